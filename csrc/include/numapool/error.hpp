@@ -1,0 +1,47 @@
+// The one exception type of the core: what was tried, on what, what the system said, what to do.
+#pragma once
+
+#include <cstdint>
+#include <exception>
+#include <map>
+#include <string>
+#include <utility>
+
+namespace numapool {
+
+// Each kind is one Python exception; bindings/errors.cpp holds the table.
+enum class ErrorKind {
+  kInvalidArgument,  // ValueError
+  kNoMemory,         // MemoryError: machine, cgroup or address space cannot hold the request
+  kNodeNotFound,     // NodeNotFoundError
+  kPlacement,        // PlacementError: carries bytes_by_node
+  kUnsupported,      // UnsupportedError: carries code
+  kTopology,         // TopologyError: a tree that makes no sense
+  kBusy,             // BufferError: a view is still exported
+  kClosed,           // ValueError: the buffer was closed
+  kSystem,           // OSError: carries code and call
+  kInterrupted,      // a signal handler raised; the Python error indicator is already set
+};
+
+class Error : public std::exception {
+ public:
+  Error(ErrorKind kind, std::string message) : kind_(kind), message_(std::move(message)) {}
+  Error(ErrorKind kind, std::string message, int code)
+      : kind_(kind), message_(std::move(message)), code_(code) {}
+
+  [[nodiscard]] const char* what() const noexcept override { return message_.c_str(); }
+  [[nodiscard]] ErrorKind kind() const noexcept { return kind_; }
+  [[nodiscard]] const std::string& message() const noexcept { return message_; }
+  // The errno (or GetLastError value) behind kSystem and kUnsupported, 0 where there is none.
+  [[nodiscard]] int code() const noexcept { return code_; }
+
+  // kPlacement only: bytes that landed on each node before they were given back.
+  std::map<int, std::uint64_t> bytes_by_node;
+
+ private:
+  ErrorKind kind_;
+  std::string message_;
+  int code_ = 0;
+};
+
+}  // namespace numapool

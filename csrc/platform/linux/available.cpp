@@ -1,0 +1,165 @@
+// What this process may still use: MemAvailable, the limits of its cgroups, and the nodes it is allowed.
+#include <fcntl.h>
+#include <numaif.h>
+#include <pthread.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <map>
+#include <mutex>
+
+#include "platform/linux/cgroup.hpp"
+#include "platform/linux/kept_file.hpp"
+#include "platform/linux/node_mask.hpp"
+#include "platform/linux/system_call.hpp"
+#include "platform/memory.hpp"
+
+namespace numapool::platform {
+namespace {
+
+constexpr std::uint64_t kKiB = 1024;
+
+std::string slurp(const char* path) {
+  std::string text;
+  const int fd = open(path, O_RDONLY | O_CLOEXEC);
+  if (fd < 0) return text;
+  std::array<char, 4096> part{};
+  for (ssize_t got = 0; (got = read(fd, part.data(), part.size())) > 0;) {
+    text.append(part.data(), static_cast<std::size_t>(got));
+  }
+  close(fd);
+  return text;
+}
+
+bool v2_has_memory(const std::string& mount_point) {
+  return slurp((mount_point + "/cgroup.controllers").c_str()).find("memory") != std::string::npos;
+}
+
+// The files looked at before each large allocation, kept open. Lock order: mutex_ is a leaf, nothing is
+// called under it but the kernel.
+class Accounts {
+ public:
+  Result<Available> available() {
+    const std::lock_guard guard(mutex_);
+    renew_after_fork();
+    const auto meminfo = meminfo_.read();
+    const auto machine = meminfo ? number_after(*meminfo, "MemAvailable:") : std::nullopt;
+    if (!machine) return failed("read", ENOENT, "MemAvailable in /proc/meminfo");
+    Available least{*machine * kKiB, "the machine (MemAvailable)"};
+    follow_cgroup();
+    for (CgroupLevel& level : levels_) {
+      const auto headroom = level.headroom_bytes();
+      if (headroom && *headroom < least.bytes) least = {*headroom, "the cgroup " + level.folder()};
+    }
+    if (const auto allowed = allowed_nodes_bytes(); allowed && *allowed < least.bytes) {
+      least = {*allowed, "the nodes that this process is allowed (cpuset)"};
+    }
+    return least;
+  }
+
+  Result<NodeRoom> room(int node) {
+    const std::lock_guard guard(mutex_);
+    renew_after_fork();
+    return room_locked(node);
+  }
+
+ private:
+  void renew_after_fork() {
+    if (owner_ == getpid()) return;
+    owner_ = getpid();
+    self_cgroup_ = KeptFile("/proc/self/cgroup");
+    cgroup_text_.clear();
+  }
+
+  // A process may be moved between cgroups at any time; one pread tells.
+  void follow_cgroup() {
+    const auto text = self_cgroup_.read();
+    if (!text || *text == cgroup_text_) return;
+    cgroup_text_.assign(*text);
+    levels_.clear();
+    if (const auto place = find_memory_cgroup(cgroup_text_, slurp("/proc/self/mountinfo"), v2_has_memory)) {
+      levels_ = levels_of(*place);
+    }
+  }
+
+  // A cpuset that leaves out nodes makes the kernel kill when the allowed ones are full, however much the
+  // machine has. Nothing where every node with memory is allowed.
+  std::optional<std::uint64_t> allowed_nodes_bytes() {
+    NodeMask allowed;
+    if (get_mempolicy(nullptr, allowed.data(), NodeMask::kMaxNode, nullptr, MPOL_F_MEMS_ALLOWED) != 0) {
+      return std::nullopt;
+    }
+    const auto memory_text = has_memory_.read();
+    if (!memory_text) return std::nullopt;
+    bool restricted = false;
+    for_each_id(*memory_text, [&](int node) { restricted = restricted || !allowed.test(node); });
+    if (!restricted) return std::nullopt;
+    std::uint64_t sum = 0;
+    for (const int node : allowed.nodes()) {
+      if (const auto room = room_locked(node)) sum += room.value().free_bytes + room.value().clean_file_bytes;
+    }
+    return sum;
+  }
+
+  template <class Visit>
+  static void for_each_id(std::string_view list, const Visit& visit) {  // "0-3,8"
+    while (const auto first = leading_number(list)) {
+      list.remove_prefix(std::min(list.find_first_of(",-\n"), list.size()));
+      std::uint64_t last = *first;
+      if (list.starts_with('-')) {
+        last = leading_number(list.substr(1)).value_or(last);
+        list.remove_prefix(std::min(list.find_first_of(",\n"), list.size()));
+      }
+      for (std::uint64_t id = *first; id <= std::min<std::uint64_t>(last, NodeMask::kBits); ++id) {
+        visit(static_cast<int>(id));
+      }
+      if (!list.starts_with(',')) return;
+      list.remove_prefix(1);
+    }
+  }
+
+  Result<NodeRoom> room_locked(int node) {
+    const std::string folder = "/sys/devices/system/node/node" + std::to_string(node);
+    auto file = node_meminfo_.try_emplace(node, folder + "/meminfo").first;
+    const auto text = file->second.read();
+    if (!text) return failed("open", ENOENT, file->second.path());
+    const auto kib = [&](std::string_view key) { return number_after(*text, key).value_or(0); };
+    const std::uint64_t file_pages = kib("Active(file):") + kib("Inactive(file):");
+    const std::uint64_t unclean = kib("Dirty:") + kib("Writeback:");
+    return NodeRoom{kib("MemFree:") * kKiB, (file_pages > unclean ? file_pages - unclean : 0) * kKiB};
+  }
+
+  std::mutex mutex_;
+  pid_t owner_ = -1;
+  KeptFile meminfo_{"/proc/meminfo"};
+  KeptFile has_memory_{"/sys/devices/system/node/has_memory"};
+  KeptFile self_cgroup_{"/proc/self/cgroup"};
+  std::string cgroup_text_;
+  std::vector<CgroupLevel> levels_;
+  std::map<int, KeptFile> node_meminfo_;
+
+  friend Accounts& accounts();
+  friend void lock_for_fork();
+  friend void unlock_after_fork();
+};
+
+// Never destroyed: buffers may be allocated while the interpreter shuts down. The lock is held over fork so
+// that a child never inherits it in the hands of a thread that it does not have.
+Accounts& accounts() {
+  static Accounts* const instance = new Accounts;
+  return *instance;
+}
+void lock_for_fork() { accounts().mutex_.lock(); }
+void unlock_after_fork() { accounts().mutex_.unlock(); }
+const int fork_hooks = pthread_atfork(lock_for_fork, unlock_after_fork, unlock_after_fork);
+
+}  // namespace
+
+Result<Available> available() {
+  static_cast<void>(fork_hooks);
+  return accounts().available();
+}
+
+Result<NodeRoom> node_room(int node) { return accounts().room(node); }
+
+}  // namespace numapool::platform

@@ -1,0 +1,80 @@
+// Huge pages that this machine offers, and the system's interleave weights: small files under /sys/kernel/mm.
+#include <dirent.h>
+
+#include <algorithm>
+#include <memory>
+
+#include "platform/linux/kept_file.hpp"
+#include "platform/linux/system_call.hpp"
+#include "platform/memory.hpp"
+
+namespace numapool::platform {
+namespace {
+
+constexpr const char* kHugetlbRoot = "/sys/kernel/mm/hugepages";
+constexpr const char* kTransparentRoot = "/sys/kernel/mm/transparent_hugepage";
+constexpr const char* kWeightsRoot = "/sys/kernel/mm/mempolicy/weighted_interleave";
+
+std::string folder_of(std::size_t page_bytes) {
+  return std::string(kHugetlbRoot) + "/hugepages-" + std::to_string(page_bytes / 1024) + "kB";
+}
+
+std::optional<std::uint64_t> number_in(const std::string& path) {
+  KeptFile file(path);
+  const auto text = file.read();
+  return text ? leading_number(*text) : std::nullopt;
+}
+
+struct FolderCloser {
+  void operator()(DIR* folder) const noexcept { closedir(folder); }
+};
+
+}  // namespace
+
+std::size_t transparent_page_bytes() noexcept {
+  static const std::size_t bytes = [] {
+    KeptFile enabled(std::string(kTransparentRoot) + "/enabled");
+    const auto text = enabled.read();
+    if (!text || text->find("[never]") != std::string_view::npos) return std::size_t{0};
+    return static_cast<std::size_t>(
+        number_in(std::string(kTransparentRoot) + "/hpage_pmd_size").value_or(0));
+  }();
+  return bytes;
+}
+
+std::vector<HugetlbPool> hugetlb_pools() {
+  std::vector<HugetlbPool> pools;
+  const std::unique_ptr<DIR, FolderCloser> folder(opendir(kHugetlbRoot));
+  if (!folder) return pools;
+  while (const dirent* entry = readdir(folder.get())) {
+    const std::string_view name = entry->d_name;
+    if (!name.starts_with("hugepages-")) continue;
+    const auto kib = leading_number(name.substr(10));
+    if (!kib) continue;
+    HugetlbPool pool;
+    pool.page_bytes = static_cast<std::size_t>(*kib) * 1024;
+    pool.total = number_in(folder_of(pool.page_bytes) + "/nr_hugepages").value_or(0);
+    pool.free = number_in(folder_of(pool.page_bytes) + "/free_hugepages").value_or(0);
+    pools.push_back(pool);
+  }
+  std::sort(pools.begin(), pools.end(),
+            [](const HugetlbPool& a, const HugetlbPool& b) { return a.page_bytes < b.page_bytes; });
+  return pools;
+}
+
+std::string hugetlb_reserve_hint(std::size_t page_bytes) {
+  return "reserve some as root: echo N > " + folder_of(page_bytes) + "/nr_hugepages";
+}
+
+Result<std::vector<unsigned>> interleave_weights(std::span<const int> nodes) {
+  std::vector<unsigned> weights;
+  for (const int node : nodes) {
+    const std::string path = std::string(kWeightsRoot) + "/node" + std::to_string(node);
+    const auto weight = number_in(path);
+    if (!weight) return Failure{Cause::kUnsupported, "open", ENOENT, path};
+    weights.push_back(static_cast<unsigned>(*weight));
+  }
+  return weights;
+}
+
+}  // namespace numapool::platform

@@ -1,0 +1,112 @@
+// Where threads run and what memory policy they have: getcpu, sched_setaffinity, set_mempolicy.
+#include "platform/thread.hpp"
+
+#include <numaif.h>
+#include <pthread.h>
+#include <sched.h>
+#include <signal.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstddef>
+
+#include "platform/linux/node_mask.hpp"
+#include "platform/linux/system_call.hpp"
+
+#ifndef MPOL_LOCAL
+#define MPOL_LOCAL 4
+#endif
+
+namespace numapool::platform {
+namespace {
+
+constexpr int kModeFlags = (1 << 15) | (1 << 14) | (1 << 13);  // MPOL_F_STATIC_NODES, RELATIVE, NUMA_BALANCING
+constexpr std::size_t kMaxCpus = 8192;                         // CONFIG_NR_CPUS of MAXSMP kernels
+
+Status set_raw(int mode, std::span<const int> nodes) {
+  const NodeMask mask(nodes);
+  const bool bare = nodes.empty();
+  if (set_mempolicy(mode, bare ? nullptr : mask.data(), bare ? 0 : NodeMask::kMaxNode) != 0) {
+    return failed("set_mempolicy", errno, "mode " + std::to_string(mode));
+  }
+  return Done{};
+}
+
+ThreadMode mode_of(int raw_mode) noexcept {
+  switch (raw_mode & ~kModeFlags) {
+    case MPOL_DEFAULT:
+      return ThreadMode::kDefault;
+    case MPOL_PREFERRED:
+      return ThreadMode::kPreferred;
+    case MPOL_BIND:
+      return ThreadMode::kBind;
+    case MPOL_INTERLEAVE:
+      return ThreadMode::kInterleave;
+    case MPOL_LOCAL:
+      return ThreadMode::kLocal;
+    default:
+      return ThreadMode::kOther;
+  }
+}
+
+}  // namespace
+
+int current_node() noexcept {
+  unsigned cpu = 0;
+  unsigned node = 0;
+  if (getcpu(&cpu, &node) != 0) return -1;
+  return static_cast<int>(node);
+}
+
+void prepare_worker(std::span<const int> cpus) noexcept {
+  sigset_t all;
+  sigfillset(&all);
+  pthread_sigmask(SIG_SETMASK, &all, nullptr);
+  if (cpus.empty()) return;
+  cpu_set_t* const set = CPU_ALLOC(kMaxCpus);
+  if (set == nullptr) return;
+  const std::size_t bytes = CPU_ALLOC_SIZE(kMaxCpus);
+  CPU_ZERO_S(bytes, set);
+  for (const int cpu : cpus) {
+    if (cpu >= 0 && static_cast<std::size_t>(cpu) < kMaxCpus) CPU_SET_S(static_cast<std::size_t>(cpu), bytes, set);
+  }
+  sched_setaffinity(0, bytes, set);
+  CPU_FREE(set);
+}
+
+Result<ThreadPolicy> thread_policy() {
+  NodeMask mask;
+  int mode = 0;
+  if (get_mempolicy(&mode, mask.data(), NodeMask::kMaxNode, nullptr, 0) != 0) {
+    return failed("get_mempolicy", errno);
+  }
+  return ThreadPolicy{mode_of(mode), mode, mask.nodes()};
+}
+
+Status set_thread_policy(ThreadMode mode, std::span<const int> nodes) {
+  switch (mode) {
+    case ThreadMode::kPreferred:
+      return set_raw(MPOL_PREFERRED, nodes);
+    case ThreadMode::kBind:
+      return set_raw(MPOL_BIND, nodes);
+    case ThreadMode::kInterleave:
+      return set_raw(MPOL_INTERLEAVE, nodes);
+    case ThreadMode::kLocal:
+      return set_raw(MPOL_LOCAL, {});
+    case ThreadMode::kDefault:
+    case ThreadMode::kOther:
+      return set_raw(MPOL_DEFAULT, {});
+  }
+  return failed("set_mempolicy", EINVAL);
+}
+
+Status restore_thread_policy(const ThreadPolicy& policy) {
+  // A thread that was never told anything reports MPOL_DEFAULT, which takes no nodes.
+  if (policy.mode == ThreadMode::kDefault || policy.mode == ThreadMode::kLocal) {
+    return set_raw(policy.raw_mode, {});
+  }
+  return set_raw(policy.raw_mode, policy.nodes);
+}
+
+}  // namespace numapool::platform

@@ -1,0 +1,106 @@
+// What an operating system must provide to map memory, place it and say where it is.
+//
+// Every function is thread-safe, keeps no pointer it is given, reports failure by value and throws nothing but
+// std::bad_alloc (a Failure has words in it). Addresses and lengths are multiples of the page size of the
+// mapping. Nothing here prints.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <span>
+#include <utility>
+#include <vector>
+
+#include "platform/result.hpp"
+
+namespace numapool::platform {
+
+enum class PageKind { kBase, kTransparent, kHugetlb };
+
+// `bytes` is what one page of this kind spans: the base page, the transparent huge page, or the hugetlb size.
+struct Pages {
+  PageKind kind = PageKind::kBase;
+  std::size_t bytes = 0;
+};
+
+enum class Policy {
+  kPreferred,           // this node first, others when it has none free; never the OOM killer's reason
+  kBind,                // these nodes or nothing: only ever for memory whose pages are all resident
+  kInterleave,          // page by page over the nodes
+  kWeightedInterleave,  // the same by the system's weights (Linux 6.9)
+};
+
+// Who was asked where the pages are, best first.
+enum class Method { kMovePages, kGetMempolicy, kNumaMaps, kQueryWorkingSet, kOnlyNode, kUnknown };
+
+// kSampled looks at every huge page but only at one base page in 64 (256 KiB): for the allocator's own look.
+enum class Precision { kExact, kSampled };
+
+// Where the pages of a range are. Under kSampled the bytes are scaled up from the pages looked at.
+struct Residency {
+  std::vector<std::pair<int, std::uint64_t>> bytes_by_node;  // ascending node id, no zeros
+  std::uint64_t not_resident_bytes = 0;
+  std::uint64_t unknown_bytes = 0;  // resident, node not known
+  std::size_t page_bytes = 0;       // the largest page met; the base page where nothing is resident
+  Method method = Method::kUnknown;
+};
+
+struct HugetlbPool {
+  std::size_t page_bytes = 0;
+  std::uint64_t total = 0;
+  std::uint64_t free = 0;
+};
+
+// What a node could still hold: free pages, and clean file pages that reclaim can drop at once.
+struct NodeRoom {
+  std::uint64_t free_bytes = 0;
+  std::uint64_t clean_file_bytes = 0;
+};
+
+// Whether this system places memory by node at all (false: every policy call answers kUnsupported).
+[[nodiscard]] bool has_numa() noexcept;
+
+[[nodiscard]] std::size_t base_page_bytes() noexcept;
+// The transparent huge page size, 0 where they are off or unknown to the system.
+[[nodiscard]] std::size_t transparent_page_bytes() noexcept;
+// Every huge page size that the machine knows, ascending; `total` 0 where none are reserved.
+[[nodiscard]] std::vector<HugetlbPool> hugetlb_pools();
+// Where an administrator reserves pages of that size, for error messages.
+[[nodiscard]] std::string hugetlb_reserve_hint(std::size_t page_bytes);
+
+// Maps `length` bytes of private zeroed memory aligned to the page size, no page resident. kNoMemory also
+// when no huge pages are reserved.
+Result<void*> map(std::size_t length, const Pages& pages);
+Status unmap(void* address, std::size_t length);
+// Gives the pages back to the system and keeps the mapping; they read as zero afterwards.
+Status discard(void* address, std::size_t length);
+// From here on only base pages are used for new pages of the range (a transparent mapping's).
+Status forbid_huge_pages(void* address, std::size_t length);
+// Page-locks the range. `resident_now` false locks each page when it is first touched.
+Status lock(void* address, std::size_t length, bool resident_now);
+
+// Sets the policy of the range for pages to come. With `move`, resident pages elsewhere are moved as far as
+// the policy's nodes can take them (after reclaiming clean cache there); kPartial where some stayed.
+Status set_policy(void* address, std::size_t length, Policy policy, std::span<const int> nodes,
+                  bool move);
+// Makes every page of the range resident and writable, in the calling thread, zero where new.
+Status populate(void* address, std::size_t length, const Pages& pages);
+// Moves resident pages to `node` as far as it takes them, without changing the policy and without risk to
+// the contents. Succeeds when the system did what it could.
+Status move_to_node(void* address, std::size_t length, const Pages& pages, int node);
+// Where the pages are. Never fails: what cannot be told is counted as unknown_bytes.
+[[nodiscard]] Residency residency(const void* address, std::size_t length, const Pages& pages,
+                                  Precision precision);
+
+// What this process may still use of the machine: available memory, every limit of its cgroup and the
+// cgroup's ancestors, and the nodes it is allowed, whichever is least. `limit` names the one that was.
+struct Available {
+  std::uint64_t bytes = 0;
+  std::string limit;
+};
+Result<Available> available();
+Result<NodeRoom> node_room(int node);
+// The system's interleave weight of each node in `nodes`; kUnsupported before Linux 6.9.
+Result<std::vector<unsigned>> interleave_weights(std::span<const int> nodes);
+
+}  // namespace numapool::platform

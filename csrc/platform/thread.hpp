@@ -1,0 +1,29 @@
+// What an operating system must provide about threads: where they run, and their own memory policy.
+#pragma once
+
+#include <span>
+#include <vector>
+
+#include "platform/result.hpp"
+
+namespace numapool::platform {
+
+// The node of the CPU that the calling thread runs on; -1 where the system cannot tell.
+[[nodiscard]] int current_node() noexcept;
+
+// Prepares a thread of our own that fills memory: no signal handler runs on it, and where the system allows
+// it runs on `cpus` only (ignored where it does not: placement does not depend on it).
+void prepare_worker(std::span<const int> cpus) noexcept;
+
+// The memory policy of the calling thread, for memory that other libraries allocate.
+enum class ThreadMode { kDefault, kPreferred, kBind, kInterleave, kLocal, kOther };
+struct ThreadPolicy {
+  ThreadMode mode = ThreadMode::kDefault;
+  int raw_mode = 0;        // the system's number, mode flags included, so that any policy can be restored
+  std::vector<int> nodes;  // ascending
+};
+Result<ThreadPolicy> thread_policy();
+Status set_thread_policy(ThreadMode mode, std::span<const int> nodes);
+Status restore_thread_policy(const ThreadPolicy& policy);
+
+}  // namespace numapool::platform

@@ -1,0 +1,40 @@
+"""The exceptions and warnings of numapool."""
+
+from __future__ import annotations
+
+
+class NumapoolError(Exception):
+    """Base class of every exception that numapool defines."""
+
+
+class NodeNotFoundError(NumapoolError, ValueError):
+    """A node id that this machine does not have; the message names the nodes that exist."""
+
+
+class TopologyError(NumapoolError, ValueError):
+    """A sysfs tree that cannot be understood; the message names the file and its text."""
+
+
+class PlacementError(NumapoolError, MemoryError):
+    """Memory could not be placed where ``strict=True`` asked for it.
+
+    Attributes
+    ----------
+    bytes_by_node : dict[int, int]
+        Bytes that had landed on each node before they were given back; empty where nothing was tried.
+    """
+
+    def __init__(self, message: str, bytes_by_node: dict[int, int] | None = None) -> None:
+        super().__init__(message)
+        self.bytes_by_node: dict[int, int] = dict(bytes_by_node or {})
+
+
+class UnsupportedError(NumapoolError, OSError):
+    """The operating system lacks or refuses what was asked; the message says how to get it.
+
+    ``errno`` holds the system's answer where a call was made.
+    """
+
+
+class PlacementWarning(UserWarning):
+    """Memory was handed out with less placement than asked for; issued once per cause."""
