@@ -1,0 +1,77 @@
+# Every target stands alone on a fresh clone, and repeated does only what is out of date. `make help` lists them.
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DELETE_ON_ERROR:
+.DEFAULT_GOAL := help
+
+PYTHON ?= python3
+VENV := .venv
+VENV_PYTHON := $(VENV)/bin/python
+IN_VENV := PATH="$(CURDIR)/$(VENV)/bin:$$PATH"
+PIP := $(VENV_PYTHON) -m pip --require-virtualenv --disable-pip-version-check
+BUILD_WHEEL := $(PIP) wheel --quiet --no-deps --no-index --no-build-isolation
+
+# Folders are listed too, so that a file removed or renamed counts as a change.
+SOURCES := pyproject.toml CMakeLists.txt README.md LICENSE \
+  $(shell find csrc python/numapool -name __pycache__ -prune -o -not -name '.*' -print)
+
+# The stamps of what lives in the environment go with it.
+REQUIREMENTS := $(VENV)/.requirements
+INSTALLED := $(VENV)/.numapool
+BUILT := build/stamps/built
+REPAIRED := build/stamps/repaired
+
+.PHONY: help setup demo wheel test lint bench clean apt-build apt-test apt-bench
+
+help:
+	@sed -n 's/^## //p' Makefile
+
+## make setup   the packages of the system, and .venv with everything pinned
+setup: $(REQUIREMENTS)
+
+## make demo    build and install numapool into .venv, and show what it does on this machine
+demo: $(INSTALLED)
+	@$(VENV_PYTHON) -m numapool demo
+
+## make wheel   a wheel in dist/ that runs on other machines
+wheel: $(REPAIRED)
+
+## make test    C++ tests, Python tests, and tests on real many-node kernels in virtual machines
+test: $(INSTALLED) $(REPAIRED) | apt-test
+	@$(IN_VENV) .ci/test
+
+## make lint    formatting, types, and builds free of warnings
+lint: $(INSTALLED) | apt-test
+	@$(IN_VENV) .ci/lint
+
+## make bench   measure, each figure beside its peer
+bench: $(INSTALLED) | apt-bench
+	@$(VENV_PYTHON) -m pytest benchmarks
+
+## make clean   remove everything that the targets above made
+clean:
+	rm -rf build dist $(VENV) .mypy_cache .pytest_cache .ruff_cache .hypothesis .benchmarks
+	find csrc python tests benchmarks .ci -name __pycache__ -prune -exec rm -rf {} + 2>/dev/null || true
+
+apt-build apt-test apt-bench: apt-%:
+	@.ci/apt-install $*
+
+$(VENV_PYTHON): | apt-build
+	.ci/make-venv $(VENV) "$(PYTHON)"
+
+$(REQUIREMENTS): .ci/requirements.txt | $(VENV_PYTHON)
+	$(PIP) install --quiet -r .ci/requirements.txt
+	@touch $@
+
+$(BUILT): $(SOURCES) $(REQUIREMENTS) | apt-build
+	@rm -rf build/wheel && mkdir -p build/stamps
+	$(BUILD_WHEEL) --wheel-dir build/wheel -C build-dir=build/module .
+	@touch $@
+
+$(INSTALLED): $(BUILT)
+	$(PIP) install --quiet --no-deps --no-index --force-reinstall build/wheel/*.whl
+	@touch $@
+
+$(REPAIRED): $(BUILT) .ci/repair_wheel.py
+	$(IN_VENV) python .ci/repair_wheel.py build/wheel/*.whl dist
+	@touch $@
