@@ -1,7 +1,7 @@
-"""Makes a wheel portable: grafts the libraries it links, and adds the licences of what was grafted.
+"""Makes a wheel portable: grafts the libraries it links, and adds their licences.
 
-Usage: repair_wheel.py WHEEL DIRECTORY. The wheel written to DIRECTORY carries the manylinux tag that
-auditwheel finds for the symbol versions it really uses.
+Usage: repair_wheel.py WHEEL DIRECTORY. The wheel written to DIRECTORY carries the manylinux tag
+that auditwheel finds for the symbol versions it really uses.
 """
 
 from __future__ import annotations
@@ -19,10 +19,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 NOTICE = """\
-{file} in this wheel is a copy of {name}, which is not part of numapool; only its file name and SONAME were
-changed, so that it meets no other copy in one process. Its licence is the GNU Lesser General Public
-License, version 2.1, whose text lies beside this file. It is loaded as a shared object: replace the file to
-use another build of it. Its source: https://github.com/numactl/numactl
+{file} in this wheel is a copy of {name}, which is not part of numapool; only its file name and
+SONAME were changed, so that it meets no other copy in one process. Its licence is the GNU Lesser
+General Public License, version 2.1, whose text lies beside this file. It is loaded as a shared
+object: replace the file to use another build of it.
+Its source: https://github.com/numactl/numactl
 """
 
 
@@ -91,8 +92,9 @@ def add_licences(source: Path, target: Path) -> None:
         sys.exit(f"repair_wheel: nothing was grafted into {source.name}; is libnuma linked?")
 
     metadata = f"{info_folder}/METADATA"
-    contents[metadata] = with_licences(contents[metadata].decode(), list(added), expressions).encode()
-    contents |= {f"{info_folder}/licenses/{name}": text for name, text in added.items()}
+    text = with_licences(contents[metadata].decode(), list(added), expressions)
+    contents[metadata] = text.encode()
+    contents |= {f"{info_folder}/licenses/{name}": data for name, data in added.items()}
     contents[record_name] = record(contents, record_name)
 
     with zipfile.ZipFile(target, "w", zipfile.ZIP_DEFLATED) as new:
@@ -105,11 +107,11 @@ def add_licences(source: Path, target: Path) -> None:
 
 
 def library_of(file_name: str) -> Grafted:
-    """Return the entry of a grafted file; one whose licence is not known here must not be shipped."""
+    """Return the entry of a grafted file; one whose licence is unknown must not be shipped."""
     for library in LIBRARIES:
         if file_name.startswith(library.name):
             return library
-    sys.exit(f"repair_wheel: {file_name} was grafted, but its licence is unknown; add it to LIBRARIES")
+    sys.exit(f"repair_wheel: {file_name} was grafted; add its licence to LIBRARIES")
 
 
 def first_file(places: tuple[str, ...]) -> Path:
