@@ -1,0 +1,87 @@
+// Memory where the system is unknown: the C library's, on whatever node it comes from. Nothing is
+// placed.
+#include "platform/memory.hpp"
+
+#include <cstdlib>
+#include <string>
+
+namespace numapool::platform {
+namespace {
+
+// Only a unit to round by: no portable call tells the page size.
+constexpr std::size_t kPageBytes = 4096;
+
+Failure unsupported(const char* job) { return {Cause::kUnsupported, job, 0, {}}; }
+
+// The word before each mapping holds what calloc returned for it.
+void** origin_of(void* address) { return static_cast<void**>(address) - 1; }
+
+}  // namespace
+
+bool has_numa() noexcept { return false; }
+
+std::size_t base_page_bytes() noexcept { return kPageBytes; }
+
+std::size_t transparent_page_bytes() noexcept { return 0; }
+
+std::vector<HugetlbPool> hugetlb_pools() { return {}; }
+
+std::string hugetlb_reserve_hint(std::size_t) {
+  return "numapool knows no way to reserve huge pages on this system";
+}
+
+// calloc, so that large blocks come as untouched zero pages where the C library can do that.
+Result<void*> map(std::size_t length, const Pages& pages) {
+  if (pages.kind == PageKind::kHugetlb) return unsupported("map huge pages");
+  const std::size_t extra = kPageBytes + sizeof(void*);
+  void* const origin = length <= SIZE_MAX - extra ? std::calloc(1, length + extra) : nullptr;
+  if (origin == nullptr) {
+    return Failure{Cause::kNoMemory, "calloc", 0, std::to_string(length) + " bytes"};
+  }
+  const auto first = reinterpret_cast<std::uintptr_t>(origin) + sizeof(void*);
+  void* const address =
+      static_cast<char*>(origin) + sizeof(void*) + (kPageBytes - first % kPageBytes) % kPageBytes;
+  *origin_of(address) = origin;
+  return address;
+}
+
+Status unmap(void* address, std::size_t) {
+  std::free(*origin_of(address));
+  return Done{};
+}
+
+Status discard(void*, std::size_t) { return unsupported("discard"); }
+
+Status forbid_huge_pages(void*, std::size_t) { return unsupported("forbid_huge_pages"); }
+
+Status lock(void*, std::size_t, bool) { return unsupported("lock"); }
+
+Status set_policy(void*, std::size_t, Policy, std::span<const int>, bool) {
+  return unsupported("set_policy");
+}
+
+Status populate(void* address, std::size_t length, const Pages&) {
+  auto* const bytes = static_cast<volatile char*>(address);
+  for (std::size_t at = 0; at < length; at += kPageBytes) bytes[at] = bytes[at];
+  return Done{};
+}
+
+Status move_to_node(void*, std::size_t, const Pages&, int) { return unsupported("move_to_node"); }
+
+// Whether a page is resident cannot be told either, so all of it counts as somewhere.
+Residency residency(const void*, std::size_t length, const Pages&, Precision) {
+  Residency all;
+  all.unknown_bytes = length;
+  all.page_bytes = kPageBytes;
+  return all;
+}
+
+Result<Available> available() { return unsupported("available"); }
+
+Result<NodeRoom> node_room(int) { return unsupported("node_room"); }
+
+Result<std::vector<unsigned>> interleave_weights(std::span<const int>) {
+  return unsupported("interleave_weights");
+}
+
+}  // namespace numapool::platform
