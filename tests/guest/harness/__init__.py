@@ -1,0 +1,1 @@
+"""Boots many-node machines under QEMU and runs tests inside them."""

@@ -1,0 +1,105 @@
+"""The machines that the guest tests ask for, by name."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from .harness.machine import HmatFigures, Machine, Node
+
+#: Two equal nodes: the usual two-socket server.
+TWO_EQUAL = Machine(
+    name="two_equal",
+    cpu_count=4,
+    nodes=(
+        Node(node_id=0, memory_mib=1024, cpus=(0, 1)),
+        Node(node_id=1, memory_mib=1024, cpus=(2, 3)),
+    ),
+)
+
+#: Four nodes, no two of whose distances agree, and not even with themselves the other way round.
+FOUR_ASYMMETRIC = Machine(
+    name="four_asymmetric",
+    cpu_count=4,
+    nodes=tuple(Node(node_id=number, memory_mib=512, cpus=(number,)) for number in range(4)),
+    distances=(
+        (10, 21, 31, 25),
+        (22, 10, 24, 32),
+        (33, 26, 10, 23),
+        (27, 34, 28, 10),
+    ),
+)
+
+#: Node 1 has CPUs and no memory, node 2 memory and no CPUs.
+LOPSIDED = Machine(
+    name="lopsided",
+    cpu_count=4,
+    nodes=(
+        Node(node_id=0, memory_mib=768, cpus=(0, 1)),
+        Node(node_id=1, cpus=(2, 3)),
+        Node(node_id=2, memory_mib=512),
+    ),
+    distances=((10, 20, 40), (20, 10, 17), (40, 17, 10)),
+)
+
+#: Nodes 0 and 2 of possible 0 to 3: node 1 owns a CPU that is absent, node 3 owns nothing.
+SPARSE = Machine(
+    name="sparse",
+    cpu_count=2,
+    nodes=(
+        Node(node_id=0, memory_mib=768, cpus=(0, 1)),
+        Node(node_id=1, cpus=(2,)),
+        Node(node_id=2, memory_mib=512),
+        Node(node_id=3),
+    ),
+    hotplug_slots=4,
+    max_memory_mib=4096,
+)
+
+#: DRAM and a slower, CPU-less node as CXL gives it, with the firmware's figures for both.
+HMAT = Machine(
+    name="hmat",
+    cpu_count=4,
+    nodes=(
+        Node(node_id=0, memory_mib=768, cpus=(0, 1), initiator=0),
+        Node(node_id=1, memory_mib=512, cpus=(2, 3), initiator=1),
+        Node(node_id=2, memory_mib=512, initiator=1),
+    ),
+    distances=((10, 21, 30), (21, 10, 20), (30, 20, 10)),
+    hmat=(
+        HmatFigures(initiator=0, target=0, latency_ns=80, bandwidth_mib_s=20480),
+        HmatFigures(initiator=0, target=1, latency_ns=140, bandwidth_mib_s=10240),
+        HmatFigures(initiator=0, target=2, latency_ns=310, bandwidth_mib_s=4096),
+        HmatFigures(initiator=1, target=0, latency_ns=140, bandwidth_mib_s=10240),
+        HmatFigures(initiator=1, target=1, latency_ns=80, bandwidth_mib_s=20480),
+        HmatFigures(initiator=1, target=2, latency_ns=250, bandwidth_mib_s=5120),
+    ),
+)
+
+#: A node that a single request overflows, beside a big one.
+SMALL_BESIDE_BIG = Machine(
+    name="small_beside_big",
+    cpu_count=4,
+    nodes=(
+        Node(node_id=0, memory_mib=1536, cpus=(0, 1)),
+        Node(node_id=1, memory_mib=256, cpus=(2, 3)),
+    ),
+)
+
+TWO_EQUAL_612 = replace(TWO_EQUAL, name="two_equal_612", kernel="6.12")
+SMALL_BESIDE_BIG_612 = replace(SMALL_BESIDE_BIG, name="small_beside_big_612", kernel="6.12")
+HMAT_612 = replace(HMAT, name="hmat_612", kernel="6.12")
+
+BY_NAME: dict[str, Machine] = {
+    machine.name: machine
+    for machine in (
+        TWO_EQUAL,
+        FOUR_ASYMMETRIC,
+        LOPSIDED,
+        SPARSE,
+        HMAT,
+        SMALL_BESIDE_BIG,
+        TWO_EQUAL_612,
+        SMALL_BESIDE_BIG_612,
+        HMAT_612,
+    )
+}

@@ -1,0 +1,116 @@
+"""The harness itself: failures, kills and crashes are reported for the right test."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import xml.etree.ElementTree as ElementTree
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from . import machines
+from .harness.guest import Guest
+from .harness.machine import Machine, Node
+from .samples import misbehaving
+
+_RUN_TIMEOUT_S = 500
+
+
+def _run_sample(
+    report: Path, *arguments: str, **environment: str
+) -> dict[str, ElementTree.Element]:
+    """Run the sample with a pytest of its own; the result elements by test function."""
+    subprocess.run(
+        [
+            sys.executable,
+            "-m",
+            "pytest",
+            "-p",
+            "no:cacheprovider",
+            f"--junitxml={report}",
+            *arguments,
+        ],
+        env={key: value for key, value in os.environ.items() if key != "CI"} | environment,
+        cwd=Path(__file__).resolve().parents[2],
+        capture_output=True,
+        timeout=_RUN_TIMEOUT_S,
+        check=False,
+    )
+    return {
+        case.get("name", "").split("[")[0]: case
+        for case in ElementTree.parse(report).iter("testcase")
+    }
+
+
+def _outcome(case: ElementTree.Element) -> tuple[str, str]:
+    """("passed" | "failure" | "error" | "skipped", message with details)."""
+    for kind in ("failure", "error", "skipped"):
+        found = case.find(kind)
+        if found is not None:
+            return kind, f"{found.get('message')} {found.text} {case.findtext('system-out')}"
+    return "passed", ""
+
+
+@pytest.fixture(scope="module")
+def misbehaving_results(
+    boot: Callable[[Machine], Guest], tmp_path_factory: pytest.TempPathFactory
+) -> dict[str, tuple[str, str]]:
+    boot(machines.TWO_EQUAL)  # skips where guests cannot run at all
+    report = tmp_path_factory.mktemp("sample") / "report.xml"
+    return {
+        name: _outcome(case) for name, case in _run_sample(report, misbehaving.__file__).items()
+    }
+
+
+def test_pass_fail_and_skip_come_back(misbehaving_results: dict[str, tuple[str, str]]) -> None:
+    assert misbehaving_results["test_passes"][0] == "passed"
+    kind, text = misbehaving_results["test_skips"]
+    assert kind == "skipped" and "a reason of its own" in text
+    kind, text = misbehaving_results["test_fails"]
+    assert kind == "failure" and "nothing like it" in text and "misbehaving.py" in text
+
+
+def test_killed_process_is_named_and_the_rest_still_runs(
+    misbehaving_results: dict[str, tuple[str, str]],
+) -> None:
+    kind, text = misbehaving_results["test_is_killed"]
+    assert kind == "failure" and "pytest ended with -9 while this test ran" in text
+    assert misbehaving_results["test_runs_after_a_kill"][0] == "passed"
+
+
+def test_kernel_crash_is_named_with_its_console(
+    misbehaving_results: dict[str, tuple[str, str]],
+) -> None:
+    kind, text = misbehaving_results["test_crashes_the_kernel"]
+    assert kind == "failure" and "while this test ran" in text and "sysrq triggered crash" in text
+    kind, text = misbehaving_results["test_comes_too_late"]
+    assert kind == "failure" and "the guest died" in text
+
+
+@pytest.mark.parametrize(("ci", "expected"), [("", "skipped"), ("true", "failure")])
+def test_missing_qemu_skips_but_fails_in_ci(ci: str, expected: str, tmp_path: Path) -> None:
+    sample = f"{misbehaving.__file__}::test_passes"
+    results = _run_sample(tmp_path / "report.xml", sample, PATH="/nowhere", CI=ci)
+    kind, text = _outcome(results["test_passes"])
+    assert kind == expected and "qemu-system-x86" in text
+
+
+def test_guest_runs_programs_and_answers_qmp(boot: Callable[[Machine], Guest]) -> None:
+    guest = boot(machines.TWO_EQUAL)
+    assert guest.run(["cat", "/sys/devices/system/node/online"]) == "0-1"
+    assert guest.qmp("query_status")["status"] == "running"
+    (guest.share / "from-host").write_text("text")
+    assert guest.run(["cat", "/run/share/from-host"]) == "text"
+
+
+def test_failing_program_is_an_error_with_its_output(boot: Callable[[Machine], Guest]) -> None:
+    with pytest.raises(Exception, match="No such file or directory"):
+        boot(machines.TWO_EQUAL).run(["cat", "/no/such/file"])
+
+
+def test_gaps_in_node_ids_are_refused() -> None:
+    with pytest.raises(ValueError, match="in order"):
+        Machine(name="gap", cpu_count=1, nodes=(Node(node_id=1),))
