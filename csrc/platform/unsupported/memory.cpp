@@ -5,13 +5,12 @@
 #include <cstdlib>
 #include <string>
 
+#include "platform/unsupported/machine.hpp"
+
 namespace numapool::platform {
 namespace {
 
-// Only a unit to round by: no portable call tells the page size.
-constexpr std::size_t kPageBytes = 4096;
-
-Failure unsupported(const char* job) { return {Cause::kUnsupported, job, 0, {}}; }
+Failure no_such(const char* job) { return {Cause::kUnsupported, job, 0, {}}; }
 
 // The word before each mapping holds what calloc returned for it.
 void** origin_of(void* address) { return static_cast<void**>(address) - 1; }
@@ -20,7 +19,7 @@ void** origin_of(void* address) { return static_cast<void**>(address) - 1; }
 
 bool has_numa() noexcept { return false; }
 
-std::size_t base_page_bytes() noexcept { return kPageBytes; }
+std::size_t base_page_bytes() noexcept { return unsupported::page_bytes(); }
 
 std::size_t transparent_page_bytes() noexcept { return 0; }
 
@@ -32,15 +31,15 @@ std::string hugetlb_reserve_hint(std::size_t) {
 
 // calloc, so that large blocks come as untouched zero pages where the C library can do that.
 Result<void*> map(std::size_t length, const Pages& pages) {
-  if (pages.kind == PageKind::kHugetlb) return unsupported("map huge pages");
-  const std::size_t extra = kPageBytes + sizeof(void*);
+  if (pages.kind == PageKind::kHugetlb) return no_such("map huge pages");
+  const std::size_t page = base_page_bytes();
+  const std::size_t extra = page + sizeof(void*);
   void* const origin = length <= SIZE_MAX - extra ? std::calloc(1, length + extra) : nullptr;
   if (origin == nullptr) {
     return Failure{Cause::kNoMemory, "calloc", 0, std::to_string(length) + " bytes"};
   }
   const auto first = reinterpret_cast<std::uintptr_t>(origin) + sizeof(void*);
-  void* const address =
-      static_cast<char*>(origin) + sizeof(void*) + (kPageBytes - first % kPageBytes) % kPageBytes;
+  void* const address = static_cast<char*>(origin) + sizeof(void*) + (page - first % page) % page;
   *origin_of(address) = origin;
   return address;
 }
@@ -50,38 +49,39 @@ Status unmap(void* address, std::size_t) {
   return Done{};
 }
 
-Status discard(void*, std::size_t) { return unsupported("discard"); }
+Status discard(void*, std::size_t) { return no_such("discard"); }
 
-Status forbid_huge_pages(void*, std::size_t) { return unsupported("forbid_huge_pages"); }
+Status forbid_huge_pages(void*, std::size_t) { return no_such("forbid_huge_pages"); }
 
-Status lock(void*, std::size_t, bool) { return unsupported("lock"); }
+Status lock(void*, std::size_t, bool) { return no_such("lock"); }
 
 Status set_policy(void*, std::size_t, Policy, std::span<const int>, bool) {
-  return unsupported("set_policy");
+  return no_such("set_policy");
 }
 
 Status populate(void* address, std::size_t length, const Pages&) {
   auto* const bytes = static_cast<volatile char*>(address);
-  for (std::size_t at = 0; at < length; at += kPageBytes) bytes[at] = bytes[at];
+  const std::size_t page = base_page_bytes();
+  for (std::size_t at = 0; at < length; at += page) bytes[at] = bytes[at];
   return Done{};
 }
 
-Status move_to_node(void*, std::size_t, const Pages&, int) { return unsupported("move_to_node"); }
+Status move_to_node(void*, std::size_t, const Pages&, int) { return no_such("move_to_node"); }
 
 // Whether a page is resident cannot be told either, so all of it counts as somewhere.
 Residency residency(const void*, std::size_t length, const Pages&, Precision) {
   Residency all;
   all.unknown_bytes = length;
-  all.page_bytes = kPageBytes;
+  all.page_bytes = base_page_bytes();
   return all;
 }
 
-Result<Available> available() { return unsupported("available"); }
+Result<Available> available() { return no_such("available"); }
 
-Result<NodeRoom> node_room(int) { return unsupported("node_room"); }
+Result<NodeRoom> node_room(int) { return no_such("node_room"); }
 
 Result<std::vector<unsigned>> interleave_weights(std::span<const int>) {
-  return unsupported("interleave_weights");
+  return no_such("interleave_weights");
 }
 
 }  // namespace numapool::platform
