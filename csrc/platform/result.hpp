@@ -15,6 +15,7 @@ enum class Cause {
   kNoMemory,     // ENOMEM
   kInvalid,      // EINVAL: of mbind, a node that is offline, without memory or not allowed
   kPartial,      // EIO of mbind(MPOL_MF_STRICT): some pages stayed where they were
+  kUnintelligible,  // a file of the system holds what cannot be: `call` is the file, `detail` what it says
 };
 
 // `call` is the name of the system call or file operation as the manual spells it; `code` is errno on

@@ -1,3 +1,37 @@
-"""Memory that lives where you say: buffers placed on NUMA nodes."""
+"""Memory that lives where the program says: NUMA-placed buffers for Python, handed to NumPy without a copy."""
 
-from numapool._core import __version__ as __version__
+from numapool._core import NodeBuffer, __version__
+from numapool.allocator import NumaAllocator
+from numapool.arrays import asarray, empty, full, zeros
+from numapool.errors import (
+    NodeNotFoundError,
+    NumapoolError,
+    PlacementError,
+    PlacementWarning,
+    TopologyError,
+    UnsupportedError,
+)
+from numapool.placement import AllocationStep, Placement
+from numapool.policy import memory_policy
+from numapool.topology import NumaNode, NumaTopology
+
+__all__ = [
+    "AllocationStep",
+    "NodeBuffer",
+    "NodeNotFoundError",
+    "NumaAllocator",
+    "NumaNode",
+    "NumaTopology",
+    "NumapoolError",
+    "Placement",
+    "PlacementError",
+    "PlacementWarning",
+    "TopologyError",
+    "UnsupportedError",
+    "__version__",
+    "asarray",
+    "empty",
+    "full",
+    "memory_policy",
+    "zeros",
+]

@@ -1,0 +1,13 @@
+// What module.cpp registers, one function per idea.
+#pragma once
+
+#include <pybind11/pybind11.h>
+
+namespace numapool::bindings {
+
+void register_errors();
+void bind_topology(pybind11::module_& module);
+void bind_allocator(pybind11::module_& module);
+void bind_policy(pybind11::module_& module);
+
+}  // namespace numapool::bindings

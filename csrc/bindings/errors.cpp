@@ -1,0 +1,76 @@
+// Turns the core's exception into the Python exception of its kind.
+#include "errors.hpp"
+
+#include <pybind11/pybind11.h>
+
+#include "bindings.hpp"
+
+namespace py = pybind11;
+
+namespace numapool::bindings {
+namespace {
+
+py::object error_class(const char* name) { return py::module_::import("numapool.errors").attr(name); }
+
+void raise(const Error& error) {
+  const char* const text = error.what();
+  switch (error.kind()) {
+    case ErrorKind::kInvalidArgument:
+    case ErrorKind::kClosed:
+      PyErr_SetString(PyExc_ValueError, text);
+      return;
+    case ErrorKind::kNoMemory:
+      PyErr_SetString(PyExc_MemoryError, text);
+      return;
+    case ErrorKind::kBusy:
+      PyErr_SetString(PyExc_BufferError, text);
+      return;
+    case ErrorKind::kNodeNotFound:
+      PyErr_SetString(error_class("NodeNotFoundError").ptr(), text);
+      return;
+    case ErrorKind::kTopology:
+      PyErr_SetString(error_class("TopologyError").ptr(), text);
+      return;
+    case ErrorKind::kPlacement: {
+      py::dict bytes_by_node;
+      for (const auto& [node, bytes] : error.bytes_by_node) bytes_by_node[py::int_(node)] = bytes;
+      const py::object cls = error_class("PlacementError");
+      PyErr_SetObject(cls.ptr(), cls(text, bytes_by_node).ptr());
+      return;
+    }
+    case ErrorKind::kUnsupported: {
+      const py::object cls = error_class("UnsupportedError");
+      PyErr_SetObject(cls.ptr(), (error.code() == 0 ? cls(text) : cls(error.code(), text)).ptr());
+      return;
+    }
+    case ErrorKind::kSystem: {
+      const py::object cls = py::reinterpret_borrow<py::object>(PyExc_OSError);
+      PyErr_SetObject(cls.ptr(), cls(error.code(), text).ptr());
+      return;
+    }
+    case ErrorKind::kInterrupted:
+      return;  // PyErr_CheckSignals has set what the handler raised
+  }
+}
+
+}  // namespace
+
+void set_python_error(const Error& error) noexcept {
+  try {
+    raise(error);
+  } catch (py::error_already_set& failure) {
+    failure.restore();
+  }
+}
+
+void register_errors() {
+  py::register_local_exception_translator([](std::exception_ptr pending) {
+    try {
+      if (pending) std::rethrow_exception(pending);
+    } catch (const Error& error) {
+      set_python_error(error);
+    }
+  });
+}
+
+}  // namespace numapool::bindings

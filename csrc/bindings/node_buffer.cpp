@@ -1,0 +1,264 @@
+// numapool.NodeBuffer: the hand-made Python type that owns a block and counts the views of it.
+//
+// Hand-made because pybind11's buffer support cannot count views, so close() could free memory under NumPy, and
+// because making and dropping a pybind11 object costs several times as much.
+#include "node_buffer.hpp"
+
+#include <structmember.h>
+
+#include <climits>
+#include <cstdint>
+#include <new>
+#include <string>
+#include <utility>
+
+#include "errors.hpp"
+#include "exports.hpp"
+#include "interrupt.hpp"
+#include "node_buffer_text.hpp"
+#include "numapool/allocator.hpp"
+#include "without_gil.hpp"
+
+#if PY_VERSION_HEX < 0x030D0000  // the GIL does it
+#define Py_BEGIN_CRITICAL_SECTION(op) {
+#define Py_END_CRITICAL_SECTION() }
+#endif
+
+namespace numapool::bindings {
+namespace {
+
+constexpr std::size_t kReleaseGilBytes = std::size_t{1} << 20;  // unmapping more takes longer than a switch
+
+struct NodeBuffer {
+  PyObject_HEAD
+  PyObject* weak_references;
+  Exports exports;
+  Block block;  // `place` is read and written under the GIL (free-threaded: the object's critical section)
+};
+
+PyTypeObject* node_buffer_type = nullptr;
+
+NodeBuffer* as_buffer(PyObject* object) noexcept { return reinterpret_cast<NodeBuffer*>(object); }
+
+// Nobody can reach the pages any more: the state word says closed and no view is left.
+void free_memory(NodeBuffer* self) noexcept {
+  if (self->block.mapping.length() < kReleaseGilBytes) {
+    self->block.mapping.reset();
+    return;
+  }
+  const WithoutGil released;
+  self->block.mapping.reset();
+}
+
+PyObject* closed_error() noexcept {
+  PyErr_SetString(PyExc_ValueError, "the buffer is closed");
+  return nullptr;
+}
+
+// Keeps the mapping alive, and close() away, while the GIL is released.
+class Hold {
+ public:
+  explicit Hold(NodeBuffer* self) noexcept : self_(self), held_(self->exports.add()) {
+    if (!held_) closed_error();
+  }
+  ~Hold() {
+    if (held_ && self_->exports.drop()) free_memory(self_);
+  }
+  Hold(const Hold&) = delete;
+  Hold& operator=(const Hold&) = delete;
+  explicit operator bool() const noexcept { return held_; }
+
+ private:
+  NodeBuffer* self_;
+  bool held_;
+};
+
+void dealloc(PyObject* object) {
+  NodeBuffer* const self = as_buffer(object);
+  if (self->weak_references != nullptr) PyObject_ClearWeakRefs(object);
+  PyTypeObject* const type = Py_TYPE(object);
+  self->block.~Block();
+  self->exports.~Exports();
+  PyObject_Free(object);
+  Py_DECREF(type);
+}
+
+int get_view(PyObject* object, Py_buffer* view, int flags) {
+  NodeBuffer* const self = as_buffer(object);
+  if (!self->exports.add()) {
+    view->obj = nullptr;
+    closed_error();
+    return -1;
+  }
+  const auto length = static_cast<Py_ssize_t>(self->block.size_bytes);
+  if (PyBuffer_FillInfo(view, object, self->block.mapping.address(), length, 0, flags) == 0) return 0;
+  if (self->exports.drop()) free_memory(self);
+  return -1;
+}
+
+void release_view(PyObject* object, Py_buffer*) {
+  NodeBuffer* const self = as_buffer(object);
+  if (self->exports.drop()) free_memory(self);
+}
+
+PyObject* close(PyObject* object, PyObject*) {
+  NodeBuffer* const self = as_buffer(object);
+  switch (self->exports.close()) {
+    case Exports::Close::kFree:
+      free_memory(self);
+      break;
+    case Exports::Close::kBusy:
+      PyErr_Format(PyExc_BufferError,
+                   "cannot close the buffer: %llu view(s) of it are alive (arrays, memoryviews); drop them first, or "
+                   "leave a `with` block, which frees the memory when the last view goes",
+                   static_cast<unsigned long long>(self->exports.count()));
+      return nullptr;
+    case Exports::Close::kAlready:
+      break;
+  }
+  Py_RETURN_NONE;
+}
+
+PyObject* enter(PyObject* object, PyObject*) {
+  if (as_buffer(object)->exports.closed()) return closed_error();
+  return Py_NewRef(object);
+}
+
+PyObject* leave(PyObject* object, PyObject* const*, Py_ssize_t) {
+  NodeBuffer* const self = as_buffer(object);
+  if (self->exports.close_when_unused()) free_memory(self);
+  Py_RETURN_NONE;
+}
+
+PyObject* placement(PyObject* object, PyObject*) {
+  NodeBuffer* const self = as_buffer(object);
+  const Hold hold(self);
+  if (!hold) return nullptr;
+  return guarded(static_cast<PyObject*>(nullptr), [self] {
+    Placement seen;
+    {
+      const WithoutGil released;
+      seen = placement_of(self->block.mapping);
+    }
+    return to_python(seen);
+  });
+}
+
+PyObject* move_to(PyObject* object, PyObject* argument) {
+  NodeBuffer* const self = as_buffer(object);
+  const Hold hold(self);
+  if (!hold) return nullptr;
+  int overflow = 0;
+  const long asked = PyLong_AsLongAndOverflow(argument, &overflow);
+  if (asked == -1 && overflow == 0 && PyErr_Occurred() != nullptr) return nullptr;
+  const int node = overflow != 0 || asked > INT_MAX || asked < 0 ? -1 : static_cast<int>(asked);
+  return guarded(static_cast<PyObject*>(nullptr), [self, node] {
+    Migration done;
+    {
+      const WithoutGil released;
+      require_usable(Topology::detect(), node);
+      done = migrate(self->block.mapping, node, check_signals);
+    }
+    Py_BEGIN_CRITICAL_SECTION(reinterpret_cast<PyObject*>(self));
+    self->block.place = done.place;
+    Py_END_CRITICAL_SECTION();
+    return to_python(done.placement);
+  });
+}
+
+BlockPlace place_now(PyObject* object) noexcept {
+  BlockPlace place;
+  Py_BEGIN_CRITICAL_SECTION(object);
+  place = as_buffer(object)->block.place;
+  Py_END_CRITICAL_SECTION();
+  return place;
+}
+
+PyObject* optional_int(const std::optional<int>& value) noexcept {
+  if (!value) Py_RETURN_NONE;
+  return PyLong_FromLong(*value);
+}
+
+PyObject* get_nbytes(PyObject* object, void*) { return PyLong_FromSize_t(as_buffer(object)->block.size_bytes); }
+PyObject* get_address(PyObject* object, void*) {
+  const Hold hold(as_buffer(object));
+  return hold ? PyLong_FromVoidPtr(as_buffer(object)->block.mapping.address()) : nullptr;
+}
+PyObject* get_requested_node(PyObject* object, void*) { return optional_int(place_now(object).requested_node); }
+PyObject* get_node_id(PyObject* object, void*) { return optional_int(place_now(object).node_id); }
+PyObject* get_step(PyObject* object, void*) { return to_python(place_now(object).step); }
+PyObject* get_bound(PyObject* object, void*) { return PyBool_FromLong(place_now(object).bound); }
+PyObject* get_locked(PyObject* object, void*) { return PyBool_FromLong(as_buffer(object)->block.locked); }
+PyObject* get_closed(PyObject* object, void*) { return PyBool_FromLong(as_buffer(object)->exports.closed()); }
+
+Py_ssize_t length(PyObject* object) { return static_cast<Py_ssize_t>(as_buffer(object)->block.size_bytes); }
+
+PyObject* repr(PyObject* object) {
+  return guarded(static_cast<PyObject*>(nullptr), [object] {
+    const NodeBuffer* const self = as_buffer(object);
+    const std::string text = repr_text(self->block.size_bytes, place_now(object), self->exports.closed(),
+                                       self->block.mapping.address());
+    return PyUnicode_FromStringAndSize(text.data(), static_cast<Py_ssize_t>(text.size()));
+  });
+}
+
+PyMethodDef methods[] = {
+    {"close", close, METH_NOARGS, doc::kClose},
+    {"placement", placement, METH_NOARGS, doc::kPlacement},
+    {"migrate", move_to, METH_O, doc::kMigrate},
+    {"__enter__", enter, METH_NOARGS, nullptr},
+    {"__exit__", reinterpret_cast<PyCFunction>(reinterpret_cast<void (*)()>(leave)), METH_FASTCALL, nullptr},
+    {nullptr, nullptr, 0, nullptr},
+};
+
+PyGetSetDef attributes[] = {
+    {"nbytes", get_nbytes, nullptr, doc::kNbytes, nullptr},
+    {"address", get_address, nullptr, doc::kAddress, nullptr},
+    {"requested_node", get_requested_node, nullptr, doc::kRequestedNode, nullptr},
+    {"node_id", get_node_id, nullptr, doc::kNodeId, nullptr},
+    {"step", get_step, nullptr, doc::kStep, nullptr},
+    {"bound", get_bound, nullptr, doc::kBound, nullptr},
+    {"locked", get_locked, nullptr, doc::kLocked, nullptr},
+    {"closed", get_closed, nullptr, doc::kClosed, nullptr},
+    {nullptr, nullptr, nullptr, nullptr, nullptr},
+};
+
+PyMemberDef members[] = {
+    {"__weaklistoffset__", T_PYSSIZET, offsetof(NodeBuffer, weak_references), READONLY, nullptr},
+    {nullptr, 0, 0, 0, nullptr},
+};
+
+template <class Function>
+void* slot(Function* function) noexcept {
+  return reinterpret_cast<void*>(function);
+}
+
+}  // namespace
+
+int add_node_buffer_type(PyObject* module) noexcept {
+  PyType_Slot slots[] = {
+      {Py_tp_dealloc, slot(dealloc)},         {Py_tp_repr, slot(repr)},
+      {Py_tp_doc, const_cast<char*>(doc::kNodeBuffer)},
+      {Py_tp_methods, methods},               {Py_tp_getset, attributes},
+      {Py_tp_members, members},               {Py_mp_length, slot(length)},
+      {Py_bf_getbuffer, slot(get_view)},      {Py_bf_releasebuffer, slot(release_view)},
+      {0, nullptr},
+  };
+  PyType_Spec spec = {"numapool.NodeBuffer", sizeof(NodeBuffer), 0,
+                      Py_TPFLAGS_DEFAULT | Py_TPFLAGS_DISALLOW_INSTANTIATION | Py_TPFLAGS_IMMUTABLETYPE, slots};
+  PyObject* const type = PyType_FromModuleAndSpec(module, &spec, nullptr);
+  if (type == nullptr) return -1;
+  node_buffer_type = reinterpret_cast<PyTypeObject*>(type);
+  return PyModule_AddObjectRef(module, "NodeBuffer", type);
+}
+
+PyObject* make_node_buffer(Block&& block) noexcept {
+  NodeBuffer* const self = PyObject_New(NodeBuffer, node_buffer_type);
+  if (self == nullptr) return nullptr;
+  self->weak_references = nullptr;
+  new (&self->exports) Exports();
+  new (&self->block) Block(std::move(block));
+  return reinterpret_cast<PyObject*>(self);
+}
+
+}  // namespace numapool::bindings

@@ -1,0 +1,16 @@
+// numapool.NodeBuffer: the hand-made Python type that owns a block and counts the views of it.
+#pragma once
+
+#include <Python.h>
+
+#include "numapool/buffer.hpp"
+
+namespace numapool::bindings {
+
+// Creates the type and adds it to the module. -1 with a Python error set on failure.
+int add_node_buffer_type(PyObject* module) noexcept;
+
+// A new NodeBuffer that owns `block`; nullptr with a Python error set on failure (the block is freed).
+[[nodiscard]] PyObject* make_node_buffer(Block&& block) noexcept;
+
+}  // namespace numapool::bindings

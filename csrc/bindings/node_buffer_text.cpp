@@ -1,0 +1,72 @@
+// What a NodeBuffer says of itself: its repr, and its results as Python objects.
+#include "node_buffer_text.hpp"
+
+#include <pybind11/pybind11.h>
+
+#include <array>
+#include <cstdio>
+
+#include "numapool/size_text.hpp"
+
+namespace py = pybind11;
+
+namespace numapool::bindings {
+namespace {
+
+const char* step_name(AllocationStep step) noexcept {
+  switch (step) {
+    case AllocationStep::kPreferred:
+      return "PREFERRED";
+    case AllocationStep::kNearest:
+      return "NEAREST";
+    case AllocationStep::kAny:
+      return "ANY";
+    case AllocationStep::kUnbound:
+      return "UNBOUND";
+  }
+  return "?";
+}
+
+}  // namespace
+
+PyObject* to_python(const Placement& placement) {
+  try {
+    py::dict bytes_by_node;
+    for (const auto& [node, bytes] : placement.bytes_by_node) bytes_by_node[py::int_(node)] = bytes;
+    const py::object cls = py::module_::import("numapool.placement").attr("Placement");
+    return cls(py::arg("bytes_by_node") = bytes_by_node,
+               py::arg("not_resident_bytes") = placement.not_resident_bytes,
+               py::arg("unknown_bytes") = placement.unknown_bytes,
+               py::arg("page_size_bytes") = placement.page_size_bytes, py::arg("method") = placement.method)
+        .release()
+        .ptr();
+  } catch (py::error_already_set& error) {
+    error.restore();
+    return nullptr;
+  }
+}
+
+PyObject* to_python(AllocationStep step) noexcept {
+  PyObject* const module = PyImport_ImportModule("numapool.placement");
+  if (module == nullptr) return nullptr;
+  PyObject* const steps = PyObject_GetAttrString(module, "AllocationStep");
+  Py_DECREF(module);
+  if (steps == nullptr) return nullptr;
+  PyObject* const member = PyObject_GetAttrString(steps, step_name(step));
+  Py_DECREF(steps);
+  return member;
+}
+
+std::string repr_text(std::size_t size_bytes, const BlockPlace& place, bool closed, const void* address) {
+  const std::string size = size_text(size_bytes);
+  if (closed) return "<NodeBuffer " + size + ", closed>";
+  std::string where = place.node_id ? "on node " + std::to_string(*place.node_id) : "on no single known node";
+  if (!place.requested_node) where = "interleaved";
+  std::string asked = place.requested_node ? "asked: " + std::to_string(*place.requested_node) + ", " : "";
+  std::array<char, 32> at{};
+  std::snprintf(at.data(), at.size(), "%p", address);
+  return "<NodeBuffer " + size + " " + where + " (" + asked + "step " + step_name(place.step) + ") at " +
+         at.data() + ">";
+}
+
+}  // namespace numapool::bindings

@@ -1,0 +1,12 @@
+// Writes a size in bytes the way people read it.
+#pragma once
+
+#include <cstdint>
+#include <string>
+
+namespace numapool {
+
+// "256 MiB", "1.5 GiB", "100 bytes".
+[[nodiscard]] std::string size_text(std::uint64_t bytes);
+
+}  // namespace numapool

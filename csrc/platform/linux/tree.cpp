@@ -1,0 +1,86 @@
+// Reads small files below a root folder: the running machine's /sys and /proc, or a copy of them.
+#include "platform/linux/tree.hpp"
+
+#include <dirent.h>
+#include <fcntl.h>
+#include <unistd.h>
+
+#include <memory>
+#include <utility>
+
+namespace numapool::platform {
+namespace {
+
+constexpr std::size_t kFirstRead = 4096;    // a page: what one read of sysfs gives at most
+constexpr std::size_t kQuotedBytes = 80;    // of a file that makes no sense, in the message
+
+thread_local std::string scratch;
+
+struct DirCloser {
+  void operator()(DIR* dir) const noexcept { closedir(dir); }
+};
+
+}  // namespace
+
+Folder::~Folder() {
+  if (fd_ >= 0) close(fd_);
+}
+
+Folder::Folder(Folder&& other) noexcept : fd_(std::exchange(other.fd_, -1)), path_(std::move(other.path_)) {}
+
+Folder& Folder::operator=(Folder&& other) noexcept {
+  std::swap(fd_, other.fd_);
+  std::swap(path_, other.path_);
+  return *this;
+}
+
+Folder Folder::open(const std::string& path) {
+  return {::open(path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC), path};
+}
+
+Folder Folder::folder(const char* relative) const {
+  return {openat(fd_, relative, O_RDONLY | O_DIRECTORY | O_CLOEXEC), path_ + "/" + relative};
+}
+
+std::optional<std::string_view> Folder::read(const char* relative) const {
+  // O_NONBLOCK: a fifo in a foreign tree must not hang us.
+  const int fd = openat(fd_, relative, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+  if (fd < 0) return std::nullopt;
+  std::size_t size = 0;
+  bool failed = false;
+  if (scratch.size() < kFirstRead) scratch.resize(kFirstRead);
+  while (size < kLargestFile) {
+    if (size == scratch.size()) scratch.resize(2 * scratch.size());
+    const ssize_t got = ::read(fd, scratch.data() + size, scratch.size() - size);
+    failed = got < 0;
+    if (got <= 0) break;
+    size += static_cast<std::size_t>(got);
+  }
+  close(fd);
+  if (failed) return std::nullopt;
+  return std::string_view(scratch.data(), size);
+}
+
+std::vector<std::string> Folder::names() const {
+  std::vector<std::string> names;
+  const int copy = openat(fd_, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  const std::unique_ptr<DIR, DirCloser> dir(copy < 0 ? nullptr : fdopendir(copy));
+  if (!dir) return names;
+  while (const dirent* entry = readdir(dir.get())) names.emplace_back(entry->d_name);
+  return names;
+}
+
+Failure Folder::nonsense(const char* relative, std::string_view text, const char* why) const {
+  std::string quoted;
+  for (const char c : text.substr(0, kQuotedBytes)) {
+    if (c == '\n') {
+      quoted += "\\n";
+    } else {
+      quoted += c >= ' ' && c < 127 ? c : '?';
+    }
+  }
+  if (text.size() > kQuotedBytes) quoted += "...";
+  return Failure{Cause::kUnintelligible, path_ + "/" + relative, 0, "'" + quoted + "' " + why};
+}
+
+}  // namespace numapool::platform

@@ -1,0 +1,47 @@
+// Reads small files below a root folder: the running machine's /sys and /proc, or a copy of them.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "platform/result.hpp"
+
+namespace numapool::platform {
+
+// An open folder. Paths are relative to it; nothing outside is reached but through links the tree itself has.
+class Folder {
+ public:
+  Folder() = default;
+  ~Folder();
+  Folder(Folder&& other) noexcept;
+  Folder& operator=(Folder&& other) noexcept;
+  Folder(const Folder&) = delete;
+  Folder& operator=(const Folder&) = delete;
+
+  // Not ok() where there is no such folder.
+  [[nodiscard]] static Folder open(const std::string& path);
+  [[nodiscard]] Folder folder(const char* relative) const;
+  [[nodiscard]] bool ok() const noexcept { return fd_ >= 0; }
+  [[nodiscard]] const std::string& path() const noexcept { return path_; }
+
+  // The file's text, at most kLargestFile bytes; nothing where it cannot be read. Valid until the next read of
+  // any Folder by this thread.
+  [[nodiscard]] std::optional<std::string_view> read(const char* relative) const;
+  // Names in the folder, in no order.
+  [[nodiscard]] std::vector<std::string> names() const;
+
+  // The failure of a file that makes no sense: its name, the text it holds (cut), and why.
+  [[nodiscard]] Failure nonsense(const char* relative, std::string_view text, const char* why) const;
+
+ private:
+  Folder(int fd, std::string path) noexcept : fd_(fd), path_(std::move(path)) {}
+  int fd_ = -1;
+  std::string path_;
+};
+
+// A CPU list of 8192 CPUs, every second one online, is 20 KiB; a node's folder holds nothing larger.
+inline constexpr std::size_t kLargestFile = 256 * 1024;
+
+}  // namespace numapool::platform

@@ -1,0 +1,79 @@
+// The chain: preferred node -> nearest by distance -> any, without ever asking for memory under a strict bind.
+#include "numapool/allocator.hpp"
+
+#include <algorithm>
+
+#include "chain.hpp"
+#include "look.hpp"
+#include "numapool/error.hpp"
+#include "page_choice.hpp"
+#include "platform/thread.hpp"
+#include "populate.hpp"
+
+namespace numapool {
+namespace {
+
+int resolve_node(const Topology& topology, const std::optional<int>& preferred) {
+  if (preferred) return topology.node(*preferred).node_id;  // throws kNodeNotFound
+  const int here = platform::current_node();
+  const auto usable = [&](int id) { return topology.find(id) != nullptr; };
+  return usable(here) ? here : topology.nodes().front().node_id;
+}
+
+[[noreturn]] void refuse_strict(const AllocationRequest& request, int preferred, const Chain::Outcome& outcome) {
+  std::string text = "cannot place " + size_text(request.size_bytes) + " on node " +
+                     std::to_string(preferred) + " alone: " + outcome.reason;
+  if (outcome.denied) throw Error(ErrorKind::kUnsupported, text, outcome.denied->code);
+  if (outcome.placement.unknown_bytes != 0) throw Error(ErrorKind::kUnsupported, text);
+  Error error(ErrorKind::kPlacement, text + "; nothing was kept");
+  error.bytes_by_node = outcome.placement.bytes_by_node;
+  throw error;
+}
+
+}  // namespace
+
+void require_usable(const Topology& topology, int node) {
+  static_cast<void>(topology.node(node));
+  const std::vector<int> usable = topology.usable_nodes();
+  if (std::find(usable.begin(), usable.end(), node) != usable.end()) return;
+  throw Error(ErrorKind::kPlacement,
+              "node " + std::to_string(node) + " has no memory, or this process is not allowed to use it");
+}
+
+Allocation Allocator::allocate(const AllocationRequest& request, const InterruptCheck& check) const {
+  if (request.strict && !request.populate) {
+    throw Error(ErrorKind::kInvalidArgument,
+                "strict=True needs populate=True: where a page lands is known once it is there");
+  }
+  const Extent extent = choose_extent(request.size_bytes, request.page);
+  const int preferred = resolve_node(*topology_, request.preferred_node);
+  const bool reserved = extent.pages.kind == platform::PageKind::kHugetlb;
+  if (extent.length >= kLookBytes && !reserved) require_available(extent.length, "cannot allocate ");
+
+  Allocation out;
+  Block& block = out.block;
+  block.size_bytes = request.size_bytes;
+  block.place.requested_node = preferred;
+  Chain chain(*topology_, preferred, map_extent(extent), check);
+  Chain::Outcome outcome;
+  if (!request.populate) {
+    outcome = chain.set_policy_only();
+  } else {
+    outcome = chain.place_on(preferred, request.strict ? platform::Precision::kExact : platform::Precision::kSampled);
+    if (request.strict && !outcome.placed) refuse_strict(request, preferred, outcome);
+    if (!outcome.placed) outcome = chain.place_beyond_preferred(std::move(outcome));
+  }
+  block.mapping = chain.take_mapping();
+  block.place.step = outcome.step;
+  block.place.bound = outcome.bound;
+  block.place.node_id = outcome.node_id;
+  if (outcome.denied) {
+    out.degradations.push_back({Degradation::Cause::kPolicyRefused, outcome.reason});
+  } else if (outcome.placement.unknown_bytes != 0) {
+    out.degradations.push_back({Degradation::Cause::kNotVerified, outcome.reason});
+  }
+  if (request.lock) lock_block(block, request.populate);
+  return out;
+}
+
+}  // namespace numapool

@@ -1,0 +1,256 @@
+// One allocation's walk along the chain of nodes, on one mapping.
+#include "chain.hpp"
+
+#include <algorithm>
+#include <array>
+#include <utility>
+
+#include "look.hpp"
+#include "numapool/allocator.hpp"
+#include "numapool/error.hpp"
+#include "populate.hpp"
+
+namespace numapool {
+
+using platform::Cause;
+using platform::PageKind;
+using platform::Policy;
+using platform::Precision;
+
+namespace {
+
+std::string spread_text(const Placement& placement) {
+  std::string text;
+  for (const auto& [node, bytes] : placement.bytes_by_node) {
+    text += (text.empty() ? "" : ", ") + size_text(bytes) + " on node " + std::to_string(node);
+  }
+  return text.empty() ? "no byte landed anywhere" : text;
+}
+
+std::uint64_t bytes_elsewhere(const Placement& placement, int node) {
+  std::uint64_t sum = 0;
+  for (const auto& [id, bytes] : placement.bytes_by_node) sum += id == node ? 0 : bytes;
+  return sum;
+}
+
+[[noreturn]] void fail_policy(int node, const platform::Failure& failure) {
+  throw Error(failure.cause == Cause::kNoMemory ? ErrorKind::kNoMemory : ErrorKind::kSystem,
+              "cannot set the memory policy for node " + std::to_string(node) + ": " + describe(failure),
+              failure.code);
+}
+
+}  // namespace
+
+Chain::Chain(const Topology& topology, int preferred, Mapping mapping, const InterruptCheck& check)
+    : topology_(topology),
+      preferred_(preferred),
+      mapping_(std::move(mapping)),
+      check_(check),
+      order_(topology.nearest(preferred)) {}
+
+platform::Status Chain::prefer(int node) const {
+  const std::array<int, 1> target{node};
+  return platform::set_policy(mapping_.address(), mapping_.length(), Policy::kPreferred, target, false);
+}
+
+Placement Chain::look_now(Precision precision) const {
+  return look(mapping_.address(), mapping_.length(), mapping_.pages(), precision);
+}
+
+// A node without CPUs is filled from the nearest that has some.
+std::vector<int> Chain::cpus_for(int node) const {
+  const Node* best = topology_.find(node);
+  if (best != nullptr && !best->cpus.empty()) return best->cpus;
+  best = nullptr;
+  for (const Node& other : topology_.nodes()) {
+    if (other.cpus.empty()) continue;
+    if (best == nullptr ||
+        topology_.distance(node, other.node_id) < topology_.distance(node, best->node_id)) {
+      best = &other;
+    }
+  }
+  return best == nullptr ? std::vector<int>{} : best->cpus;
+}
+
+Chain::Outcome Chain::settle(AllocationStep step, Placement placement, const std::string& reason) const {
+  Outcome out;
+  out.placed = true;
+  out.step = step;
+  out.bound = true;
+  out.node_id = placement.majority_node();
+  out.reason = reason;
+  out.placement = std::move(placement);
+  return out;
+}
+
+Chain::Outcome Chain::set_policy_only() {
+  for (const int node : order_) {
+    const platform::Status bound = prefer(node);
+    if (bound) {
+      Outcome out = settle(node == preferred_ ? AllocationStep::kPreferred : AllocationStep::kNearest, {}, "");
+      out.node_id = node;  // where the policy will put the pages
+      return out;
+    }
+    if (platform::is_denied(bound.failure())) {
+      Outcome out;
+      out.reason = "memory is not bound to node " + std::to_string(preferred_) + ": " + describe(bound.failure());
+      out.denied = bound.failure();
+      return out;
+    }
+    if (bound.failure().cause != Cause::kInvalid) fail_policy(node, bound.failure());
+  }
+  return {};
+}
+
+// More than the node's free and clean file pages will not fit, whatever is tried. Nothing where it may.
+std::optional<std::string> Chain::cannot_hold(int node) const {
+  if (std::find(order_.begin(), order_.end(), node) == order_.end()) {
+    return "node " + std::to_string(node) + " has no memory, or this process is not allowed to use it";
+  }
+  if (mapping_.length() < kLookBytes || mapping_.pages().kind == PageKind::kHugetlb) return std::nullopt;
+  const auto room = platform::node_room(node);
+  if (!room) return std::nullopt;
+  const std::uint64_t most = room.value().free_bytes + room.value().clean_file_bytes;
+  if (mapping_.length() <= most) return std::nullopt;
+  return "it can hold " + size_text(most) + " at most (" + size_text(room.value().free_bytes) + " free, " +
+         size_text(room.value().clean_file_bytes) + " of clean file cache)";
+}
+
+Chain::Outcome Chain::place_on(int node, Precision precision) {
+  Outcome out;
+  if (auto why = cannot_hold(node)) {
+    out.reason = *why;
+    return out;
+  }
+  const platform::Status bound = prefer(node);
+  if (!bound) {
+    const platform::Failure& why = bound.failure();
+    out.reason = describe(why);
+    if (platform::is_denied(why)) out.denied = why;
+    if (!out.denied && why.cause != Cause::kInvalid) fail_policy(node, why);
+    return out;
+  }
+  const std::vector<int> cpus = cpus_for(node);
+  populate(mapping_, {cpus, false}, check_);
+  const std::uint64_t length = mapping_.length();
+  Placement seen = look_now(precision);
+  if (seen.unknown_bytes != 0) {
+    out = settle(node == preferred_ ? AllocationStep::kPreferred : AllocationStep::kNearest, seen,
+                 "the policy was accepted, but this process may not see where pages are (move_pages, "
+                 "get_mempolicy and numa_maps are refused)");
+    out.node_id = std::nullopt;
+    if (precision == Precision::kExact) out.placed = false;  // strict: not proved is not placed
+    return out;
+  }
+  if (!seen.wholly_on(node, length)) {
+    redo_with_base_pages(node, seen);
+    seen = look_now(precision);
+  }
+  if (!seen.wholly_on(node, length)) {
+    pull_onto(node, seen);
+    seen = look_now(precision);
+  }
+  if (seen.wholly_on(node, length)) {
+    return settle(node == preferred_ ? AllocationStep::kPreferred : AllocationStep::kNearest, std::move(seen), "");
+  }
+  out.bound = true;
+  out.reason = spread_text(seen);
+  out.placement = std::move(seen);
+  return out;
+}
+
+// Huge pages may be had only remotely while local base pages are free (fragmentation): then base pages win.
+void Chain::redo_with_base_pages(int node, const Placement& seen) {
+  const platform::Pages& pages = mapping_.pages();
+  if (pages.kind != PageKind::kTransparent) return;
+  const auto room = platform::node_room(node);
+  if (!room || room.value().free_bytes < bytes_elsewhere(seen, node)) return;
+  // On the whole mapping, once: advice on parts would split it. Huge pages that are there stay.
+  if (!platform::forbid_huge_pages(mapping_.address(), mapping_.length())) return;
+  auto* const begin = static_cast<char*>(mapping_.address());
+  const platform::Pages base{PageKind::kBase, platform::base_page_bytes()};
+  for (std::size_t at = 0; at < mapping_.length(); at += pages.bytes) {
+    const std::size_t part = std::min(pages.bytes, mapping_.length() - at);
+    if (look(begin + at, part, pages, Precision::kExact).wholly_on(node, part)) continue;
+    if (!platform::discard(begin + at, part)) continue;
+    const platform::Status again = platform::populate(begin + at, part, base);
+    if (!again) {
+      throw Error(ErrorKind::kNoMemory, "cannot populate: " + describe(again.failure()), again.failure().code);
+    }
+  }
+}
+
+// A strict policy with MPOL_MF_MOVE reclaims clean cache on the node and moves what fits; for the rest it
+// answers EIO. It is safe because every page is resident and nobody else has the memory yet: no page can be
+// asked for while it is in force. mbind(2), MPOL_MF_STRICT.
+void Chain::pull_onto(int node, const Placement& seen) {
+  if (seen.not_resident_bytes != 0) return;
+  const auto room = platform::node_room(node);
+  if (room && mapping_.pages().kind != PageKind::kHugetlb &&
+      room.value().free_bytes + room.value().clean_file_bytes < bytes_elsewhere(seen, node)) {
+    return;
+  }
+  const std::array<int, 1> target{node};
+  const platform::Status moved =
+      platform::set_policy(mapping_.address(), mapping_.length(), Policy::kBind, target, true);
+  restore_preferred(node);
+  if (!moved && platform::is_denied(moved.failure())) return;  // read back: the caller sees what is where
+}
+
+void Chain::restore_preferred(int node) const {
+  const platform::Status restored = prefer(node);
+  if (!restored) fail_policy(node, restored.failure());
+}
+
+void Chain::empty() {
+  const platform::Status emptied = platform::discard(mapping_.address(), mapping_.length());
+  if (!emptied) {
+    throw Error(ErrorKind::kSystem, "cannot give pages back: " + describe(emptied.failure()),
+                emptied.failure().code);
+  }
+}
+
+Chain::Outcome Chain::place_beyond_preferred(Outcome first) {
+  if (first.denied) return place_unbound(*first.denied);
+  for (const int node : order_) {
+    if (node == preferred_) continue;
+    // The kernel's own fallback goes by distance too: it may have put everything where the chain goes next.
+    if (first.placement.sole_node() == node && first.placement.wholly_on(node, mapping_.length())) {
+      const platform::Status bound = prefer(node);
+      if (bound) return settle(AllocationStep::kNearest, std::move(first.placement), "");
+    }
+    if (!first.placement.bytes_by_node.empty()) empty();
+    first = place_on(node, Precision::kSampled);
+    if (first.placed) return first;
+    if (first.denied) return place_unbound(*first.denied);
+  }
+  // No node holds it alone: split, the preferred node's zone list (by distance) deciding where the rest goes.
+  if (!first.placement.bytes_by_node.empty()) empty();
+  for (const int node : order_) {
+    const platform::Status bound = prefer(node);
+    if (!bound) continue;
+    populate(mapping_, {cpus_for(node), false}, check_);
+    Placement seen = look_now(Precision::kSampled);
+    if (seen.sole_node() && *seen.sole_node() == preferred_) {
+      return settle(AllocationStep::kPreferred, std::move(seen), "");
+    }
+    return settle(AllocationStep::kAny, std::move(seen), "no node could hold it alone");
+  }
+  throw Error(ErrorKind::kNoMemory, "no node of this machine accepts memory: " + first.reason);
+}
+
+// No policy was accepted. First touch on the node's own CPUs is what remains.
+Chain::Outcome Chain::place_unbound(platform::Failure denied) {
+  const bool several = order_.size() > 1;
+  const std::vector<int> cpus = cpus_for(preferred_);
+  populate(mapping_, {cpus, several}, check_);
+  Outcome out = settle(AllocationStep::kUnbound, look_now(Precision::kSampled), "");
+  out.bound = false;
+  if (out.placement.unknown_bytes != 0) out.node_id = std::nullopt;
+  out.reason = "memory is not bound to node " + std::to_string(preferred_) + ": " + describe(denied) +
+               "; it was first touched on that node's CPUs instead";
+  out.denied = std::move(denied);
+  return out;
+}
+
+}  // namespace numapool

@@ -1,0 +1,16 @@
+// The look at a range of pages that allocation and placement share inside the core.
+#pragma once
+
+#include <cstddef>
+
+#include "numapool/placement.hpp"
+#include "numapool/size_text.hpp"
+#include "platform/memory.hpp"
+
+namespace numapool {
+
+// The platform's answer about a range, as the core's Placement.
+[[nodiscard]] Placement look(const void* address, std::size_t length, const platform::Pages& pages,
+                             platform::Precision precision);
+
+}  // namespace numapool

@@ -1,0 +1,256 @@
+"""Memory on the node you name: the chain preferred → nearest → any."""
+
+from __future__ import annotations
+
+import operator
+import sys
+import threading
+import warnings
+from collections.abc import Iterable, Mapping
+from typing import Literal, SupportsIndex
+
+from numapool import _core
+from numapool.errors import NodeNotFoundError, PlacementWarning
+from numapool.topology import NumaTopology
+
+NodeBuffer = _core.NodeBuffer
+
+PageSize = Literal["auto", "base", "transparent"] | int
+Weights = Literal["system"] | Mapping[int, int]
+
+# PageRequest::Kind of csrc/include/numapool/allocator.hpp
+_PAGE_KINDS = {"auto": 0, "base": 1, "transparent": 2}
+_HUGETLB_KIND = 3
+_MAX_SIZE_BYTES = sys.maxsize
+_MAX_NODE_ID = 2**31 - 1
+
+_warned_causes: set[str] = set()
+_warned_lock = threading.Lock()
+
+
+def _size(size_bytes: SupportsIndex) -> int:
+    size = operator.index(size_bytes)
+    if size <= 0:
+        raise ValueError(f"size_bytes must be at least 1, not {size}")
+    if size > _MAX_SIZE_BYTES:
+        raise MemoryError(f"cannot allocate {size} bytes: no address space holds that much")
+    return size
+
+
+def _page_kind(page_size: PageSize) -> tuple[int, int]:
+    if isinstance(page_size, str):
+        try:
+            return _PAGE_KINDS[page_size], 0
+        except KeyError:
+            names = ", ".join(repr(name) for name in _PAGE_KINDS)
+            raise ValueError(
+                f"page_size must be {names} or a hugetlb size in bytes, not {page_size!r}"
+            ) from None
+    size = operator.index(page_size)
+    if not 0 < size <= _MAX_SIZE_BYTES:
+        raise ValueError(f"page_size must be a positive number of bytes, not {size}")
+    return _HUGETLB_KIND, size
+
+
+def _warn_once(causes: list[tuple[str, str]]) -> None:
+    for cause, message in causes:
+        with _warned_lock:
+            if cause in _warned_causes:
+                continue
+            _warned_causes.add(cause)
+        warnings.warn(
+            f"{message} (said once per cause; strict=True raises instead)",
+            PlacementWarning,
+            stacklevel=3,
+        )
+
+
+class NumaAllocator:
+    """Allocates memory on NUMA nodes and says where it went.
+
+    Every allocation follows the chain *preferred node → nearest by distance → any*, without ever asking the
+    kernel for memory under a strict bind, so none of them can invoke the policy-constrained OOM killer.
+    Safe to use from many threads at once.
+
+    Parameters
+    ----------
+    topology : NumaTopology, optional
+        The machine to allocate on; detected if not given, and detected again when a node is named that has
+        come online since.
+    """
+
+    def __init__(self, topology: NumaTopology | None = None) -> None:
+        self._follow_machine = topology is None
+        self._set_topology(NumaTopology.detect() if topology is None else topology)
+
+    def _set_topology(self, topology: NumaTopology) -> None:
+        # One tuple, so that a reader in another thread never sees a core of one machine with the other's nodes.
+        self._state = (topology, _core.Allocator(topology._core))
+
+    @property
+    def topology(self) -> NumaTopology:
+        """The machine as this allocator last saw it."""
+        return self._state[0]
+
+    @property
+    def is_numa_aware(self) -> bool:
+        """Whether this system places memory by node at all (a kernel without NUMA does not)."""
+        return _core.has_numa()
+
+    def __repr__(self) -> str:
+        return f"NumaAllocator({self.topology!r})"
+
+    def allocate(
+        self,
+        size_bytes: SupportsIndex,
+        preferred_node: SupportsIndex | None = None,
+        *,
+        strict: bool = False,
+        page_size: PageSize = "auto",
+        populate: bool = True,
+        lock: bool = False,
+    ) -> NodeBuffer:
+        """Allocate zeroed memory on a node, or as near to it as it fits.
+
+        Parameters
+        ----------
+        size_bytes : int
+            Size in bytes, at least 1.
+        preferred_node : int, optional
+            The node to use; by default the node of the CPU that the calling thread runs on.
+        strict : bool
+            Every byte on that node, proved page by page, or an error; clean file cache on the node makes way.
+        page_size : "auto", "base", "transparent" or int
+            ``"auto"`` uses transparent huge pages from their own size (2 MiB on x86-64) up; an int is a hugetlb
+            page size in bytes, which an administrator has reserved (hugetlbpage.rst). With ``"transparent"``
+            what is left over after the last whole huge page is in base pages.
+        populate : bool
+            Make every page resident now, by threads on the node's CPUs (MADV_POPULATE_WRITE). Without it the
+            policy decides when a page is first touched, and the step is what the policy says.
+        lock : bool
+            Lock the memory against swapping (mlock(2)).
+
+        Returns
+        -------
+        NodeBuffer
+            Its ``step`` and ``node_id`` say what came of the request.
+
+        Raises
+        ------
+        ValueError
+            A size of 0 or less; a page size that is none; ``strict`` without ``populate``.
+        TypeError
+            An argument that is no integer.
+        NodeNotFoundError
+            The machine has no such node.
+        MemoryError
+            More than the machine, this process's cgroups or its allowed nodes have available; nothing was
+            populated.
+        PlacementError
+            ``strict`` only: the node cannot hold it; nothing was kept.
+        UnsupportedError
+            A page size that this machine does not have or has not reserved; with ``strict``, a kernel that
+            refuses mbind(2) or does not show where pages are.
+        OSError
+            The memory could not be locked.
+
+        Warns
+        -----
+        PlacementWarning
+            Once per cause, when the system refused what placement needs and `strict` is false.
+        """
+        size = _size(size_bytes)
+        node = None if preferred_node is None else operator.index(preferred_node)
+        kind, hugetlb_bytes = _page_kind(page_size)
+        core = self._core_for(() if node is None else (node,))
+        buffer, causes = core.allocate(size, node, strict, kind, hugetlb_bytes, populate, lock)
+        if causes:
+            _warn_once(causes)
+        return buffer
+
+    def allocate_interleaved(
+        self,
+        size_bytes: SupportsIndex,
+        nodes: Iterable[SupportsIndex] | None = None,
+        weights: Weights | None = None,
+        *,
+        strict: bool = False,
+        page_size: PageSize = "auto",
+        populate: bool = True,
+        lock: bool = False,
+    ) -> NodeBuffer:
+        """Allocate zeroed memory that is spread over nodes page by page.
+
+        Parameters
+        ----------
+        size_bytes : int
+            Size in bytes, at least 1.
+        nodes : iterable of int, optional
+            The nodes to spread over; by default every node with memory that this process may use.
+        weights : "system" or mapping of node to weight, optional
+            Spread by weight instead of equally (MPOL_WEIGHTED_INTERLEAVE, Linux 6.9). The kernel has one table
+            of weights for the whole system: ``"system"`` uses it, a mapping must agree with it.
+        strict, page_size, populate, lock
+            As for :meth:`allocate`. With huge pages the spread is by huge page.
+
+        Returns
+        -------
+        NodeBuffer
+            ``requested_node`` and ``node_id`` are None; ``step`` is PREFERRED if the spread is as asked, ANY if
+            a node was short of memory.
+
+        Raises
+        ------
+        ValueError
+            As for :meth:`allocate`; an empty list of nodes; weights that are no positive integers or that name
+            other nodes.
+        NodeNotFoundError, MemoryError, UnsupportedError, OSError
+            As for :meth:`allocate`; UnsupportedError also for weights before Linux 6.9, or that differ from the
+            kernel's table, with the remedy.
+        PlacementError
+            A node has no memory or is not allowed; with ``strict``, a node is short of memory.
+        """
+        size = _size(size_bytes)
+        kind, hugetlb_bytes = _page_kind(page_size)
+        node_list = sorted({operator.index(node) for node in nodes}) if nodes is not None else []
+        if nodes is not None and not node_list:
+            raise ValueError("nodes must name at least one node")
+        node_list, weight_list = _weights(node_list, weights)
+        core = self._core_for(tuple(node_list))
+        buffer, causes = core.allocate_interleaved(
+            size, node_list, weights is not None, weight_list, strict, kind, hugetlb_bytes, populate, lock
+        )
+        if causes:
+            _warn_once(causes)
+        return buffer
+
+    def _core_for(self, nodes: tuple[int, ...]) -> _core.Allocator:
+        """Check the node ids, looking at the machine anew if one is not known."""
+        topology, core = self._state
+        known = topology._known_ids
+        if all(node in known for node in nodes):
+            return core
+        if self._follow_machine:
+            self._set_topology(NumaTopology.detect())
+            topology, core = self._state
+        for node in nodes:
+            if node not in topology._known_ids:
+                exist = ", ".join(str(known.node_id) for known in topology.nodes)
+                raise NodeNotFoundError(f"there is no node {node}; this machine has: {exist}")
+        return core
+
+
+def _weights(nodes: list[int], weights: Weights | None) -> tuple[list[int], list[int]]:
+    """Return the nodes and their weights; no weights means the system's."""
+    if weights is None or weights == "system":
+        return nodes, []
+    if isinstance(weights, str):
+        raise ValueError(f"weights must be 'system' or a mapping of node to weight, not {weights!r}")
+    by_node = {operator.index(node): operator.index(weight) for node, weight in weights.items()}
+    if not by_node or (nodes and set(nodes) != set(by_node)):
+        raise ValueError(f"weights must name exactly the nodes {nodes}, not {sorted(by_node)}")
+    for node, weight in by_node.items():
+        if not 1 <= weight <= 255:  # a u8 in the kernel: Documentation/ABI/testing/sysfs-kernel-mm-mempolicy...
+            raise ValueError(f"the weight of node {node} must be from 1 to 255, not {weight}")
+    nodes = sorted(by_node)
+    return nodes, [by_node[node] for node in nodes]

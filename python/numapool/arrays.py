@@ -1,0 +1,124 @@
+"""NumPy arrays whose memory lives on a node, without a copy."""
+
+from __future__ import annotations
+
+import functools
+import math
+import operator
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any, Literal, SupportsIndex
+
+from numapool.allocator import NumaAllocator, PageSize
+
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+
+Shape = SupportsIndex | Iterable[SupportsIndex]
+Order = Literal["C", "F"]
+
+
+@functools.cache
+def _default_allocator() -> NumaAllocator:
+    return NumaAllocator()
+
+
+def _dimensions(shape: Shape) -> tuple[int, ...]:
+    if isinstance(shape, Iterable):
+        dimensions = tuple(operator.index(one) for one in shape)
+    else:
+        dimensions = (operator.index(shape),)
+    if any(one < 0 for one in dimensions):
+        raise ValueError(f"negative dimensions are not allowed: {dimensions}")
+    return dimensions
+
+
+def empty(
+    shape: Shape,
+    dtype: npt.DTypeLike = float,
+    order: Order = "C",
+    *,
+    node: SupportsIndex | None = None,
+    strict: bool = False,
+    page_size: PageSize = "auto",
+    allocator: NumaAllocator | None = None,
+) -> npt.NDArray[Any]:
+    """Make an array on a node; its memory is zero, as all fresh memory from the system is.
+
+    The array is a view of a :class:`NodeBuffer`, its ultimate ``base``, which lives as long as the array or any
+    view of it. Every page is resident when the call returns.
+
+    Parameters
+    ----------
+    shape : int or iterable of int
+        The array's shape. An array without bytes needs no node and is NumPy's own.
+    dtype : data-type
+        Any dtype without Python objects.
+    order : "C" or "F"
+        Row-major or column-major.
+    node : int, optional
+        The node; by default that of the calling thread.
+    strict, page_size
+        As for :meth:`NumaAllocator.allocate`.
+    allocator : NumaAllocator, optional
+        The allocator to use; by default one for the whole process.
+
+    Raises
+    ------
+    TypeError
+        A dtype that holds Python objects.
+    ValueError, MemoryError, NodeNotFoundError, PlacementError, UnsupportedError
+        As for :meth:`NumaAllocator.allocate`.
+    """
+    import numpy as np  # noqa: PLC0415 - `import numapool` must not load NumPy
+
+    kind = np.dtype(dtype)
+    if kind.hasobject:
+        raise TypeError(f"dtype {kind} holds Python objects, which cannot live in memory of a node")
+    dimensions = _dimensions(shape)
+    size = math.prod(dimensions) * kind.itemsize
+    if size == 0:
+        return np.empty(dimensions, kind, order)
+    chosen = _default_allocator() if allocator is None else allocator
+    buffer = chosen.allocate(size, node, strict=strict, page_size=page_size)
+    return np.ndarray(dimensions, kind, buffer=buffer, order=order)
+
+
+def zeros(shape: Shape, dtype: npt.DTypeLike = float, order: Order = "C", **options: Any) -> npt.NDArray[Any]:
+    """Make an array of zeros on a node; parameters and errors as for :func:`empty`."""
+    return empty(shape, dtype, order, **options)
+
+
+def full(
+    shape: Shape,
+    fill_value: Any,
+    dtype: npt.DTypeLike | None = None,
+    order: Order = "C",
+    **options: Any,
+) -> npt.NDArray[Any]:
+    """Make an array filled with `fill_value` on a node; the dtype is the value's unless given.
+
+    Parameters and errors as for :func:`empty`, and for :func:`numpy.full`.
+    """
+    import numpy as np  # noqa: PLC0415
+
+    kind = np.asarray(fill_value).dtype if dtype is None else dtype
+    array = empty(shape, kind, order, **options)
+    np.copyto(array, fill_value, casting="unsafe")
+    return array
+
+
+def asarray(
+    data: npt.ArrayLike, dtype: npt.DTypeLike | None = None, order: Order = "C", **options: Any
+) -> npt.NDArray[Any]:
+    """Copy `data` into an array on a node.
+
+    Unlike :func:`numpy.asarray` it always copies, for where existing memory lives is not its own to choose.
+    Parameters and errors as for :func:`empty`.
+    """
+    import numpy as np  # noqa: PLC0415
+
+    source = np.asarray(data, dtype)
+    array = empty(source.shape, source.dtype, order, **options)
+    np.copyto(array, source)
+    return array

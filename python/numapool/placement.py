@@ -1,0 +1,50 @@
+"""Where memory is, and which step of the allocation chain put it there."""
+
+from __future__ import annotations
+
+import enum
+from dataclasses import dataclass, field
+
+
+class AllocationStep(enum.Enum):
+    """The step of the chain *preferred → nearest → any* that an allocation used."""
+
+    PREFERRED = "preferred"
+    """Every resident byte is on the node asked for (interleaved: spread as asked)."""
+    NEAREST = "nearest"
+    """Every resident byte is on one other node, the nearest that could hold it."""
+    ANY = "any"
+    """Split over several nodes, or somewhere that the chain did not choose."""
+    UNBOUND = "unbound"
+    """The kernel accepted no memory policy; first touch decided."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Placement:
+    """Where the pages of a buffer are, as the operating system said when it was asked.
+
+    Attributes
+    ----------
+    bytes_by_node : dict[int, int]
+        Resident bytes on each node that holds any, by ascending node id.
+    not_resident_bytes : int
+        Bytes whose page is not in memory: never touched, or swapped out.
+    unknown_bytes : int
+        Resident bytes whose node this process may not see.
+    page_size_bytes : int
+        Size of the largest page met: a base page, a transparent huge page, or the hugetlb size.
+    method : str
+        Who was asked: ``"move_pages"``, ``"get_mempolicy"``, ``"numa_maps"`` or ``"unknown"``
+        (move_pages(2), get_mempolicy(2), proc_pid_numa_maps(5)).
+    """
+
+    bytes_by_node: dict[int, int] = field(default_factory=dict)
+    not_resident_bytes: int = 0
+    unknown_bytes: int = 0
+    page_size_bytes: int
+    method: str
+
+    @property
+    def resident_bytes(self) -> int:
+        """Bytes that are in memory, on whichever node."""
+        return sum(self.bytes_by_node.values()) + self.unknown_bytes

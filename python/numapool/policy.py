@@ -1,0 +1,94 @@
+"""The memory policy of the calling thread, for memory that other libraries allocate."""
+
+from __future__ import annotations
+
+import operator
+import threading
+from collections.abc import Iterable
+from types import TracebackType
+from typing import Literal, SupportsIndex
+
+from numapool import _core
+from numapool.errors import NodeNotFoundError
+from numapool.topology import NumaTopology
+
+PolicyMode = Literal["preferred", "interleave", "local"]
+_MODES = ("preferred", "interleave", "local")
+
+
+class memory_policy:  # noqa: N801 - used like a function, as contextlib's are
+    """Set the calling thread's memory policy inside a ``with`` block and restore the former one after it.
+
+    Memory that any library of this process allocates and first touches from this thread inside the block follows
+    the policy (set_mempolicy(2)). Pages that are there already do not move, and other threads, threads started
+    inside included once they set their own, are not concerned.
+
+    Parameters
+    ----------
+    node : int or iterable of int, optional
+        The node for ``"preferred"``; the nodes for ``"interleave"``; nothing for ``"local"``.
+    mode : "preferred", "interleave" or "local"
+        ``"preferred"`` falls back to other nodes when its node is full: no strict mode is offered, because under
+        one the kernel kills the process when a node fills.
+
+    Raises
+    ------
+    ValueError
+        A mode that is none, or nodes that do not fit it.
+    NodeNotFoundError
+        The machine has no such node.
+    UnsupportedError
+        On entry: the system refuses set_mempolicy(2), as container profiles do.
+    OSError
+        On entry: any other refusal, such as a node that this process is not allowed.
+    RuntimeError
+        On exit from another thread than the one that entered.
+    """
+
+    def __init__(
+        self, node: SupportsIndex | Iterable[SupportsIndex] | None = None, mode: PolicyMode = "preferred"
+    ) -> None:
+        if mode not in _MODES:
+            raise ValueError(f"mode must be one of {', '.join(_MODES)}, not {mode!r}")
+        if node is None:
+            nodes = []
+        elif isinstance(node, Iterable):
+            nodes = sorted({operator.index(one) for one in node})
+        else:
+            nodes = [operator.index(node)]
+        if mode == "local" and nodes:
+            raise ValueError("mode='local' takes no node: it is the node of the CPU that touches the memory")
+        if mode == "preferred" and len(nodes) != 1:
+            raise ValueError(f"mode='preferred' takes one node, not {len(nodes)}")
+        if mode == "interleave" and not nodes:
+            raise ValueError("mode='interleave' needs at least one node")
+        exist = [known.node_id for known in NumaTopology.detect().nodes]
+        for one in nodes:
+            if one not in exist:
+                raise NodeNotFoundError(
+                    f"there is no node {one}; this machine has: {', '.join(map(str, exist))}"
+                )
+        self._mode = mode
+        self._nodes = nodes
+        self._entered: list[tuple[int, _core.SavedPolicy]] = []
+
+    def __repr__(self) -> str:
+        where = ", ".join(map(str, self._nodes)) or "the thread's own node"
+        return f"<memory_policy {self._mode}: {where}>"
+
+    def __enter__(self) -> memory_policy:
+        saved = _core.set_thread_policy(self._mode, self._nodes)
+        self._entered.append((threading.get_ident(), saved))
+        return self
+
+    def __exit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        thread, saved = self._entered[-1]
+        if thread != threading.get_ident():
+            raise RuntimeError("memory_policy must be left in the thread that entered it")
+        self._entered.pop()
+        _core.restore_thread_policy(saved)

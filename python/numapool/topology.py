@@ -1,0 +1,232 @@
+"""The NUMA nodes of a machine: CPUs, memory, distances, and which of them this process may use."""
+
+from __future__ import annotations
+
+import operator
+import os
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any, SupportsIndex
+
+from numapool import _core
+from numapool.errors import NodeNotFoundError
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class NumaNode:
+    """One NUMA node, as it was when the topology was read.
+
+    Attributes
+    ----------
+    node_id : int
+        The kernel's number of the node; ids may have gaps.
+    total_memory_bytes : int
+        Memory of the node; 0 for a node of CPUs alone.
+    cpu_cores : tuple[int, ...]
+        The CPUs of the node that are online, ascending; empty for memory without CPUs (CXL, HBM, GPU memory).
+    memory_tier : int or None
+        The kernel's memory tier, lower is faster (sysfs-kernel-mm-memory-tiers); None where it has none.
+    read_latency_ns, write_latency_ns : int or None
+        Latency from the node's best initiator; None unless the firmware gives it (HMAT, numaperf.rst).
+    read_bandwidth_bytes_s, write_bandwidth_bytes_s : int or None
+        Bandwidth in bytes per second, as for the latencies.
+    """
+
+    node_id: int
+    total_memory_bytes: int
+    cpu_cores: tuple[int, ...]
+    memory_tier: int | None = None
+    read_latency_ns: int | None = None
+    write_latency_ns: int | None = None
+    read_bandwidth_bytes_s: int | None = None
+    write_bandwidth_bytes_s: int | None = None
+    _root: str = field(default="/", repr=False, compare=False)
+
+    def free_memory_bytes(self) -> int:
+        """Read the node's free memory in bytes now; clean file cache is not counted.
+
+        Raises
+        ------
+        OSError
+            The node has gone offline.
+        """
+        return _core.free_memory_bytes(self._root, self.node_id)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the attributes as a dictionary fit for JSON."""
+        return {
+            name: list(value) if isinstance(value, tuple) else value
+            for name in self.__slots__
+            if not name.startswith("_")
+            for value in (getattr(self, name),)
+        }
+
+
+class NumaTopology:
+    """A snapshot of a machine's NUMA nodes; make one by :meth:`detect` or :meth:`from_sysfs`.
+
+    Immutable and safe to share between threads. Topologies are equal if they describe the same machine.
+    """
+
+    def __init__(self, core: _core.Topology, root: str) -> None:
+        self._core = core
+        self._root = root
+
+    @classmethod
+    def detect(cls) -> NumaTopology:
+        """Read the running machine.
+
+        Raises
+        ------
+        TopologyError
+            A file under /sys or /proc makes no sense; the message names it and what it holds.
+        """
+        return cls(_core.Topology.detect(), "/")
+
+    @classmethod
+    def from_sysfs(cls, root: str | os.PathLike[str]) -> NumaTopology:
+        """Read a machine whose /sys and /proc are at ``root/sys`` and ``root/proc``: a captured or made-up one.
+
+        Missing files are taken as an old or small kernel would have them: without distances, 10 and 20 are
+        assumed (:attr:`distances_assumed`); without node folders, the machine is one node.
+
+        Raises
+        ------
+        OSError
+            There is no such folder.
+        TopologyError
+            A file makes no sense; the message names it and what it holds.
+        """
+        path = os.fspath(root)
+        if "\0" in path:
+            raise ValueError("root contains a null character")
+        return cls(_core.Topology.from_sysfs(path), path)
+
+    @cached_property
+    def nodes(self) -> tuple[NumaNode, ...]:
+        """Every node that is online, by ascending id."""
+        return tuple(
+            NumaNode(
+                node_id=node_id,
+                total_memory_bytes=total,
+                cpu_cores=cpus,
+                memory_tier=tier,
+                read_latency_ns=read_ns,
+                write_latency_ns=write_ns,
+                read_bandwidth_bytes_s=read_rate,
+                write_bandwidth_bytes_s=write_rate,
+                _root=self._root,
+            )
+            for node_id, total, cpus, tier, read_ns, write_ns, read_rate, write_rate in self._core.nodes()
+        )
+
+    @cached_property
+    def _by_id(self) -> dict[int, int]:
+        """The place of each node in :attr:`nodes`."""
+        return {node.node_id: index for index, node in enumerate(self.nodes)}
+
+    @property
+    def _known_ids(self) -> dict[int, int]:
+        return self._by_id
+
+    @property
+    def node_count(self) -> int:
+        """How many nodes are online, with or without memory."""
+        return len(self.nodes)
+
+    @cached_property
+    def distance_matrix(self) -> tuple[tuple[int, ...], ...]:
+        """Distances between all nodes, rows and columns in the order of :attr:`nodes`.
+
+        In units of the ACPI SLIT: 10 is local, 20 takes twice as long. Not always symmetric.
+        """
+        return self._core.distances()
+
+    @property
+    def distances_assumed(self) -> bool:
+        """Whether the system gave no distances, so that 10 and 20 stand in for them."""
+        return self._core.distances_assumed()
+
+    @cached_property
+    def allowed_node_ids(self) -> tuple[int, ...]:
+        """The online nodes that this process's cpuset lets it take memory from (cpuset(7), Mems_allowed)."""
+        return self._core.allowed()
+
+    @property
+    def is_numa(self) -> bool:
+        """Whether this process may use the memory of two or more nodes."""
+        return len(self._core.usable()) > 1
+
+    def _index(self, node_id: SupportsIndex) -> int:
+        wanted = operator.index(node_id)
+        try:
+            return self._by_id[wanted]
+        except KeyError:
+            exist = ", ".join(map(str, self._by_id))
+            raise NodeNotFoundError(f"there is no node {wanted}; this machine has: {exist}") from None
+
+    def node(self, node_id: SupportsIndex) -> NumaNode:
+        """Return the node with that id.
+
+        Raises
+        ------
+        NodeNotFoundError
+            There is none; the message names those there are.
+        """
+        return self.nodes[self._index(node_id)]
+
+    def distance(self, from_node: SupportsIndex, to_node: SupportsIndex) -> int:
+        """Return the distance from one node to another, in SLIT units (10 is local).
+
+        Raises
+        ------
+        NodeNotFoundError
+            One of them does not exist.
+        """
+        return self.distance_matrix[self._index(from_node)][self._index(to_node)]
+
+    def node_of_cpu(self, cpu: SupportsIndex) -> int | None:
+        """Return the node that a CPU belongs to; None for a CPU that is offline or does not exist.
+
+        Where several nodes claim the CPU, the one with the lowest id is meant.
+        """
+        wanted = operator.index(cpu)
+        return self._core.node_of_cpu(wanted) if 0 <= wanted < 2**31 else None
+
+    def nearest(self, node_id: SupportsIndex) -> tuple[int, ...]:
+        """Return the ids of the usable nodes by distance from a node, then by id; itself first if usable.
+
+        Usable nodes have memory, and this process is allowed to take it.
+
+        Raises
+        ------
+        NodeNotFoundError
+            There is no node `node_id`.
+        """
+        return self._core.nearest(self.nodes[self._index(node_id)].node_id)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the whole topology as a dictionary fit for JSON."""
+        return {
+            "is_numa": self.is_numa,
+            "allowed_node_ids": list(self.allowed_node_ids),
+            "distances_assumed": self.distances_assumed,
+            "distance_matrix": [list(row) for row in self.distance_matrix],
+            "nodes": [node.to_dict() for node in self.nodes],
+        }
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, NumaTopology):
+            return NotImplemented
+        return self is other or self.to_dict() == other.to_dict()
+
+    def __hash__(self) -> int:
+        return hash((self.nodes, self.distance_matrix, self.allowed_node_ids))
+
+    def __repr__(self) -> str:
+        nodes = ", ".join(
+            f"{node.node_id}: {node.total_memory_bytes / (1 << 30):.1f} GiB, {len(node.cpu_cores)} CPUs"
+            for node in self.nodes
+        )
+        where = "" if self._root == "/" else f" of {self._root!r}"
+        return f"<NumaTopology{where} ({nodes})>"
