@@ -1,0 +1,33 @@
+"""Runs a piece of code in a fresh interpreter, for what must not happen to the test process itself."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import textwrap
+from pathlib import Path
+
+TESTS = Path(__file__).parents[1]
+
+
+def run(code: str, timeout_s: float = 120, **options: object) -> subprocess.CompletedProcess[str]:
+    """Run `code` with the test folder importable, and return what it printed and how it ended."""
+    path = os.pathsep.join(filter(None, [str(TESTS), os.environ.get("PYTHONPATH", "")]))
+    return subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(code)],
+        capture_output=True,
+        text=True,
+        timeout=timeout_s,
+        check=False,
+        cwd="/",
+        env={**os.environ, "PYTHONPATH": path},
+        **options,  # type: ignore[call-overload]
+    )
+
+
+def check(code: str, timeout_s: float = 120) -> str:
+    """Run `code`, demand a clean end and return its standard output."""
+    done = run(code, timeout_s)
+    assert done.returncode == 0, f"exit {done.returncode}\n{done.stdout}\n{done.stderr}"
+    return done.stdout

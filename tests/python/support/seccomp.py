@@ -1,0 +1,64 @@
+"""Refuses system calls to the calling process as a container profile does: a real seccomp filter (seccomp(2))."""
+
+from __future__ import annotations
+
+import ctypes
+import platform
+import struct
+
+PR_SET_NO_NEW_PRIVS = 38
+PR_SET_SECCOMP = 22
+SECCOMP_MODE_FILTER = 2
+SECCOMP_RET_ALLOW = 0x7FFF0000
+SECCOMP_RET_ERRNO = 0x00050000
+BPF_LOAD_WORD = 0x20
+BPF_JUMP_EQUAL = 0x15
+BPF_RETURN = 0x06
+
+# arch/x86/entry/syscalls/syscall_64.tbl and include/uapi/asm-generic/unistd.h
+NUMBERS = {
+    "x86_64": {
+        "mbind": 237,
+        "set_mempolicy": 238,
+        "get_mempolicy": 239,
+        "migrate_pages": 256,
+        "move_pages": 279,
+        "mlock": 149,
+        "mlock2": 325,
+        "sched_setaffinity": 203,
+    },
+    "aarch64": {
+        "mbind": 235,
+        "get_mempolicy": 236,
+        "set_mempolicy": 237,
+        "migrate_pages": 238,
+        "move_pages": 239,
+        "mlock": 228,
+        "mlock2": 284,
+        "sched_setaffinity": 122,
+    },
+}
+
+
+class _Program(ctypes.Structure):
+    _fields_ = (("length", ctypes.c_ushort), ("filter", ctypes.c_char_p))
+
+
+def refuse(calls: list[str], errno: int) -> None:
+    """Make `calls` fail with `errno` in this process from here on; it cannot be undone."""
+    numbers = [NUMBERS[platform.machine()][call] for call in calls]
+
+    def instruction(code: int, jump_true: int, jump_false: int, value: int) -> bytes:
+        return struct.pack("=HBBI", code, jump_true, jump_false, value)
+
+    program = instruction(BPF_LOAD_WORD, 0, 0, 0)  # seccomp_data.nr
+    for index, number in enumerate(numbers):
+        program += instruction(BPF_JUMP_EQUAL, len(numbers) - index, 0, number)
+    program += instruction(BPF_RETURN, 0, 0, SECCOMP_RET_ALLOW)
+    program += instruction(BPF_RETURN, 0, 0, SECCOMP_RET_ERRNO | errno)
+    libc = ctypes.CDLL(None, use_errno=True)
+    if libc.prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0:
+        raise OSError(ctypes.get_errno(), "prctl(PR_SET_NO_NEW_PRIVS)")
+    filled = _Program(len(program) // 8, program)
+    if libc.prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, ctypes.byref(filled), 0, 0) != 0:
+        raise OSError(ctypes.get_errno(), "prctl(PR_SET_SECCOMP)")

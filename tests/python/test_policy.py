@@ -1,0 +1,80 @@
+"""memory_policy: set inside, restored after, per thread."""
+
+from __future__ import annotations
+
+import ctypes
+import threading
+
+import numapool as nump
+import numpy as np
+import pytest
+
+
+def kernel_policy() -> tuple[int, int]:
+    """Ask the kernel itself: (mode, first 64 nodes as a mask)."""
+    libnuma = ctypes.CDLL("libnuma.so.1", use_errno=True)
+    mode = ctypes.c_int()
+    mask = (ctypes.c_ulong * 16)()
+    assert libnuma.get_mempolicy(ctypes.byref(mode), mask, ctypes.c_ulong(1025), None, 0) == 0
+    return mode.value, mask[0]
+
+
+@pytest.mark.parametrize(("mode", "number"), [("preferred", 1), ("interleave", 3), ("local", 4)])
+def test_the_kernel_has_the_policy_inside_and_the_former_one_after(node: int, mode: str, number: int) -> None:
+    before = kernel_policy()
+    with nump.memory_policy(None if mode == "local" else node, mode=mode):  # type: ignore[arg-type]
+        assert kernel_policy() == (number, 0 if mode == "local" else 1 << node)
+        np.ones(1 << 20)
+    assert kernel_policy() == before
+
+
+def test_blocks_nest_and_survive_exceptions(node: int) -> None:
+    before = kernel_policy()
+    with nump.memory_policy([node], mode="interleave"):
+        with pytest.raises(KeyError), nump.memory_policy(node):
+            assert kernel_policy()[0] == 1
+            raise KeyError
+        assert kernel_policy()[0] == 3
+    assert kernel_policy() == before
+
+
+def test_one_object_may_be_used_again_and_nested(node: int) -> None:
+    policy = nump.memory_policy(node)
+    with policy, policy:
+        assert kernel_policy()[0] == 1
+    with policy:
+        assert kernel_policy()[0] == 1
+    assert kernel_policy()[0] == 0
+
+
+def test_other_threads_are_not_concerned(node: int) -> None:
+    seen: list[int] = []
+    started, done = threading.Event(), threading.Event()
+
+    def other() -> None:
+        started.wait()
+        seen.append(kernel_policy()[0])
+        done.set()
+
+    thread = threading.Thread(target=other)
+    thread.start()
+    with nump.memory_policy(node):
+        started.set()
+        done.wait()
+    thread.join()
+    assert seen == [0]
+
+
+@pytest.mark.parametrize(
+    ("node", "mode", "words"),
+    [
+        (0, "bind", "mode must be one of"),
+        (0, "local", "takes no node"),
+        (None, "preferred", "takes one node"),
+        (None, "interleave", "at least one node"),
+        ([], "interleave", "at least one node"),
+    ],
+)
+def test_nonsense_is_refused(node: object, mode: str, words: str) -> None:
+    with pytest.raises(ValueError, match=words):
+        nump.memory_policy(node, mode=mode)  # type: ignore[arg-type]

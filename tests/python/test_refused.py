@@ -1,0 +1,126 @@
+"""Refused system calls, by a real seccomp filter: one warning per cause, or an error when strict."""
+
+from __future__ import annotations
+
+import errno
+
+import pytest
+from support import child
+
+SETUP = """
+import warnings
+import numapool as nump
+import numpy as np
+from support import seccomp
+allocator = nump.NumaAllocator()
+node = allocator.topology.nodes[0].node_id
+single = allocator.topology.node_count == 1
+seccomp.refuse({calls!r}, {code})
+"""
+
+
+def after(calls: list[str], code: int, body: str) -> str:
+    return child.check(SETUP.format(calls=calls, code=code) + body)
+
+
+@pytest.mark.parametrize("code", [errno.EPERM, errno.ENOSYS])
+def test_mbind_refused_degrades_with_one_warning(code: int) -> None:
+    out = after(
+        ["mbind", "set_mempolicy", "move_pages", "migrate_pages"],
+        code,
+        """
+with warnings.catch_warnings(record=True) as caught:
+    warnings.simplefilter("always")
+    for size in (4096, 4 << 20, 64 << 20):
+        with allocator.allocate(size, node) as buffer:
+            assert buffer.step is nump.AllocationStep.UNBOUND, buffer
+            assert not buffer.bound
+            memoryview(buffer)[size - 1] = 1
+            seen = buffer.placement()
+            assert seen.method == "get_mempolicy", seen
+            assert sum(seen.bytes_by_node.values()) == size, seen
+            if single:
+                assert buffer.node_id == node
+    with allocator.allocate_interleaved(4 << 20) as buffer:
+        assert buffer.step is nump.AllocationStep.UNBOUND
+print(len(caught), caught[0].category.__name__, "mbind" in str(caught[0].message), caught[0].filename)
+""",
+    )
+    assert out.split()[:3] == ["1", "PlacementWarning", "True"]
+    assert out.split()[3] == "<string>", "the warning points at the caller's line"
+
+
+@pytest.mark.parametrize("code", [errno.EPERM, errno.ENOSYS])
+def test_mbind_refused_raises_when_strict(code: int) -> None:
+    out = after(
+        ["mbind"],
+        code,
+        """
+for call in (lambda: allocator.allocate(4096, node, strict=True),
+             lambda: allocator.allocate_interleaved(4096, strict=True)):
+    try:
+        call()
+    except nump.UnsupportedError as error:
+        print(error.errno, "mbind" in str(error))
+""",
+    )
+    assert out.split() == [str(code), "True"] * 2
+
+
+def test_with_move_pages_and_get_mempolicy_refused_numa_maps_answers() -> None:
+    out = after(
+        ["move_pages", "get_mempolicy"],
+        errno.EPERM,
+        """
+with allocator.allocate(8 << 20, node, strict=True) as buffer:
+    print(buffer.placement().method, buffer.placement().bytes_by_node == {node: 8 << 20}, buffer.step.name)
+with allocator.allocate(8 << 20, node, populate=False) as buffer:
+    print(buffer.placement().not_resident_bytes == 8 << 20)
+""",
+    )
+    assert out.split() == ["numa_maps", "True", "PREFERRED", "True"]
+
+
+def test_set_mempolicy_refused_raises_on_entry_and_changes_nothing() -> None:
+    out = after(
+        ["set_mempolicy"],
+        errno.EPERM,
+        """
+try:
+    with nump.memory_policy(node):
+        print("entered")
+except nump.UnsupportedError as error:
+    print(error.errno, "set_mempolicy" in str(error))
+""",
+    )
+    assert out.split() == ["1", "True"]
+
+
+def test_migrate_refused_raises_and_keeps_the_contents() -> None:
+    out = after(
+        ["mbind", "move_pages"],
+        errno.EPERM,
+        """
+warnings.simplefilter("ignore")
+with allocator.allocate(1 << 20, node) as buffer:
+    view = np.frombuffer(buffer, np.uint8)
+    view[:] = 7
+    try:
+        buffer.migrate(node)
+    except nump.UnsupportedError as error:
+        print(error.errno, (view == 7).all())
+    del view
+""",
+    )
+    assert out.split() == ["1", "True"]
+
+
+def test_threads_that_may_not_choose_cpus_still_populate() -> None:
+    after(
+        ["sched_setaffinity"],
+        errno.EPERM,
+        """
+with allocator.allocate(128 << 20, node, strict=True) as buffer:
+    assert buffer.placement().bytes_by_node == {node: 128 << 20}
+""",
+    )
