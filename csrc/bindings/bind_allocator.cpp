@@ -46,8 +46,8 @@ void bind_allocator(py::module_& module) {
            py::arg("topology"))
       .def(
           "allocate",
-          [](const Allocator& self, std::size_t size_bytes, std::optional<int> preferred_node, bool strict,
-             int page_kind, std::size_t hugetlb_bytes, bool populate, bool lock) {
+          [](const Allocator& self, std::size_t size_bytes, std::optional<int> preferred_node,
+             bool strict, int page_kind, std::size_t hugetlb_bytes, bool populate, bool lock) {
             AllocationRequest request;
             request.size_bytes = size_bytes;
             request.preferred_node = preferred_node;
@@ -67,8 +67,8 @@ void bind_allocator(py::module_& module) {
       .def(
           "allocate_interleaved",
           [](const Allocator& self, std::size_t size_bytes, std::vector<int> nodes, bool weighted,
-             std::vector<unsigned> weights, bool strict, int page_kind, std::size_t hugetlb_bytes, bool populate,
-             bool lock) {
+             std::vector<unsigned> weights, bool strict, int page_kind, std::size_t hugetlb_bytes,
+             bool populate, bool lock) {
             InterleaveRequest request;
             request.size_bytes = size_bytes;
             request.nodes = std::move(nodes);
@@ -85,8 +85,9 @@ void bind_allocator(py::module_& module) {
             }
             return to_tuple(std::move(allocation));
           },
-          py::arg("size_bytes"), py::arg("nodes"), py::arg("weighted"), py::arg("weights"), py::arg("strict"),
-          py::arg("page_kind"), py::arg("hugetlb_bytes"), py::arg("populate"), py::arg("lock"));
+          py::arg("size_bytes"), py::arg("nodes"), py::arg("weighted"), py::arg("weights"),
+          py::arg("strict"), py::arg("page_kind"), py::arg("hugetlb_bytes"), py::arg("populate"),
+          py::arg("lock"));
 }
 
 }  // namespace numapool::bindings

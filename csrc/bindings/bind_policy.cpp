@@ -18,7 +18,8 @@ struct SavedPolicy {
 };
 
 [[noreturn]] void fail(const char* what, const platform::Failure& failure) {
-  const ErrorKind kind = platform::is_denied(failure) ? ErrorKind::kUnsupported : ErrorKind::kSystem;
+  const ErrorKind kind =
+      platform::is_denied(failure) ? ErrorKind::kUnsupported : ErrorKind::kSystem;
   throw Error(kind, std::string(what) + ": " + describe(failure), failure.code);
 }
 
@@ -32,17 +33,23 @@ platform::ThreadMode mode_named(const std::string& name) {
 
 void bind_policy(py::module_& module) {
   py::class_<SavedPolicy>(module, "SavedPolicy");
-  module.def("set_thread_policy", [](const std::string& mode, const std::vector<int>& nodes) {
-    const auto before = platform::thread_policy();
-    if (!before) fail("cannot read this thread's memory policy", before.failure());
-    const platform::Status set = platform::set_thread_policy(mode_named(mode), nodes);
-    if (!set) fail("cannot set this thread's memory policy", set.failure());
-    return SavedPolicy{before.value()};
-  }, py::arg("mode"), py::arg("nodes"));
-  module.def("restore_thread_policy", [](const SavedPolicy& saved) {
-    const platform::Status restored = platform::restore_thread_policy(saved.policy);
-    if (!restored) fail("cannot restore this thread's memory policy", restored.failure());
-  }, py::arg("saved"));
+  module.def(
+      "set_thread_policy",
+      [](const std::string& mode, const std::vector<int>& nodes) {
+        const auto before = platform::thread_policy();
+        if (!before) fail("cannot read this thread's memory policy", before.failure());
+        const platform::Status set = platform::set_thread_policy(mode_named(mode), nodes);
+        if (!set) fail("cannot set this thread's memory policy", set.failure());
+        return SavedPolicy{before.value()};
+      },
+      py::arg("mode"), py::arg("nodes"));
+  module.def(
+      "restore_thread_policy",
+      [](const SavedPolicy& saved) {
+        const platform::Status restored = platform::restore_thread_policy(saved.policy);
+        if (!restored) fail("cannot restore this thread's memory policy", restored.failure());
+      },
+      py::arg("saved"));
   module.def("current_node", &platform::current_node);
   module.def("has_numa", &platform::has_numa);
   module.def("base_page_bytes", &platform::base_page_bytes);

@@ -10,7 +10,9 @@ namespace py = pybind11;
 namespace numapool::bindings {
 namespace {
 
-py::object error_class(const char* name) { return py::module_::import("numapool.errors").attr(name); }
+py::object error_class(const char* name) {
+  return py::module_::import("numapool.errors").attr(name);
+}
 
 void raise(const Error& error) {
   const char* const text = error.what();

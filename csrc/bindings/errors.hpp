@@ -10,8 +10,8 @@ namespace numapool::bindings {
 // Sets the Python error indicator. The GIL is held. For kInterrupted the indicator is set already.
 void set_python_error(const Error& error) noexcept;
 
-// Runs `body` and returns its result; a C++ exception becomes a Python one and `failed` is returned. For the
-// slots of hand-made types, which pybind11 does not guard.
+// Runs `body` and returns its result; a C++ exception becomes a Python one and `failed` is
+// returned. For the slots of hand-made types, which pybind11 does not guard.
 template <class Body, class T>
 T guarded(const T& failed, const Body& body) noexcept;
 

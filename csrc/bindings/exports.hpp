@@ -6,8 +6,8 @@
 
 namespace numapool::bindings {
 
-// Thread-safe and lock-free, so that a view may be dropped by any thread, with or without the GIL. Exactly one
-// caller is told to free the memory.
+// Thread-safe and lock-free, so that a view may be dropped by any thread, with or without the GIL.
+// Exactly one caller is told to free the memory.
 class Exports {
  public:
   // One more view. False once the buffer is closed or closing.
@@ -32,7 +32,8 @@ class Exports {
   // Closes unless a view lives.
   [[nodiscard]] Close close() noexcept {
     std::uint64_t expected = 0;
-    if (word_.compare_exchange_strong(expected, kClosed, std::memory_order_acq_rel)) return Close::kFree;
+    if (word_.compare_exchange_strong(expected, kClosed, std::memory_order_acq_rel))
+      return Close::kFree;
     return (expected & (kClosed | kClosing)) != 0 ? Close::kAlready : Close::kBusy;
   }
 
@@ -41,7 +42,8 @@ class Exports {
     std::uint64_t seen = word_.load(std::memory_order_relaxed);
     while ((seen & (kClosed | kClosing)) == 0) {
       const std::uint64_t next = seen == 0 ? kClosed : seen | kClosing;
-      if (word_.compare_exchange_weak(seen, next, std::memory_order_acq_rel)) return next == kClosed;
+      if (word_.compare_exchange_weak(seen, next, std::memory_order_acq_rel))
+        return next == kClosed;
     }
     return false;
   }

@@ -1,7 +1,7 @@
 // numapool.NodeBuffer: the hand-made Python type that owns a block and counts the views of it.
 //
-// Hand-made because pybind11's buffer support cannot count views, so close() could free memory under NumPy, and
-// because making and dropping a pybind11 object costs several times as much.
+// Hand-made because pybind11's buffer support cannot count views, so close() could free memory
+// under NumPy, and because making and dropping a pybind11 object costs several times as much.
 #include "node_buffer.hpp"
 
 #include <structmember.h>
@@ -27,13 +27,14 @@
 namespace numapool::bindings {
 namespace {
 
-constexpr std::size_t kReleaseGilBytes = std::size_t{1} << 20;  // unmapping more takes longer than a switch
+constexpr std::size_t kReleaseGilBytes = std::size_t{1}
+                                         << 20;  // unmapping more takes longer than a switch
 
 struct NodeBuffer {
-  PyObject_HEAD
-  PyObject* weak_references;
+  PyObject_HEAD PyObject* weak_references;
   Exports exports;
-  Block block;  // `place` is read and written under the GIL (free-threaded: the object's critical section)
+  Block block;  // `place` is read and written under the GIL (free-threaded: the object's critical
+                // section)
 };
 
 PyTypeObject* node_buffer_type = nullptr;
@@ -91,7 +92,8 @@ int get_view(PyObject* object, Py_buffer* view, int flags) {
     return -1;
   }
   const auto length = static_cast<Py_ssize_t>(self->block.size_bytes);
-  if (PyBuffer_FillInfo(view, object, self->block.mapping.address(), length, 0, flags) == 0) return 0;
+  if (PyBuffer_FillInfo(view, object, self->block.mapping.address(), length, 0, flags) == 0)
+    return 0;
   if (self->exports.drop()) free_memory(self);
   return -1;
 }
@@ -109,7 +111,8 @@ PyObject* close(PyObject* object, PyObject*) {
       break;
     case Exports::Close::kBusy:
       PyErr_Format(PyExc_BufferError,
-                   "cannot close the buffer: %llu view(s) of it are alive (arrays, memoryviews); drop them first, or "
+                   "cannot close the buffer: %llu view(s) of it are alive (arrays, memoryviews); "
+                   "drop them first, or "
                    "leave a `with` block, which frees the memory when the last view goes",
                    static_cast<unsigned long long>(self->exports.count()));
       return nullptr;
@@ -179,25 +182,35 @@ PyObject* optional_int(const std::optional<int>& value) noexcept {
   return PyLong_FromLong(*value);
 }
 
-PyObject* get_nbytes(PyObject* object, void*) { return PyLong_FromSize_t(as_buffer(object)->block.size_bytes); }
+PyObject* get_nbytes(PyObject* object, void*) {
+  return PyLong_FromSize_t(as_buffer(object)->block.size_bytes);
+}
 PyObject* get_address(PyObject* object, void*) {
   const Hold hold(as_buffer(object));
   return hold ? PyLong_FromVoidPtr(as_buffer(object)->block.mapping.address()) : nullptr;
 }
-PyObject* get_requested_node(PyObject* object, void*) { return optional_int(place_now(object).requested_node); }
+PyObject* get_requested_node(PyObject* object, void*) {
+  return optional_int(place_now(object).requested_node);
+}
 PyObject* get_node_id(PyObject* object, void*) { return optional_int(place_now(object).node_id); }
 PyObject* get_step(PyObject* object, void*) { return to_python(place_now(object).step); }
 PyObject* get_bound(PyObject* object, void*) { return PyBool_FromLong(place_now(object).bound); }
-PyObject* get_locked(PyObject* object, void*) { return PyBool_FromLong(as_buffer(object)->block.locked); }
-PyObject* get_closed(PyObject* object, void*) { return PyBool_FromLong(as_buffer(object)->exports.closed()); }
+PyObject* get_locked(PyObject* object, void*) {
+  return PyBool_FromLong(as_buffer(object)->block.locked);
+}
+PyObject* get_closed(PyObject* object, void*) {
+  return PyBool_FromLong(as_buffer(object)->exports.closed());
+}
 
-Py_ssize_t length(PyObject* object) { return static_cast<Py_ssize_t>(as_buffer(object)->block.size_bytes); }
+Py_ssize_t length(PyObject* object) {
+  return static_cast<Py_ssize_t>(as_buffer(object)->block.size_bytes);
+}
 
 PyObject* repr(PyObject* object) {
   return guarded(static_cast<PyObject*>(nullptr), [object] {
     const NodeBuffer* const self = as_buffer(object);
-    const std::string text = repr_text(self->block.size_bytes, place_now(object), self->exports.closed(),
-                                       self->block.mapping.address());
+    const std::string text = repr_text(self->block.size_bytes, place_now(object),
+                                       self->exports.closed(), self->block.mapping.address());
     return PyUnicode_FromStringAndSize(text.data(), static_cast<Py_ssize_t>(text.size()));
   });
 }
@@ -207,7 +220,8 @@ PyMethodDef methods[] = {
     {"placement", placement, METH_NOARGS, doc::kPlacement},
     {"migrate", move_to, METH_O, doc::kMigrate},
     {"__enter__", enter, METH_NOARGS, nullptr},
-    {"__exit__", reinterpret_cast<PyCFunction>(reinterpret_cast<void (*)()>(leave)), METH_FASTCALL, nullptr},
+    {"__exit__", reinterpret_cast<PyCFunction>(reinterpret_cast<void (*)()>(leave)), METH_FASTCALL,
+     nullptr},
     {nullptr, nullptr, 0, nullptr},
 };
 
@@ -237,15 +251,20 @@ void* slot(Function* function) noexcept {
 
 int add_node_buffer_type(PyObject* module) noexcept {
   PyType_Slot slots[] = {
-      {Py_tp_dealloc, slot(dealloc)},         {Py_tp_repr, slot(repr)},
+      {Py_tp_dealloc, slot(dealloc)},
+      {Py_tp_repr, slot(repr)},
       {Py_tp_doc, const_cast<char*>(doc::kNodeBuffer)},
-      {Py_tp_methods, methods},               {Py_tp_getset, attributes},
-      {Py_tp_members, members},               {Py_mp_length, slot(length)},
-      {Py_bf_getbuffer, slot(get_view)},      {Py_bf_releasebuffer, slot(release_view)},
+      {Py_tp_methods, methods},
+      {Py_tp_getset, attributes},
+      {Py_tp_members, members},
+      {Py_mp_length, slot(length)},
+      {Py_bf_getbuffer, slot(get_view)},
+      {Py_bf_releasebuffer, slot(release_view)},
       {0, nullptr},
   };
-  PyType_Spec spec = {"numapool.NodeBuffer", sizeof(NodeBuffer), 0,
-                      Py_TPFLAGS_DEFAULT | Py_TPFLAGS_DISALLOW_INSTANTIATION | Py_TPFLAGS_IMMUTABLETYPE, slots};
+  PyType_Spec spec = {
+      "numapool.NodeBuffer", sizeof(NodeBuffer), 0,
+      Py_TPFLAGS_DEFAULT | Py_TPFLAGS_DISALLOW_INSTANTIATION | Py_TPFLAGS_IMMUTABLETYPE, slots};
   PyObject* const type = PyType_FromModuleAndSpec(module, &spec, nullptr);
   if (type == nullptr) return -1;
   node_buffer_type = reinterpret_cast<PyTypeObject*>(type);

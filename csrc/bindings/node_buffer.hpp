@@ -10,7 +10,8 @@ namespace numapool::bindings {
 // Creates the type and adds it to the module. -1 with a Python error set on failure.
 int add_node_buffer_type(PyObject* module) noexcept;
 
-// A new NodeBuffer that owns `block`; nullptr with a Python error set on failure (the block is freed).
+// A new NodeBuffer that owns `block`; nullptr with a Python error set on failure (the block is
+// freed).
 [[nodiscard]] PyObject* make_node_buffer(Block&& block) noexcept;
 
 }  // namespace numapool::bindings

@@ -37,7 +37,8 @@ PyObject* to_python(const Placement& placement) {
     return cls(py::arg("bytes_by_node") = bytes_by_node,
                py::arg("not_resident_bytes") = placement.not_resident_bytes,
                py::arg("unknown_bytes") = placement.unknown_bytes,
-               py::arg("page_size_bytes") = placement.page_size_bytes, py::arg("method") = placement.method)
+               py::arg("page_size_bytes") = placement.page_size_bytes,
+               py::arg("method") = placement.method)
         .release()
         .ptr();
   } catch (py::error_already_set& error) {
@@ -57,16 +58,19 @@ PyObject* to_python(AllocationStep step) noexcept {
   return member;
 }
 
-std::string repr_text(std::size_t size_bytes, const BlockPlace& place, bool closed, const void* address) {
+std::string repr_text(std::size_t size_bytes, const BlockPlace& place, bool closed,
+                      const void* address) {
   const std::string size = size_text(size_bytes);
   if (closed) return "<NodeBuffer " + size + ", closed>";
-  std::string where = place.node_id ? "on node " + std::to_string(*place.node_id) : "on no single known node";
+  std::string where =
+      place.node_id ? "on node " + std::to_string(*place.node_id) : "on no single known node";
   if (!place.requested_node) where = "interleaved";
-  std::string asked = place.requested_node ? "asked: " + std::to_string(*place.requested_node) + ", " : "";
+  std::string asked =
+      place.requested_node ? "asked: " + std::to_string(*place.requested_node) + ", " : "";
   std::array<char, 32> at{};
   std::snprintf(at.data(), at.size(), "%p", address);
-  return "<NodeBuffer " + size + " " + where + " (" + asked + "step " + step_name(place.step) + ") at " +
-         at.data() + ">";
+  return "<NodeBuffer " + size + " " + where + " (" + asked + "step " + step_name(place.step) +
+         ") at " + at.data() + ">";
 }
 
 }  // namespace numapool::bindings

@@ -10,7 +10,8 @@
 
 namespace numapool::bindings {
 
-// New references to numapool.Placement and numapool.AllocationStep objects; nullptr with an error set.
+// New references to numapool.Placement and numapool.AllocationStep objects; nullptr with an error
+// set.
 [[nodiscard]] PyObject* to_python(const Placement& placement);
 [[nodiscard]] PyObject* to_python(AllocationStep step) noexcept;
 
@@ -21,16 +22,19 @@ namespace numapool::bindings {
 namespace doc {
 inline constexpr const char* kNodeBuffer =
     "Memory on a NUMA node, as writable bytes through the buffer protocol.\n\n"
-    "Made by NumaAllocator; np.frombuffer and memoryview use it without a copy. Close it, use it in a\n"
+    "Made by NumaAllocator; np.frombuffer and memoryview use it without a copy. Close it, use it "
+    "in a\n"
     "`with` block, or drop it: the memory is freed once no view of it is left.";
 inline constexpr const char* kClose =
     "close($self, /)\n--\n\n"
     "Give the memory back to the system. Doing it twice is allowed.\n\n"
-    "Raises\n------\nBufferError\n    A view (array, memoryview) of the buffer is alive; nothing is changed.";
+    "Raises\n------\nBufferError\n    A view (array, memoryview) of the buffer is alive; nothing "
+    "is changed.";
 inline constexpr const char* kPlacement =
     "placement($self, /)\n--\n\n"
     "Where the pages are now, read from the system at each call.\n\n"
-    "Returns\n-------\nPlacement\n    Bytes by node; move_pages(2), get_mempolicy(2) or numa_maps said so.\n\n"
+    "Returns\n-------\nPlacement\n    Bytes by node; move_pages(2), get_mempolicy(2) or numa_maps "
+    "said so.\n\n"
     "Raises\n------\nValueError\n    The buffer is closed.";
 inline constexpr const char* kMigrate =
     "migrate($self, node, /)\n--\n\n"
@@ -42,9 +46,11 @@ inline constexpr const char* kMigrate =
     "ValueError\n    The buffer is closed.";
 inline constexpr const char* kNbytes = "Size in bytes, as asked for.";
 inline constexpr const char* kAddress = "Address of the first byte; ValueError once closed.";
-inline constexpr const char* kRequestedNode = "The node asked for (or the calling thread's); None if interleaved.";
+inline constexpr const char* kRequestedNode =
+    "The node asked for (or the calling thread's); None if interleaved.";
 inline constexpr const char* kNodeId =
-    "The node that held the most bytes when placed, or that the policy names while nothing is resident;\n"
+    "The node that held the most bytes when placed, or that the policy names while nothing is "
+    "resident;\n"
     "None if unknown or interleaved.";
 inline constexpr const char* kStep = "The AllocationStep that the memory was placed by.";
 inline constexpr const char* kBound = "Whether the kernel accepted a memory policy for it.";

@@ -1,4 +1,5 @@
-// Gives the GIL away for a scope, and takes it back without falling over an interpreter that is ending.
+// Gives the GIL away for a scope, and takes it back without falling over an interpreter that is
+// ending.
 #pragma once
 
 #include <Python.h>
@@ -12,9 +13,10 @@
 
 namespace numapool::bindings {
 
-// Before Python 3.14, taking the GIL in a daemon thread while the interpreter ends is pthread_exit, which glibc
-// does by unwinding: through a noexcept function or pybind11's catch (...) that would abort the process. From
-// 3.14 on such a thread sleeps until the process is gone; here it does so everywhere.
+// Before Python 3.14, taking the GIL in a daemon thread while the interpreter ends is pthread_exit,
+// which glibc does by unwinding: through a noexcept function or pybind11's catch (...) that would
+// abort the process. From 3.14 on such a thread sleeps until the process is gone; here it does so
+// everywhere.
 template <class Take>
 void take_gil_or_sleep(const Take& take) noexcept {
 #if defined(__GLIBCXX__) && defined(__GLIBC__)

@@ -1,8 +1,8 @@
 // What an operating system must provide to map memory, place it and say where it is.
 //
-// Every function is thread-safe, keeps no pointer it is given, reports failure by value and throws nothing but
-// std::bad_alloc (a Failure has words in it). Addresses and lengths are multiples of the page size of the
-// mapping. Nothing here prints.
+// Every function is thread-safe, keeps no pointer it is given, reports failure by value and throws
+// nothing but std::bad_alloc (a Failure has words in it). Addresses and lengths are multiples of
+// the page size of the mapping. Nothing here prints.
 #pragma once
 
 #include <cstddef>
@@ -17,23 +17,25 @@ namespace numapool::platform {
 
 enum class PageKind { kBase, kTransparent, kHugetlb };
 
-// `bytes` is what one page of this kind spans: the base page, the transparent huge page, or the hugetlb size.
+// `bytes` is what one page of this kind spans: the base page, the transparent huge page, or the
+// hugetlb size.
 struct Pages {
   PageKind kind = PageKind::kBase;
   std::size_t bytes = 0;
 };
 
 enum class Policy {
-  kPreferred,           // this node first, others when it has none free; never the OOM killer's reason
-  kBind,                // these nodes or nothing: only ever for memory whose pages are all resident
-  kInterleave,          // page by page over the nodes
+  kPreferred,   // this node first, others when it has none free; never the OOM killer's reason
+  kBind,        // these nodes or nothing: only ever for memory whose pages are all resident
+  kInterleave,  // page by page over the nodes
   kWeightedInterleave,  // the same by the system's weights (Linux 6.9)
 };
 
 // Who was asked where the pages are, best first.
 enum class Method { kMovePages, kGetMempolicy, kNumaMaps, kQueryWorkingSet, kOnlyNode, kUnknown };
 
-// kSampled looks at every huge page but only at one base page in 64 (256 KiB): for the allocator's own look.
+// kSampled looks at every huge page but only at one base page in 64 (256 KiB): for the allocator's
+// own look.
 enum class Precision { kExact, kSampled };
 
 // Where the pages of a range are. Under kSampled the bytes are scaled up from the pages looked at.
@@ -68,8 +70,8 @@ struct NodeRoom {
 // Where an administrator reserves pages of that size, for error messages.
 [[nodiscard]] std::string hugetlb_reserve_hint(std::size_t page_bytes);
 
-// Maps `length` bytes of private zeroed memory aligned to the page size, no page resident. kNoMemory also
-// when no huge pages are reserved.
+// Maps `length` bytes of private zeroed memory aligned to the page size, no page resident.
+// kNoMemory also when no huge pages are reserved.
 Result<void*> map(std::size_t length, const Pages& pages);
 Status unmap(void* address, std::size_t length);
 // Gives the pages back to the system and keeps the mapping; they read as zero afterwards.
@@ -79,21 +81,23 @@ Status forbid_huge_pages(void* address, std::size_t length);
 // Page-locks the range. `resident_now` false locks each page when it is first touched.
 Status lock(void* address, std::size_t length, bool resident_now);
 
-// Sets the policy of the range for pages to come. With `move`, resident pages elsewhere are moved as far as
-// the policy's nodes can take them (after reclaiming clean cache there); kPartial where some stayed.
+// Sets the policy of the range for pages to come. With `move`, resident pages elsewhere are moved
+// as far as the policy's nodes can take them (after reclaiming clean cache there); kPartial where
+// some stayed.
 Status set_policy(void* address, std::size_t length, Policy policy, std::span<const int> nodes,
                   bool move);
 // Makes every page of the range resident and writable, in the calling thread, zero where new.
 Status populate(void* address, std::size_t length, const Pages& pages);
-// Moves resident pages to `node` as far as it takes them, without changing the policy and without risk to
-// the contents. Succeeds when the system did what it could.
+// Moves resident pages to `node` as far as it takes them, without changing the policy and without
+// risk to the contents. Succeeds when the system did what it could.
 Status move_to_node(void* address, std::size_t length, const Pages& pages, int node);
 // Where the pages are. Never fails: what cannot be told is counted as unknown_bytes.
 [[nodiscard]] Residency residency(const void* address, std::size_t length, const Pages& pages,
                                   Precision precision);
 
-// What this process may still use of the machine: available memory, every limit of its cgroup and the
-// cgroup's ancestors, and the nodes it is allowed, whichever is least. `limit` names the one that was.
+// What this process may still use of the machine: available memory, every limit of its cgroup and
+// the cgroup's ancestors, and the nodes it is allowed, whichever is least. `limit` names the one
+// that was.
 struct Available {
   std::uint64_t bytes = 0;
   std::string limit;

@@ -15,11 +15,12 @@ enum class Cause {
   kNoMemory,     // ENOMEM
   kInvalid,      // EINVAL: of mbind, a node that is offline, without memory or not allowed
   kPartial,      // EIO of mbind(MPOL_MF_STRICT): some pages stayed where they were
-  kUnintelligible,  // a file of the system holds what cannot be: `call` is the file, `detail` what it says
+  kUnintelligible,  // a file of the system holds what cannot be: `call` is the file, `detail` what
+                    // it says
 };
 
-// `call` is the name of the system call or file operation as the manual spells it; `code` is errno on
-// POSIX, GetLastError() on Windows; `detail` names the object (a path, a node, a length).
+// `call` is the name of the system call or file operation as the manual spells it; `code` is errno
+// on POSIX, GetLastError() on Windows; `detail` names the object (a path, a node, a length).
 struct Failure {
   Cause cause = Cause::kOther;
   std::string call;
@@ -38,8 +39,9 @@ struct Failure {
 template <class T>
 class [[nodiscard]] Result {
  public:
-  Result(T value) : state_(std::in_place_index<0>, std::move(value)) {}  // NOLINT: implicit by design
-  Result(Failure failure)                                                // NOLINT: implicit by design
+  Result(T value)
+      : state_(std::in_place_index<0>, std::move(value)) {}  // NOLINT: implicit by design
+  Result(Failure failure)                                    // NOLINT: implicit by design
       : state_(std::in_place_index<1>, std::move(failure)) {}
   [[nodiscard]] bool ok() const noexcept { return state_.index() == 0; }
   explicit operator bool() const noexcept { return ok(); }

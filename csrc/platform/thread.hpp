@@ -11,15 +11,16 @@ namespace numapool::platform {
 // The node of the CPU that the calling thread runs on; -1 where the system cannot tell.
 [[nodiscard]] int current_node() noexcept;
 
-// Prepares a thread of our own that fills memory: no signal handler runs on it, and where the system allows
-// it runs on `cpus` only (ignored where it does not: placement does not depend on it).
+// Prepares a thread of our own that fills memory: no signal handler runs on it, and where the
+// system allows it runs on `cpus` only (ignored where it does not: placement does not depend on
+// it).
 void prepare_worker(std::span<const int> cpus) noexcept;
 
 // The memory policy of the calling thread, for memory that other libraries allocate.
 enum class ThreadMode { kDefault, kPreferred, kBind, kInterleave, kLocal, kOther };
 struct ThreadPolicy {
   ThreadMode mode = ThreadMode::kDefault;
-  int raw_mode = 0;        // the system's number, mode flags included, so that any policy can be restored
+  int raw_mode = 0;  // the system's number, mode flags included, so that any policy can be restored
   std::vector<int> nodes;  // ascending
 };
 Result<ThreadPolicy> thread_policy();

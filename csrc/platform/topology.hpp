@@ -14,7 +14,8 @@ struct NodeRecord {
   int node_id = 0;
   std::vector<int> cpus;                 // online, ascending
   std::uint64_t total_memory_bytes = 0;  // 0: a node without memory
-  std::vector<int> distances;            // to every node of the record, in its order; empty: the system does not say
+  std::vector<int>
+      distances;  // to every node of the record, in its order; empty: the system does not say
   std::optional<int> memory_tier;
   // From the firmware (HMAT), for the node's best initiators; nothing unless it says so.
   std::optional<std::uint64_t> read_latency_ns;
@@ -28,9 +29,9 @@ struct TopologyRecord {
   std::vector<int> allowed;       // ascending: the nodes this process may take memory from
 };
 
-// Reads the running machine (`root` "/"), or a tree of the same files elsewhere (root/sys, root/proc) where the
-// platform has such. Throws nothing but std::bad_alloc. A tree that makes no sense is Cause::kUnintelligible, with
-// the file as `call` and the text and the reason as `detail`.
+// Reads the running machine (`root` "/"), or a tree of the same files elsewhere (root/sys,
+// root/proc) where the platform has such. Throws nothing but std::bad_alloc. A tree that makes no
+// sense is Cause::kUnintelligible, with the file as `call` and the text and the reason as `detail`.
 Result<TopologyRecord> read_topology(const std::string& root);
 
 // Free memory of a node, read now.

@@ -1,4 +1,5 @@
-// The chain: preferred node -> nearest by distance -> any, without ever asking for memory under a strict bind.
+// The chain: preferred node -> nearest by distance -> any, without ever asking for memory under a
+// strict bind.
 #include "numapool/allocator.hpp"
 
 #include <algorithm>
@@ -20,7 +21,8 @@ int resolve_node(const Topology& topology, const std::optional<int>& preferred) 
   return usable(here) ? here : topology.nodes().front().node_id;
 }
 
-[[noreturn]] void refuse_strict(const AllocationRequest& request, int preferred, const Chain::Outcome& outcome) {
+[[noreturn]] void refuse_strict(const AllocationRequest& request, int preferred,
+                                const Chain::Outcome& outcome) {
   std::string text = "cannot place " + size_text(request.size_bytes) + " on node " +
                      std::to_string(preferred) + " alone: " + outcome.reason;
   if (outcome.denied) throw Error(ErrorKind::kUnsupported, text, outcome.denied->code);
@@ -36,11 +38,13 @@ void require_usable(const Topology& topology, int node) {
   static_cast<void>(topology.node(node));
   const std::vector<int> usable = topology.usable_nodes();
   if (std::find(usable.begin(), usable.end(), node) != usable.end()) return;
-  throw Error(ErrorKind::kPlacement,
-              "node " + std::to_string(node) + " has no memory, or this process is not allowed to use it");
+  throw Error(
+      ErrorKind::kPlacement,
+      "node " + std::to_string(node) + " has no memory, or this process is not allowed to use it");
 }
 
-Allocation Allocator::allocate(const AllocationRequest& request, const InterruptCheck& check) const {
+Allocation Allocator::allocate(const AllocationRequest& request,
+                               const InterruptCheck& check) const {
   if (request.strict && !request.populate) {
     throw Error(ErrorKind::kInvalidArgument,
                 "strict=True needs populate=True: where a page lands is known once it is there");
@@ -48,7 +52,8 @@ Allocation Allocator::allocate(const AllocationRequest& request, const Interrupt
   const Extent extent = choose_extent(request.size_bytes, request.page);
   const int preferred = resolve_node(*topology_, request.preferred_node);
   const bool reserved = extent.pages.kind == platform::PageKind::kHugetlb;
-  if (extent.length >= kLookBytes && !reserved) require_available(extent.length, "cannot allocate ");
+  if (extent.length >= kLookBytes && !reserved)
+    require_available(extent.length, "cannot allocate ");
 
   Allocation out;
   Block& block = out.block;
@@ -59,7 +64,8 @@ Allocation Allocator::allocate(const AllocationRequest& request, const Interrupt
   if (!request.populate) {
     outcome = chain.set_policy_only();
   } else {
-    outcome = chain.place_on(preferred, request.strict ? platform::Precision::kExact : platform::Precision::kSampled);
+    outcome = chain.place_on(
+        preferred, request.strict ? platform::Precision::kExact : platform::Precision::kSampled);
     if (request.strict && !outcome.placed) refuse_strict(request, preferred, outcome);
     if (!outcome.placed) outcome = chain.place_beyond_preferred(std::move(outcome));
   }

@@ -8,7 +8,8 @@
 
 namespace numapool {
 
-Mapping::Mapping(std::size_t length, const platform::Pages& pages) : length_(length), pages_(pages) {
+Mapping::Mapping(std::size_t length, const platform::Pages& pages)
+    : length_(length), pages_(pages) {
   const platform::Result<void*> mapped = platform::map(length, pages);
   if (!mapped) {
     const platform::Failure& why = mapped.failure();
@@ -34,8 +35,8 @@ Mapping& Mapping::operator=(Mapping&& other) noexcept {
 
 void Mapping::reset() noexcept {
   if (address_ == nullptr) return;
-  // At vm.max_map_count munmap can fail, as it may have to split a mapping that the kernel merged with its
-  // neighbour. The pages go back all the same; only address space stays.
+  // At vm.max_map_count munmap can fail, as it may have to split a mapping that the kernel merged
+  // with its neighbour. The pages go back all the same; only address space stays.
   if (!platform::unmap(address_, length_)) {
     if (!platform::discard(address_, length_)) { /* nothing is left to try */
     }
@@ -48,11 +49,13 @@ void lock_block(Block& block, bool resident) {
   const Mapping& mapping = block.mapping;
   const platform::Status locked = platform::lock(mapping.address(), mapping.length(), resident);
   if (!locked) {
-    throw Error(ErrorKind::kSystem,
-                "cannot lock " + size_text(mapping.length()) + " into memory: " + describe(locked.failure()) +
-                    "; raise the locked-memory limit (ulimit -l, RLIMIT_MEMLOCK) or grant CAP_IPC_LOCK; "
-                    "nothing was allocated",
-                locked.failure().code);
+    throw Error(
+        ErrorKind::kSystem,
+        "cannot lock " + size_text(mapping.length()) +
+            " into memory: " + describe(locked.failure()) +
+            "; raise the locked-memory limit (ulimit -l, RLIMIT_MEMLOCK) or grant CAP_IPC_LOCK; "
+            "nothing was allocated",
+        locked.failure().code);
   }
   block.locked = true;
 }

@@ -34,9 +34,10 @@ std::uint64_t bytes_elsewhere(const Placement& placement, int node) {
 }
 
 [[noreturn]] void fail_policy(int node, const platform::Failure& failure) {
-  throw Error(failure.cause == Cause::kNoMemory ? ErrorKind::kNoMemory : ErrorKind::kSystem,
-              "cannot set the memory policy for node " + std::to_string(node) + ": " + describe(failure),
-              failure.code);
+  throw Error(
+      failure.cause == Cause::kNoMemory ? ErrorKind::kNoMemory : ErrorKind::kSystem,
+      "cannot set the memory policy for node " + std::to_string(node) + ": " + describe(failure),
+      failure.code);
 }
 
 }  // namespace
@@ -50,7 +51,8 @@ Chain::Chain(const Topology& topology, int preferred, Mapping mapping, const Int
 
 platform::Status Chain::prefer(int node) const {
   const std::array<int, 1> target{node};
-  return platform::set_policy(mapping_.address(), mapping_.length(), Policy::kPreferred, target, false);
+  return platform::set_policy(mapping_.address(), mapping_.length(), Policy::kPreferred, target,
+                              false);
 }
 
 Placement Chain::look_now(Precision precision) const {
@@ -72,7 +74,8 @@ std::vector<int> Chain::cpus_for(int node) const {
   return best == nullptr ? std::vector<int>{} : best->cpus;
 }
 
-Chain::Outcome Chain::settle(AllocationStep step, Placement placement, const std::string& reason) const {
+Chain::Outcome Chain::settle(AllocationStep step, Placement placement,
+                             const std::string& reason) const {
   Outcome out;
   out.placed = true;
   out.step = step;
@@ -87,13 +90,15 @@ Chain::Outcome Chain::set_policy_only() {
   for (const int node : order_) {
     const platform::Status bound = prefer(node);
     if (bound) {
-      Outcome out = settle(node == preferred_ ? AllocationStep::kPreferred : AllocationStep::kNearest, {}, "");
+      Outcome out = settle(
+          node == preferred_ ? AllocationStep::kPreferred : AllocationStep::kNearest, {}, "");
       out.node_id = node;  // where the policy will put the pages
       return out;
     }
     if (platform::is_denied(bound.failure())) {
       Outcome out;
-      out.reason = "memory is not bound to node " + std::to_string(preferred_) + ": " + describe(bound.failure());
+      out.reason = "memory is not bound to node " + std::to_string(preferred_) + ": " +
+                   describe(bound.failure());
       out.denied = bound.failure();
       return out;
     }
@@ -102,18 +107,21 @@ Chain::Outcome Chain::set_policy_only() {
   return {};
 }
 
-// More than the node's free and clean file pages will not fit, whatever is tried. Nothing where it may.
+// More than the node's free and clean file pages will not fit, whatever is tried. Nothing where it
+// may.
 std::optional<std::string> Chain::cannot_hold(int node) const {
   if (std::find(order_.begin(), order_.end(), node) == order_.end()) {
-    return "node " + std::to_string(node) + " has no memory, or this process is not allowed to use it";
+    return "node " + std::to_string(node) +
+           " has no memory, or this process is not allowed to use it";
   }
-  if (mapping_.length() < kLookBytes || mapping_.pages().kind == PageKind::kHugetlb) return std::nullopt;
+  if (mapping_.length() < kLookBytes || mapping_.pages().kind == PageKind::kHugetlb)
+    return std::nullopt;
   const auto room = platform::node_room(node);
   if (!room) return std::nullopt;
   const std::uint64_t most = room.value().free_bytes + room.value().clean_file_bytes;
   if (mapping_.length() <= most) return std::nullopt;
-  return "it can hold " + size_text(most) + " at most (" + size_text(room.value().free_bytes) + " free, " +
-         size_text(room.value().clean_file_bytes) + " of clean file cache)";
+  return "it can hold " + size_text(most) + " at most (" + size_text(room.value().free_bytes) +
+         " free, " + size_text(room.value().clean_file_bytes) + " of clean file cache)";
 }
 
 Chain::Outcome Chain::place_on(int node, Precision precision) {
@@ -135,9 +143,10 @@ Chain::Outcome Chain::place_on(int node, Precision precision) {
   const std::uint64_t length = mapping_.length();
   Placement seen = look_now(precision);
   if (seen.unknown_bytes != 0) {
-    out = settle(node == preferred_ ? AllocationStep::kPreferred : AllocationStep::kNearest, seen,
-                 "the policy was accepted, but this process may not see where pages are (move_pages, "
-                 "get_mempolicy and numa_maps are refused)");
+    out =
+        settle(node == preferred_ ? AllocationStep::kPreferred : AllocationStep::kNearest, seen,
+               "the policy was accepted, but this process may not see where pages are (move_pages, "
+               "get_mempolicy and numa_maps are refused)");
     out.node_id = std::nullopt;
     if (precision == Precision::kExact) out.placed = false;  // strict: not proved is not placed
     return out;
@@ -151,7 +160,8 @@ Chain::Outcome Chain::place_on(int node, Precision precision) {
     seen = look_now(precision);
   }
   if (seen.wholly_on(node, length)) {
-    return settle(node == preferred_ ? AllocationStep::kPreferred : AllocationStep::kNearest, std::move(seen), "");
+    return settle(node == preferred_ ? AllocationStep::kPreferred : AllocationStep::kNearest,
+                  std::move(seen), "");
   }
   out.bound = true;
   out.reason = spread_text(seen);
@@ -159,7 +169,8 @@ Chain::Outcome Chain::place_on(int node, Precision precision) {
   return out;
 }
 
-// Huge pages may be had only remotely while local base pages are free (fragmentation): then base pages win.
+// Huge pages may be had only remotely while local base pages are free (fragmentation): then base
+// pages win.
 void Chain::redo_with_base_pages(int node, const Placement& seen) {
   const platform::Pages& pages = mapping_.pages();
   if (pages.kind != PageKind::kTransparent) return;
@@ -175,14 +186,15 @@ void Chain::redo_with_base_pages(int node, const Placement& seen) {
     if (!platform::discard(begin + at, part)) continue;
     const platform::Status again = platform::populate(begin + at, part, base);
     if (!again) {
-      throw Error(ErrorKind::kNoMemory, "cannot populate: " + describe(again.failure()), again.failure().code);
+      throw Error(ErrorKind::kNoMemory, "cannot populate: " + describe(again.failure()),
+                  again.failure().code);
     }
   }
 }
 
-// A strict policy with MPOL_MF_MOVE reclaims clean cache on the node and moves what fits; for the rest it
-// answers EIO. It is safe because every page is resident and nobody else has the memory yet: no page can be
-// asked for while it is in force. mbind(2), MPOL_MF_STRICT.
+// A strict policy with MPOL_MF_MOVE reclaims clean cache on the node and moves what fits; for the
+// rest it answers EIO. It is safe because every page is resident and nobody else has the memory
+// yet: no page can be asked for while it is in force. mbind(2), MPOL_MF_STRICT.
 void Chain::pull_onto(int node, const Placement& seen) {
   if (seen.not_resident_bytes != 0) return;
   const auto room = platform::node_room(node);
@@ -194,7 +206,8 @@ void Chain::pull_onto(int node, const Placement& seen) {
   const platform::Status moved =
       platform::set_policy(mapping_.address(), mapping_.length(), Policy::kBind, target, true);
   restore_preferred(node);
-  if (!moved && platform::is_denied(moved.failure())) return;  // read back: the caller sees what is where
+  if (!moved && platform::is_denied(moved.failure()))
+    return;  // read back: the caller sees what is where
 }
 
 void Chain::restore_preferred(int node) const {
@@ -214,7 +227,8 @@ Chain::Outcome Chain::place_beyond_preferred(Outcome first) {
   if (first.denied) return place_unbound(*first.denied);
   for (const int node : order_) {
     if (node == preferred_) continue;
-    // The kernel's own fallback goes by distance too: it may have put everything where the chain goes next.
+    // The kernel's own fallback goes by distance too: it may have put everything where the chain
+    // goes next.
     if (first.placement.sole_node() == node && first.placement.wholly_on(node, mapping_.length())) {
       const platform::Status bound = prefer(node);
       if (bound) return settle(AllocationStep::kNearest, std::move(first.placement), "");
@@ -224,7 +238,8 @@ Chain::Outcome Chain::place_beyond_preferred(Outcome first) {
     if (first.placed) return first;
     if (first.denied) return place_unbound(*first.denied);
   }
-  // No node holds it alone: split, the preferred node's zone list (by distance) deciding where the rest goes.
+  // No node holds it alone: split, the preferred node's zone list (by distance) deciding where the
+  // rest goes.
   if (!first.placement.bytes_by_node.empty()) empty();
   for (const int node : order_) {
     const platform::Status bound = prefer(node);
@@ -247,8 +262,8 @@ Chain::Outcome Chain::place_unbound(platform::Failure denied) {
   Outcome out = settle(AllocationStep::kUnbound, look_now(Precision::kSampled), "");
   out.bound = false;
   if (out.placement.unknown_bytes != 0) out.node_id = std::nullopt;
-  out.reason = "memory is not bound to node " + std::to_string(preferred_) + ": " + describe(denied) +
-               "; it was first touched on that node's CPUs instead";
+  out.reason = "memory is not bound to node " + std::to_string(preferred_) + ": " +
+               describe(denied) + "; it was first touched on that node's CPUs instead";
   out.denied = std::move(denied);
   return out;
 }

@@ -19,8 +19,8 @@ class Chain {
     bool bound = false;
     std::optional<int> node_id;
     Placement placement;
-    std::string reason;                        // why it is not placed, or only with less certainty
-    std::optional<platform::Failure> denied;   // the policy call was refused: containers
+    std::string reason;                       // why it is not placed, or only with less certainty
+    std::optional<platform::Failure> denied;  // the policy call was refused: containers
   };
 
   Chain(const Topology& topology, int preferred, Mapping mapping, const InterruptCheck& check);

@@ -28,8 +28,10 @@ std::vector<int> resolve_nodes(const Topology& topology, std::vector<int> nodes)
   return nodes;
 }
 
-// The weights in force. The kernel keeps one table for the whole system; a call cannot bring its own.
-std::vector<unsigned> resolve_weights(const InterleaveRequest& request, const std::vector<int>& nodes) {
+// The weights in force. The kernel keeps one table for the whole system; a call cannot bring its
+// own.
+std::vector<unsigned> resolve_weights(const InterleaveRequest& request,
+                                      const std::vector<int>& nodes) {
   if (!request.weighted) return std::vector<unsigned>(nodes.size(), 1);
   const auto table = platform::interleave_weights(nodes);
   if (!table) {
@@ -50,15 +52,17 @@ std::vector<unsigned> resolve_weights(const InterleaveRequest& request, const st
                 " > /sys/kernel/mm/mempolicy/weighted_interleave/node" + std::to_string(nodes[k]);
     }
     throw Error(ErrorKind::kUnsupported,
-                "the kernel interleaves by one table of weights for the whole system, and it does not have the "
-                "weights asked for; as root: " + remedy);
+                "the kernel interleaves by one table of weights for the whole system, and it does "
+                "not have the "
+                "weights asked for; as root: " +
+                    remedy);
   }
   return have;
 }
 
 // Whether every node has its share, but for the last round of pages.
-bool spread_as_asked(const Placement& seen, const std::vector<int>& nodes, const std::vector<unsigned>& weights,
-                     std::uint64_t length) {
+bool spread_as_asked(const Placement& seen, const std::vector<int>& nodes,
+                     const std::vector<unsigned>& weights, std::uint64_t length) {
   const std::uint64_t total = std::accumulate(weights.begin(), weights.end(), std::uint64_t{0});
   std::uint64_t counted = 0;
   for (std::size_t i = 0; i < nodes.size(); ++i) {
@@ -82,7 +86,8 @@ std::vector<int> cpus_of(const Topology& topology, const std::vector<int>& nodes
 
 }  // namespace
 
-Allocation Allocator::allocate_interleaved(const InterleaveRequest& request, const InterruptCheck& check) const {
+Allocation Allocator::allocate_interleaved(const InterleaveRequest& request,
+                                           const InterruptCheck& check) const {
   if (request.strict && !request.populate) {
     throw Error(ErrorKind::kInvalidArgument,
                 "strict=True needs populate=True: where a page lands is known once it is there");
@@ -91,18 +96,21 @@ Allocation Allocator::allocate_interleaved(const InterleaveRequest& request, con
   const std::vector<int> nodes = resolve_nodes(*topology_, request.nodes);
   const std::vector<unsigned> weights = resolve_weights(request, nodes);
   const bool reserved = extent.pages.kind == platform::PageKind::kHugetlb;
-  if (extent.length >= kLookBytes && !reserved) require_available(extent.length, "cannot allocate ");
+  if (extent.length >= kLookBytes && !reserved)
+    require_available(extent.length, "cannot allocate ");
 
   Allocation out;
   Block& block = out.block;
   block.size_bytes = request.size_bytes;
   block.mapping = map_extent(extent);
-  const auto policy = request.weighted ? platform::Policy::kWeightedInterleave : platform::Policy::kInterleave;
+  const auto policy =
+      request.weighted ? platform::Policy::kWeightedInterleave : platform::Policy::kInterleave;
   const platform::Status bound =
       platform::set_policy(block.mapping.address(), block.mapping.length(), policy, nodes, false);
   if (!bound) {
     const platform::Failure& why = bound.failure();
-    const std::string text = "memory is not interleaved over nodes " + join(nodes) + ": " + describe(why);
+    const std::string text =
+        "memory is not interleaved over nodes " + join(nodes) + ": " + describe(why);
     if (!platform::is_denied(why)) throw Error(ErrorKind::kSystem, text, why.code);
     if (request.strict) throw Error(ErrorKind::kUnsupported, text, why.code);
     out.degradations.push_back({Degradation::Cause::kPolicyRefused, text});
@@ -114,14 +122,17 @@ Allocation Allocator::allocate_interleaved(const InterleaveRequest& request, con
     populate(block.mapping, {cpus, false}, check);
     const Placement seen = placement_of(block.mapping);
     if (block.place.bound && seen.unknown_bytes != 0) {
-      const std::string text = "the policy was accepted, but this process may not see where pages are";
+      const std::string text =
+          "the policy was accepted, but this process may not see where pages are";
       if (request.strict) throw Error(ErrorKind::kUnsupported, text);
       out.degradations.push_back({Degradation::Cause::kNotVerified, text});
-    } else if (block.place.bound && !spread_as_asked(seen, nodes, weights, block.mapping.length())) {
+    } else if (block.place.bound &&
+               !spread_as_asked(seen, nodes, weights, block.mapping.length())) {
       block.place.step = AllocationStep::kAny;
       if (request.strict) {
-        Error error(ErrorKind::kPlacement, "cannot spread " + size_text(request.size_bytes) + " over nodes " +
-                                               join(nodes) + " as asked: a node is short of memory; nothing was kept");
+        Error error(ErrorKind::kPlacement,
+                    "cannot spread " + size_text(request.size_bytes) + " over nodes " +
+                        join(nodes) + " as asked: a node is short of memory; nothing was kept");
         error.bytes_by_node = seen.bytes_by_node;
         throw error;
       }

@@ -14,8 +14,8 @@ namespace {
 std::string sizes_of(const std::vector<platform::HugetlbPool>& pools) {
   std::string text;
   for (const platform::HugetlbPool& pool : pools) {
-    text += (text.empty() ? "" : ", ") + std::to_string(pool.page_bytes) + " (" + std::to_string(pool.free) +
-            " of " + std::to_string(pool.total) + " free)";
+    text += (text.empty() ? "" : ", ") + std::to_string(pool.page_bytes) + " (" +
+            std::to_string(pool.free) + " of " + std::to_string(pool.total) + " free)";
   }
   return text.empty() ? "none" : text;
 }
@@ -30,8 +30,8 @@ platform::Pages hugetlb(std::size_t bytes) {
   for (const platform::HugetlbPool& pool : pools) {
     if (pool.page_bytes == bytes) return {platform::PageKind::kHugetlb, bytes};
   }
-  throw Error(ErrorKind::kUnsupported, "this machine has no huge pages of " + std::to_string(bytes) +
-                                           " bytes; it has base pages of " +
+  throw Error(ErrorKind::kUnsupported, "this machine has no huge pages of " +
+                                           std::to_string(bytes) + " bytes; it has base pages of " +
                                            std::to_string(platform::base_page_bytes()) +
                                            " bytes and hugetlb sizes: " + sizes_of(pools));
 }
@@ -61,12 +61,14 @@ platform::Pages choose_pages(std::size_t size_bytes, const PageRequest& request)
 }  // namespace
 
 Extent choose_extent(std::size_t size_bytes, const PageRequest& request) {
-  if (size_bytes == 0) throw Error(ErrorKind::kInvalidArgument, "size_bytes must be at least 1, not 0");
+  if (size_bytes == 0)
+    throw Error(ErrorKind::kInvalidArgument, "size_bytes must be at least 1, not 0");
   Extent extent;
   extent.pages = choose_pages(size_bytes, request);
   // A transparent mapping is a whole number of base pages: its tail need not be a huge page.
-  const std::size_t unit = extent.pages.kind == platform::PageKind::kHugetlb ? extent.pages.bytes
-                                                                             : platform::base_page_bytes();
+  const std::size_t unit = extent.pages.kind == platform::PageKind::kHugetlb
+                               ? extent.pages.bytes
+                               : platform::base_page_bytes();
   const auto largest = static_cast<std::size_t>(std::numeric_limits<std::ptrdiff_t>::max());
   if (size_bytes > largest - 2 * extent.pages.bytes) {
     throw Error(ErrorKind::kNoMemory,
@@ -85,8 +87,8 @@ Mapping map_extent(const Extent& extent) {
     for (const auto& pool : platform::hugetlb_pools()) {
       if (pool.page_bytes == extent.pages.bytes) have = pool;
     }
-    const std::string wanted = std::to_string(extent.length / extent.pages.bytes) + " huge pages of " +
-                               size_text(extent.pages.bytes);
+    const std::string wanted = std::to_string(extent.length / extent.pages.bytes) +
+                               " huge pages of " + size_text(extent.pages.bytes);
     if (have.total == 0) {
       throw Error(ErrorKind::kUnsupported,
                   wanted + " were asked for and none are reserved; " +
@@ -94,8 +96,9 @@ Mapping map_extent(const Extent& extent) {
                   error.code());
     }
     throw Error(ErrorKind::kNoMemory,
-                wanted + " were asked for, " + std::to_string(have.free) + " of " + std::to_string(have.total) +
-                    " are free; " + platform::hugetlb_reserve_hint(extent.pages.bytes),
+                wanted + " were asked for, " + std::to_string(have.free) + " of " +
+                    std::to_string(have.total) + " are free; " +
+                    platform::hugetlb_reserve_hint(extent.pages.bytes),
                 error.code());
   }
 }

@@ -12,11 +12,13 @@ struct Extent {
   std::size_t length = 0;  // the size rounded up to whole pages
 };
 
-// Throws Error: kInvalidArgument (size 0, a page size that is no power of two), kNoMemory (a size no address
-// space holds), kUnsupported (a page size that this machine does not have, with what it has).
+// Throws Error: kInvalidArgument (size 0, a page size that is no power of two), kNoMemory (a size
+// no address space holds), kUnsupported (a page size that this machine does not have, with what it
+// has).
 [[nodiscard]] Extent choose_extent(std::size_t size_bytes, const PageRequest& request);
 
-// The mapping for an extent. A hugetlb mapping that fails says how many pages are reserved and how to get more.
+// The mapping for an extent. A hugetlb mapping that fails says how many pages are reserved and how
+// to get more.
 [[nodiscard]] Mapping map_extent(const Extent& extent);
 
 }  // namespace numapool

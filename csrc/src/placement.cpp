@@ -5,9 +5,9 @@
 #include <array>
 #include <utility>
 
+#include "look.hpp"
 #include "numapool/buffer.hpp"
 #include "numapool/error.hpp"
-#include "look.hpp"
 
 namespace numapool {
 namespace {
@@ -40,8 +40,9 @@ std::optional<int> Placement::sole_node() const {
 }
 
 std::optional<int> Placement::majority_node() const {
-  const auto most = std::max_element(bytes_by_node.begin(), bytes_by_node.end(),
-                                     [](const auto& a, const auto& b) { return a.second < b.second; });
+  const auto most =
+      std::max_element(bytes_by_node.begin(), bytes_by_node.end(),
+                       [](const auto& a, const auto& b) { return a.second < b.second; });
   if (most == bytes_by_node.end()) return std::nullopt;
   return most->first;
 }
@@ -80,8 +81,10 @@ Migration migrate(const Mapping& mapping, int node, const InterruptCheck& check)
     if (moved) continue;
     const platform::Failure& why = moved.failure();
     const ErrorKind kind = platform::is_denied(why) ? ErrorKind::kUnsupported : ErrorKind::kSystem;
-    throw Error(kind, "cannot migrate " + size_text(mapping.length()) + " to node " + std::to_string(node) +
-                          ": " + describe(why) + "; the buffer keeps its contents where they are",
+    throw Error(kind,
+                "cannot migrate " + size_text(mapping.length()) + " to node " +
+                    std::to_string(node) + ": " + describe(why) +
+                    "; the buffer keeps its contents where they are",
                 why.code);
   }
   Migration out;
@@ -89,7 +92,8 @@ Migration migrate(const Mapping& mapping, int node, const InterruptCheck& check)
   out.place.requested_node = node;
   out.place.bound = policy.ok();
   out.place.node_id = out.placement.majority_node();
-  if (out.placement.bytes_by_node.empty() && policy.ok()) out.place.node_id = node;  // pages to come
+  if (out.placement.bytes_by_node.empty() && policy.ok())
+    out.place.node_id = node;  // pages to come
   if (!policy) {
     out.place.step = AllocationStep::kUnbound;
   } else if (out.placement.bytes_by_node.empty() || out.placement.sole_node() == node) {

@@ -1,4 +1,5 @@
-// Makes a new mapping resident in chunks, with as many threads as help, on the CPUs of the target node.
+// Makes a new mapping resident in chunks, with as many threads as help, on the CPUs of the target
+// node.
 #include "populate.hpp"
 
 #include <algorithm>
@@ -19,9 +20,10 @@ namespace numapool {
 namespace {
 
 constexpr std::size_t kChunk = std::size_t{256} << 20;
-constexpr std::size_t kPiece = std::size_t{8} << 20;       // what one thread takes at a time
-constexpr std::size_t kPerThread = std::size_t{32} << 20;  // starting a thread for less does not pay
-constexpr std::size_t kMaxThreads = 16;                    // clearing pages saturates a node's memory before this
+constexpr std::size_t kPiece = std::size_t{8} << 20;  // what one thread takes at a time
+constexpr std::size_t kPerThread = std::size_t{32}
+                                   << 20;  // starting a thread for less does not pay
+constexpr std::size_t kMaxThreads = 16;    // clearing pages saturates a node's memory before this
 
 // What the threads of one chunk share: the next piece to take, and the first failure.
 class Work {
@@ -41,7 +43,9 @@ class Work {
       next_.store(length_, std::memory_order_relaxed);
     }
   }
-  [[nodiscard]] const std::optional<platform::Failure>& failure() const noexcept { return failure_; }
+  [[nodiscard]] const std::optional<platform::Failure>& failure() const noexcept {
+    return failure_;
+  }
 
  private:
   char* begin_;
@@ -71,7 +75,8 @@ void run_chunk(Work& work, std::size_t threads, std::span<const int> cpus) {
       });
     }
   } catch (const std::system_error&) {
-    // No more threads to be had (RLIMIT_NPROC, pids cgroup): those that run, or this one, do the work.
+    // No more threads to be had (RLIMIT_NPROC, pids cgroup): those that run, or this one, do the
+    // work.
   }
   if (workers.empty()) work.run();
 }
@@ -101,7 +106,8 @@ void populate(const Mapping& mapping, const PopulatePlan& plan, const InterruptC
     run_chunk(work, threads_for(length, plan), plan.cpus);
     if (const auto& failure = work.failure()) {
       throw Error(ErrorKind::kNoMemory,
-                  "cannot populate " + size_text(mapping.length()) + ": " + describe(*failure), failure->code);
+                  "cannot populate " + size_text(mapping.length()) + ": " + describe(*failure),
+                  failure->code);
     }
   }
 }

@@ -1,4 +1,5 @@
-// Makes a new mapping resident in chunks, with as many threads as help, on the CPUs of the target node.
+// Makes a new mapping resident in chunks, with as many threads as help, on the CPUs of the target
+// node.
 #pragma once
 
 #include <span>
@@ -9,14 +10,14 @@ namespace numapool {
 
 struct PopulatePlan {
   std::span<const int> cpus;  // of the target node; empty: wherever the threads run
-  // True where first touch decides the place (no policy was accepted): then a thread on those CPUs must do it,
-  // however small the range.
+  // True where first touch decides the place (no policy was accepted): then a thread on those CPUs
+  // must do it, however small the range.
   bool only_on_cpus = false;
 };
 
-// Populates the whole mapping. Between chunks of 256 MiB it calls `check` and looks whether the machine and
-// the cgroups still have room for the rest. Throws Error(kNoMemory) or what `check` throws; pages populated so
-// far stay until the caller drops the mapping.
+// Populates the whole mapping. Between chunks of 256 MiB it calls `check` and looks whether the
+// machine and the cgroups still have room for the rest. Throws Error(kNoMemory) or what `check`
+// throws; pages populated so far stay until the caller drops the mapping.
 void populate(const Mapping& mapping, const PopulatePlan& plan, const InterruptCheck& check);
 
 // Throws Error(kNoMemory) unless this process may still use `bytes`. `what` starts the message.

@@ -16,9 +16,11 @@ constexpr int kRemoteDistance = 20;
 
 [[noreturn]] void fail(const platform::Failure& failure) {
   if (failure.cause == platform::Cause::kUnintelligible) {
-    throw Error(ErrorKind::kTopology, "cannot make sense of " + failure.call + ": " + failure.detail);
+    throw Error(ErrorKind::kTopology,
+                "cannot make sense of " + failure.call + ": " + failure.detail);
   }
-  throw Error(ErrorKind::kSystem, "cannot read the NUMA topology: " + describe(failure), failure.code);
+  throw Error(ErrorKind::kSystem, "cannot read the NUMA topology: " + describe(failure),
+              failure.code);
 }
 
 }  // namespace
@@ -51,9 +53,9 @@ Topology Topology::from_sysfs(const std::string& root) {
       from.distances[i] = kLocalDistance;
     }
     out.distances_.push_back(std::move(from.distances));
-    out.nodes_.push_back(Node{from.node_id, std::move(from.cpus), from.total_memory_bytes, from.memory_tier,
-                              from.read_latency_ns, from.write_latency_ns, from.read_bandwidth_bytes_s,
-                              from.write_bandwidth_bytes_s});
+    out.nodes_.push_back(Node{from.node_id, std::move(from.cpus), from.total_memory_bytes,
+                              from.memory_tier, from.read_latency_ns, from.write_latency_ns,
+                              from.read_bandwidth_bytes_s, from.write_bandwidth_bytes_s});
   }
   return out;
 }
@@ -69,7 +71,8 @@ const Node& Topology::node(int node_id) const { return nodes_[index_of(node_id)]
 std::size_t Topology::index_of(int node_id) const {
   if (const Node* found = find(node_id)) return static_cast<std::size_t>(found - nodes_.data());
   std::string exist;
-  for (const Node& node : nodes_) exist += (exist.empty() ? "" : ", ") + std::to_string(node.node_id);
+  for (const Node& node : nodes_)
+    exist += (exist.empty() ? "" : ", ") + std::to_string(node.node_id);
   throw Error(ErrorKind::kNodeNotFound,
               "there is no node " + std::to_string(node_id) + "; this machine has: " + exist);
 }

@@ -218,7 +218,15 @@ class NumaAllocator:
         node_list, weight_list = _weights(node_list, weights)
         core = self._core_for(tuple(node_list))
         buffer, causes = core.allocate_interleaved(
-            size, node_list, weights is not None, weight_list, strict, kind, hugetlb_bytes, populate, lock
+            size,
+            node_list,
+            weights is not None,
+            weight_list,
+            strict,
+            kind,
+            hugetlb_bytes,
+            populate,
+            lock,
         )
         if causes:
             _warn_once(causes)
@@ -245,12 +253,16 @@ def _weights(nodes: list[int], weights: Weights | None) -> tuple[list[int], list
     if weights is None or weights == "system":
         return nodes, []
     if isinstance(weights, str):
-        raise ValueError(f"weights must be 'system' or a mapping of node to weight, not {weights!r}")
+        raise ValueError(
+            f"weights must be 'system' or a mapping of node to weight, not {weights!r}"
+        )
     by_node = {operator.index(node): operator.index(weight) for node, weight in weights.items()}
     if not by_node or (nodes and set(nodes) != set(by_node)):
         raise ValueError(f"weights must name exactly the nodes {nodes}, not {sorted(by_node)}")
     for node, weight in by_node.items():
-        if not 1 <= weight <= 255:  # a u8 in the kernel: Documentation/ABI/testing/sysfs-kernel-mm-mempolicy...
+        if (
+            not 1 <= weight <= 255
+        ):  # a u8 in the kernel: Documentation/ABI/testing/sysfs-kernel-mm-mempolicy...
             raise ValueError(f"the weight of node {node} must be from 1 to 255, not {weight}")
     nodes = sorted(by_node)
     return nodes, [by_node[node] for node in nodes]

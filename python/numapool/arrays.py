@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any, Literal, SupportsIndex
 from numapool.allocator import NumaAllocator, PageSize
 
 if TYPE_CHECKING:
-    import numpy as np
     import numpy.typing as npt
 
 Shape = SupportsIndex | Iterable[SupportsIndex]
@@ -70,7 +69,7 @@ def empty(
     ValueError, MemoryError, NodeNotFoundError, PlacementError, UnsupportedError
         As for :meth:`NumaAllocator.allocate`.
     """
-    import numpy as np  # noqa: PLC0415 - `import numapool` must not load NumPy
+    import numpy as np
 
     kind = np.dtype(dtype)
     if kind.hasobject:
@@ -84,7 +83,9 @@ def empty(
     return np.ndarray(dimensions, kind, buffer=buffer, order=order)
 
 
-def zeros(shape: Shape, dtype: npt.DTypeLike = float, order: Order = "C", **options: Any) -> npt.NDArray[Any]:
+def zeros(
+    shape: Shape, dtype: npt.DTypeLike = float, order: Order = "C", **options: Any
+) -> npt.NDArray[Any]:
     """Make an array of zeros on a node; parameters and errors as for :func:`empty`."""
     return empty(shape, dtype, order, **options)
 
@@ -100,7 +101,7 @@ def full(
 
     Parameters and errors as for :func:`empty`, and for :func:`numpy.full`.
     """
-    import numpy as np  # noqa: PLC0415
+    import numpy as np
 
     kind = np.asarray(fill_value).dtype if dtype is None else dtype
     array = empty(shape, kind, order, **options)
@@ -116,7 +117,7 @@ def asarray(
     Unlike :func:`numpy.asarray` it always copies, for where existing memory lives is not its own to choose.
     Parameters and errors as for :func:`empty`.
     """
-    import numpy as np  # noqa: PLC0415
+    import numpy as np
 
     source = np.asarray(data, dtype)
     array = empty(source.shape, source.dtype, order, **options)

@@ -16,7 +16,7 @@ PolicyMode = Literal["preferred", "interleave", "local"]
 _MODES = ("preferred", "interleave", "local")
 
 
-class memory_policy:  # noqa: N801 - used like a function, as contextlib's are
+class memory_policy:
     """Set the calling thread's memory policy inside a ``with`` block and restore the former one after it.
 
     Memory that any library of this process allocates and first touches from this thread inside the block follows
@@ -46,7 +46,9 @@ class memory_policy:  # noqa: N801 - used like a function, as contextlib's are
     """
 
     def __init__(
-        self, node: SupportsIndex | Iterable[SupportsIndex] | None = None, mode: PolicyMode = "preferred"
+        self,
+        node: SupportsIndex | Iterable[SupportsIndex] | None = None,
+        mode: PolicyMode = "preferred",
     ) -> None:
         if mode not in _MODES:
             raise ValueError(f"mode must be one of {', '.join(_MODES)}, not {mode!r}")
@@ -57,7 +59,9 @@ class memory_policy:  # noqa: N801 - used like a function, as contextlib's are
         else:
             nodes = [operator.index(node)]
         if mode == "local" and nodes:
-            raise ValueError("mode='local' takes no node: it is the node of the CPU that touches the memory")
+            raise ValueError(
+                "mode='local' takes no node: it is the node of the CPU that touches the memory"
+            )
         if mode == "preferred" and len(nodes) != 1:
             raise ValueError(f"mode='preferred' takes one node, not {len(nodes)}")
         if mode == "interleave" and not nodes:

@@ -163,7 +163,9 @@ class NumaTopology:
             return self._by_id[wanted]
         except KeyError:
             exist = ", ".join(map(str, self._by_id))
-            raise NodeNotFoundError(f"there is no node {wanted}; this machine has: {exist}") from None
+            raise NodeNotFoundError(
+                f"there is no node {wanted}; this machine has: {exist}"
+            ) from None
 
     def node(self, node_id: SupportsIndex) -> NumaNode:
         """Return the node with that id.

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import numapool as nump
 import pytest
+
+import numapool as nump
 
 
 @pytest.fixture(scope="session")

@@ -5,15 +5,18 @@ from __future__ import annotations
 import os
 import sys
 
-import numapool as nump
 import numpy as np
 import pytest
 from support import child
 
+import numapool as nump
+
 MIB = 1 << 20
 
 
-@pytest.mark.parametrize("size", [1, 4095, 4096, 4097, 65536, MIB, 2 * MIB - 1, 2 * MIB, 5 * MIB + 1, 64 * MIB])
+@pytest.mark.parametrize(
+    "size", [1, 4095, 4096, 4097, 65536, MIB, 2 * MIB - 1, 2 * MIB, 5 * MIB + 1, 64 * MIB]
+)
 def test_every_size_lands_on_the_node_zeroed_and_writable(
     allocator: nump.NumaAllocator, node: int, size: int
 ) -> None:
@@ -79,7 +82,9 @@ def test_absurd_sizes_raise_memory_error(
         allocator.allocate_interleaved(2**exponent + offset, populate=populate)
 
 
-def test_more_than_available_is_refused_before_a_page_is_touched(allocator: nump.NumaAllocator) -> None:
+def test_more_than_available_is_refused_before_a_page_is_touched(
+    allocator: nump.NumaAllocator,
+) -> None:
     available, limit = nump._core.available()
     before = resident_bytes()
     with pytest.raises(MemoryError, match="are available to this process") as caught:
@@ -95,7 +100,9 @@ def resident_bytes() -> int:
 
 
 @pytest.mark.parametrize("size", [1.5, "4096", None, [1]])
-def test_sizes_that_are_no_integers_raise_type_error(allocator: nump.NumaAllocator, size: object) -> None:
+def test_sizes_that_are_no_integers_raise_type_error(
+    allocator: nump.NumaAllocator, size: object
+) -> None:
     with pytest.raises(TypeError):
         allocator.allocate(size)  # type: ignore[arg-type]
 
@@ -106,7 +113,9 @@ def test_integer_like_arguments_work(allocator: nump.NumaAllocator, node: int) -
 
 
 @pytest.mark.parametrize("missing", [-1, 1023, 1024, 2**31, 2**63, 2**64, -(2**63) - 1])
-def test_unknown_nodes_are_named_with_those_that_exist(allocator: nump.NumaAllocator, missing: int) -> None:
+def test_unknown_nodes_are_named_with_those_that_exist(
+    allocator: nump.NumaAllocator, missing: int
+) -> None:
     for call in (
         lambda: allocator.allocate(4096, missing),
         lambda: allocator.allocate_interleaved(4096, [missing]),
@@ -130,7 +139,9 @@ def test_without_a_node_the_calling_threads_is_used(allocator: nump.NumaAllocato
         os.sched_setaffinity(0, allowed)
 
 
-def test_without_populate_nothing_is_resident_until_touched(allocator: nump.NumaAllocator, node: int) -> None:
+def test_without_populate_nothing_is_resident_until_touched(
+    allocator: nump.NumaAllocator, node: int
+) -> None:
     with allocator.allocate(8 * MIB, node, populate=False, page_size="base") as buffer:
         assert buffer.placement().not_resident_bytes == 8 * MIB
         assert (buffer.step, buffer.node_id) == (nump.AllocationStep.PREFERRED, node)
@@ -144,18 +155,26 @@ def test_strict_without_populate_is_refused(allocator: nump.NumaAllocator, node:
 
 
 @pytest.mark.parametrize("page_size", ["huge", "", 0, -4096, 12345, 2**63, 2**64])
-def test_page_sizes_that_are_none_raise_value_error(allocator: nump.NumaAllocator, page_size: int) -> None:
+def test_page_sizes_that_are_none_raise_value_error(
+    allocator: nump.NumaAllocator, page_size: int
+) -> None:
     with pytest.raises(ValueError, match="page_size must be"):
         allocator.allocate(4096, page_size=page_size)
 
 
-def test_hugetlb_sizes_the_machine_lacks_are_refused_with_those_it_has(allocator: nump.NumaAllocator) -> None:
-    with pytest.raises(nump.UnsupportedError, match="this machine has no huge pages of 8192 bytes") as caught:
+def test_hugetlb_sizes_the_machine_lacks_are_refused_with_those_it_has(
+    allocator: nump.NumaAllocator,
+) -> None:
+    with pytest.raises(
+        nump.UnsupportedError, match="this machine has no huge pages of 8192 bytes"
+    ) as caught:
         allocator.allocate(4096, page_size=8192)
     assert isinstance(caught.value, OSError)
 
 
-def test_hugetlb_pages_that_are_not_reserved_say_how_to_reserve_them(allocator: nump.NumaAllocator) -> None:
+def test_hugetlb_pages_that_are_not_reserved_say_how_to_reserve_them(
+    allocator: nump.NumaAllocator,
+) -> None:
     empty = [size for size, total, _ in nump._core.hugetlb_pools() if total == 0]
     if not empty:
         pytest.skip("every huge page size of this machine has reserved pages")
@@ -201,7 +220,9 @@ def test_interleaved_over_all_nodes_is_spread_equally(allocator: nump.NumaAlloca
 
 
 @pytest.mark.parametrize("weights", ["even", {0: 0}, {0: 256}, {}, {0: -1}])
-def test_weights_that_are_none_raise_value_error(allocator: nump.NumaAllocator, weights: object) -> None:
+def test_weights_that_are_none_raise_value_error(
+    allocator: nump.NumaAllocator, weights: object
+) -> None:
     with pytest.raises(ValueError, match="weight"):
         allocator.allocate_interleaved(4096, weights=weights)  # type: ignore[arg-type]
 
@@ -232,7 +253,10 @@ def test_migrate_to_where_it_is_keeps_every_byte(allocator: nump.NumaAllocator, 
 
 def test_repr_tells_size_place_and_step(allocator: nump.NumaAllocator, node: int) -> None:
     buffer = allocator.allocate(3 * MIB, node)
-    assert repr(buffer) == f"<NodeBuffer 3 MiB on node {node} (asked: {node}, step PREFERRED) at {buffer.address:#x}>"
+    assert (
+        repr(buffer)
+        == f"<NodeBuffer 3 MiB on node {node} (asked: {node}, step PREFERRED) at {buffer.address:#x}>"
+    )
     buffer.close()
     assert repr(buffer) == "<NodeBuffer 3 MiB, closed>"
     assert "NumaAllocator" in repr(allocator)

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import gc
 
-import numapool as nump
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
+
+import numapool as nump
 
 
 def owner_of(array: np.ndarray) -> nump.NodeBuffer:
@@ -21,10 +22,16 @@ def owner_of(array: np.ndarray) -> nump.NodeBuffer:
 
 @pytest.mark.parametrize("order", ["C", "F"])
 @pytest.mark.parametrize("shape", [7, (3,), (2, 3), (4, 5, 6), ()])
-def test_empty_is_a_view_of_a_node_buffer(node: int, shape: int | tuple[int, ...], order: str) -> None:
+def test_empty_is_a_view_of_a_node_buffer(
+    node: int, shape: int | tuple[int, ...], order: str
+) -> None:
     array = nump.empty(shape, np.int32, order, node=node, strict=True)  # type: ignore[arg-type]
     expected = np.empty(shape, np.int32, order)  # type: ignore[call-overload]
-    assert (array.shape, array.dtype, array.strides) == (expected.shape, expected.dtype, expected.strides)
+    assert (array.shape, array.dtype, array.strides) == (
+        expected.shape,
+        expected.dtype,
+        expected.strides,
+    )
     assert array.flags.writeable
     owner = owner_of(array)
     assert owner.node_id == node

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import numapool as nump
 import pytest
 from support import child
+
+import numapool as nump
 
 SIZE_BYTES = 6 << 30
 

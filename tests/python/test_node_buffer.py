@@ -8,10 +8,11 @@ import pickle
 import threading
 import weakref
 
-import numapool as nump
 import numpy as np
 import pytest
 from support import child
+
+import numapool as nump
 
 MIB = 1 << 20
 
@@ -67,7 +68,9 @@ def test_memory_outlives_its_owner_while_a_view_does(allocator: nump.NumaAllocat
     assert gone() is None
 
 
-def test_leaving_a_with_block_never_raises_and_frees_when_the_last_view_goes(allocator: nump.NumaAllocator) -> None:
+def test_leaving_a_with_block_never_raises_and_frees_when_the_last_view_goes(
+    allocator: nump.NumaAllocator,
+) -> None:
     with allocator.allocate(64 * MIB) as buffer:
         address = buffer.address
         first = memoryview(buffer)
@@ -119,7 +122,11 @@ def test_buffers_are_only_made_by_an_allocator() -> None:
 
 
 def test_buffers_are_not_copied_by_accident(buffer: nump.NodeBuffer) -> None:
-    for attempt in (lambda: pickle.dumps(buffer), lambda: copy.copy(buffer), lambda: copy.deepcopy(buffer)):
+    for attempt in (
+        lambda: pickle.dumps(buffer),
+        lambda: copy.copy(buffer),
+        lambda: copy.deepcopy(buffer),
+    ):
         with pytest.raises(TypeError):
             attempt()
 
@@ -132,7 +139,9 @@ def test_attributes_are_read_only(buffer: nump.NodeBuffer) -> None:
         nump.NodeBuffer.close = None  # type: ignore[method-assign, assignment]
 
 
-def test_views_dropped_by_other_threads_while_the_owner_closes(allocator: nump.NumaAllocator) -> None:
+def test_views_dropped_by_other_threads_while_the_owner_closes(
+    allocator: nump.NumaAllocator,
+) -> None:
     for _ in range(200):
         buffer = allocator.allocate(4096)
         views = [memoryview(buffer) for _ in range(4)]

@@ -5,9 +5,10 @@ from __future__ import annotations
 import ctypes
 import threading
 
-import numapool as nump
 import numpy as np
 import pytest
+
+import numapool as nump
 
 
 def kernel_policy() -> tuple[int, int]:
@@ -20,7 +21,9 @@ def kernel_policy() -> tuple[int, int]:
 
 
 @pytest.mark.parametrize(("mode", "number"), [("preferred", 1), ("interleave", 3), ("local", 4)])
-def test_the_kernel_has_the_policy_inside_and_the_former_one_after(node: int, mode: str, number: int) -> None:
+def test_the_kernel_has_the_policy_inside_and_the_former_one_after(
+    node: int, mode: str, number: int
+) -> None:
     before = kernel_policy()
     with nump.memory_policy(None if mode == "local" else node, mode=mode):  # type: ignore[arg-type]
         assert kernel_policy() == (number, 0 if mode == "local" else 1 << node)

@@ -1,8 +1,9 @@
 // Allocation along the chain preferred node -> nearest by distance -> any, and the step it used.
 //
-// No strict policy is ever in force while a page of the memory is still to come, so no allocation can invoke
-// the policy-constrained OOM killer; what the machine or its cgroups cannot hold is refused before a page is
-// touched. docs/architecture.md tells the algorithm; mbind(2), madvise(2), move_pages(2) are its sources.
+// No strict policy is ever in force while a page of the memory is still to come, so no allocation
+// can invoke the policy-constrained OOM killer; what the machine or its cgroups cannot hold is
+// refused before a page is touched. docs/architecture.md tells the algorithm; mbind(2), madvise(2),
+// move_pages(2) are its sources.
 #pragma once
 
 #include <cstddef>
@@ -38,18 +39,19 @@ struct InterleaveRequest {
   std::size_t size_bytes = 0;
   std::vector<int> nodes;         // empty: every usable node
   std::vector<unsigned> weights;  // one per node; empty: see weighted
-  bool weighted = false;          // by the system's weights, which `weights` (if any) must agree with
+  bool weighted = false;  // by the system's weights, which `weights` (if any) must agree with
   PageRequest page;
   bool strict = false;
   bool populate = true;
   bool lock = false;
 };
 
-// Throws Error: kNodeNotFound for a node the machine does not have, kPlacement for one without memory or not
-// allowed to this process.
+// Throws Error: kNodeNotFound for a node the machine does not have, kPlacement for one without
+// memory or not allowed to this process.
 void require_usable(const Topology& topology, int node);
 
-// Why memory was handed out with less placement than asked for. The Python layer warns once per cause.
+// Why memory was handed out with less placement than asked for. The Python layer warns once per
+// cause.
 struct Degradation {
   enum class Cause { kPolicyRefused, kNotVerified };
   Cause cause;
@@ -66,9 +68,10 @@ class Allocator {
  public:
   explicit Allocator(std::shared_ptr<const Topology> topology) : topology_(std::move(topology)) {}
 
-  // Throws Error: kInvalidArgument, kNodeNotFound, kNoMemory, kPlacement (strict only), kUnsupported, kSystem
-  // (lock), kInterrupted. On any of them every page is back with the system.
-  [[nodiscard]] Allocation allocate(const AllocationRequest& request, const InterruptCheck& check) const;
+  // Throws Error: kInvalidArgument, kNodeNotFound, kNoMemory, kPlacement (strict only),
+  // kUnsupported, kSystem (lock), kInterrupted. On any of them every page is back with the system.
+  [[nodiscard]] Allocation allocate(const AllocationRequest& request,
+                                    const InterruptCheck& check) const;
   [[nodiscard]] Allocation allocate_interleaved(const InterleaveRequest& request,
                                                 const InterruptCheck& check) const;
   [[nodiscard]] const Topology& topology() const noexcept { return *topology_; }

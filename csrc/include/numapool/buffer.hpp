@@ -13,11 +13,13 @@ namespace numapool {
 // Called between chunks of long work, without any lock; throws Error(kInterrupted) to stop it.
 using InterruptCheck = std::function<void()>;
 
-// Owns one mapping and unmaps it. Not thread-safe; movable; an empty Mapping has address() == nullptr.
+// Owns one mapping and unmaps it. Not thread-safe; movable; an empty Mapping has address() ==
+// nullptr.
 class Mapping {
  public:
   Mapping() = default;
-  // Maps `length` bytes, a multiple of the base page (of the huge page for hugetlb). Throws Error(kNoMemory).
+  // Maps `length` bytes, a multiple of the base page (of the huge page for hugetlb). Throws
+  // Error(kNoMemory).
   Mapping(std::size_t length, const platform::Pages& pages);
   ~Mapping() { reset(); }
   Mapping(Mapping&& other) noexcept;
@@ -44,7 +46,8 @@ struct BlockPlace {
   bool bound = false;  // the system accepted a policy for it
 };
 
-// What NodeBuffer hands to Python. The owner guards it: nothing here is safe to change from two threads.
+// What NodeBuffer hands to Python. The owner guards it: nothing here is safe to change from two
+// threads.
 struct Block {
   Mapping mapping;
   std::size_t size_bytes = 0;  // as asked; the mapping is rounded up to whole pages
@@ -52,15 +55,17 @@ struct Block {
   bool locked = false;
 };
 
-// Page-locks the block; `resident` false locks each page as it is first touched. Throws Error(kSystem).
+// Page-locks the block; `resident` false locks each page as it is first touched. Throws
+// Error(kSystem).
 void lock_block(Block& block, bool resident);
 
 // Where the pages of the mapping are now: always read, never remembered. Exact.
 [[nodiscard]] Placement placement_of(const Mapping& mapping);
 
-// Moves the mapping's pages to `node` as far as they fit, keeping every byte. Returns what came of it; the
-// mapping's owner keeps it alive meanwhile and may use its contents. Throws Error: kUnsupported where neither
-// move_pages nor mbind is allowed, kSystem, kInterrupted (the pages moved so far stay moved).
+// Moves the mapping's pages to `node` as far as they fit, keeping every byte. Returns what came of
+// it; the mapping's owner keeps it alive meanwhile and may use its contents. Throws Error:
+// kUnsupported where neither move_pages nor mbind is allowed, kSystem, kInterrupted (the pages
+// moved so far stay moved).
 struct Migration {
   Placement placement;
   BlockPlace place;

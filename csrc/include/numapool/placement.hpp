@@ -22,14 +22,16 @@ struct Placement {
   std::uint64_t not_resident_bytes = 0;
   std::uint64_t unknown_bytes = 0;  // resident, but this process may not see where
   std::size_t page_size_bytes = 0;  // of the largest page met
-  std::string method;               // who was asked: "move_pages", "get_mempolicy", "numa_maps", "unknown"
+  std::string method;  // who was asked: "move_pages", "get_mempolicy", "numa_maps", "unknown"
 
   // The node that holds every resident byte; nothing if they are split, unknown or none.
   [[nodiscard]] std::optional<int> sole_node() const;
   // The node that holds the most bytes (the lowest id of equals); nothing where none is known.
   [[nodiscard]] std::optional<int> majority_node() const;
   [[nodiscard]] std::uint64_t bytes_on(int node) const;
-  [[nodiscard]] bool wholly_on(int node, std::uint64_t bytes) const { return bytes_on(node) == bytes; }
+  [[nodiscard]] bool wholly_on(int node, std::uint64_t bytes) const {
+    return bytes_on(node) == bytes;
+  }
 };
 
 }  // namespace numapool

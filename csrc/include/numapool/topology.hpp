@@ -10,7 +10,7 @@ namespace numapool {
 
 struct Node {
   int node_id = 0;
-  std::vector<int> cpus;                 // online, ascending; empty for memory without CPUs (CXL, HBM)
+  std::vector<int> cpus;  // online, ascending; empty for memory without CPUs (CXL, HBM)
   std::uint64_t total_memory_bytes = 0;  // 0 for CPUs without memory
   std::optional<int> memory_tier;
   // HMAT figures of the node's best initiators; nothing unless the firmware gives them.
@@ -25,7 +25,8 @@ class Topology {
  public:
   // The running machine. Throws Error(kTopology, kSystem).
   [[nodiscard]] static Topology detect();
-  // The machine whose /sys and /proc are under `root`. Throws Error: kTopology names the file and its text.
+  // The machine whose /sys and /proc are under `root`. Throws Error: kTopology names the file and
+  // its text.
   [[nodiscard]] static Topology from_sysfs(const std::string& root);
 
   [[nodiscard]] const std::string& root() const noexcept { return root_; }
@@ -41,7 +42,9 @@ class Topology {
   // ACPI SLIT units: 10 is local. Throws Error(kNodeNotFound).
   [[nodiscard]] int distance(int from, int to) const;
   // The distances from every node to every node, in the order of nodes().
-  [[nodiscard]] const std::vector<std::vector<int>>& distances() const noexcept { return distances_; }
+  [[nodiscard]] const std::vector<std::vector<int>>& distances() const noexcept {
+    return distances_;
+  }
   // Nodes with memory that this process may use, ascending.
   [[nodiscard]] std::vector<int> usable_nodes() const;
   // The usable nodes by distance from `node_id`, then by id. Throws Error(kNodeNotFound).

@@ -79,8 +79,8 @@ int place(const Range& range, std::uintptr_t page) {
   std::size_t index = 0;
   if (range.policy == Policy::kInterleave) index = page / kBasePage % range.nodes.size();
   const int first = range.nodes[index];
-  if (m.script.huge_pages_only_on && range.pages.kind == PageKind::kTransparent && !range.huge_forbidden &&
-      take(*m.script.huge_pages_only_on, false)) {
+  if (m.script.huge_pages_only_on && range.pages.kind == PageKind::kTransparent &&
+      !range.huge_forbidden && take(*m.script.huge_pages_only_on, false)) {
     return *m.script.huge_pages_only_on;
   }
   if (take(first, false)) return first;
@@ -121,7 +121,8 @@ std::string hugetlb_reserve_hint(std::size_t) { return "reserve some on the scri
 Result<void*> map(std::size_t length, const Pages& pages) {
   const std::lock_guard guard(machine().mutex);
   if (auto failure = scripted("map")) return *failure;
-  if (pages.kind == PageKind::kHugetlb) return Failure{Cause::kNoMemory, "mmap", 12, "no huge pages"};
+  if (pages.kind == PageKind::kHugetlb)
+    return Failure{Cause::kNoMemory, "mmap", 12, "no huge pages"};
   void* const address = ::operator new(length, std::align_val_t{pages.bytes}, std::nothrow);
   if (address == nullptr) return Failure{Cause::kNoMemory, "mmap", 12, {}};
   std::memset(address, 0, length);
@@ -160,12 +161,14 @@ Status lock(void*, std::size_t, bool) {
   return Done{};
 }
 
-Status set_policy(void* address, std::size_t length, Policy policy, std::span<const int> nodes, bool move) {
+Status set_policy(void* address, std::size_t length, Policy policy, std::span<const int> nodes,
+                  bool move) {
   Machine& m = machine();
   const std::lock_guard guard(m.mutex);
   if (auto failure = scripted("set_policy")) return *failure;
   for (const int node : nodes) {
-    if (!m.script.rooms.contains(node)) return Failure{Cause::kInvalid, "mbind", 22, "node " + std::to_string(node)};
+    if (!m.script.rooms.contains(node))
+      return Failure{Cause::kInvalid, "mbind", 22, "node " + std::to_string(node)};
   }
   Range& range = range_of(number(address));
   range.policy = policy;
@@ -250,14 +253,16 @@ Result<NodeRoom> node_room(int node) {
   const std::lock_guard guard(m.mutex);
   if (auto failure = scripted("node_room")) return *failure;
   const auto found = m.script.rooms.find(node);
-  if (found == m.script.rooms.end()) return Failure{Cause::kOther, "open", 2, "node " + std::to_string(node)};
+  if (found == m.script.rooms.end())
+    return Failure{Cause::kOther, "open", 2, "node " + std::to_string(node)};
   return found->second;
 }
 
 Result<std::vector<unsigned>> interleave_weights(std::span<const int> nodes) {
   Machine& m = machine();
   const std::lock_guard guard(m.mutex);
-  if (m.script.weights.empty()) return Failure{Cause::kUnsupported, "open", 2, "weighted_interleave"};
+  if (m.script.weights.empty())
+    return Failure{Cause::kUnsupported, "open", 2, "weighted_interleave"};
   std::vector<unsigned> out;
   for (const int node : nodes) out.push_back(m.script.weights[node]);
   return out;

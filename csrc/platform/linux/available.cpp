@@ -1,4 +1,5 @@
-// What this process may still use: MemAvailable, the limits of its cgroups, and the nodes it is allowed.
+// What this process may still use: MemAvailable, the limits of its cgroups, and the nodes it is
+// allowed.
 #include <fcntl.h>
 #include <numaif.h>
 #include <pthread.h>
@@ -9,6 +10,7 @@
 #include <mutex>
 
 #include "platform/linux/cgroup.hpp"
+#include "platform/linux/id_list.hpp"
 #include "platform/linux/kept_file.hpp"
 #include "platform/linux/node_mask.hpp"
 #include "platform/linux/system_call.hpp"
@@ -35,8 +37,8 @@ bool v2_has_memory(const std::string& mount_point) {
   return slurp((mount_point + "/cgroup.controllers").c_str()).find("memory") != std::string::npos;
 }
 
-// The files looked at before each large allocation, kept open. Lock order: mutex_ is a leaf, nothing is
-// called under it but the kernel.
+// The files looked at before each large allocation, kept open. Lock order: mutex_ is a leaf,
+// nothing is called under it but the kernel.
 class Accounts {
  public:
   Result<Available> available() {
@@ -77,45 +79,33 @@ class Accounts {
     if (!text || *text == cgroup_text_) return;
     cgroup_text_.assign(*text);
     levels_.clear();
-    if (const auto place = find_memory_cgroup(cgroup_text_, slurp("/proc/self/mountinfo"), v2_has_memory)) {
+    if (const auto place =
+            find_memory_cgroup(cgroup_text_, slurp("/proc/self/mountinfo"), v2_has_memory)) {
       levels_ = levels_of(*place);
     }
   }
 
-  // A cpuset that leaves out nodes makes the kernel kill when the allowed ones are full, however much the
-  // machine has. Nothing where every node with memory is allowed.
+  // A cpuset that leaves out nodes makes the kernel kill when the allowed ones are full, however
+  // much the machine has. Nothing where every node with memory is allowed.
   std::optional<std::uint64_t> allowed_nodes_bytes() {
     NodeMask allowed;
-    if (get_mempolicy(nullptr, allowed.data(), NodeMask::kMaxNode, nullptr, MPOL_F_MEMS_ALLOWED) != 0) {
+    if (get_mempolicy(nullptr, allowed.data(), NodeMask::kMaxNode, nullptr, MPOL_F_MEMS_ALLOWED) !=
+        0) {
       return std::nullopt;
     }
     const auto memory_text = has_memory_.read();
     if (!memory_text) return std::nullopt;
-    bool restricted = false;
-    for_each_id(*memory_text, [&](int node) { restricted = restricted || !allowed.test(node); });
+    const auto with_memory = parse_id_list(*memory_text);
+    if (!with_memory) return std::nullopt;
+    const bool restricted = std::any_of(with_memory->begin(), with_memory->end(),
+                                        [&](int node) { return !allowed.test(node); });
     if (!restricted) return std::nullopt;
     std::uint64_t sum = 0;
     for (const int node : allowed.nodes()) {
-      if (const auto room = room_locked(node)) sum += room.value().free_bytes + room.value().clean_file_bytes;
+      if (const auto room = room_locked(node))
+        sum += room.value().free_bytes + room.value().clean_file_bytes;
     }
     return sum;
-  }
-
-  template <class Visit>
-  static void for_each_id(std::string_view list, const Visit& visit) {  // "0-3,8"
-    while (const auto first = leading_number(list)) {
-      list.remove_prefix(std::min(list.find_first_of(",-\n"), list.size()));
-      std::uint64_t last = *first;
-      if (list.starts_with('-')) {
-        last = leading_number(list.substr(1)).value_or(last);
-        list.remove_prefix(std::min(list.find_first_of(",\n"), list.size()));
-      }
-      for (std::uint64_t id = *first; id <= std::min<std::uint64_t>(last, NodeMask::kBits); ++id) {
-        visit(static_cast<int>(id));
-      }
-      if (!list.starts_with(',')) return;
-      list.remove_prefix(1);
-    }
   }
 
   Result<NodeRoom> room_locked(int node) {
@@ -126,7 +116,21 @@ class Accounts {
     const auto kib = [&](std::string_view key) { return number_after(*text, key).value_or(0); };
     const std::uint64_t file_pages = kib("Active(file):") + kib("Inactive(file):");
     const std::uint64_t unclean = kib("Dirty:") + kib("Writeback:");
-    return NodeRoom{kib("MemFree:") * kKiB, (file_pages > unclean ? file_pages - unclean : 0) * kKiB};
+    NodeRoom room{kib("MemFree:") * kKiB, (file_pages > unclean ? file_pages - unclean : 0) * kKiB};
+    if (is_only_node_with_memory(node)) {
+      // A kernel that initializes memory on demand counts it for the machine before it does for the
+      // node.
+      const auto machine = meminfo_.read();
+      const auto free = machine ? number_after(*machine, "MemFree:") : std::nullopt;
+      room.free_bytes = std::max(room.free_bytes, free.value_or(0) * kKiB);
+    }
+    return room;
+  }
+
+  bool is_only_node_with_memory(int node) {
+    const auto text = has_memory_.read();
+    const auto ids = text ? parse_id_list(*text) : std::nullopt;
+    return ids && ids->size() == 1 && ids->front() == node;
   }
 
   std::mutex mutex_;
@@ -143,8 +147,8 @@ class Accounts {
   friend void unlock_after_fork();
 };
 
-// Never destroyed: buffers may be allocated while the interpreter shuts down. The lock is held over fork so
-// that a child never inherits it in the hands of a thread that it does not have.
+// Never destroyed: buffers may be allocated while the interpreter shuts down. The lock is held over
+// fork so that a child never inherits it in the hands of a thread that it does not have.
 Accounts& accounts() {
   static Accounts* const instance = new Accounts;
   return *instance;

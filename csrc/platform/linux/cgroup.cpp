@@ -29,16 +29,20 @@ struct Mount {
   std::string point;
 };
 
-// The fields of a mountinfo line: id parent dev root point options [optional...] - type source super-options.
-std::optional<Mount> find_mount(std::string_view mountinfo, std::string_view type, std::string_view super_option) {
+// The fields of a mountinfo line: id parent dev root point options [optional...] - type source
+// super-options.
+std::optional<Mount> find_mount(std::string_view mountinfo, std::string_view type,
+                                std::string_view super_option) {
   std::optional<Mount> found;
   for_each_field(mountinfo, '\n', [&](std::string_view line) {
     const std::size_t dash = line.find(" - ");
     if (found || dash == std::string_view::npos) return;
     std::vector<std::string_view> head;
     std::vector<std::string_view> tail;
-    for_each_field(line.substr(0, dash), ' ', [&](std::string_view field) { head.push_back(field); });
-    for_each_field(line.substr(dash + 3), ' ', [&](std::string_view field) { tail.push_back(field); });
+    for_each_field(line.substr(0, dash), ' ',
+                   [&](std::string_view field) { head.push_back(field); });
+    for_each_field(line.substr(dash + 3), ' ',
+                   [&](std::string_view field) { tail.push_back(field); });
     if (head.size() < 5 || tail.size() < 3 || tail[0] != type) return;
     if (!super_option.empty() && !has_word(tail[2], super_option)) return;
     found = Mount{std::string(head[3]), std::string(head[4])};
@@ -46,8 +50,8 @@ std::optional<Mount> find_mount(std::string_view mountinfo, std::string_view typ
   return found;
 }
 
-// In a container the mount shows only a part of the hierarchy; the path in /proc/self/cgroup may or may not
-// start with that part's root.
+// In a container the mount shows only a part of the hierarchy; the path in /proc/self/cgroup may or
+// may not start with that part's root.
 std::string below(const Mount& mount, std::string_view path) {
   if (mount.root != "/" && path.starts_with(mount.root)) {
     path.remove_prefix(mount.root.size());
@@ -59,8 +63,9 @@ std::string below(const Mount& mount, std::string_view path) {
 
 }  // namespace
 
-std::optional<CgroupPlace> find_memory_cgroup(std::string_view cgroup_text, std::string_view mountinfo_text,
-                                              bool (*v2_has_memory)(const std::string& mount_point)) {
+std::optional<CgroupPlace> find_memory_cgroup(
+    std::string_view cgroup_text, std::string_view mountinfo_text,
+    bool (*v2_has_memory)(const std::string& mount_point)) {
   std::optional<std::string_view> v1_path;
   std::optional<std::string_view> v2_path;
   // Lines are "hierarchy-id:controllers:path"; v2's is "0::path".
@@ -79,7 +84,8 @@ std::optional<CgroupPlace> find_memory_cgroup(std::string_view cgroup_text, std:
   }
   if (v2_path) {
     const auto mount = find_mount(mountinfo_text, "cgroup2", {});
-    if (mount && v2_has_memory(mount->point)) return CgroupPlace{mount->point, below(*mount, *v2_path), 2};
+    if (mount && v2_has_memory(mount->point))
+      return CgroupPlace{mount->point, below(*mount, *v2_path), 2};
   }
   return std::nullopt;
 }

@@ -1,4 +1,5 @@
-// Huge pages that this machine offers, and the system's interleave weights: small files under /sys/kernel/mm.
+// Huge pages that this machine offers, and the system's interleave weights: small files under
+// /sys/kernel/mm.
 #include <dirent.h>
 
 #include <algorithm>

@@ -42,7 +42,8 @@ std::optional<std::vector<int>> parse_id_list(std::string_view text) {
       last = *end;
     }
     for (int id = *first; id <= last; ++id) ids.push_back(id);
-    // Every range is at most kLargestId long, but a text may repeat ranges: keep the set small as it grows.
+    // Every range is at most kLargestId long, but a text may repeat ranges: keep the set small as
+    // it grows.
     if (ids.size() > 2 * static_cast<std::size_t>(kLargestId)) {
       std::sort(ids.begin(), ids.end());
       ids.erase(std::unique(ids.begin(), ids.end()), ids.end());
@@ -68,8 +69,10 @@ std::optional<std::vector<int>> parse_id_mask(std::string_view text) {
     const std::size_t comma = text.rfind(',');
     const std::string_view digits = comma == std::string_view::npos ? text : text.substr(comma + 1);
     unsigned bits = 0;
-    const auto [end, error] = std::from_chars(digits.data(), digits.data() + digits.size(), bits, 16);
-    if (error != std::errc{} || end != digits.data() + digits.size() || digits.size() > kGroupBits / 4) {
+    const auto [end, error] =
+        std::from_chars(digits.data(), digits.data() + digits.size(), bits, 16);
+    if (error != std::errc{} || end != digits.data() + digits.size() ||
+        digits.size() > kGroupBits / 4) {
       return std::nullopt;
     }
     for (std::size_t bit = 0; bit < kGroupBits; ++bit) {

@@ -7,15 +7,16 @@
 
 namespace numapool::platform {
 
-// Ids above this are no CPU and no node of any kernel (CONFIG_NR_CPUS ends at 8192, nodes at 1024): a tree that
-// names one is broken, and nothing is allocated for it.
+// Ids above this are no CPU and no node of any kernel (CONFIG_NR_CPUS ends at 8192, nodes at 1024):
+// a tree that names one is broken, and nothing is allocated for it.
 inline constexpr int kLargestId = 65535;
 
-// The ids, ascending, each once; an empty text is the empty set. Nothing where the text is no list. White space
-// and NUL bytes at the end are ignored: some drivers write values that end in "\n\0".
+// The ids, ascending, each once; an empty text is the empty set. Nothing where the text is no list.
+// White space and NUL bytes at the end are ignored: some drivers write values that end in "\n\0".
 [[nodiscard]] std::optional<std::vector<int>> parse_id_list(std::string_view text);
 
-// The ids whose bits are set, ascending. Groups of 32 bits in hexadecimal, the highest first, parted by commas.
+// The ids whose bits are set, ascending. Groups of 32 bits in hexadecimal, the highest first,
+// parted by commas.
 [[nodiscard]] std::optional<std::vector<int>> parse_id_mask(std::string_view text);
 
 // `text` without the white space and NUL bytes around it.

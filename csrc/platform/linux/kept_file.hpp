@@ -9,8 +9,8 @@
 
 namespace numapool::platform {
 
-// Not thread-safe: the owner holds a lock. Files of /proc/self stay those of the process that opened them, so
-// the owner drops its files after a fork.
+// Not thread-safe: the owner holds a lock. Files of /proc/self stay those of the process that
+// opened them, so the owner drops its files after a fork.
 class KeptFile {
  public:
   explicit KeptFile(std::string path) noexcept;
@@ -21,7 +21,8 @@ class KeptFile {
   KeptFile& operator=(const KeptFile&) = delete;
 
   [[nodiscard]] const std::string& path() const noexcept { return path_; }
-  // The text of now, valid until the next call on any KeptFile of this thread; nothing if it cannot be read.
+  // The text of now, valid until the next call on any KeptFile of this thread; nothing if it cannot
+  // be read.
   [[nodiscard]] std::optional<std::string_view> read() noexcept;
 
  private:
@@ -31,7 +32,8 @@ class KeptFile {
 
 // The number after `key` at the start of a line or after white space ("MemAvailable:" in meminfo,
 // "active_file " in memory.stat); nothing where the key is missing.
-[[nodiscard]] std::optional<std::uint64_t> number_after(std::string_view text, std::string_view key) noexcept;
+[[nodiscard]] std::optional<std::uint64_t> number_after(std::string_view text,
+                                                        std::string_view key) noexcept;
 // The number that the text starts with; nothing for "max" and other words.
 [[nodiscard]] std::optional<std::uint64_t> leading_number(std::string_view text) noexcept;
 

@@ -45,14 +45,16 @@ int kernel_mode(Policy policy) noexcept {
   return MPOL_DEFAULT;
 }
 
-// Maps more than asked for and returns the ends, so that the rest starts at a multiple of `alignment`.
+// Maps more than asked for and returns the ends, so that the rest starts at a multiple of
+// `alignment`.
 void* map_aligned(std::size_t length, std::size_t alignment) noexcept {
   const std::size_t total = length + alignment;
   if (total < length) {
     errno = ENOMEM;
     return MAP_FAILED;
   }
-  void* const raw = mmap(nullptr, total, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  void* const raw =
+      mmap(nullptr, total, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
   if (raw == MAP_FAILED) return raw;
   char* const base = static_cast<char*>(raw);
   const auto misfit = reinterpret_cast<std::uintptr_t>(raw) % alignment;
@@ -63,8 +65,8 @@ void* map_aligned(std::size_t length, std::size_t alignment) noexcept {
   return base + head;
 }
 
-// The way before Linux 5.14. A page of ours is zero until we hand it out, so writing zero changes nothing;
-// for pages that already hold an owner's bytes the value read is written back.
+// The way before Linux 5.14. A page of ours is zero until we hand it out, so writing zero changes
+// nothing; for pages that already hold an owner's bytes the value read is written back.
 void touch(void* address, std::size_t length, std::size_t step) noexcept {
   auto* const bytes = static_cast<volatile char*>(address);
   for (std::size_t at = 0; at < length; at += step) bytes[at] = bytes[at];
@@ -96,9 +98,11 @@ Result<void*> map(std::size_t length, const Pages& pages) {
     address = mmap(nullptr, length, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
   }
   if (address == MAP_FAILED) return failed("mmap", errno, length_text(length));
-  // Both pieces of advice may be refused by a kernel without transparent huge pages; it has base pages then.
+  // Both pieces of advice may be refused by a kernel without transparent huge pages; it has base
+  // pages then.
   if (pages.kind == PageKind::kTransparent) madvise(address, length, MADV_HUGEPAGE);
-  if (pages.kind == PageKind::kBase && transparent_page_bytes() != 0 && length >= transparent_page_bytes()) {
+  if (pages.kind == PageKind::kBase && transparent_page_bytes() != 0 &&
+      length >= transparent_page_bytes()) {
     madvise(address, length, MADV_NOHUGEPAGE);
   }
   return address;
@@ -158,8 +162,8 @@ Status populate(void* address, std::size_t length, const Pages& pages) {
 }
 
 Status move_to_node(void* address, std::size_t length, const Pages& pages, int node) {
-  // move_pages leaves the policy alone: while pages move, a fault in another thread must never meet a strict
-  // bind. A huge page moves by its first base page.
+  // move_pages leaves the policy alone: while pages move, a fault in another thread must never meet
+  // a strict bind. A huge page moves by its first base page.
   constexpr std::size_t kBatch = 512;
   std::array<void*, kBatch> addresses{};
   std::array<int, kBatch> nodes{};
@@ -170,14 +174,17 @@ Status move_to_node(void* address, std::size_t length, const Pages& pages, int n
   for (std::size_t at = 0; at < length;) {
     std::size_t count = 0;
     for (; count < kBatch && at < length; at += step) addresses[count++] = bytes + at;
-    if (move_pages(0, count, addresses.data(), nodes.data(), status.data(), MPOL_MF_MOVE) >= 0) continue;
-    // A page that is not resident is reported in `status`; of the call itself only a full node (ENOMEM) or a
-    // page in use by the kernel (EBUSY) end it early, and the caller reads back what came of it.
+    if (move_pages(0, count, addresses.data(), nodes.data(), status.data(), MPOL_MF_MOVE) >= 0)
+      continue;
+    // A page that is not resident is reported in `status`; of the call itself only a full node
+    // (ENOMEM) or a page in use by the kernel (EBUSY) end it early, and the caller reads back what
+    // came of it.
     if (errno == ENOMEM || errno == EBUSY || errno == EAGAIN || errno == ENOENT) continue;
     if (cause_of(errno) == Cause::kOther || cause_of(errno) == Cause::kInvalid) {
       return failed("move_pages", errno, "node " + std::to_string(node));
     }
-    // Refused (containers): a preferred policy with MPOL_MF_MOVE moves what fits and endangers nobody.
+    // Refused (containers): a preferred policy with MPOL_MF_MOVE moves what fits and endangers
+    // nobody.
     const std::array<int, 1> target{node};
     Status moved = set_policy(address, length, Policy::kPreferred, target, true);
     if (!moved && moved.failure().cause == Cause::kPartial) return Done{};

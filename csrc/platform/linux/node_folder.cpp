@@ -1,4 +1,5 @@
-// Reads one nodeN folder of sysfs: CPUs, memory, distances, and what the firmware says of its speed.
+// Reads one nodeN folder of sysfs: CPUs, memory, distances, and what the firmware says of its
+// speed.
 #include "platform/linux/node_folder.hpp"
 
 #include <charconv>
@@ -53,22 +54,23 @@ Status read_distances(const Folder& node, const std::vector<int>& online, NodeRe
   }
   if (!record.distances.empty() && record.distances.size() != online.size()) {
     return node.nonsense("distance", *text,
-                         ("does not have one column for each of the " + std::to_string(online.size()) +
-                          " nodes that are online")
+                         ("does not have one column for each of the " +
+                          std::to_string(online.size()) + " nodes that are online")
                              .c_str());
   }
   return Done{};
 }
 
-// HMAT by way of the node's best initiators (Documentation/admin-guide/mm/numaperf.rst): ns and MiB/s. A kernel
-// without the figures has no such folder, or zeros.
+// HMAT by way of the node's best initiators (Documentation/admin-guide/mm/numaperf.rst): ns and
+// MiB/s. A kernel without the figures has no such folder, or zeros.
 void read_speed(const Folder& node, NodeRecord& record) {
   const Folder speed = node.folder("access0/initiators");
   if (!speed.ok()) return;
   const auto figure = [&](const char* file, std::uint64_t unit) -> std::optional<std::uint64_t> {
     const auto text = speed.read(file);
     const auto value = text ? leading_number(*text) : std::nullopt;
-    if (!value || *value == 0 || *value > std::numeric_limits<std::uint64_t>::max() / unit) return std::nullopt;
+    if (!value || *value == 0 || *value > std::numeric_limits<std::uint64_t>::max() / unit)
+      return std::nullopt;
     return *value * unit;
   };
   record.read_latency_ns = figure("read_latency", 1);
@@ -83,7 +85,8 @@ Result<NodeRecord> read_node(const Folder& nodes, int id, const std::vector<int>
   NodeRecord record;
   record.node_id = id;
   const Folder node = nodes.folder(("node" + std::to_string(id)).c_str());
-  if (!node.ok()) return record;  // online by the list, gone by now (hot-unplug) or never there: nothing on it
+  if (!node.ok())
+    return record;  // online by the list, gone by now (hot-unplug) or never there: nothing on it
   for (const Status& status :
        {read_cpus(node, record), read_memory(node, record), read_distances(node, online, record)}) {
     if (!status) return status.failure();

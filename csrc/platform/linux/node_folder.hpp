@@ -8,8 +8,8 @@
 
 namespace numapool::platform {
 
-// `nodes` is the folder of all nodes, `online` the ids of those that are online, ascending: the distance file has
-// one column for each of them.
+// `nodes` is the folder of all nodes, `online` the ids of those that are online, ascending: the
+// distance file has one column for each of them.
 Result<NodeRecord> read_node(const Folder& nodes, int id, const std::vector<int>& online);
 
 }  // namespace numapool::platform

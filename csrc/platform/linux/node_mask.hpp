@@ -7,8 +7,9 @@
 
 namespace numapool::platform {
 
-// 1024 bits: the kernel's largest configuration (NODES_SHIFT 10), so a mask of this width holds any node id.
-// The kernel uses maxnode - 1 bits and wants zeros above its own highest node, so maxnode is one larger.
+// 1024 bits: the kernel's largest configuration (NODES_SHIFT 10), so a mask of this width holds any
+// node id. The kernel uses maxnode - 1 bits and wants zeros above its own highest node, so maxnode
+// is one larger.
 class NodeMask {
  public:
   static constexpr int kBits = 1024;

@@ -1,4 +1,5 @@
-// /proc/self/numa_maps: the slow way to see where pages are, for processes that may not ask otherwise.
+// /proc/self/numa_maps: the slow way to see where pages are, for processes that may not ask
+// otherwise.
 #include "platform/linux/numa_maps.hpp"
 
 #include <sys/mman.h>
@@ -31,11 +32,13 @@ Line parse(char* text, std::size_t base_page) {
   line.page_bytes = base_page;
   line.start = std::strtoull(text, nullptr, 16);
   char* rest = nullptr;
-  for (char* word = strtok_r(text, " \n", &rest); word != nullptr; word = strtok_r(nullptr, " \n", &rest)) {
+  for (char* word = strtok_r(text, " \n", &rest); word != nullptr;
+       word = strtok_r(nullptr, " \n", &rest)) {
     int node = 0;
     std::uint64_t value = 0;
     if (std::sscanf(word, "N%d=%" SCNu64, &node, &value) == 2) line.pages_by_node[node] += value;
-    if (std::sscanf(word, "kernelpagesize_kB=%" SCNu64, &value) == 1) line.page_bytes = value * 1024;
+    if (std::sscanf(word, "kernelpagesize_kB=%" SCNu64, &value) == 1)
+      line.page_bytes = value * 1024;
   }
   return line;
 }
@@ -43,17 +46,19 @@ Line parse(char* text, std::size_t base_page) {
 std::uint64_t resident_bytes(std::uintptr_t begin, std::uintptr_t end, std::size_t base_page) {
   std::vector<unsigned char> core((end - begin) / base_page);
   if (mincore(reinterpret_cast<void*>(begin), end - begin, core.data()) != 0) return 0;
-  const auto pages = std::count_if(core.begin(), core.end(), [](unsigned char c) { return (c & 1U) != 0; });
+  const auto pages =
+      std::count_if(core.begin(), core.end(), [](unsigned char c) { return (c & 1U) != 0; });
   return static_cast<std::uint64_t>(pages) * base_page;
 }
 
 }  // namespace
 
-std::optional<Residency> count_in_numa_maps(std::uintptr_t begin, std::uintptr_t end, std::size_t base_page) {
+std::optional<Residency> count_in_numa_maps(std::uintptr_t begin, std::uintptr_t end,
+                                            std::size_t base_page) {
   const std::unique_ptr<std::FILE, FileCloser> file(std::fopen("/proc/self/numa_maps", "re"));
   if (!file) return std::nullopt;
-  // Lines carry no end address: a line reaches at most to the start of the next. Those that may overlap the
-  // range are the last at or below `begin` and all that start inside it.
+  // Lines carry no end address: a line reaches at most to the start of the next. Those that may
+  // overlap the range are the last at or below `begin` and all that start inside it.
   std::vector<Line> overlapping;
   char* text = nullptr;
   std::size_t capacity = 0;
@@ -80,7 +85,8 @@ std::optional<Residency> count_in_numa_maps(std::uintptr_t begin, std::uintptr_t
   }
   const std::uint64_t resident = resident_bytes(begin, end, base_page);
   if (counted != resident) {
-    // Neighbours are counted in. On a single node the answer is still certain, and only its size is corrected.
+    // Neighbours are counted in. On a single node the answer is still certain, and only its size is
+    // corrected.
     if (bytes_by_node.size() != 1 || counted < resident) return std::nullopt;
     bytes_by_node.begin()->second = resident;
   }

@@ -11,7 +11,8 @@
 namespace numapool::platform {
 namespace {
 
-// Layout and numbers of include/uapi/linux/fs.h; Documentation/admin-guide/mm/pagemap.rst describes them.
+// Layout and numbers of include/uapi/linux/fs.h; Documentation/admin-guide/mm/pagemap.rst describes
+// them.
 struct ScanArgument {
   std::uint64_t size;
   std::uint64_t flags;

@@ -14,8 +14,8 @@ struct ResidentRun {
   bool huge = false;
 };
 
-// Calls `visit` for each run in ascending order. False where the kernel has no such ioctl or /proc does not
-// allow it; nothing was visited then.
+// Calls `visit` for each run in ascending order. False where the kernel has no such ioctl or /proc
+// does not allow it; nothing was visited then.
 bool scan_resident(const void* address, std::size_t length,
                    const std::function<void(const ResidentRun&)>& visit);
 

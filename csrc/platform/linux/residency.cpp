@@ -1,4 +1,5 @@
-// Where pages are: move_pages, else get_mempolicy by address, else numa_maps, else unknown, never a guess.
+// Where pages are: move_pages, else get_mempolicy by address, else numa_maps, else unknown, never a
+// guess.
 #include <numaif.h>
 #include <sys/mman.h>
 
@@ -64,7 +65,8 @@ class Census {
       if (move_pages(0, count_, pages_.data(), nullptr, status_.data(), 0) == 0) {
         method_ = Method::kMovePages;
         for (std::size_t i = 0; i < count_; ++i) {
-          // ENOENT: not resident; EFAULT: the shared zero page, or nothing mapped; others: cannot be told.
+          // ENOENT: not resident; EFAULT: the shared zero page, or nothing mapped; others: cannot
+          // be told.
           const int answer = status_[i];
           if (answer == -ENOENT || answer == -EFAULT) status_[i] = kNotResident;
           if (answer < 0 && answer != -ENOENT && answer != -EFAULT) status_[i] = kUnknownNode;
@@ -80,7 +82,8 @@ class Census {
     ask_one_by_one();
   }
 
-  // get_mempolicy faults a page in that is not resident, so it is asked only about pages that mincore sees.
+  // get_mempolicy faults a page in that is not resident, so it is asked only about pages that
+  // mincore sees.
   void ask_one_by_one() noexcept {
     method_ = Method::kGetMempolicy;
     for (std::size_t i = 0; i < count_; ++i) {
@@ -88,7 +91,8 @@ class Census {
       int node = kUnknownNode;
       if (mincore(pages_[i], base_page_bytes(), &core) == 0 && (core & 1U) == 0) {
         node = kNotResident;
-      } else if (!denied_ && get_mempolicy(&node, nullptr, 0, pages_[i], MPOL_F_NODE | MPOL_F_ADDR) != 0) {
+      } else if (!denied_ &&
+                 get_mempolicy(&node, nullptr, 0, pages_[i], MPOL_F_NODE | MPOL_F_ADDR) != 0) {
         node = kUnknownNode;
         denied_ = true;
       }
@@ -107,7 +111,8 @@ class Census {
   std::array<int, kBatch> status_{};
 };
 
-// Looks at one page in every `step` bytes of [start, end); each stands for the bytes up to the next.
+// Looks at one page in every `step` bytes of [start, end); each stands for the bytes up to the
+// next.
 void look_by_step(Census& census, std::uintptr_t start, std::uintptr_t end, std::size_t step) {
   for (std::uintptr_t at = start; at < end; at += step) {
     census.look(at, std::min<std::uint64_t>(step, end - at));
@@ -116,30 +121,33 @@ void look_by_step(Census& census, std::uintptr_t start, std::uintptr_t end, std:
 
 }  // namespace
 
-Residency residency(const void* address, std::size_t length, const Pages& pages, Precision precision) {
+Residency residency(const void* address, std::size_t length, const Pages& pages,
+                    Precision precision) {
   Residency out;
   const std::size_t base = base_page_bytes();
   out.page_bytes = pages.kind == PageKind::kHugetlb ? pages.bytes : base;
   const auto begin = reinterpret_cast<std::uintptr_t>(address);
   const std::uintptr_t end = begin + length;
   const std::size_t base_step = precision == Precision::kSampled ? base * kSampleStride : base;
-  const std::size_t huge_step = pages.kind == PageKind::kBase ? transparent_page_bytes() : pages.bytes;
+  const std::size_t huge_step =
+      pages.kind == PageKind::kBase ? transparent_page_bytes() : pages.bytes;
 
   Census census(out);
   std::uintptr_t seen = begin;
-  // A range under a few huge pages is asked page by page at once: the scan would cost more than it saves.
-  const bool scanned =
-      (length > 64 * base || pages.kind == PageKind::kHugetlb) &&
-      scan_resident(address, length, [&](const ResidentRun& run) {
-        if (run.start > seen) census.skip(run.start - seen);
-        seen = run.end;
-        if (run.huge && huge_step != 0) {
-          out.page_bytes = std::max(out.page_bytes, huge_step);
-          look_by_step(census, run.start, run.end, huge_step);
-        } else {
-          look_by_step(census, run.start, run.end, pages.kind == PageKind::kHugetlb ? pages.bytes : base_step);
-        }
-      });
+  // A range under a few huge pages is asked page by page at once: the scan would cost more than it
+  // saves.
+  const bool scanned = (length > 64 * base || pages.kind == PageKind::kHugetlb) &&
+                       scan_resident(address, length, [&](const ResidentRun& run) {
+                         if (run.start > seen) census.skip(run.start - seen);
+                         seen = run.end;
+                         if (run.huge && huge_step != 0) {
+                           out.page_bytes = std::max(out.page_bytes, huge_step);
+                           look_by_step(census, run.start, run.end, huge_step);
+                         } else {
+                           look_by_step(census, run.start, run.end,
+                                        pages.kind == PageKind::kHugetlb ? pages.bytes : base_step);
+                         }
+                       });
   if (scanned) {
     if (end > seen) census.skip(end - seen);
   } else {

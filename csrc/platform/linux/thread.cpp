@@ -21,8 +21,9 @@
 namespace numapool::platform {
 namespace {
 
-constexpr int kModeFlags = (1 << 15) | (1 << 14) | (1 << 13);  // MPOL_F_STATIC_NODES, RELATIVE, NUMA_BALANCING
-constexpr std::size_t kMaxCpus = 8192;                         // CONFIG_NR_CPUS of MAXSMP kernels
+constexpr int kModeFlags =
+    (1 << 15) | (1 << 14) | (1 << 13);  // MPOL_F_STATIC_NODES, RELATIVE, NUMA_BALANCING
+constexpr std::size_t kMaxCpus = 8192;  // CONFIG_NR_CPUS of MAXSMP kernels
 
 Status set_raw(int mode, std::span<const int> nodes) {
   const NodeMask mask(nodes);
@@ -69,7 +70,8 @@ void prepare_worker(std::span<const int> cpus) noexcept {
   const std::size_t bytes = CPU_ALLOC_SIZE(kMaxCpus);
   CPU_ZERO_S(bytes, set);
   for (const int cpu : cpus) {
-    if (cpu >= 0 && static_cast<std::size_t>(cpu) < kMaxCpus) CPU_SET_S(static_cast<std::size_t>(cpu), bytes, set);
+    if (cpu >= 0 && static_cast<std::size_t>(cpu) < kMaxCpus)
+      CPU_SET_S(static_cast<std::size_t>(cpu), bytes, set);
   }
   sched_setaffinity(0, bytes, set);
   CPU_FREE(set);

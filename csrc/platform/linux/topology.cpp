@@ -1,10 +1,11 @@
-// The nodes of a Linux machine, from /sys/devices/system/node (Documentation/ABI/stable/sysfs-devices-node).
+// The nodes of a Linux machine, from /sys/devices/system/node
+// (Documentation/ABI/stable/sysfs-devices-node).
 #include "platform/topology.hpp"
 
 #include <algorithm>
 #include <cerrno>
-#include <charconv>
-#include <cstring>
+#include <iterator>
+#include <limits>
 
 #include "platform/linux/id_list.hpp"
 #include "platform/linux/kept_file.hpp"
@@ -16,6 +17,7 @@ namespace {
 
 constexpr const char* kNodes = "sys/devices/system/node";
 constexpr const char* kCpus = "sys/devices/system/cpu";
+constexpr std::uint64_t kMaxKib = std::numeric_limits<std::uint64_t>::max() / 1024;
 constexpr const char* kTiers = "sys/devices/virtual/memory_tiering";
 
 // The ids of names like "node12" or "cpu3"; other names are skipped.
@@ -24,7 +26,8 @@ std::vector<int> numbered(const std::vector<std::string>& names, std::string_vie
   for (const std::string& name : names) {
     if (!std::string_view(name).starts_with(prefix)) continue;
     const auto id = parse_id_list(std::string_view(name).substr(prefix.size()));
-    if (id && id->size() == 1 && name.find_first_not_of("0123456789", prefix.size()) == std::string::npos) {
+    if (id && id->size() == 1 &&
+        name.find_first_not_of("0123456789", prefix.size()) == std::string::npos) {
       ids.push_back(id->front());
     }
   }
@@ -60,10 +63,12 @@ Result<TopologyRecord> whole_machine(const Folder& root) {
   const auto meminfo = root.read("proc/meminfo");
   const auto kib = meminfo ? number_after(*meminfo, "MemTotal:") : std::nullopt;
   if (!kib && node.cpus.empty()) {
-    return Failure{Cause::kUnintelligible, root.path(), 0,
-                   "it holds neither sys/devices/system/node nor sys/devices/system/cpu nor proc/meminfo"};
+    return Failure{
+        Cause::kUnintelligible, root.path(), 0,
+        "it holds neither sys/devices/system/node nor sys/devices/system/cpu nor proc/meminfo"};
   }
-  if (meminfo && !kib) return root.nonsense("proc/meminfo", *meminfo, "has no MemTotal");
+  if (meminfo && (!kib || *kib > kMaxKib))
+    return root.nonsense("proc/meminfo", *meminfo, "has no MemTotal in kB");
   node.total_memory_bytes = kib.value_or(0) * 1024;
   record.nodes.push_back(std::move(node));
   record.allowed = {0};
@@ -82,7 +87,8 @@ Result<std::vector<int>> allowed_nodes(const Folder& root, const TopologyRecord&
   std::string_view line = status->substr(at + kKey.size());
   line = line.substr(0, line.find('\n'));
   const auto listed = parse_id_list(line);
-  if (!listed) return root.nonsense("proc/self/status", line, "is no list of node ids (Mems_allowed_list)");
+  if (!listed)
+    return root.nonsense("proc/self/status", line, "is no list of node ids (Mems_allowed_list)");
   std::vector<int> allowed;
   std::set_intersection(online.begin(), online.end(), listed->begin(), listed->end(),
                         std::back_inserter(allowed));
@@ -106,6 +112,32 @@ Status read_tiers(const Folder& root, TopologyRecord& record) {
   return Done{};
 }
 
+// A kernel that initializes memory on demand counts it for the machine at once and for the node as
+// it is used: where one node has all the memory, the machine's figure is the node's.
+void complete_only_node(const Folder& root, TopologyRecord& record) {
+  NodeRecord* only = nullptr;
+  for (NodeRecord& node : record.nodes) {
+    if (node.total_memory_bytes == 0) continue;
+    if (only != nullptr) return;
+    only = &node;
+  }
+  if (only == nullptr) return;
+  const auto meminfo = root.read("proc/meminfo");
+  const auto kib = meminfo ? number_after(*meminfo, "MemTotal:") : std::nullopt;
+  if (kib && *kib <= kMaxKib)
+    only->total_memory_bytes = std::max(only->total_memory_bytes, *kib * 1024);
+}
+
+// The machine's MemFree if the node is the only one with memory, else 0: see complete_only_node.
+std::uint64_t machine_kib_if_only(const Folder& root, int node_id) {
+  const auto text = root.read("sys/devices/system/node/has_memory");
+  const auto ids = text ? parse_id_list(*text) : std::nullopt;
+  if (!ids || ids->size() != 1 || ids->front() != node_id) return 0;
+  const auto meminfo = root.read("proc/meminfo");
+  const auto kib = meminfo ? number_after(*meminfo, "MemFree:") : std::nullopt;
+  return kib && *kib <= kMaxKib ? *kib : 0;
+}
+
 }  // namespace
 
 Result<TopologyRecord> read_topology(const std::string& root_path) {
@@ -126,6 +158,7 @@ Result<TopologyRecord> read_topology(const std::string& root_path) {
     if (!node) return node.failure();
     record.nodes.push_back(std::move(node).value());
   }
+  complete_only_node(root, record);
   Result<std::vector<int>> allowed = allowed_nodes(root, record);
   if (!allowed) return allowed.failure();
   record.allowed = std::move(allowed).value();
@@ -146,8 +179,9 @@ Result<std::uint64_t> free_memory_bytes(const std::string& root_path, int node_i
   }
   if (!text) return Failure{Cause::kOther, "open", errno, root.path() + "/" + file};
   const auto kib = number_after(*text, "MemFree:");
-  if (!kib) return root.nonsense(read_from.c_str(), *text, "has no MemFree");
-  return *kib * 1024;
+  if (!kib || *kib > kMaxKib)
+    return root.nonsense(read_from.c_str(), *text, "has no MemFree in kB");
+  return std::max(*kib, machine_kib_if_only(root, node_id)) * 1024;
 }
 
 }  // namespace numapool::platform

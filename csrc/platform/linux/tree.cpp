@@ -11,8 +11,8 @@
 namespace numapool::platform {
 namespace {
 
-constexpr std::size_t kFirstRead = 4096;    // a page: what one read of sysfs gives at most
-constexpr std::size_t kQuotedBytes = 80;    // of a file that makes no sense, in the message
+constexpr std::size_t kFirstRead = 4096;  // a page: what one read of sysfs gives at most
+constexpr std::size_t kQuotedBytes = 80;  // of a file that makes no sense, in the message
 
 thread_local std::string scratch;
 
@@ -26,7 +26,8 @@ Folder::~Folder() {
   if (fd_ >= 0) close(fd_);
 }
 
-Folder::Folder(Folder&& other) noexcept : fd_(std::exchange(other.fd_, -1)), path_(std::move(other.path_)) {}
+Folder::Folder(Folder&& other) noexcept
+    : fd_(std::exchange(other.fd_, -1)), path_(std::move(other.path_)) {}
 
 Folder& Folder::operator=(Folder&& other) noexcept {
   std::swap(fd_, other.fd_);

@@ -10,7 +10,8 @@
 
 namespace numapool::platform {
 
-// An open folder. Paths are relative to it; nothing outside is reached but through links the tree itself has.
+// An open folder. Paths are relative to it; nothing outside is reached but through links the tree
+// itself has.
 class Folder {
  public:
   Folder() = default;
@@ -26,14 +27,15 @@ class Folder {
   [[nodiscard]] bool ok() const noexcept { return fd_ >= 0; }
   [[nodiscard]] const std::string& path() const noexcept { return path_; }
 
-  // The file's text, at most kLargestFile bytes; nothing where it cannot be read. Valid until the next read of
-  // any Folder by this thread.
+  // The file's text, at most kLargestFile bytes; nothing where it cannot be read. Valid until the
+  // next read of any Folder by this thread.
   [[nodiscard]] std::optional<std::string_view> read(const char* relative) const;
   // Names in the folder, in no order.
   [[nodiscard]] std::vector<std::string> names() const;
 
   // The failure of a file that makes no sense: its name, the text it holds (cut), and why.
-  [[nodiscard]] Failure nonsense(const char* relative, std::string_view text, const char* why) const;
+  [[nodiscard]] Failure nonsense(const char* relative, std::string_view text,
+                                 const char* why) const;
 
  private:
   Folder(int fd, std::string path) noexcept : fd_(fd), path_(std::move(path)) {}
@@ -41,7 +43,8 @@ class Folder {
   std::string path_;
 };
 
-// A CPU list of 8192 CPUs, every second one online, is 20 KiB; a node's folder holds nothing larger.
+// A CPU list of 8192 CPUs, every second one online, is 20 KiB; a node's folder holds nothing
+// larger.
 inline constexpr std::size_t kLargestFile = 256 * 1024;
 
 }  // namespace numapool::platform
