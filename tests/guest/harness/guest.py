@@ -78,7 +78,9 @@ class Guest:
     def _boot(self, timeout_s: float) -> None:
         image = kernel.provide(self.machine.kernel)
         command = [sys.executable, "-P", str(_HERE / "agent.py")]
-        (self._folder / "initramfs").write_bytes(initramfs.build(image, command, _environment()))
+        (self._folder / "initramfs").write_bytes(
+            initramfs.build(image, command, _environment(image))
+        )
         began = time.monotonic()
         with (self._folder / "qemu.log").open("wb") as log:
             self._process = subprocess.Popen(
@@ -148,7 +150,7 @@ class Guest:
             self.start([sys.executable, "-P", str(_HERE / "worker.py"), *sys.path], merge=False)
         )
 
-    def qmp(self, command: str, **arguments: object) -> Any:  # noqa: ANN401
+    def qmp(self, command: str, **arguments: object) -> Any:
         """Run a QMP command (``-`` may be written ``_``) and return its result."""
         assert self._qmp is not None
         return self._qmp.execute(command, **arguments)
@@ -195,10 +197,11 @@ class Guest:
         self.close()
 
 
-def _environment() -> dict[str, str]:
-    """A small, plain environment: of the host's, only where Python is."""
+def _environment(image: kernel.Kernel) -> dict[str, str]:
+    """A small, plain environment: of the host's, only where Python and modules are."""
     return {
         "PATH": f"{Path(sys.executable).parent}:/usr/sbin:/usr/bin:/sbin:/bin",
+        "GUEST_KERNEL_TREE": str(image.tree),
         "HOME": "/tmp",
         "LANG": "C.UTF-8",
         "PYTHONDONTWRITEBYTECODE": "1",

@@ -147,7 +147,7 @@ class Worker:
         *arguments: object,
         timeout_s: float = 90.0,
         **keywords: object,
-    ) -> Any:  # noqa: ANN401
+    ) -> Any:
         """Call a module-level function in the guest; arguments and result travel as JSON.
 
         Raises
@@ -170,7 +170,7 @@ class Worker:
         }
         self.process.send(json.dumps(request))
 
-    def finish(self, timeout_s: float = 90.0) -> Any:  # noqa: ANN401
+    def finish(self, timeout_s: float = 90.0) -> Any:
         """The result of the call begun last; raises as :meth:`call`."""
         line = self.process.line(timeout_s)
         if line is None:

@@ -32,7 +32,7 @@ class QmpClient:
         self._answer("greeting")
         self.execute("qmp_capabilities")
 
-    def execute(self, command: str, **arguments: object) -> Any:  # noqa: ANN401
+    def execute(self, command: str, **arguments: object) -> Any:
         """Run one command and return its result.
 
         Raises

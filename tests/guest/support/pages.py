@@ -1,0 +1,120 @@
+"""Where pages really are: numa_maps, and page by page pagemap and physical memory.
+
+numa_maps(5) counts per mapping. pagemap (Documentation/admin-guide/mm/pagemap.rst, root sees frame
+numbers) tells the physical frame of each page, and sysfs tells which node owns that frame's memory
+block (Documentation/admin-guide/mm/memory-hotplug.rst): two sources that no memory policy call
+feeds.
+"""
+
+from __future__ import annotations
+
+import mmap
+import re
+from array import array
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+PAGE_BYTES = mmap.PAGESIZE
+_PRESENT = 1 << 63
+_FRAME_MASK = (1 << 55) - 1
+_NODES = Path("/sys/devices/system/node")
+
+
+class Located(Protocol):
+    """Memory with an address, as a NodeBuffer is."""
+
+    @property
+    def address(self) -> int: ...
+    @property
+    def nbytes(self) -> int: ...
+
+
+@dataclass(frozen=True, kw_only=True)
+class Mapping:
+    """One line of numa_maps, with the end that /proc/self/maps gives for it."""
+
+    start: int
+    end: int
+    policy: str
+    bytes_by_node: dict[int, int]
+    page_bytes: int
+
+
+def mappings() -> list[Mapping]:
+    """Every mapping of this process, ascending by address."""
+    ends = {}
+    for line in Path("/proc/self/maps").read_text().splitlines():
+        start, _, end = line.split()[0].partition("-")
+        ends[int(start, 16)] = int(end, 16)
+    found = []
+    for line in Path("/proc/self/numa_maps").read_text().splitlines():
+        start_text, policy, *words = line.split()
+        start_address = int(start_text, 16)
+        if start_address not in ends:
+            continue  # mapped between the two reads
+        page = re.search(r"kernelpagesize_kB=(\d+)", line)
+        page_bytes = int(page[1]) * 1024 if page else PAGE_BYTES
+        counts = (re.fullmatch(r"N(\d+)=(\d+)", word) for word in words)
+        found.append(
+            Mapping(
+                start=start_address,
+                end=ends[start_address],
+                policy=policy,
+                bytes_by_node={
+                    int(count[1]): int(count[2]) * page_bytes for count in counts if count
+                },
+                page_bytes=page_bytes,
+            )
+        )
+    return found
+
+
+def numa_maps(memory: Located) -> Mapping:
+    """The line of numa_maps that covers ``memory``, and perhaps neighbours of the same policy."""
+    for mapping in mappings():
+        if mapping.start <= memory.address < mapping.end:
+            return mapping
+    raise AssertionError(f"no mapping covers {memory.address:#x}")
+
+
+def frames(address: int, nbytes: int) -> list[int]:
+    """Physical frame number of each page from ``address``; 0 where none is resident."""
+    count = -(-nbytes // PAGE_BYTES)
+    with Path("/proc/self/pagemap").open("rb", buffering=0) as pagemap:
+        pagemap.seek(address // PAGE_BYTES * 8)
+        content = pagemap.read(count * 8)
+    return [entry & _FRAME_MASK if entry & _PRESENT else 0 for entry in array("Q", content)]
+
+
+def node_of_frame() -> dict[int, int]:
+    """The node of each memory block, by block number; see :func:`frames_per_block`."""
+    return {
+        int(block.name.removeprefix("memory")): int(block.parent.name.removeprefix("node"))
+        for block in _NODES.glob("node*/memory[0-9]*")
+    }
+
+
+def frames_per_block() -> int:
+    """Pages of one memory block."""
+    size = Path("/sys/devices/system/memory/block_size_bytes").read_text()
+    return int(size, 16) // PAGE_BYTES
+
+
+def bytes_by_node(memory: Located) -> dict[int, int]:
+    """Resident bytes of ``memory`` on each node, counted page by page; whole pages."""
+    block_frames = frames_per_block()
+    blocks = Counter(
+        frame // block_frames for frame in frames(memory.address, memory.nbytes) if frame
+    )
+    nodes = node_of_frame()
+    counted: Counter[int] = Counter()
+    for block, pages in blocks.items():
+        counted[nodes[block]] += pages * PAGE_BYTES
+    return dict(sorted(counted.items()))
+
+
+def rounded_up(nbytes: int, page_bytes: int = PAGE_BYTES) -> int:
+    """``nbytes`` in whole pages."""
+    return -(-nbytes // page_bytes) * page_bytes

@@ -1,0 +1,143 @@
+"""Limits of cgroups (v2): a cpuset that leaves out a node, a memory limit below the request."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import numapool as nump
+
+from .harness.machine import Machine
+from .support import page_cache, pages
+from .support.children import Cgroup, Outcome, in_child
+from .support.nodes import MIB, drop_caches
+
+pytestmark = pytest.mark.machine("two_equal", "two_equal_612")
+
+_PATTERN = bytes(range(256)) * 16
+
+
+def _result(outcome: Outcome) -> Any:
+    assert outcome.signal is None and outcome.error is None, outcome
+    return outcome.result
+
+
+def _topology_seen() -> dict[str, Any]:
+    topology = nump.NumaTopology.detect()
+    return {
+        "nodes": [node.node_id for node in topology.nodes],
+        "allowed": list(topology.allowed_node_ids),
+        "nearest": list(topology.nearest(1)),
+        "is_numa": topology.is_numa,
+    }
+
+
+def _allocate_on_one() -> dict[str, Any]:
+    allocator = nump.NumaAllocator()
+    with allocator.allocate(16 * MIB, 1) as buffer:
+        placed = {"step": buffer.step.value, "found": pages.bytes_by_node(buffer)}
+    try:
+        allocator.allocate(16 * MIB, 1, strict=True)
+    except nump.PlacementError as error:
+        return placed | {"strict": str(error)}
+    return placed
+
+
+def test_cpuset_leaves_out_a_node(machine: Machine) -> None:
+    with Cgroup("narrow", cpuset_mems=0) as cgroup:
+        seen = _result(in_child(_topology_seen, cgroup=cgroup))
+        assert seen == {"nodes": [0, 1], "allowed": [0], "nearest": [0], "is_numa": False}
+        placed = _result(in_child(_allocate_on_one, cgroup=cgroup))
+    assert placed["step"] == "nearest"
+    assert placed["found"] == {"0": 16 * MIB}
+    assert "node 1" in placed["strict"] and "allowed" in placed["strict"]
+
+
+def test_cpuset_narrowed_under_a_live_buffer(machine: Machine) -> None:
+    with Cgroup("narrowing", cpuset_mems="0-1") as cgroup:
+
+        def narrow_meanwhile() -> dict[str, Any]:
+            allocator = nump.NumaAllocator()
+            with allocator.allocate(16 * MIB, 1) as held, memoryview(held) as view:
+                view[: len(_PATTERN)] = _PATTERN
+                before = held.placement().bytes_by_node
+                (cgroup.path / "cpuset.mems").write_text("0")
+                after, found = held.placement().bytes_by_node, pages.bytes_by_node(held)
+                intact = bytes(view[: len(_PATTERN)]) == _PATTERN
+                with allocator.allocate(8 * MIB, 1) as fresh:
+                    fresh_found = pages.bytes_by_node(fresh)
+            return {
+                "before": before,
+                "agrees": after == found,
+                "intact": intact,
+                "fresh": fresh_found,
+            }
+
+        outcome = _result(in_child(narrow_meanwhile, cgroup=cgroup))
+    assert outcome == {
+        "before": {"1": 16 * MIB},
+        "agrees": True,
+        "intact": True,
+        "fresh": {"0": 8 * MIB},
+    }
+
+
+def _allocate(size_mib: int, **options: Any) -> str:
+    try:
+        with nump.NumaAllocator().allocate(size_mib * MIB, **options) as buffer:
+            return f"{sum(pages.bytes_by_node(buffer).values()) // MIB} MiB"
+    except MemoryError as error:
+        return f"{type(error).__name__}: {error}"
+
+
+@pytest.mark.parametrize(
+    "options", [{}, {"preferred_node": 1}, {"preferred_node": 1, "strict": True}]
+)
+def test_memory_limit_is_seen_before_a_page_is_touched(
+    machine: Machine, options: dict[str, Any]
+) -> None:
+    with Cgroup("limited", memory_max=128 * MIB) as cgroup:
+        refused = _result(in_child(lambda: _allocate(256, **options), cgroup=cgroup, victim=True))
+        assert refused.startswith("MemoryError") and "/limited" in refused
+        assert int(cgroup.read("memory.peak")) < 64 * MIB
+        assert cgroup.events()["max"] == cgroup.events()["oom_kill"] == 0
+        granted = _result(in_child(lambda: _allocate(64, **options), cgroup=cgroup, victim=True))
+        assert granted == "64 MiB"
+        assert cgroup.events()["oom_kill"] == 0
+
+
+def test_limit_of_an_ancestor_counts(machine: Machine) -> None:
+    with Cgroup("outer", memory_max=128 * MIB):
+        Path("/sys/fs/cgroup/outer/cgroup.subtree_control").write_text("+memory")
+        with Cgroup("outer/inner") as inner:
+            refused = _result(in_child(lambda: _allocate(256), cgroup=inner, victim=True))
+            assert refused.startswith("MemoryError") and "outer" in refused
+            assert inner.events()["oom_kill"] == 0
+
+
+def test_page_cache_of_the_cgroup_is_not_in_the_way(machine: Machine) -> None:
+    def fill_then_allocate() -> str:
+        page_cache.read_device(100 * MIB)
+        return _allocate(96)
+
+    drop_caches()
+    page_cache.keep_device_open()
+    with Cgroup("cached", memory_max=160 * MIB) as cgroup:
+        granted = _result(in_child(fill_then_allocate, cgroup=cgroup, victim=True))
+        assert granted == "96 MiB"
+        assert cgroup.events()["oom_kill"] == 0
+
+
+def test_interleaved_heeds_the_limit_too(machine: Machine) -> None:
+    def interleave() -> str:
+        try:
+            nump.NumaAllocator().allocate_interleaved(256 * MIB)
+        except MemoryError as error:
+            return type(error).__name__
+        return "granted"
+
+    with Cgroup("spread", memory_max=128 * MIB) as cgroup:
+        assert _result(in_child(interleave, cgroup=cgroup, victim=True)) == "MemoryError"
+        assert cgroup.events()["oom_kill"] == 0

@@ -1,0 +1,135 @@
+"""A node that appears with a DIMM plugged in at run time, and goes when it is pulled out again."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import numapool as nump
+
+from . import machines
+from .harness.guest import Guest
+from .harness.machine import Machine
+from .harness.process import Worker
+from .support import pages
+from .support.nodes import MIB
+
+_NODE = 3
+_DIMM_BYTES = 512 * MIB
+_PATTERN = bytes(range(256)) * 4096
+_WAIT_S = 60.0
+
+# What follows is called inside the guest, in one process that lives as long as the module's tests.
+_kept: dict[str, Any] = {}
+
+
+def inside_look() -> dict[str, Any]:
+    """The topology as a fresh look tells it."""
+    topology = nump.NumaTopology.detect()
+    return {
+        "nodes": [node.node_id for node in topology.nodes],
+        "memory": {node.node_id: node.total_memory_bytes for node in topology.nodes},
+        "nearest": list(topology.nearest(0)),
+    }
+
+
+def inside_make_allocator() -> str:
+    """An allocator of before the plug; what it says about the node that is not there yet."""
+    _kept["allocator"] = nump.NumaAllocator()
+    return inside_try_node()
+
+
+def inside_try_node() -> str:
+    """Allocate a little on the node: where it is, or the name of the error."""
+    try:
+        with _kept["allocator"].allocate(8 * MIB, _NODE, strict=True) as buffer:
+            return str(pages.bytes_by_node(buffer))
+    except nump.NumapoolError as error:
+        return type(error).__name__
+
+
+def inside_hold() -> dict[str, Any]:
+    """Keep a buffer with a pattern on the new node."""
+    buffer = _kept["allocator"].allocate(64 * MIB, _NODE, strict=True)
+    with memoryview(buffer) as view:
+        for at in range(0, len(view), len(_PATTERN)):
+            view[at : at + len(_PATTERN)] = _PATTERN
+    _kept["buffer"] = buffer
+    return inside_held()
+
+
+def inside_held() -> dict[str, Any]:
+    """Where the held buffer is, by its own word and by ours, and whether its bytes are intact."""
+    buffer = _kept["buffer"]
+    with memoryview(buffer) as view:
+        intact = all(
+            view[at : at + len(_PATTERN)] == _PATTERN for at in range(0, len(view), len(_PATTERN))
+        )
+    return {
+        "told": buffer.placement().bytes_by_node,
+        "found": pages.bytes_by_node(buffer),
+        "intact": intact,
+    }
+
+
+def inside_online_nodes() -> str:
+    return Path("/sys/devices/system/node/online").read_text().strip()
+
+
+# The tests themselves drive the machine from the host.
+
+
+@pytest.fixture(scope="module")
+def guest(boot: Callable[[Machine], Guest]) -> Guest:
+    guest = boot(machines.SPARSE)
+    policy = "/sys/devices/system/memory/auto_online_blocks"
+    guest.run(["sh", "-c", f"echo online_movable > {policy}"])
+    return guest
+
+
+@pytest.fixture(scope="module")
+def worker(guest: Guest) -> Worker:
+    return guest.worker()
+
+
+def _wait_online(worker: Worker, expected: str) -> None:
+    end = time.monotonic() + _WAIT_S
+    while (online := worker.call(inside_online_nodes)) != expected and time.monotonic() < end:
+        time.sleep(0.2)
+    assert online == expected
+
+
+def test_node_comes_serves_and_goes(guest: Guest, worker: Worker) -> None:
+    assert worker.call(inside_make_allocator) == "NodeNotFoundError"
+    assert worker.call(inside_look)["nodes"] == [0, 2]
+
+    guest.qmp("object_add", **{"qom-type": "memory-backend-ram", "id": "plug", "size": _DIMM_BYTES})
+    guest.qmp("device_add", driver="pc-dimm", id="dimm", memdev="plug", node=_NODE)
+    _wait_online(worker, "0,2-3")
+    seen = worker.call(inside_look)
+    assert seen["nodes"] == [0, 2, 3]
+    assert seen["memory"]["3"] == _DIMM_BYTES
+    assert seen["nearest"] == [0, 2, 3]
+    assert worker.call(inside_try_node) == f"{{{_NODE}: {8 * MIB}}}"
+
+    held = worker.call(inside_hold)
+    assert held == {
+        "told": {"3": 64 * MIB},
+        "found": {"3": 64 * MIB},
+        "intact": True,
+    }
+
+    pulled = time.monotonic()
+    guest.qmp("device_del", id="dimm")
+    guest.monitor.wait_event("DEVICE_DELETED", _WAIT_S, since=pulled)
+    _wait_online(worker, "0,2")
+    moved = worker.call(inside_held)
+    assert moved["intact"]
+    assert moved["told"] == moved["found"]
+    assert sum(moved["found"].values()) == 64 * MIB and "3" not in moved["found"]
+    assert worker.call(inside_look)["nodes"] == [0, 2]
+    assert worker.call(inside_try_node) in ("NodeNotFoundError", "PlacementError")

@@ -1,0 +1,103 @@
+"""Huge pages that an administrator reserved, and a clear word where there are none."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import pytest
+
+import numapool as nump
+
+from .harness.machine import Machine
+from .support import pages
+from .support.nodes import MIB, NODES, drop_caches
+
+pytestmark = pytest.mark.machine("two_equal", "two_equal_612")
+
+_PAGE = 2 * MIB
+
+
+@contextmanager
+def reserved(node: int, count: int) -> Iterator[None]:
+    file = NODES / f"node{node}" / "hugepages" / "hugepages-2048kB" / "nr_hugepages"
+    drop_caches()
+    file.write_text(str(count))
+    assert int(file.read_text()) == count
+    try:
+        yield
+    finally:
+        file.write_text("0")
+
+
+@pytest.fixture(scope="module")
+def allocator() -> nump.NumaAllocator:
+    return nump.NumaAllocator()
+
+
+def _free_on(node: int) -> int:
+    folder = NODES / f"node{node}" / "hugepages" / "hugepages-2048kB"
+    return int((folder / "free_hugepages").read_text())
+
+
+@pytest.mark.parametrize("node", [0, 1])
+def test_reserved_pages_of_the_node_are_used(
+    machine: Machine, allocator: nump.NumaAllocator, node: int
+) -> None:
+    with reserved(0, 8), reserved(1, 8):
+        with allocator.allocate(7 * MIB, node, page_size=_PAGE, strict=True) as buffer:
+            line = pages.numa_maps(buffer)
+            assert line.page_bytes == _PAGE
+            assert line.bytes_by_node == {node: 8 * MIB}
+            assert pages.bytes_by_node(buffer) == {node: 7 * MIB}
+            assert (_free_on(node), _free_on(1 - node)) == (4, 8)
+            assert buffer.step is nump.AllocationStep.PREFERRED
+            told = buffer.placement()
+            assert told.page_size_bytes == _PAGE
+            assert set(told.bytes_by_node) == {node}
+            with memoryview(buffer) as view:
+                view[-4:] = b"last"
+        assert _free_on(node) == 8
+
+
+def test_too_few_on_the_node_spill_to_the_other(
+    machine: Machine, allocator: nump.NumaAllocator
+) -> None:
+    with reserved(0, 8), reserved(1, 2):
+        with pytest.raises(nump.PlacementError):
+            allocator.allocate(4 * _PAGE, 1, page_size=_PAGE, strict=True)
+        assert (_free_on(0), _free_on(1)) == (8, 2)
+        with allocator.allocate(4 * _PAGE, 1, page_size=_PAGE) as buffer:
+            assert buffer.step is nump.AllocationStep.NEAREST
+            assert pages.numa_maps(buffer).bytes_by_node == {0: 4 * _PAGE}
+        with allocator.allocate(9 * _PAGE, 1, page_size=_PAGE) as buffer:
+            assert buffer.step is nump.AllocationStep.ANY
+            found = pages.numa_maps(buffer).bytes_by_node
+            assert sum(found.values()) == 9 * _PAGE
+            assert buffer.placement().bytes_by_node == found
+
+
+@pytest.mark.parametrize("strict", [False, True])
+def test_none_reserved_says_how_to(
+    machine: Machine, allocator: nump.NumaAllocator, strict: bool
+) -> None:
+    with pytest.raises(nump.UnsupportedError, match="nr_hugepages"):
+        allocator.allocate(4 * MIB, 0, page_size=_PAGE, strict=strict)
+
+
+def test_too_few_anywhere_is_refused_without_a_signal(
+    machine: Machine, allocator: nump.NumaAllocator
+) -> None:
+    with (
+        reserved(0, 2),
+        reserved(1, 1),
+        pytest.raises((nump.UnsupportedError, MemoryError), match="4|hugepages"),
+    ):
+        allocator.allocate(4 * _PAGE, 0, page_size=_PAGE)
+
+
+def test_a_size_that_the_machine_lacks_is_refused(
+    machine: Machine, allocator: nump.NumaAllocator
+) -> None:
+    with pytest.raises(nump.UnsupportedError, match=r"2048|2 MiB|2097152"):
+        allocator.allocate(4 * MIB, 0, page_size=4 * MIB)

@@ -1,0 +1,122 @@
+"""migrate() moves a live buffer and keeps its bytes; memory_policy() steers other memory."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+
+import pytest
+
+import numapool as nump
+
+from .harness.machine import Machine
+from .support import pages, policy
+from .support.nodes import MIB, free_bytes, on_cpus, wait_free
+
+pytestmark = pytest.mark.machine("two_equal", "small_beside_big", "two_equal_612")
+
+
+@pytest.fixture(scope="module")
+def allocator() -> nump.NumaAllocator:
+    return nump.NumaAllocator()
+
+
+def _digest(view: memoryview) -> str:
+    return hashlib.blake2b(view).hexdigest()
+
+
+@pytest.mark.parametrize("page_size", ["base", "transparent"])
+def test_bytes_stay_the_same(
+    machine: Machine, allocator: nump.NumaAllocator, page_size: str
+) -> None:
+    with allocator.allocate(24 * MIB, 0, page_size=page_size) as buffer:
+        with memoryview(buffer) as view:
+            for at in range(0, len(view), MIB):
+                view[at : at + MIB] = os.urandom(4096) * 256
+            before, address = _digest(view), buffer.address
+            told = buffer.migrate(1)
+            assert _digest(view) == before
+        assert buffer.address == address
+        assert pages.bytes_by_node(buffer) == {1: 24 * MIB}
+        assert told.bytes_by_node == {1: 24 * MIB} == buffer.placement().bytes_by_node
+        assert buffer.node_id == 1
+        assert buffer.step is nump.AllocationStep.PREFERRED
+        buffer.migrate(0)
+        assert pages.bytes_by_node(buffer) == {0: 24 * MIB}
+        with memoryview(buffer) as view:
+            assert _digest(view) == before
+
+
+def test_memory_of_the_old_node_is_free_again(
+    machine: Machine, allocator: nump.NumaAllocator
+) -> None:
+    with allocator.allocate(64 * MIB, 1, strict=True) as buffer:
+        before = free_bytes(1)
+        buffer.migrate(0)
+        assert wait_free(1, before + 56 * MIB) >= before + 56 * MIB
+
+
+def test_pages_touched_later_follow_the_new_node(
+    machine: Machine, allocator: nump.NumaAllocator
+) -> None:
+    with allocator.allocate(8 * MIB, 0, populate=False, page_size="base") as buffer:
+        with memoryview(buffer) as view:
+            view[0] = 1
+            buffer.migrate(1)
+            with on_cpus({0}):
+                view[:: pages.PAGE_BYTES] = b"x" * (8 * MIB // pages.PAGE_BYTES)
+        assert pages.bytes_by_node(buffer) == {1: 8 * MIB}
+
+
+def test_absent_node_is_refused(machine: Machine, allocator: nump.NumaAllocator) -> None:
+    with allocator.allocate(MIB, 1) as buffer:
+        with pytest.raises(nump.NodeNotFoundError):
+            buffer.migrate(7)
+        assert pages.bytes_by_node(buffer) == {1: MIB}
+
+
+@pytest.mark.machine("small_beside_big")
+def test_more_than_the_node_holds_moves_what_fits(
+    machine: Machine, allocator: nump.NumaAllocator
+) -> None:
+    size = 320 * MIB
+    with allocator.allocate(size, 0, page_size="base") as buffer:
+        with memoryview(buffer) as view:
+            view[:8] = b"sentinel"
+            view[-8:] = b"sentinel"
+            told = buffer.migrate(1)
+            assert bytes(view[:8]) == bytes(view[-8:]) == b"sentinel"
+        found = pages.bytes_by_node(buffer)
+        assert sum(found.values()) == size
+        assert found == told.bytes_by_node
+        assert found.get(0, 0) > 0
+        assert buffer.step is nump.AllocationStep.ANY
+
+
+def _touched(size: int = 8 * MIB) -> dict[int, int]:
+    memory = policy.Memory(size)
+    memory.touch()
+    found = pages.bytes_by_node(memory)
+    memory.close()
+    return found
+
+
+def test_memory_policy_prefers_a_node_and_ends(machine: Machine) -> None:
+    with on_cpus({0}):
+        with nump.memory_policy(1):
+            assert _touched() == {1: 8 * MIB}
+        assert _touched() == {0: 8 * MIB}
+
+
+def test_memory_policy_interleaves(machine: Machine) -> None:
+    with on_cpus({0}), nump.memory_policy([0, 1], mode="interleave"):
+        found = _touched(16 * MIB)
+    assert set(found) == {0, 1}
+    assert abs(found[0] - found[1]) <= 2 * MIB
+
+
+def test_memory_policy_local_overrides_an_outer_one(machine: Machine) -> None:
+    with on_cpus({0}), nump.memory_policy(1):
+        with nump.memory_policy(mode="local"):
+            assert _touched() == {0: 8 * MIB}
+        assert _touched() == {1: 8 * MIB}
