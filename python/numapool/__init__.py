@@ -1,4 +1,4 @@
-"""Memory that lives where the program says: NUMA-placed buffers for Python, handed to NumPy without a copy."""
+"""Memory that lives where the program says: NUMA-placed buffers, zero copy into NumPy."""
 
 from numapool._core import NodeBuffer, __version__
 from numapool.allocator import NumaAllocator

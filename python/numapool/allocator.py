@@ -68,15 +68,15 @@ def _warn_once(causes: list[tuple[str, str]]) -> None:
 class NumaAllocator:
     """Allocates memory on NUMA nodes and says where it went.
 
-    Every allocation follows the chain *preferred node → nearest by distance → any*, without ever asking the
-    kernel for memory under a strict bind, so none of them can invoke the policy-constrained OOM killer.
-    Safe to use from many threads at once.
+    Every allocation follows the chain *preferred node → nearest by distance → any*, without ever
+    asking the kernel for memory under a strict bind, so none of them can invoke the
+    policy-constrained OOM killer. Safe to use from many threads at once.
 
     Parameters
     ----------
     topology : NumaTopology, optional
-        The machine to allocate on; detected if not given, and detected again when a node is named that has
-        come online since.
+        The machine to allocate on; detected if not given, and detected again when a node is named
+        that has come online since.
     """
 
     def __init__(self, topology: NumaTopology | None = None) -> None:
@@ -84,7 +84,8 @@ class NumaAllocator:
         self._set_topology(NumaTopology.detect() if topology is None else topology)
 
     def _set_topology(self, topology: NumaTopology) -> None:
-        # One tuple, so that a reader in another thread never sees a core of one machine with the other's nodes.
+        # One tuple, so that a reader in another thread never sees a core of one machine with the
+        # other's nodes.
         self._state = (topology, _core.Allocator(topology._core))
 
     @property
@@ -119,14 +120,17 @@ class NumaAllocator:
         preferred_node : int, optional
             The node to use; by default the node of the CPU that the calling thread runs on.
         strict : bool
-            Every byte on that node, proved page by page, or an error; clean file cache on the node makes way.
+            Every byte on that node, proved page by page, or an error; clean file cache on the node
+            makes way.
         page_size : "auto", "base", "transparent" or int
-            ``"auto"`` uses transparent huge pages from their own size (2 MiB on x86-64) up; an int is a hugetlb
-            page size in bytes, which an administrator has reserved (hugetlbpage.rst). With ``"transparent"``
-            what is left over after the last whole huge page is in base pages.
+            ``"auto"`` uses transparent huge pages from their own size (2 MiB on x86-64) up; an int
+            is a hugetlb page size in bytes, which an administrator has reserved (hugetlbpage.rst).
+            With ``"transparent"`` what is left over after the last whole huge page is in base
+            pages.
         populate : bool
-            Make every page resident now, by threads on the node's CPUs (MADV_POPULATE_WRITE). Without it the
-            policy decides when a page is first touched, and the step is what the policy says.
+            Make every page resident now, by threads on the node's CPUs (MADV_POPULATE_WRITE).
+            Without it the policy decides when a page is first touched, and the step is what the
+            policy says.
         lock : bool
             Lock the memory against swapping (mlock(2)).
 
@@ -144,13 +148,13 @@ class NumaAllocator:
         NodeNotFoundError
             The machine has no such node.
         MemoryError
-            More than the machine, this process's cgroups or its allowed nodes have available; nothing was
-            populated.
+            More than the machine, this process's cgroups or its allowed nodes have available;
+            nothing was populated.
         PlacementError
             ``strict`` only: the node cannot hold it; nothing was kept.
         UnsupportedError
-            A page size that this machine does not have or has not reserved; with ``strict``, a kernel that
-            refuses mbind(2) or does not show where pages are.
+            A page size that this machine does not have or has not reserved; with ``strict``, a
+            kernel that refuses mbind(2) or does not show where pages are.
         OSError
             The memory could not be locked.
 
@@ -188,25 +192,26 @@ class NumaAllocator:
         nodes : iterable of int, optional
             The nodes to spread over; by default every node with memory that this process may use.
         weights : "system" or mapping of node to weight, optional
-            Spread by weight instead of equally (MPOL_WEIGHTED_INTERLEAVE, Linux 6.9). The kernel has one table
-            of weights for the whole system: ``"system"`` uses it, a mapping must agree with it.
+            Spread by weight instead of equally (MPOL_WEIGHTED_INTERLEAVE, Linux 6.9). The kernel
+            has one table of weights for the whole system: ``"system"`` uses it, a mapping must
+            agree with it.
         strict, page_size, populate, lock
             As for :meth:`allocate`. With huge pages the spread is by huge page.
 
         Returns
         -------
         NodeBuffer
-            ``requested_node`` and ``node_id`` are None; ``step`` is PREFERRED if the spread is as asked, ANY if
-            a node was short of memory.
+            ``requested_node`` and ``node_id`` are None; ``step`` is PREFERRED if the spread is as
+            asked, ANY if a node was short of memory.
 
         Raises
         ------
         ValueError
-            As for :meth:`allocate`; an empty list of nodes; weights that are no positive integers or that name
-            other nodes.
+            As for :meth:`allocate`; an empty list of nodes; weights that are no positive integers
+            or that name other nodes.
         NodeNotFoundError, MemoryError, UnsupportedError, OSError
-            As for :meth:`allocate`; UnsupportedError also for weights before Linux 6.9, or that differ from the
-            kernel's table, with the remedy.
+            As for :meth:`allocate`; UnsupportedError also for weights before Linux 6.9, or that
+            differ from the kernel's table, with the remedy.
         PlacementError
             A node has no memory or is not allowed; with ``strict``, a node is short of memory.
         """

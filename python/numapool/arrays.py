@@ -44,8 +44,8 @@ def empty(
 ) -> npt.NDArray[Any]:
     """Make an array on a node; its memory is zero, as all fresh memory from the system is.
 
-    The array is a view of a :class:`NodeBuffer`, its ultimate ``base``, which lives as long as the array or any
-    view of it. Every page is resident when the call returns.
+    The array is a view of a :class:`NodeBuffer`, its ultimate ``base``, which lives as long as the
+    array or any view of it. Every page is resident when the call returns.
 
     Parameters
     ----------
@@ -114,8 +114,8 @@ def asarray(
 ) -> npt.NDArray[Any]:
     """Copy `data` into an array on a node.
 
-    Unlike :func:`numpy.asarray` it always copies, for where existing memory lives is not its own to choose.
-    Parameters and errors as for :func:`empty`.
+    Unlike :func:`numpy.asarray` it always copies, for where existing memory lives is not its own to
+    choose. Parameters and errors as for :func:`empty`.
     """
     import numpy as np
 

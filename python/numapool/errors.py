@@ -21,7 +21,8 @@ class PlacementError(NumapoolError, MemoryError):
     Attributes
     ----------
     bytes_by_node : dict[int, int]
-        Bytes that had landed on each node before they were given back; empty where nothing was tried.
+        Bytes that had landed on each node before they were given back; empty where nothing was
+        tried.
     """
 
     def __init__(self, message: str, bytes_by_node: dict[int, int] | None = None) -> None:

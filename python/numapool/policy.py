@@ -17,19 +17,19 @@ _MODES = ("preferred", "interleave", "local")
 
 
 class memory_policy:
-    """Set the calling thread's memory policy inside a ``with`` block and restore the former one after it.
+    """Set the calling thread's memory policy in a ``with`` block, and restore the former one.
 
-    Memory that any library of this process allocates and first touches from this thread inside the block follows
-    the policy (set_mempolicy(2)). Pages that are there already do not move, and other threads, threads started
-    inside included once they set their own, are not concerned.
+    Memory that any library of this process allocates and first touches from this thread inside the
+    block follows the policy (set_mempolicy(2)). Pages that are there already do not move, and other
+    threads, threads started inside included once they set their own, are not concerned.
 
     Parameters
     ----------
     node : int or iterable of int, optional
         The node for ``"preferred"``; the nodes for ``"interleave"``; nothing for ``"local"``.
     mode : "preferred", "interleave" or "local"
-        ``"preferred"`` falls back to other nodes when its node is full: no strict mode is offered, because under
-        one the kernel kills the process when a node fills.
+        ``"preferred"`` falls back to other nodes when its node is full: no strict mode is offered,
+        because under one the kernel kills the process when a node fills.
 
     Raises
     ------

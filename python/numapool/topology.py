@@ -23,11 +23,14 @@ class NumaNode:
     total_memory_bytes : int
         Memory of the node; 0 for a node of CPUs alone.
     cpu_cores : tuple[int, ...]
-        The CPUs of the node that are online, ascending; empty for memory without CPUs (CXL, HBM, GPU memory).
+        The CPUs of the node that are online, ascending; empty for memory without CPUs (CXL, HBM,
+        GPU memory).
     memory_tier : int or None
-        The kernel's memory tier, lower is faster (sysfs-kernel-mm-memory-tiers); None where it has none.
+        The kernel's memory tier, lower is faster (sysfs-kernel-mm-memory-tiers); None where it has
+        none.
     read_latency_ns, write_latency_ns : int or None
-        Latency from the node's best initiator; None unless the firmware gives it (HMAT, numaperf.rst).
+        Latency from the node's best initiator; None unless the firmware gives it (HMAT,
+        numaperf.rst).
     read_bandwidth_bytes_s, write_bandwidth_bytes_s : int or None
         Bandwidth in bytes per second, as for the latencies.
     """
@@ -65,7 +68,8 @@ class NumaNode:
 class NumaTopology:
     """A snapshot of a machine's NUMA nodes; make one by :meth:`detect` or :meth:`from_sysfs`.
 
-    Immutable and safe to share between threads. Topologies are equal if they describe the same machine.
+    Immutable and safe to share between threads. Topologies are equal if they describe the same
+    machine.
     """
 
     def __init__(self, core: _core.Topology, root: str) -> None:
@@ -85,10 +89,10 @@ class NumaTopology:
 
     @classmethod
     def from_sysfs(cls, root: str | os.PathLike[str]) -> NumaTopology:
-        """Read a machine whose /sys and /proc are at ``root/sys`` and ``root/proc``: a captured or made-up one.
+        """Read another machine, captured or made up, from ``root/sys`` and ``root/proc``.
 
-        Missing files are taken as an old or small kernel would have them: without distances, 10 and 20 are
-        assumed (:attr:`distances_assumed`); without node folders, the machine is one node.
+        Missing files are taken as an old or small kernel would have them: without distances, 10 and
+        20 are assumed (:attr:`distances_assumed`); without node folders, the machine is one node.
 
         Raises
         ------
@@ -111,13 +115,13 @@ class NumaTopology:
                 total_memory_bytes=total,
                 cpu_cores=cpus,
                 memory_tier=tier,
-                read_latency_ns=read_ns,
-                write_latency_ns=write_ns,
-                read_bandwidth_bytes_s=read_rate,
-                write_bandwidth_bytes_s=write_rate,
+                read_latency_ns=speed[0],
+                write_latency_ns=speed[1],
+                read_bandwidth_bytes_s=speed[2],
+                write_bandwidth_bytes_s=speed[3],
                 _root=self._root,
             )
-            for node_id, total, cpus, tier, read_ns, write_ns, read_rate, write_rate in self._core.nodes()
+            for node_id, total, cpus, tier, *speed in self._core.nodes()
         )
 
     @cached_property
@@ -149,7 +153,7 @@ class NumaTopology:
 
     @cached_property
     def allowed_node_ids(self) -> tuple[int, ...]:
-        """The online nodes that this process's cpuset lets it take memory from (cpuset(7), Mems_allowed)."""
+        """The online nodes that this process may take memory from (cpuset(7), Mems_allowed)."""
         return self._core.allowed()
 
     @property
@@ -196,7 +200,7 @@ class NumaTopology:
         return self._core.node_of_cpu(wanted) if 0 <= wanted < 2**31 else None
 
     def nearest(self, node_id: SupportsIndex) -> tuple[int, ...]:
-        """Return the ids of the usable nodes by distance from a node, then by id; itself first if usable.
+        """Return the usable nodes by distance from a node, then by id; itself first if usable.
 
         Usable nodes have memory, and this process is allowed to take it.
 
@@ -227,7 +231,8 @@ class NumaTopology:
 
     def __repr__(self) -> str:
         nodes = ", ".join(
-            f"{node.node_id}: {node.total_memory_bytes / (1 << 30):.1f} GiB, {len(node.cpu_cores)} CPUs"
+            f"{node.node_id}: {node.total_memory_bytes / (1 << 30):.1f} GiB, "
+            f"{len(node.cpu_cores)} CPUs"
             for node in self.nodes
         )
         where = "" if self._root == "/" else f" of {self._root!r}"

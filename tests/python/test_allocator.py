@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -95,8 +97,7 @@ def test_more_than_available_is_refused_before_a_page_is_touched(
 
 
 def resident_bytes() -> int:
-    with open("/proc/self/statm") as statm:
-        return int(statm.read().split()[1]) * os.sysconf("SC_PAGESIZE")
+    return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGESIZE")
 
 
 @pytest.mark.parametrize("size", [1.5, "4096", None, [1]])
@@ -178,13 +179,13 @@ def test_hugetlb_pages_that_are_not_reserved_say_how_to_reserve_them(
     empty = [size for size, total, _ in nump._core.hugetlb_pools() if total == 0]
     if not empty:
         pytest.skip("every huge page size of this machine has reserved pages")
-    with pytest.raises(nump.UnsupportedError, match="none are reserved.*nr_hugepages"):
+    with pytest.raises(nump.UnsupportedError, match=r"none are reserved.*nr_hugepages"):
         allocator.allocate(4096, page_size=empty[0])
 
 
 def test_locked_memory_counts_as_locked(allocator: nump.NumaAllocator, node: int) -> None:
     def locked_kib() -> int:
-        with open("/proc/self/status") as status:
+        with Path("/proc/self/status").open() as status:
             return next(int(line.split()[1]) for line in status if line.startswith("VmLck:"))
 
     before = locked_kib()
@@ -253,10 +254,8 @@ def test_migrate_to_where_it_is_keeps_every_byte(allocator: nump.NumaAllocator, 
 
 def test_repr_tells_size_place_and_step(allocator: nump.NumaAllocator, node: int) -> None:
     buffer = allocator.allocate(3 * MIB, node)
-    assert (
-        repr(buffer)
-        == f"<NodeBuffer 3 MiB on node {node} (asked: {node}, step PREFERRED) at {buffer.address:#x}>"
-    )
+    where = f"on node {node} (asked: {node}, step PREFERRED) at {buffer.address:#x}"
+    assert repr(buffer) == f"<NodeBuffer 3 MiB {where}>"
     buffer.close()
     assert repr(buffer) == "<NodeBuffer 3 MiB, closed>"
     assert "NumaAllocator" in repr(allocator)
@@ -275,7 +274,7 @@ def test_many_buffers_from_many_threads_do_not_overlap(allocator: nump.NumaAlloc
     with concurrent.futures.ThreadPoolExecutor(8) as pool:
         results = list(pool.map(work, range(16)))
     spans = sorted((b.address, b.address + b.nbytes) for buffers in results for b in buffers)
-    assert all(left[1] <= right[0] for left, right in zip(spans, spans[1:], strict=False))
+    assert all(left[1] <= right[0] for left, right in itertools.pairwise(spans))
     for seed, buffers in enumerate(results):
         for k, buffer in enumerate(buffers):
             assert bytes(buffer) == bytes([(seed + k) % 251]) * buffer.nbytes

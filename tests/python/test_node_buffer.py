@@ -1,4 +1,4 @@
-"""NodeBuffer: counted views, close, `with`, and memory that outlives its owner for as long as a view does."""
+"""NodeBuffer: counted views, close, `with`, memory that lives as long as a view does."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import gc
 import pickle
 import threading
 import weakref
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -23,7 +24,7 @@ def buffer(allocator: nump.NumaAllocator) -> nump.NodeBuffer:
 
 
 def is_mapped(address: int) -> bool:
-    with open("/proc/self/maps") as maps:
+    with Path("/proc/self/maps").open() as maps:
         for line in maps:
             start, end = (int(part, 16) for part in line.split()[0].split("-"))
             if start <= address < end:
@@ -176,11 +177,13 @@ def test_many_cycles_leak_neither_memory_nor_descriptors() -> None:
                     buffer.placement()
             with open("/proc/self/statm") as statm:
                 mapped, resident, *_ = map(int, statm.read().split())
-            return mapped, resident, len(os.listdir("/proc/self/fd")), len(os.listdir("/proc/self/task"))
+            open_files = len(os.listdir("/proc/self/fd"))
+            return mapped, resident, open_files, len(os.listdir("/proc/self/task"))
 
         first = cycle(500)
         last = cycle(5000)
-        print(all(b - a <= slack for a, b, slack in zip(first, last, (2048, 2048, 0, 0))), first, last)
+        slack = (2048, 2048, 0, 0)
+        print(all(b - a <= s for a, b, s in zip(first, last, slack)), first, last)
         """
     )
     assert out.startswith("True"), out

@@ -1,4 +1,4 @@
-"""Refused system calls, by a real seccomp filter: one warning per cause, or an error when strict."""
+"""Refused system calls, by a real seccomp filter: one warning per cause, or an error."""
 
 from __future__ import annotations
 
@@ -43,7 +43,8 @@ with warnings.catch_warnings(record=True) as caught:
                 assert buffer.node_id == node
     with allocator.allocate_interleaved(4 << 20) as buffer:
         assert buffer.step is nump.AllocationStep.UNBOUND
-print(len(caught), caught[0].category.__name__, "mbind" in str(caught[0].message), caught[0].filename)
+first = caught[0]
+print(len(caught), first.category.__name__, "mbind" in str(first.message), first.filename)
 """,
     )
     assert out.split()[:3] == ["1", "PlacementWarning", "True"]
@@ -73,7 +74,8 @@ def test_with_move_pages_and_get_mempolicy_refused_numa_maps_answers() -> None:
         errno.EPERM,
         """
 with allocator.allocate(8 << 20, node, strict=True) as buffer:
-    print(buffer.placement().method, buffer.placement().bytes_by_node == {node: 8 << 20}, buffer.step.name)
+    seen = buffer.placement()
+    print(seen.method, seen.bytes_by_node == {node: 8 << 20}, buffer.step.name)
 with allocator.allocate(8 << 20, node, populate=False) as buffer:
     print(buffer.placement().not_resident_bytes == 8 << 20)
 """,

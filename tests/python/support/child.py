@@ -1,4 +1,4 @@
-"""Runs a piece of code in a fresh interpreter, for what must not happen to the test process itself."""
+"""Runs code in a fresh interpreter, for what must not happen to the test process itself."""
 
 from __future__ import annotations
 

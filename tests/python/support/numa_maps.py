@@ -1,4 +1,4 @@
-"""An independent witness of where pages are: this test suite's own reading of /proc/self/numa_maps."""
+"""An independent witness of where pages are: the tests' own reading of numa_maps."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Refuses system calls to the calling process as a container profile does: a real seccomp filter (seccomp(2))."""
+"""Refuses system calls as a container profile does: a real seccomp filter (seccomp(2))."""
 
 from __future__ import annotations
 
