@@ -1,0 +1,128 @@
+"""``numapool demo``: put memory on every node of this machine, and prove where it went."""
+
+from __future__ import annotations
+
+import json
+import time
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from numapool import __version__
+from numapool.allocator import NumaAllocator
+from numapool.errors import NumapoolError
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+MIB = 1 << 20
+ROW = 1024  # uint64 values in the pattern: 8 KiB
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class NodeResult:
+    """What came of one node; `error` is None where memory was had."""
+
+    node_id: int
+    size_bytes: int
+    step: str | None = None
+    bytes_by_node: dict[int, int] | None = None
+    page_size_bytes: int | None = None
+    method: str | None = None
+    allocate_s: float | None = None
+    zero_copy: bool = False
+    sum_is_right: bool = False
+    error: str | None = None
+
+
+def use_node(allocator: NumaAllocator, node_id: int, size_bytes: int) -> NodeResult:
+    """Allocate on one node, fill the memory through NumPy without a copy, and check the sum.
+
+    Parameters
+    ----------
+    allocator : NumaAllocator
+    node_id : int
+    size_bytes : int
+        A multiple of 8 KiB.
+    """
+    import numpy as np
+
+    begin = time.perf_counter()
+    try:
+        buffer = allocator.allocate(size_bytes, node_id)
+    except (NumapoolError, MemoryError, OSError) as error:
+        return NodeResult(node_id=node_id, size_bytes=size_bytes, error=str(error))
+    allocate_s = time.perf_counter() - begin
+    with buffer:
+        rows = np.frombuffer(buffer, np.uint64).reshape(-1, ROW)
+        rows[:] = np.arange(ROW, dtype=np.uint64)
+        placement = buffer.placement()
+        return NodeResult(
+            node_id=node_id,
+            size_bytes=size_bytes,
+            step=buffer.step.name,
+            bytes_by_node=placement.bytes_by_node,
+            page_size_bytes=placement.page_size_bytes,
+            method=placement.method,
+            allocate_s=allocate_s,
+            zero_copy=rows.__array_interface__["data"][0] == buffer.address,
+            sum_is_right=int(rows.sum()) == len(rows) * (ROW * (ROW - 1) // 2),
+        )
+
+
+def _show(console: Console, results: list[NodeResult]) -> None:
+    from numapool.cli.format import size_text
+    from rich.table import Table
+
+    table = Table(title="One buffer per node", title_justify="left")
+    for heading in ("asked", "step", "pages are on", "page size", "zero copy", "sum", "time"):
+        table.add_column(heading)
+    for one in results:
+        asked = f"{size_text(one.size_bytes)} on node {one.node_id}"
+        if one.error is not None:
+            table.add_row(asked, f"[red]{one.error}")
+            continue
+        where = ", ".join(
+            f"node {node}: {size_text(held)}" for node, held in (one.bytes_by_node or {}).items()
+        )
+        table.add_row(
+            asked,
+            str(one.step),
+            where or "unknown",
+            size_text(one.page_size_bytes or 0),
+            "yes" if one.zero_copy else "[red]no",
+            "right" if one.sum_is_right else "[red]wrong",
+            f"{(one.allocate_s or 0) * 1e3:.1f} ms",
+        )
+    console.print(table)
+
+
+def demo(
+    size_mib: Annotated[
+        int, typer.Option("--size", min=1, help="MiB to allocate on each node.")
+    ] = 256,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
+) -> None:
+    """Allocate on every node, fill through NumPy without a copy, and prove where the pages are."""
+    allocator = NumaAllocator()
+    topology = allocator.topology
+    usable = [
+        node.node_id for node in topology.nodes if node.node_id in topology.nearest(node.node_id)
+    ]
+    results = [use_node(allocator, node_id, size_mib * MIB) for node_id in usable]
+    failed = [one for one in results if one.error or not (one.zero_copy and one.sum_is_right)]
+    if as_json:
+        nodes = [asdict(one) for one in results]
+        typer.echo(
+            json.dumps({"version": __version__, "topology": topology.to_dict(), "nodes": nodes})
+        )
+    else:
+        from numapool.cli.info import show_topology
+        from rich.console import Console
+
+        console = Console()
+        show_topology(console, topology)
+        _show(console, results)
+    if failed:
+        raise typer.Exit(1)
