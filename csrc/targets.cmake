@@ -32,6 +32,10 @@ function(numapool_set_warnings target)
   else()
     target_compile_options(${target} PRIVATE
       -Wall -Wextra -Wpedantic -Wconversion $<$<BOOL:${NUMAPOOL_WERROR}>:-Werror>)
+    # GCC 12 takes `"text" + std::string()` for an overlapping copy: https://gcc.gnu.org/PR105651
+    if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU" AND CMAKE_CXX_COMPILER_VERSION VERSION_LESS 13)
+      target_compile_options(${target} PRIVATE -Wno-restrict)
+    endif()
   endif()
 endfunction()
 
