@@ -48,6 +48,11 @@ void Mapping::reset() noexcept {
 void lock_block(Block& block, bool resident) {
   const Mapping& mapping = block.mapping;
   const platform::Status locked = platform::lock(mapping.address(), mapping.length(), resident);
+  if (!locked && locked.failure().cause == platform::Cause::kUnsupported) {
+    throw Error(ErrorKind::kUnsupported,
+                "cannot lock memory: " + describe(locked.failure()) + "; nothing was allocated",
+                locked.failure().code);
+  }
   if (!locked) {
     throw Error(
         ErrorKind::kSystem,

@@ -1,0 +1,127 @@
+"""The package as other operating systems get it: it imports, allocates and says what it lacks."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import numapool
+
+MODULE_FOLDER = Path(__file__).parents[2] / "build" / "unsupported" / "csrc" / "bindings"
+
+PROGRAM = """
+import json, os, warnings
+import numapool
+
+def error_of(call, *arguments, **options):
+    try:
+        call(*arguments, **options)
+    except Exception as error:
+        return [type(error).__name__, str(error)]
+
+allocator = numapool.NumaAllocator()
+topology = allocator.topology
+with warnings.catch_warnings(record=True) as seen:
+    warnings.simplefilter("always")
+    array = numapool.full(1 << 19, 2.0)
+    with allocator.allocate(4 << 20) as buffer:
+        placement = buffer.placement()
+        report = {
+            "step": buffer.step.name,
+            "bound": buffer.bound,
+            "node_id": buffer.node_id,
+            "bytes_by_node": dict(placement.bytes_by_node),
+            "method": placement.method,
+            "migrate": error_of(buffer.migrate, 0),
+        }
+print(json.dumps(report | {
+    "module": numapool._core.__file__,
+    "nodes": [node.node_id for node in topology.nodes],
+    "cpus": len(topology.nodes[0].cpu_cores),
+    "os_cpus": os.cpu_count(),
+    "memory": topology.nodes[0].total_memory_bytes,
+    "is_numa": topology.is_numa,
+    "is_numa_aware": allocator.is_numa_aware,
+    "sum": float(array.sum()),
+    "warnings": [[type(w.message).__name__, str(w.message)] for w in seen],
+    "strict": error_of(allocator.allocate, 1 << 20, 0, strict=True),
+    "huge": error_of(allocator.allocate, 1 << 20, page_size=2 << 20),
+    "lock": error_of(allocator.allocate, 1 << 20, lock=True),
+    "absurd": error_of(allocator.allocate, 1 << 62),
+    "missing": error_of(allocator.allocate, 1 << 20, 7),
+    "free": error_of(topology.nodes[0].free_memory_bytes),
+    "tree": error_of(numapool.NumaTopology.from_sysfs, "/nowhere"),
+}))
+"""
+
+
+@pytest.fixture(scope="module")
+def report(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    modules = list(MODULE_FOLDER.glob("_core.*.so"))
+    assert modules, (
+        f"{MODULE_FOLDER} holds no module: cmake --preset unsupported && "
+        "cmake --build --preset unsupported"
+    )
+    root = tmp_path_factory.mktemp("unsupported")
+    shutil.copytree(
+        Path(numapool.__file__).parent,
+        root / "numapool",
+        ignore=shutil.ignore_patterns("_core.*.so", "__pycache__"),
+    )
+    shutil.copy(modules[0], root / "numapool")
+    done = subprocess.run(
+        [sys.executable, "-c", PROGRAM], cwd=root, capture_output=True, text=True, timeout=120
+    )
+    assert done.returncode == 0, done.stderr
+    report: dict[str, Any] = json.loads(done.stdout)
+    assert report["module"].startswith(str(root))
+    return report
+
+
+def test_it_links_no_libnuma(report: dict[str, Any]) -> None:
+    linked = subprocess.run(["ldd", report["module"]], capture_output=True, text=True, check=True)
+    assert "libc." in linked.stdout
+    assert "numa" not in linked.stdout.replace("numapool", "")
+
+
+def test_the_machine_is_one_node(report: dict[str, Any]) -> None:
+    assert report["nodes"] == [0]
+    assert report["cpus"] <= report["os_cpus"]
+    assert report["memory"] > 64 << 20
+    assert not report["is_numa"]
+    assert not report["is_numa_aware"]
+
+
+def test_memory_is_handed_out_unbound_and_nothing_is_claimed_of_its_place(
+    report: dict[str, Any],
+) -> None:
+    assert report["sum"] == 2.0 * (1 << 19)
+    assert report["step"] == "UNBOUND"
+    assert not report["bound"]
+    assert report["node_id"] is None
+    assert report["bytes_by_node"] == {}
+    assert report["method"] == "unknown"
+
+
+def test_it_warns_once(report: dict[str, Any]) -> None:
+    ((name, text),) = report["warnings"]
+    assert name == "PlacementWarning"
+    assert "not supported on this platform" in text
+
+
+@pytest.mark.parametrize("what", ["strict", "migrate", "huge", "lock", "free", "tree"])
+def test_what_it_cannot_do_is_unsupported(report: dict[str, Any], what: str) -> None:
+    assert report[what] is not None
+    name, text = report[what]
+    assert name == "UnsupportedError", text
+
+
+def test_wrong_requests_are_refused_as_anywhere(report: dict[str, Any]) -> None:
+    assert report["absurd"][0] == "MemoryError"
+    assert report["missing"][0] == "NodeNotFoundError"
