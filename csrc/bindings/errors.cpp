@@ -14,24 +14,34 @@ py::object error_class(const char* name) {
   return py::module_::import("numapool.errors").attr(name);
 }
 
+// Paths in a message may be bytes that are no UTF-8: they are escaped, as in tracebacks.
+py::str words(const std::string& message) {
+  PyObject* const text = PyUnicode_DecodeUTF8(
+      message.data(), static_cast<Py_ssize_t>(message.size()), "backslashreplace");
+  if (text == nullptr) throw py::error_already_set();
+  return py::reinterpret_steal<py::str>(text);
+}
+
 void raise(const Error& error) {
-  const char* const text = error.what();
+  if (error.kind() == ErrorKind::kInterrupted)
+    return;  // PyErr_CheckSignals has set what was raised
+  const py::str text = words(error.message());
   switch (error.kind()) {
     case ErrorKind::kInvalidArgument:
     case ErrorKind::kClosed:
-      PyErr_SetString(PyExc_ValueError, text);
+      PyErr_SetObject(PyExc_ValueError, text.ptr());
       return;
     case ErrorKind::kNoMemory:
-      PyErr_SetString(PyExc_MemoryError, text);
+      PyErr_SetObject(PyExc_MemoryError, text.ptr());
       return;
     case ErrorKind::kBusy:
-      PyErr_SetString(PyExc_BufferError, text);
+      PyErr_SetObject(PyExc_BufferError, text.ptr());
       return;
     case ErrorKind::kNodeNotFound:
-      PyErr_SetString(error_class("NodeNotFoundError").ptr(), text);
+      PyErr_SetObject(error_class("NodeNotFoundError").ptr(), text.ptr());
       return;
     case ErrorKind::kTopology:
-      PyErr_SetString(error_class("TopologyError").ptr(), text);
+      PyErr_SetObject(error_class("TopologyError").ptr(), text.ptr());
       return;
     case ErrorKind::kPlacement: {
       py::dict bytes_by_node;
@@ -51,7 +61,7 @@ void raise(const Error& error) {
       return;
     }
     case ErrorKind::kInterrupted:
-      return;  // PyErr_CheckSignals has set what the handler raised
+      return;
   }
 }
 

@@ -19,8 +19,9 @@ constexpr int kRemoteDistance = 20;
     throw Error(ErrorKind::kTopology,
                 "cannot make sense of " + failure.call + ": " + failure.detail);
   }
-  throw Error(ErrorKind::kSystem, "cannot read the NUMA topology: " + describe(failure),
-              failure.code);
+  const auto kind =
+      failure.cause == platform::Cause::kUnsupported ? ErrorKind::kUnsupported : ErrorKind::kSystem;
+  throw Error(kind, "cannot read the NUMA topology: " + describe(failure), failure.code);
 }
 
 }  // namespace

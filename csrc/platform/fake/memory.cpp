@@ -2,269 +2,229 @@
 #include "platform/memory.hpp"
 
 #include <algorithm>
+#include <cerrno>
+#include <cstdlib>
 #include <cstring>
-#include <mutex>
-#include <new>
+#include <limits>
 
-#include "platform/fake/memory_script.hpp"
+#include "platform/fake/machine.hpp"
 
 namespace numapool::platform {
 namespace {
 
-constexpr std::size_t kBasePage = 4096;
-constexpr std::size_t kHugePage = std::size_t{2} << 20;
+using fake::kBasePage;
+using fake::kNowhere;
+using fake::Machine;
+using fake::machine;
+using fake::Part;
+using fake::Range;
+using fake::scripted;
 
-struct Range {
-  std::size_t length = 0;
-  Pages pages;
-  bool huge_forbidden = false;
-  Policy policy = Policy::kPreferred;
-  std::vector<int> nodes;
-};
+// As much as a 47-bit address space; more is refused without asking the C library.
+constexpr std::size_t kAddressSpace = std::size_t{1} << 47;
 
-// The page table and the mappings. Lock order: a leaf.
-struct Machine {
-  std::recursive_mutex mutex;
-  fake::MemoryScript script;
-  std::map<std::uintptr_t, Range> ranges;
-  std::map<std::uintptr_t, int> node_of_page;
-};
+std::string length_text(std::size_t length) { return std::to_string(length) + " bytes"; }
 
-Machine& machine() {
-  static Machine instance;
-  return instance;
+Failure no_memory(const char* call, std::size_t length) {
+  return {Cause::kNoMemory, call, ENOMEM, length_text(length)};
 }
 
-std::uintptr_t number(const void* address) { return reinterpret_cast<std::uintptr_t>(address); }
+Failure bad_range(const char* call) { return {Cause::kInvalid, call, EINVAL, "no such mapping"}; }
 
-std::optional<Failure> scripted(const char* call) {
+// One call on one part of a mapping: the script's failure, the misuse, or the body's result.
+template <class Body>
+Status on_part(const char* call, void* address, std::size_t length, const Body& body) {
   Machine& m = machine();
-  ++m.script.calls[call];
-  const auto found = m.script.failures.find(call);
-  if (found == m.script.failures.end()) return std::nullopt;
-  return found->second;
+  const std::lock_guard guard(m.mutex);
+  if (auto failure = scripted(m, call)) return *failure;
+  const auto part = fake::part_of(m, address, length);
+  if (!part) return bad_range(call);
+  return body(m, *part);
 }
 
-Range& range_of(std::uintptr_t address) {
-  auto after = machine().ranges.upper_bound(address);
-  return std::prev(after)->second;
-}
-
-// Takes a page from `node`, clean cache only where the caller may reclaim.
-bool take(int node, bool reclaim) {
-  const auto found = machine().script.rooms.find(node);
-  if (found == machine().script.rooms.end()) return false;
-  NodeRoom& room = found->second;
-  if (room.free_bytes >= kBasePage) {
-    room.free_bytes -= kBasePage;
-    return true;
-  }
-  if (!reclaim || room.clean_file_bytes < kBasePage) return false;
-  room.clean_file_bytes -= kBasePage;
-  return true;
-}
-
-void give_back(std::uintptr_t page) {
-  Machine& m = machine();
-  const auto found = m.node_of_page.find(page);
-  if (found == m.node_of_page.end()) return;
-  m.script.rooms[found->second].free_bytes += kBasePage;
-  m.node_of_page.erase(found);
-}
-
-int place(const Range& range, std::uintptr_t page) {
-  Machine& m = machine();
-  if (range.nodes.empty()) return -1;
-  if (range.policy == Policy::kBind) m.script.allocated_under_bind = true;
-  std::size_t index = 0;
-  if (range.policy == Policy::kInterleave) index = page / kBasePage % range.nodes.size();
-  const int first = range.nodes[index];
-  if (m.script.huge_pages_only_on && range.pages.kind == PageKind::kTransparent &&
-      !range.huge_forbidden && take(*m.script.huge_pages_only_on, false)) {
-    return *m.script.huge_pages_only_on;
-  }
-  if (take(first, false)) return first;
-  for (const int next : m.script.fallback[first]) {
-    if (take(next, false)) return next;
-  }
-  return take(first, true) ? first : -1;
-}
-
-template <class Visit>
-void for_each_page(const void* address, std::size_t length, const Visit& visit) {
-  for (std::size_t at = 0; at < length; at += kBasePage) visit(number(address) + at);
+HugetlbPool* pool_of(Machine& m, const Pages& pages) {
+  const auto found = std::find_if(
+      m.script.hugetlb.begin(), m.script.hugetlb.end(),
+      [&](const HugetlbPool& candidate) { return candidate.page_bytes == pages.bytes; });
+  return found == m.script.hugetlb.end() ? nullptr : &*found;
 }
 
 }  // namespace
 
-namespace fake {
-
-MemoryScript& memory_script() { return machine().script; }
-void reset_memory() {
-  const std::lock_guard guard(machine().mutex);
-  machine().script = {};
-  machine().node_of_page.clear();
-}
-std::size_t live_mappings() {
-  const std::lock_guard guard(machine().mutex);
-  return machine().ranges.size();
-}
-
-}  // namespace fake
-
 bool has_numa() noexcept { return true; }
 std::size_t base_page_bytes() noexcept { return kBasePage; }
-std::size_t transparent_page_bytes() noexcept { return kHugePage; }
-std::vector<HugetlbPool> hugetlb_pools() { return {{kHugePage, 0, 0}}; }
+std::size_t transparent_page_bytes() noexcept { return machine().script.transparent_page_bytes; }
+std::vector<HugetlbPool> hugetlb_pools() {
+  const std::lock_guard guard(machine().mutex);
+  return machine().script.hugetlb;
+}
 std::string hugetlb_reserve_hint(std::size_t) { return "reserve some on the scripted machine"; }
 
+// calloc, so that a large mapping costs nothing until its bytes are written.
 Result<void*> map(std::size_t length, const Pages& pages) {
-  const std::lock_guard guard(machine().mutex);
-  if (auto failure = scripted("map")) return *failure;
-  if (pages.kind == PageKind::kHugetlb)
-    return Failure{Cause::kNoMemory, "mmap", 12, "no huge pages"};
-  void* const address = ::operator new(length, std::align_val_t{pages.bytes}, std::nothrow);
-  if (address == nullptr) return Failure{Cause::kNoMemory, "mmap", 12, {}};
-  std::memset(address, 0, length);
-  machine().ranges[number(address)] = Range{length, pages, false, Policy::kPreferred, {}};
+  Machine& m = machine();
+  const std::lock_guard guard(m.mutex);
+  if (auto failure = scripted(m, "map")) return *failure;
+  if (length == 0 || length % kBasePage != 0) ++m.script.misuses;
+  if (length > kAddressSpace) return no_memory("mmap", length);
+  HugetlbPool* const pool = pages.kind == PageKind::kHugetlb ? pool_of(m, pages) : nullptr;
+  if (pages.kind == PageKind::kHugetlb &&
+      (pool == nullptr || pool->free * pages.bytes < std::uint64_t{length})) {
+    return no_memory("mmap", length);
+  }
+  void* const origin = std::calloc(1, length + pages.bytes);
+  if (origin == nullptr) return no_memory("mmap", length);
+  const auto at = reinterpret_cast<std::uintptr_t>(origin);
+  void* const address = static_cast<char*>(origin) + (pages.bytes - at % pages.bytes) % pages.bytes;
+  if (pool != nullptr) pool->free -= length / pages.bytes;
+  m.ranges[reinterpret_cast<std::uintptr_t>(address)] =
+      Range{origin,
+            length,
+            pages,
+            false,
+            Policy::kPreferred,
+            {},
+            std::vector<int>(length / kBasePage, kNowhere)};
   return address;
 }
 
 Status unmap(void* address, std::size_t length) {
-  const std::lock_guard guard(machine().mutex);
-  for_each_page(address, length, give_back);
-  const auto found = machine().ranges.find(number(address));
-  const std::size_t alignment = found->second.pages.bytes;
-  machine().ranges.erase(found);
-  ::operator delete(address, std::align_val_t{alignment});
-  return Done{};
+  return on_part("unmap", address, length, [&](Machine& m, const Part& part) -> Status {
+    if (part.range->length != length) {
+      ++m.script.misuses;
+      return bad_range("unmap");
+    }
+    for (std::size_t page = part.first; page < part.last; ++page)
+      fake::give_back(m, *part.range, page);
+    if (part.range->pages.kind == PageKind::kHugetlb) {
+      HugetlbPool* const pool = pool_of(m, part.range->pages);
+      if (pool != nullptr) pool->free += length / part.range->pages.bytes;
+    }
+    std::free(part.range->origin);
+    m.ranges.erase(reinterpret_cast<std::uintptr_t>(address));
+    return Done{};
+  });
 }
 
 Status discard(void* address, std::size_t length) {
-  const std::lock_guard guard(machine().mutex);
-  if (auto failure = scripted("discard")) return *failure;
-  for_each_page(address, length, give_back);
-  std::memset(address, 0, length);
-  return Done{};
+  return on_part("discard", address, length, [&](Machine& m, const Part& part) -> Status {
+    for (std::size_t page = part.first; page < part.last; ++page)
+      fake::give_back(m, *part.range, page);
+    std::memset(address, 0, length);
+    return Done{};
+  });
 }
 
-Status forbid_huge_pages(void* address, std::size_t) {
-  const std::lock_guard guard(machine().mutex);
-  if (auto failure = scripted("forbid_huge_pages")) return *failure;
-  range_of(number(address)).huge_forbidden = true;
-  return Done{};
+Status forbid_huge_pages(void* address, std::size_t length) {
+  return on_part("forbid_huge_pages", address, length, [](Machine&, const Part& part) -> Status {
+    part.range->huge_forbidden = true;
+    return Done{};
+  });
 }
 
-Status lock(void*, std::size_t, bool) {
-  const std::lock_guard guard(machine().mutex);
-  if (auto failure = scripted("lock")) return *failure;
-  return Done{};
+Status lock(void* address, std::size_t length, bool) {
+  return on_part("lock", address, length, [](Machine&, const Part&) -> Status { return Done{}; });
 }
 
+// Nodes that are offline or not allowed drop out of a policy; none left is EINVAL. mbind(2).
 Status set_policy(void* address, std::size_t length, Policy policy, std::span<const int> nodes,
                   bool move) {
-  Machine& m = machine();
-  const std::lock_guard guard(m.mutex);
-  if (auto failure = scripted("set_policy")) return *failure;
-  for (const int node : nodes) {
-    if (!m.script.rooms.contains(node))
-      return Failure{Cause::kInvalid, "mbind", 22, "node " + std::to_string(node)};
-  }
-  Range& range = range_of(number(address));
-  range.policy = policy;
-  range.nodes.assign(nodes.begin(), nodes.end());
-  if (!move) return Done{};
-  bool stayed = false;
-  for_each_page(address, length, [&](std::uintptr_t page) {
-    const auto found = m.node_of_page.find(page);
-    if (found == m.node_of_page.end() || found->second == nodes.front()) return;
-    if (!take(nodes.front(), true)) {
-      stayed = true;
-      return;
+  return on_part("set_policy", address, length, [&](Machine& m, const Part& part) -> Status {
+    std::vector<int> valid;
+    std::string text = "node ";
+    for (const int node : nodes) {
+      text += std::to_string(node) + " ";
+      if (m.script.rooms.contains(node) && !m.script.not_allowed.contains(node))
+        valid.push_back(node);
     }
-    m.script.rooms[found->second].free_bytes += kBasePage;
-    found->second = nodes.front();
+    if (valid.empty()) return Failure{Cause::kInvalid, "mbind", EINVAL, text};
+    Range& range = *part.range;
+    range.policy = policy;
+    range.nodes = valid;
+    if (!move) return Done{};
+    bool stayed = false;
+    for (std::size_t page = part.first; page < part.last; ++page)
+      stayed = !fake::move_page(m, range, page, valid.front()) || stayed;
+    if (stayed) return Failure{Cause::kPartial, "mbind", EIO, text};
+    return Done{};
   });
-  if (stayed) return Failure{Cause::kPartial, "mbind", 5, {}};
-  return Done{};
 }
 
 Status populate(void* address, std::size_t length, const Pages&) {
-  Machine& m = machine();
-  const std::lock_guard guard(m.mutex);
-  if (auto failure = scripted("populate")) return *failure;
-  const Range& range = range_of(number(address));
-  bool full = false;
-  for_each_page(address, length, [&](std::uintptr_t page) {
-    if (full || m.node_of_page.contains(page)) return;
-    const int node = range.nodes.empty() ? m.script.current_node : place(range, page);
-    full = node < 0;
-    if (!full) m.node_of_page[page] = node;
+  return on_part("populate", address, length, [&](Machine& m, const Part& part) -> Status {
+    const int toucher = fake::node_of_this_thread(m.script);
+    for (std::size_t page = part.first; page < part.last; ++page) {
+      if (!fake::make_resident(m, *part.range, page, toucher))
+        return no_memory("madvise(MADV_POPULATE_WRITE)", length);
+    }
+    return Done{};
   });
-  if (full) return Failure{Cause::kNoMemory, "madvise(MADV_POPULATE_WRITE)", 12, {}};
-  return Done{};
 }
 
 Status move_to_node(void* address, std::size_t length, const Pages&, int node) {
-  Machine& m = machine();
-  const std::lock_guard guard(m.mutex);
-  if (auto failure = scripted("move_to_node")) return *failure;
-  for_each_page(address, length, [&](std::uintptr_t page) {
-    const auto found = m.node_of_page.find(page);
-    if (found == m.node_of_page.end() || found->second == node || !take(node, true)) return;
-    m.script.rooms[found->second].free_bytes += kBasePage;
-    found->second = node;
+  return on_part("move_to_node", address, length, [&](Machine& m, const Part& part) -> Status {
+    for (std::size_t page = part.first; page < part.last; ++page)
+      fake::move_page(m, *part.range, page, node);
+    return Done{};
   });
-  return Done{};
 }
 
-Residency residency(const void* address, std::size_t length, const Pages& pages, Precision) {
+Residency residency(const void* address, std::size_t length, const Pages&, Precision) {
   Machine& m = machine();
   const std::lock_guard guard(m.mutex);
   Residency out;
-  out.page_bytes = pages.bytes;
+  out.page_bytes = kBasePage;
+  const bool failed = scripted(m, "residency").has_value();
+  const auto part = fake::part_of(m, address, length);
+  if (!part || failed || m.script.pages_hidden) {
+    out.unknown_bytes = length;
+    return out;
+  }
   std::map<int, std::uint64_t> bytes;
-  for_each_page(address, length, [&](std::uintptr_t page) {
-    const auto found = m.node_of_page.find(page);
-    if (found == m.node_of_page.end()) {
-      out.not_resident_bytes += kBasePage;
-    } else if (m.script.pages_hidden) {
-      out.unknown_bytes += kBasePage;
-    } else {
-      bytes[found->second] += kBasePage;
-    }
-  });
+  for (std::size_t page = part->first; page < part->last; ++page) {
+    const int node = part->range->node_of_page[page];
+    (node == kNowhere ? out.not_resident_bytes : bytes[node]) += kBasePage;
+  }
+  if (!bytes.empty() && !part->range->huge_forbidden) out.page_bytes = part->range->pages.bytes;
   out.bytes_by_node.assign(bytes.begin(), bytes.end());
-  if (!m.script.pages_hidden) out.method = Method::kMovePages;
+  out.method = Method::kMovePages;
   return out;
 }
 
 Result<Available> available() {
   Machine& m = machine();
   const std::lock_guard guard(m.mutex);
-  if (auto failure = scripted("available")) return *failure;
+  if (auto failure = scripted(m, "available")) return *failure;
   std::uint64_t sum = 0;
-  for (const auto& [node, room] : m.script.rooms) sum += room.free_bytes + room.clean_file_bytes;
+  for (const auto& [node, room] : m.script.rooms) {
+    if (!m.script.not_allowed.contains(node)) sum += room.free_bytes + room.clean_file_bytes;
+  }
   return Available{m.script.available_bytes.value_or(sum), "the scripted machine"};
 }
 
 Result<NodeRoom> node_room(int node) {
   Machine& m = machine();
   const std::lock_guard guard(m.mutex);
-  if (auto failure = scripted("node_room")) return *failure;
+  if (auto failure = scripted(m, "node_room")) return *failure;
   const auto found = m.script.rooms.find(node);
   if (found == m.script.rooms.end())
-    return Failure{Cause::kOther, "open", 2, "node " + std::to_string(node)};
+    return Failure{Cause::kOther, "open", ENOENT, "node " + std::to_string(node)};
   return found->second;
 }
 
 Result<std::vector<unsigned>> interleave_weights(std::span<const int> nodes) {
   Machine& m = machine();
   const std::lock_guard guard(m.mutex);
+  if (auto failure = scripted(m, "interleave_weights")) return *failure;
   if (m.script.weights.empty())
-    return Failure{Cause::kUnsupported, "open", 2, "weighted_interleave"};
+    return Failure{Cause::kUnsupported, "open", ENOENT, "weighted_interleave"};
   std::vector<unsigned> out;
-  for (const int node : nodes) out.push_back(m.script.weights[node]);
+  for (const int node : nodes) {
+    const auto found = m.script.weights.find(node);
+    if (found == m.script.weights.end())
+      return Failure{Cause::kOther, "open", ENOENT, "node " + std::to_string(node)};
+    out.push_back(found->second);
+  }
   return out;
 }
 

@@ -1,15 +1,39 @@
 // The scripted machine's threads: they run where the script says, and keep one policy each.
 #include "platform/thread.hpp"
 
-#include "platform/fake/memory_script.hpp"
+#include "platform/fake/machine.hpp"
+#include "platform/fake/topology_script.hpp"
 
 namespace numapool::platform {
 namespace {
+
 thread_local ThreadPolicy policy;
+thread_local int worker_node = -1;
+
+int node_with(int cpu) noexcept {
+  for (const NodeRecord& node : fake::topology_script().nodes) {
+    for (const int own : node.cpus) {
+      if (own == cpu) return node.node_id;
+    }
+  }
+  return -1;
 }
 
-int current_node() noexcept { return fake::memory_script().current_node; }
-void prepare_worker(std::span<const int>) noexcept {}
+}  // namespace
+
+int fake::node_of_this_thread(const MemoryScript& script) noexcept {
+  return worker_node >= 0 ? worker_node : script.current_node;
+}
+
+int current_node() noexcept { return fake::node_of_this_thread(fake::memory_script()); }
+
+void prepare_worker(std::span<const int> cpus) noexcept {
+  fake::Machine& m = fake::machine();
+  const std::lock_guard guard(m.mutex);
+  m.script.worker_cpus.emplace_back(cpus.begin(), cpus.end());
+  worker_node = cpus.empty() ? -1 : node_with(cpus.front());
+}
+
 Result<ThreadPolicy> thread_policy() { return policy; }
 Status set_thread_policy(ThreadMode mode, std::span<const int> nodes) {
   policy = ThreadPolicy{mode, static_cast<int>(mode), std::vector<int>(nodes.begin(), nodes.end())};

@@ -9,14 +9,39 @@ namespace {
 
 constexpr std::size_t kGroupBits = 32;
 
+struct Range {
+  int first = 0;
+  int last = 0;
+};
+
 // Takes a decimal id from the front of `text`.
-std::optional<int> take_id(std::string_view& text) {
+std::optional<int> take_id(std::string_view& text, int largest) {
   int value = 0;
   if (text.empty() || text.front() < '0' || text.front() > '9') return std::nullopt;
   const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
-  if (error != std::errc{} || value > kLargestId) return std::nullopt;
+  if (error != std::errc{} || value > largest) return std::nullopt;
   text.remove_prefix(static_cast<std::size_t>(end - text.data()));
   return value;
+}
+
+std::optional<std::vector<Range>> parse_ranges(std::string_view text, int largest) {
+  std::vector<Range> ranges;
+  while (!text.empty()) {
+    const auto first = take_id(text, largest);
+    if (!first) return std::nullopt;
+    Range range{*first, *first};
+    if (text.starts_with('-')) {
+      text.remove_prefix(1);
+      const auto last = take_id(text, largest);
+      if (!last || *last < *first) return std::nullopt;
+      range.last = *last;
+    }
+    ranges.push_back(range);
+    if (text.empty()) break;
+    if (!text.starts_with(',') || text.size() == 1) return std::nullopt;
+    text.remove_prefix(1);
+  }
+  return ranges;
 }
 
 }  // namespace
@@ -28,33 +53,17 @@ std::string_view trimmed(std::string_view text) noexcept {
   return text.substr(first, text.find_last_not_of(kBlank) - first + 1);
 }
 
-std::optional<std::vector<int>> parse_id_list(std::string_view text) {
+std::optional<std::vector<int>> parse_id_list(std::string_view text, int largest) {
+  auto ranges = parse_ranges(trimmed(text), largest);
+  if (!ranges) return std::nullopt;
+  // Sorted, so that each id is written once however often a text repeats it.
+  std::sort(ranges->begin(), ranges->end(),
+            [](const Range& a, const Range& b) { return a.first < b.first; });
   std::vector<int> ids;
-  text = trimmed(text);
-  while (!text.empty()) {
-    const auto first = take_id(text);
-    if (!first) return std::nullopt;
-    int last = *first;
-    if (text.starts_with('-')) {
-      text.remove_prefix(1);
-      const auto end = take_id(text);
-      if (!end || *end < *first) return std::nullopt;
-      last = *end;
-    }
-    for (int id = *first; id <= last; ++id) ids.push_back(id);
-    // Every range is at most kLargestId long, but a text may repeat ranges: keep the set small as
-    // it grows.
-    if (ids.size() > 2 * static_cast<std::size_t>(kLargestId)) {
-      std::sort(ids.begin(), ids.end());
-      ids.erase(std::unique(ids.begin(), ids.end()), ids.end());
-    }
-    if (text.empty()) break;
-    if (!text.starts_with(',') || text.size() == 1) return std::nullopt;
-    text.remove_prefix(1);
-  }
-  if (!std::is_sorted(ids.begin(), ids.end(), std::less_equal<>{})) {
-    std::sort(ids.begin(), ids.end());
-    ids.erase(std::unique(ids.begin(), ids.end()), ids.end());
+  int next = 0;
+  for (const Range& range : *ranges) {
+    for (int id = std::max(next, range.first); id <= range.last; ++id) ids.push_back(id);
+    next = std::max(next, range.last + 1);
   }
   return ids;
 }
@@ -62,8 +71,7 @@ std::optional<std::vector<int>> parse_id_list(std::string_view text) {
 std::optional<std::vector<int>> parse_id_mask(std::string_view text) {
   std::vector<int> ids;
   text = trimmed(text);
-  if (text.starts_with("0x")) text.remove_prefix(2);
-  if (text.empty()) return std::nullopt;
+  if (text.empty()) return ids;
   // From the end: the last group holds ids 0 to 31.
   for (std::size_t group = 0;; ++group) {
     const std::size_t comma = text.rfind(',');

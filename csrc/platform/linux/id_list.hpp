@@ -7,16 +7,21 @@
 
 namespace numapool::platform {
 
-// Ids above this are no CPU and no node of any kernel (CONFIG_NR_CPUS ends at 8192, nodes at 1024):
-// a tree that names one is broken, and nothing is allocated for it.
+// Ids above these are no CPU and no node of any kernel (CONFIG_NR_CPUS ends at 8192, NODES_SHIFT at
+// 10): a text that names one is broken, and nothing is allocated for it.
 inline constexpr int kLargestId = 65535;
+inline constexpr int kLargestNodeId = 1023;
 
-// The ids, ascending, each once; an empty text is the empty set. Nothing where the text is no list.
-// White space and NUL bytes at the end are ignored: some drivers write values that end in "\n\0".
-[[nodiscard]] std::optional<std::vector<int>> parse_id_list(std::string_view text);
+// The ids, ascending, each once; an empty text is the empty set. Nothing where the text is no list
+// or names an id above `largest`. Time and memory are bounded by the length of the text and by
+// `largest`. White space and NUL bytes around it are ignored: some drivers write values that end in
+// "\n\0".
+[[nodiscard]] std::optional<std::vector<int>> parse_id_list(std::string_view text,
+                                                            int largest = kLargestId);
 
-// The ids whose bits are set, ascending. Groups of 32 bits in hexadecimal, the highest first,
-// parted by commas.
+// The ids whose bits are set, ascending; an empty text is the empty set. Groups of 32 bits in
+// hexadecimal, the highest first, parted by commas. Nothing where the text is no mask or has a bit
+// above kLargestId.
 [[nodiscard]] std::optional<std::vector<int>> parse_id_mask(std::string_view text);
 
 // `text` without the white space and NUL bytes around it.

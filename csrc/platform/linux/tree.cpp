@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <unistd.h>
 
+#include <cerrno>
 #include <memory>
 #include <utility>
 
@@ -40,7 +41,11 @@ Folder Folder::open(const std::string& path) {
 }
 
 Folder Folder::folder(const char* relative) const {
-  return {openat(fd_, relative, O_RDONLY | O_DIRECTORY | O_CLOEXEC), path_ + "/" + relative};
+  return {openat(fd_, relative, O_RDONLY | O_DIRECTORY | O_CLOEXEC), path_to(relative)};
+}
+
+std::string Folder::path_to(const char* relative) const {
+  return path_ + (path_.ends_with('/') ? "" : "/") + relative;
 }
 
 std::optional<std::string_view> Folder::read(const char* relative) const {
@@ -53,6 +58,7 @@ std::optional<std::string_view> Folder::read(const char* relative) const {
   while (size < kLargestFile) {
     if (size == scratch.size()) scratch.resize(2 * scratch.size());
     const ssize_t got = ::read(fd, scratch.data() + size, scratch.size() - size);
+    if (got < 0 && errno == EINTR) continue;
     failed = got < 0;
     if (got <= 0) break;
     size += static_cast<std::size_t>(got);
@@ -81,7 +87,7 @@ Failure Folder::nonsense(const char* relative, std::string_view text, const char
     }
   }
   if (text.size() > kQuotedBytes) quoted += "...";
-  return Failure{Cause::kUnintelligible, path_ + "/" + relative, 0, "'" + quoted + "' " + why};
+  return Failure{Cause::kUnintelligible, path_to(relative), 0, "'" + quoted + "' " + why};
 }
 
 }  // namespace numapool::platform

@@ -26,8 +26,9 @@ class Folder {
   [[nodiscard]] Folder folder(const char* relative) const;
   [[nodiscard]] bool ok() const noexcept { return fd_ >= 0; }
   [[nodiscard]] const std::string& path() const noexcept { return path_; }
+  [[nodiscard]] std::string path_to(const char* relative) const;
 
-  // The file's text, at most kLargestFile bytes; nothing where it cannot be read. Valid until the
+  // The file's text, its first kLargestFile bytes; nothing where it cannot be read. Valid until the
   // next read of any Folder by this thread.
   [[nodiscard]] std::optional<std::string_view> read(const char* relative) const;
   // Names in the folder, in no order.
@@ -43,8 +44,8 @@ class Folder {
   std::string path_;
 };
 
-// A CPU list of 8192 CPUs, every second one online, is 20 KiB; a node's folder holds nothing
-// larger.
-inline constexpr std::size_t kLargestFile = 256 * 1024;
+// A list of 65536 CPUs, every second one online, is 190 KiB; /proc/self/status grows with the
+// groups of its user and may be larger than any file of sysfs.
+inline constexpr std::size_t kLargestFile = std::size_t{1} << 20;
 
 }  // namespace numapool::platform

@@ -1,0 +1,52 @@
+// Free memory of a node, read anew each time.
+#include <algorithm>
+#include <cerrno>
+#include <string>
+
+#include "platform/linux/id_list.hpp"
+#include "platform/linux/node_folder.hpp"
+#include "platform/linux/tree.hpp"
+#include "platform/linux/values.hpp"
+#include "platform/topology.hpp"
+
+namespace numapool::platform {
+namespace {
+
+Result<std::uint64_t> machine_free_bytes(const Folder& root) {
+  const auto text = root.read("proc/meminfo");
+  if (!text) return Failure{Cause::kOther, "open", errno, root.path_to("proc/meminfo")};
+  const auto bytes = meminfo_bytes(*text, "MemFree:");
+  if (!bytes) return root.nonsense("proc/meminfo", *text, "has no MemFree in kB");
+  return *bytes;
+}
+
+// A kernel that initializes memory on demand counts it for the machine at once and for the node as
+// it is used: where one node has all the memory, the machine's figure is the node's.
+bool is_only_node_with_memory(const Folder& nodes, int node_id) {
+  const auto text = nodes.read("has_memory");
+  const auto ids = text ? parse_id_list(*text, kLargestNodeId) : std::nullopt;
+  return ids && ids->size() == 1 && ids->front() == node_id;
+}
+
+}  // namespace
+
+Result<std::uint64_t> free_memory_bytes(const std::string& root_path, int node_id) {
+  const Folder root = Folder::open(root_path);
+  if (!root.ok()) return Failure{Cause::kOther, "open", errno, root_path};
+  const Folder nodes = root.folder(kNodesFolder);
+  if (!nodes.ok() && node_id == 0) return machine_free_bytes(root);
+  const Folder node = nodes.folder(node_folder_name(node_id).c_str());
+  if (!node.ok()) {
+    const int code = errno;
+    return Failure{Cause::kOther, "open", code, node.path()};
+  }
+  const auto text = node.read("meminfo");
+  if (!text || trimmed(*text).empty()) return std::uint64_t{0};  // a node without memory
+  const auto bytes = meminfo_bytes(*text, "MemFree:");
+  if (!bytes) return node.nonsense("meminfo", *text, "has no MemFree in kB");
+  if (!is_only_node_with_memory(nodes, node_id)) return *bytes;
+  const auto machine = machine_free_bytes(root);
+  return machine ? std::max(*bytes, machine.value()) : *bytes;
+}
+
+}  // namespace numapool::platform

@@ -1,0 +1,96 @@
+// The machine as one node, where the kernel tells of no nodes.
+#include "platform/linux/whole_machine.hpp"
+
+#include <sched.h>
+#include <sys/sysinfo.h>
+
+#include <algorithm>
+#include <memory>
+#include <utility>
+
+#include "platform/linux/id_list.hpp"
+#include "platform/linux/values.hpp"
+
+namespace numapool::platform {
+namespace {
+
+constexpr std::size_t kMaxCpus = 8192;  // CONFIG_NR_CPUS of MAXSMP kernels
+
+struct CpuSetFreer {
+  void operator()(cpu_set_t* set) const noexcept { CPU_FREE(set); }
+};
+
+Result<std::vector<int>> online_cpus(const Folder& root) {
+  const Folder cpus = root.folder("sys/devices/system/cpu");
+  if (!cpus.ok()) return std::vector<int>{};
+  for (const char* const file : {"online", "present"}) {
+    auto ids = read_ids(cpus, file, kLargestId, "is no list of CPUs");
+    if (!ids) return ids.failure();
+    if (ids.value() && !ids.value()->empty()) return *std::move(ids).value();
+  }
+  return numbered(cpus.names(), "cpu", kLargestId);
+}
+
+// A sandbox without /sys: the CPUs that this process may run on are those that count.
+std::vector<int> own_cpus() {
+  std::vector<int> cpus;
+  const std::unique_ptr<cpu_set_t, CpuSetFreer> set(CPU_ALLOC(kMaxCpus));
+  const std::size_t bytes = CPU_ALLOC_SIZE(kMaxCpus);
+  if (!set || sched_getaffinity(0, bytes, set.get()) != 0) return cpus;
+  for (std::size_t cpu = 0; cpu < kMaxCpus; ++cpu) {
+    if (CPU_ISSET_S(cpu, bytes, set.get())) cpus.push_back(static_cast<int>(cpu));
+  }
+  return cpus;
+}
+
+// A sandbox without /proc.
+std::uint64_t own_memory_bytes() {
+  struct sysinfo info{};
+  return sysinfo(&info) == 0 ? std::uint64_t{info.totalram} * info.mem_unit : 0;
+}
+
+}  // namespace
+
+std::vector<int> numbered(const std::vector<std::string>& names, std::string_view prefix,
+                          int largest) {
+  std::vector<int> ids;
+  for (const std::string& name : names) {
+    const std::string_view whole = name;
+    if (!whole.starts_with(prefix)) continue;
+    const std::string_view digits = whole.substr(prefix.size());
+    if (digits.empty() || digits.find_first_not_of("0123456789") != std::string_view::npos)
+      continue;
+    const auto id = parse_id_list(digits, largest);
+    if (id) ids.push_back(id->front());
+  }
+  std::sort(ids.begin(), ids.end());
+  ids.erase(std::unique(ids.begin(), ids.end()), ids.end());  // "node1" and "node01"
+  return ids;
+}
+
+Result<TopologyRecord> read_whole_machine(const Folder& root) {
+  NodeRecord node;
+  auto cpus = online_cpus(root);
+  if (!cpus) return cpus.failure();
+  node.cpus = std::move(cpus).value();
+  const auto meminfo = root.read("proc/meminfo");
+  if (meminfo) {
+    const auto bytes = meminfo_bytes(*meminfo, "MemTotal:");
+    if (!bytes) return root.nonsense("proc/meminfo", *meminfo, "has no MemTotal in kB");
+    node.total_memory_bytes = *bytes;
+  }
+  if (root.path() == "/") {
+    if (node.cpus.empty()) node.cpus = own_cpus();
+    if (!meminfo) node.total_memory_bytes = own_memory_bytes();
+  } else if (!meminfo && node.cpus.empty()) {
+    return Failure{Cause::kUnintelligible, root.path(), 0,
+                   "it holds none of sys/devices/system/node, sys/devices/system/cpu and "
+                   "proc/meminfo"};
+  }
+  TopologyRecord record;
+  record.nodes.push_back(std::move(node));
+  record.allowed = {0};
+  return record;
+}
+
+}  // namespace numapool::platform
