@@ -1,0 +1,1 @@
+"""What numapool costs, each figure beside its peer in one run."""

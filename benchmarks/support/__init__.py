@@ -1,0 +1,1 @@
+"""Races, figures and peers that the benchmarks share."""
