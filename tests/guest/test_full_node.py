@@ -16,7 +16,7 @@ from .harness.machine import Machine
 from .support import page_cache, pages, policy
 from .support.children import beside_child
 from .support.kernel_log import KernelLog
-from .support.nodes import MIB, drop_caches, free_bytes, setting, wait_free
+from .support.nodes import MIB, drop_caches, free_bytes, setting, unused_bytes, wait_unused
 
 pytestmark = pytest.mark.machine("small_beside_big", "small_beside_big_612")
 
@@ -42,12 +42,12 @@ def allocator() -> nump.NumaAllocator:
 def test_strict_beyond_the_node_says_why_and_keeps_nothing(
     machine: Machine, allocator: nump.NumaAllocator
 ) -> None:
-    before = {node: free_bytes(node) for node in (0, 1)}
+    before = {node: unused_bytes(node) for node in (0, 1)}
     with pytest.raises(nump.PlacementError, match="node 1") as caught:
         allocator.allocate(400 * MIB, _SMALL, strict=True)
     assert isinstance(caught.value, MemoryError)
     for node in (0, 1):
-        assert wait_free(node, before[node] - 8 * MIB) >= before[node] - 8 * MIB
+        assert wait_unused(node, before[node] - 8 * MIB) >= before[node] - 8 * MIB
 
 
 @pytest.mark.parametrize("page_size", ["base", "auto"])
@@ -55,8 +55,8 @@ def test_strict_beyond_the_node_says_why_and_keeps_nothing(
 def test_strict_at_the_edge_is_exact_or_refused(
     machine: Machine, allocator: nump.NumaAllocator, page_size: str, spare_mib: int
 ) -> None:
-    before = free_bytes(_SMALL)
-    size = before - spare_mib * MIB
+    before = unused_bytes(_SMALL)
+    size = free_bytes(_SMALL) - spare_mib * MIB
     try:
         with allocator.allocate(size, _SMALL, strict=True, page_size=page_size) as buffer:
             assert set(pages.bytes_by_node(buffer)) == {_SMALL}
@@ -64,7 +64,23 @@ def test_strict_at_the_edge_is_exact_or_refused(
         assert error.bytes_by_node == {} or set(error.bytes_by_node) == {0, _SMALL}
         for bytes_there in error.bytes_by_node.values():
             assert 0 < bytes_there < size
-    assert wait_free(_SMALL, before - 8 * MIB) >= before - 8 * MIB
+    assert wait_unused(_SMALL, before - 8 * MIB) >= before - 8 * MIB
+
+
+@pytest.mark.parametrize("page_size", ["base", "auto"])
+@pytest.mark.parametrize("spare_mib", [-4, 0, 2, 4, 6, 8, 10])
+def test_step_of_the_default_is_true_at_the_edge(
+    machine: Machine, allocator: nump.NumaAllocator, page_size: str, spare_mib: int
+) -> None:
+    size = free_bytes(_SMALL) - spare_mib * MIB
+    with allocator.allocate(size, _SMALL, page_size=page_size) as buffer:
+        found = set(pages.bytes_by_node(buffer))
+        expected = {
+            nump.AllocationStep.PREFERRED: {_SMALL},
+            nump.AllocationStep.NEAREST: {0},
+            nump.AllocationStep.ANY: {0, _SMALL},
+        }
+        assert found == expected[buffer.step]
 
 
 def test_default_beyond_the_node_goes_to_the_nearest_whole(
@@ -94,12 +110,12 @@ def test_more_than_any_node_is_split(machine: Machine, allocator: nump.NumaAlloc
 def test_more_than_the_machine_is_refused_before_a_page_is_touched(
     machine: Machine, allocator: nump.NumaAllocator
 ) -> None:
-    before = free_bytes(0) + free_bytes(1)
+    before = unused_bytes(0) + unused_bytes(1)
     for strict in (False, True):
         with pytest.raises(MemoryError) as caught:
             allocator.allocate(4096 * MIB, 0, strict=strict)
         assert not isinstance(caught.value, nump.PlacementError)
-    assert free_bytes(0) + free_bytes(1) > before - 8 * MIB
+    assert unused_bytes(0) + unused_bytes(1) > before - 8 * MIB
 
 
 @pytest.mark.parametrize("strict", [True, False])

@@ -101,7 +101,7 @@ def test_missing_qemu_skips_but_fails_in_ci(ci: str, expected: str, tmp_path: Pa
 def test_guest_runs_programs_and_answers_qmp(boot: Callable[[Machine], Guest]) -> None:
     guest = boot(machines.TWO_EQUAL)
     assert guest.run(["cat", "/sys/devices/system/node/online"]) == "0-1"
-    assert guest.qmp("query_status")["status"] == "running"
+    assert guest.qmp("query-status")["status"] == "running"
     (guest.share / "from-host").write_text("text")
     assert guest.run(["cat", "/run/share/from-host"]) == "text"
 

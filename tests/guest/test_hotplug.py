@@ -107,7 +107,7 @@ def test_node_comes_serves_and_goes(guest: Guest, worker: Worker) -> None:
     assert worker.call(inside_make_allocator) == "NodeNotFoundError"
     assert worker.call(inside_look)["nodes"] == [0, 2]
 
-    guest.qmp("object_add", **{"qom-type": "memory-backend-ram", "id": "plug", "size": _DIMM_BYTES})
+    guest.qmp("object-add", **{"qom-type": "memory-backend-ram", "id": "plug", "size": _DIMM_BYTES})
     guest.qmp("device_add", driver="pc-dimm", id="dimm", memdev="plug", node=_NODE)
     _wait_online(worker, "0,2-3")
     seen = worker.call(inside_look)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -18,8 +19,6 @@ from .support.pages import PAGE_BYTES
 pytestmark = pytest.mark.machine("four_asymmetric", "two_equal_612")
 
 _WEIGHTS = Path("/sys/kernel/mm/mempolicy/weighted_interleave")
-_needs_no_weights = pytest.mark.skipif(_WEIGHTS.exists(), reason="this kernel has weights")
-_needs_weights = pytest.mark.skipif(not _WEIGHTS.exists(), reason="this kernel has no weights")
 
 
 @contextmanager
@@ -68,7 +67,7 @@ def test_each_page_goes_to_the_next_node(
         nodes, per_block = pages.node_of_frame(), pages.frames_per_block()
         found = [nodes[frame // per_block] for frame in pages.frames(buffer.address, buffer.nbytes)]
         assert set(found) == set(chosen)
-        assert all(one != next_one for one, next_one in zip(found, found[1:], strict=False))
+        assert all(one != following for one, following in pairwise(found))
 
 
 def test_huge_pages_are_spread_whole(
@@ -80,7 +79,7 @@ def test_huge_pages_are_spread_whole(
         assert buffer.placement().page_size_bytes == 2 * MIB
 
 
-@_needs_no_weights
+@pytest.mark.machine("four_asymmetric")
 @pytest.mark.parametrize("asked", ["system", {0: 3, 1: 1}])
 def test_weights_before_linux_6_9_name_the_remedy(
     machine: Machine, allocator: nump.NumaAllocator, asked: object
@@ -89,7 +88,7 @@ def test_weights_before_linux_6_9_name_the_remedy(
         allocator.allocate_interleaved(4 * MIB, weights=asked)  # type: ignore[arg-type]
 
 
-@_needs_weights
+@pytest.mark.machine("two_equal_612")
 def test_system_weights_are_followed_exactly(
     machine: Machine, allocator: nump.NumaAllocator
 ) -> None:
@@ -98,12 +97,12 @@ def test_system_weights_are_followed_exactly(
         allocator.allocate_interleaved(16 * MIB, weights="system", page_size="base") as buffer,
     ):
         assert pages.bytes_by_node(buffer) == {0: 12 * MIB, 1: 4 * MIB}
-        assert pages.numa_maps(buffer).policy.startswith("weighted interleave")
+        assert pages.numa_maps(buffer).policy.startswith("weighted-interleave")
         assert buffer.placement().bytes_by_node == {0: 12 * MIB, 1: 4 * MIB}
         assert buffer.step is nump.AllocationStep.PREFERRED
 
 
-@_needs_weights
+@pytest.mark.machine("two_equal_612")
 @pytest.mark.parametrize("asked", [{0: 5, 1: 2}, {0: 10, 1: 4}])
 def test_weights_in_the_same_ratio_agree_with_the_table(
     machine: Machine, allocator: nump.NumaAllocator, asked: dict[int, int]
@@ -115,7 +114,7 @@ def test_weights_in_the_same_ratio_agree_with_the_table(
         assert pages.bytes_by_node(buffer) == {0: 10 * MIB, 1: 4 * MIB}
 
 
-@_needs_weights
+@pytest.mark.machine("two_equal_612")
 def test_weights_that_differ_from_the_table_name_its_files(
     machine: Machine, allocator: nump.NumaAllocator
 ) -> None:
@@ -125,7 +124,7 @@ def test_weights_that_differ_from_the_table_name_its_files(
         assert str(_WEIGHTS / f"node{node}") in str(caught.value)
 
 
-@_needs_weights
+@pytest.mark.machine("two_equal_612")
 def test_without_weights_the_table_does_not_matter(
     machine: Machine, allocator: nump.NumaAllocator
 ) -> None:

@@ -11,7 +11,7 @@ import numapool as nump
 
 from .harness.machine import Machine
 from .support import pages, policy
-from .support.nodes import MIB, free_bytes, on_cpus, wait_free
+from .support.nodes import MIB, on_cpus, unused_bytes, wait_unused
 
 pytestmark = pytest.mark.machine("two_equal", "small_beside_big", "two_equal_612")
 
@@ -51,9 +51,9 @@ def test_memory_of_the_old_node_is_free_again(
     machine: Machine, allocator: nump.NumaAllocator
 ) -> None:
     with allocator.allocate(64 * MIB, 1, strict=True) as buffer:
-        before = free_bytes(1)
+        before = unused_bytes(1)
         buffer.migrate(0)
-        assert wait_free(1, before + 56 * MIB) >= before + 56 * MIB
+        assert wait_unused(1, before + 56 * MIB) >= before + 56 * MIB
 
 
 def test_pages_touched_later_follow_the_new_node(

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 import numapool as nump
 
 from .harness.machine import Machine
 from .support import pages
-from .support.nodes import MIB, drop_caches, free_bytes, numastat, on_cpus, wait_free
+from .support.nodes import MIB, drop_caches, numastat, on_cpus, unused_bytes, wait_unused
 from .support.pages import PAGE_BYTES, rounded_up
 
 pytestmark = pytest.mark.machine(
@@ -127,13 +129,13 @@ def test_unpopulated_memory_lands_on_its_node_when_touched(
 
 def test_close_gives_the_memory_back(machine: Machine, allocator: nump.NumaAllocator) -> None:
     for node in nodes_with_memory(machine):
-        before = free_bytes(node)
+        before = unused_bytes(node)
         hits = numastat(node)["numa_hit"]
         buffer = allocator.allocate(64 * MIB, node, strict=True, page_size="base")
-        assert free_bytes(node) < before - 56 * MIB
+        assert unused_bytes(node) < before - 56 * MIB
         assert numastat(node)["numa_hit"] - hits >= 64 * MIB // PAGE_BYTES
         buffer.close()
-        assert wait_free(node, before - 8 * MIB) >= before - 8 * MIB
+        assert wait_unused(node, before - 8 * MIB) >= before - 8 * MIB
 
 
 def test_locked_memory_is_there_and_locked(machine: Machine, allocator: nump.NumaAllocator) -> None:
@@ -165,7 +167,7 @@ class _Array:
 def huge_bytes(memory: pages.Located) -> int:
     """Bytes of the mapping around ``memory`` that are in transparent huge pages (smaps)."""
     inside = False
-    with open("/proc/self/smaps") as lines:
+    with Path("/proc/self/smaps").open() as lines:
         for line in lines:
             words = line.split()
             if "-" in words[0] and not words[0].endswith(":"):
@@ -177,5 +179,5 @@ def huge_bytes(memory: pages.Located) -> int:
 
 
 def _locked_kib() -> int:
-    with open("/proc/self/status") as lines:
+    with Path("/proc/self/status").open() as lines:
         return next(int(line.split()[1]) for line in lines if line.startswith("VmLck:"))

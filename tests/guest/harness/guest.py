@@ -151,7 +151,7 @@ class Guest:
         )
 
     def qmp(self, command: str, **arguments: object) -> Any:
-        """Run a QMP command (``-`` may be written ``_``) and return its result."""
+        """Run a QMP command, spelled as QEMU spells it, and return its result."""
         assert self._qmp is not None
         return self._qmp.execute(command, **arguments)
 

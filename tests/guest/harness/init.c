@@ -1,8 +1,9 @@
-/* The guest's first process: loads modules, mounts the host's root file system over 9p, runs one command, powers off.
+/* The guest's first process: loads modules, mounts the host's root file system over 9p, runs one
+ * command, powers off.
  *
- * Linked statically and packed into the initramfs with: /modules (one module per file, loaded in the order of the
- * names), /command and /environment (strings that end in NUL). The root file system is the host's, read-only; what must
- * be writable is a tmpfs. Messages go to the console.
+ * Linked statically and packed into the initramfs with: /modules (one module per file, loaded in
+ * the order of the names), /command and /environment (strings that end in NUL). The root file
+ * system is the host's, read-only; what must be writable is a tmpfs. Messages go to the console.
  */
 #define _GNU_SOURCE
 #include <dirent.h>
@@ -34,8 +35,8 @@ static void fail(const char* what, const char* on) {
   power_off();
 }
 
-static void mount_or_fail(const char* source, const char* target, const char* type, unsigned long flags,
-                          const char* options) {
+static void mount_or_fail(const char* source, const char* target, const char* type,
+                          unsigned long flags, const char* options) {
   if (mount(source, target, type, flags, options) != 0) fail("cannot mount", target);
 }
 
@@ -47,7 +48,8 @@ static void load_modules(void) {
     char path[300];
     snprintf(path, sizeof path, "/modules/%s", names[i]->d_name);
     int fd = open(path, O_RDONLY | O_CLOEXEC);
-    if (fd < 0 || (syscall(SYS_finit_module, fd, "", 0) != 0 && errno != EEXIST)) fail("cannot load", path);
+    if (fd < 0 || (syscall(SYS_finit_module, fd, "", 0) != 0 && errno != EEXIST))
+      fail("cannot load", path);
     close(fd);
   }
 }
@@ -60,13 +62,16 @@ static void read_strings(const char* path, char* text, char** strings) {
   close(fd);
   text[size] = '\0';
   int count = 0;
-  for (char* at = text; at < text + size && count < kMaxStrings - 1; at += strlen(at) + 1) strings[count++] = at;
+  for (char* at = text; at < text + size && count < kMaxStrings - 1; at += strlen(at) + 1)
+    strings[count++] = at;
   strings[count] = NULL;
 }
 
 static void mount_guest_root(void) {
-  /* Nothing changes under a running guest, so it may cache what it has read: imports take less than half the time. */
-  mount_or_fail("root", kRoot, "9p", MS_RDONLY, "version=9p2000.L,trans=virtio,msize=512000,cache=loose");
+  /* Nothing changes under a running guest, so it may cache what it has read: imports take less than
+   * half the time. */
+  mount_or_fail("root", kRoot, "9p", MS_RDONLY,
+                "version=9p2000.L,trans=virtio,msize=512000,cache=loose");
   if (chdir(kRoot) != 0) fail("cannot enter", kRoot);
   mount_or_fail("/dev", "dev", NULL, MS_MOVE, NULL);
   mount_or_fail("/proc", "proc", NULL, MS_MOVE, NULL);
@@ -86,8 +91,10 @@ static void mount_guest_root(void) {
   mount_or_fail("cgroup2", "sys/fs/cgroup", "cgroup2", 0, NULL);
   mount("debugfs", "sys/kernel/debug", "debugfs", 0, NULL); /* some kernels lock it down */
   mkdir("run/share", 0755);
-  mount_or_fail("share", "run/share", "9p", 0, "version=9p2000.L,trans=virtio,msize=512000,cache=none");
-  if (mount(".", "/", NULL, MS_MOVE, NULL) != 0 || chroot(".") != 0 || chdir("/") != 0) fail("cannot switch to", kRoot);
+  mount_or_fail("share", "run/share", "9p", 0,
+                "version=9p2000.L,trans=virtio,msize=512000,cache=none");
+  if (mount(".", "/", NULL, MS_MOVE, NULL) != 0 || chroot(".") != 0 || chdir("/") != 0)
+    fail("cannot switch to", kRoot);
 }
 
 int main(void) {

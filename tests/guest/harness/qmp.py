@@ -40,12 +40,10 @@ class QmpClient:
         GuestError
             QEMU refused it (the message has its reason) or did not answer.
         """
-        request = {
-            "execute": command.replace("_", "-") if command != "qmp_capabilities" else command
-        }
-        self._connection.sendall(
-            json.dumps(request | ({"arguments": arguments} if arguments else {})).encode()
-        )
+        request: dict[str, object] = {"execute": command}
+        if arguments:
+            request["arguments"] = arguments
+        self._connection.sendall(json.dumps(request).encode())
         answer = self._answer(command)
         if "error" in answer:
             raise GuestError(f"QEMU refused {command} {arguments}: {answer['error'].get('desc')}")

@@ -50,7 +50,8 @@ def mappings() -> list[Mapping]:
         ends[int(start, 16)] = int(end, 16)
     found = []
     for line in Path("/proc/self/numa_maps").read_text().splitlines():
-        start_text, policy, *words = line.split()
+        # A policy of two words: "weighted interleave:0-1".
+        start_text, policy, *words = line.replace("weighted ", "weighted-").split()
         start_address = int(start_text, 16)
         if start_address not in ends:
             continue  # mapped between the two reads
