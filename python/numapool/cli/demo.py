@@ -75,23 +75,23 @@ def _show(console: Console, results: list[NodeResult]) -> None:
     from numapool.cli.format import size_text
     from rich.table import Table
 
-    table = Table(title="One buffer per node", title_justify="left")
-    for heading in ("asked", "step", "pages are on", "page size", "zero copy", "sum", "time"):
+    size = size_text(results[0].size_bytes) if results else "nothing"
+    table = Table(title=f"One buffer of {size} for each node", title_justify="left")
+    for heading in ("node", "step", "pages are on", "in pages of", "copied", "sum"):
         table.add_column(heading)
+    table.add_column("time", justify="right")
     for one in results:
-        asked = f"{size_text(one.size_bytes)} on node {one.node_id}"
         if one.error is not None:
-            table.add_row(asked, f"[red]{one.error}")
+            table.add_row(str(one.node_id), f"[red]{one.error}")
             continue
-        where = ", ".join(
-            f"node {node}: {size_text(held)}" for node, held in (one.bytes_by_node or {}).items()
-        )
+        held = one.bytes_by_node or {}
+        where = ", ".join(f"{node}: {size_text(held[node])}" for node in held)
         table.add_row(
-            asked,
+            str(one.node_id),
             str(one.step),
-            where or "unknown",
+            f"{next(iter(held))} alone" if len(held) == 1 else where or "unknown",
             size_text(one.page_size_bytes or 0),
-            "yes" if one.zero_copy else "[red]no",
+            "no" if one.zero_copy else "[red]yes",
             "right" if one.sum_is_right else "[red]wrong",
             f"{(one.allocate_s or 0) * 1e3:.1f} ms",
         )

@@ -1,0 +1,37 @@
+"""The typer application that the commands belong to."""
+
+from __future__ import annotations
+
+import sys
+from typing import Annotated
+
+import typer
+
+from numapool import __version__
+from numapool.cli.demo import demo
+from numapool.cli.info import info
+
+app = typer.Typer(
+    add_completion=False,
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    help="Memory that lives where you say: NUMA nodes, and memory on them.",
+)
+app.command()(info)
+app.command()(demo)
+
+
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"numapool {__version__} (Python {sys.version.split()[0]})")
+        raise typer.Exit
+
+
+@app.callback()
+def options(
+    version: Annotated[
+        bool,
+        typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version."),
+    ] = False,
+) -> None:
+    """Memory that lives where you say: NUMA nodes, and memory on them."""
