@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "bindings.hpp"
+#include "degradations.hpp"
 #include "interrupt.hpp"
 #include "node_buffer.hpp"
 #include "numapool/allocator.hpp"
@@ -19,10 +20,6 @@ namespace {
 // `page_kind` is PageRequest::Kind's value; python/numapool/allocator.py holds the names.
 PageRequest page_request(int page_kind, std::size_t hugetlb_bytes) {
   return {static_cast<PageRequest::Kind>(page_kind), hugetlb_bytes};
-}
-
-const char* cause_name(Degradation::Cause cause) noexcept {
-  return cause == Degradation::Cause::kPolicyRefused ? "policy_refused" : "not_verified";
 }
 
 // (buffer, [(cause, message), ...])

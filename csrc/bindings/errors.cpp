@@ -37,6 +37,9 @@ void raise(const Error& error) {
     case ErrorKind::kBusy:
       PyErr_SetObject(PyExc_BufferError, text.ptr());
       return;
+    case ErrorKind::kExhausted:
+      PyErr_SetObject(error_class("PoolExhaustedError").ptr(), text.ptr());
+      return;
     case ErrorKind::kNodeNotFound:
       PyErr_SetObject(error_class("NodeNotFoundError").ptr(), text.ptr());
       return;

@@ -2,6 +2,7 @@
 #include <pybind11/pybind11.h>
 
 #include "bindings.hpp"
+#include "buffer_pool.hpp"
 #include "node_buffer.hpp"
 
 namespace py = pybind11;
@@ -14,4 +15,7 @@ PYBIND11_MODULE(_core, module, py::mod_gil_not_used()) {
   if (numapool::bindings::add_node_buffer_type(module.ptr()) != 0) throw py::error_already_set();
   numapool::bindings::bind_allocator(module);
   numapool::bindings::bind_policy(module);
+  if (numapool::bindings::add_pool_type(module.ptr()) != 0) throw py::error_already_set();
+  numapool::bindings::bind_pool(module);
+  numapool::bindings::bind_ring(module);
 }

@@ -6,6 +6,7 @@
 
 #include <structmember.h>
 
+#include <atomic>
 #include <climits>
 #include <cstdint>
 #include <new>
@@ -33,9 +34,24 @@ constexpr std::size_t kReleaseGilBytes = std::size_t{1}
 struct NodeBuffer {
   PyObject_HEAD PyObject* weak_references;
   Exports exports;
-  Block block;  // `place` is read and written under the GIL (free-threaded: the object's critical
+  Lease lease;  // `place` is read and written under the GIL (free-threaded: the object's critical
                 // section)
+  std::size_t size_bytes;
+  bool locked;
+  std::atomic<bool> moved;  // its pages were migrated: who gets them back wants to know
 };
+
+// Takes back memory that is no pool's: the cookie is the mapping.
+class Mappings final : public Keeper {
+ public:
+  bool give_back(void* cookie, bool) noexcept override {
+    delete static_cast<Mapping*>(cookie);
+    return false;
+  }
+  void tidy() noexcept override {}
+};
+
+Mappings mappings;
 
 PyTypeObject* node_buffer_type = nullptr;
 
@@ -43,12 +59,16 @@ NodeBuffer* as_buffer(PyObject* object) noexcept { return reinterpret_cast<NodeB
 
 // Nobody can reach the pages any more: the state word says closed and no view is left.
 void free_memory(NodeBuffer* self) noexcept {
-  if (self->block.mapping.length() < kReleaseGilBytes) {
-    self->block.mapping.reset();
+  const Lease& lease = self->lease;
+  if (lease.keeper == &mappings && lease.region.length >= kReleaseGilBytes) {
+    const WithoutGil released;
+    delete static_cast<Mapping*>(lease.cookie);
     return;
   }
-  const WithoutGil released;
-  self->block.mapping.reset();
+  if (lease.keeper->give_back(lease.cookie, self->moved.load(std::memory_order_relaxed))) {
+    const WithoutGil released;
+    lease.keeper->tidy();
+  }
 }
 
 PyObject* closed_error() noexcept {
@@ -78,8 +98,7 @@ void dealloc(PyObject* object) {
   NodeBuffer* const self = as_buffer(object);
   if (self->weak_references != nullptr) PyObject_ClearWeakRefs(object);
   PyTypeObject* const type = Py_TYPE(object);
-  self->block.~Block();
-  self->exports.~Exports();
+  if (self->exports.close() == Exports::Close::kFree) free_memory(self);
   PyObject_Free(object);
   Py_DECREF(type);
 }
@@ -91,8 +110,8 @@ int get_view(PyObject* object, Py_buffer* view, int flags) {
     closed_error();
     return -1;
   }
-  const auto length = static_cast<Py_ssize_t>(self->block.size_bytes);
-  if (PyBuffer_FillInfo(view, object, self->block.mapping.address(), length, 0, flags) == 0)
+  const auto length = static_cast<Py_ssize_t>(self->size_bytes);
+  if (PyBuffer_FillInfo(view, object, self->lease.region.address, length, 0, flags) == 0)
     return 0;
   if (self->exports.drop()) free_memory(self);
   return -1;
@@ -141,7 +160,7 @@ PyObject* placement(PyObject* object, PyObject*) {
     Placement seen;
     {
       const WithoutGil released;
-      seen = placement_of(self->block.mapping);
+      seen = placement_of(self->lease.region);
     }
     return to_python(seen);
   });
@@ -160,10 +179,11 @@ PyObject* move_to(PyObject* object, PyObject* argument) {
     {
       const WithoutGil released;
       require_usable(Topology::detect(), node);
-      done = migrate(self->block.mapping, node, check_signals);
+      self->moved.store(true, std::memory_order_relaxed);
+      done = migrate(self->lease.region, node, check_signals);
     }
     Py_BEGIN_CRITICAL_SECTION(reinterpret_cast<PyObject*>(self));
-    self->block.place = done.place;
+    self->lease.place = done.place;
     Py_END_CRITICAL_SECTION();
     return to_python(done.placement);
   });
@@ -172,7 +192,7 @@ PyObject* move_to(PyObject* object, PyObject* argument) {
 BlockPlace place_now(PyObject* object) noexcept {
   BlockPlace place;
   Py_BEGIN_CRITICAL_SECTION(object);
-  place = as_buffer(object)->block.place;
+  place = as_buffer(object)->lease.place;
   Py_END_CRITICAL_SECTION();
   return place;
 }
@@ -183,11 +203,11 @@ PyObject* optional_int(const std::optional<int>& value) noexcept {
 }
 
 PyObject* get_nbytes(PyObject* object, void*) {
-  return PyLong_FromSize_t(as_buffer(object)->block.size_bytes);
+  return PyLong_FromSize_t(as_buffer(object)->size_bytes);
 }
 PyObject* get_address(PyObject* object, void*) {
   const Hold hold(as_buffer(object));
-  return hold ? PyLong_FromVoidPtr(as_buffer(object)->block.mapping.address()) : nullptr;
+  return hold ? PyLong_FromVoidPtr(as_buffer(object)->lease.region.address) : nullptr;
 }
 PyObject* get_requested_node(PyObject* object, void*) {
   return optional_int(place_now(object).requested_node);
@@ -196,21 +216,21 @@ PyObject* get_node_id(PyObject* object, void*) { return optional_int(place_now(o
 PyObject* get_step(PyObject* object, void*) { return to_python(place_now(object).step); }
 PyObject* get_bound(PyObject* object, void*) { return PyBool_FromLong(place_now(object).bound); }
 PyObject* get_locked(PyObject* object, void*) {
-  return PyBool_FromLong(as_buffer(object)->block.locked);
+  return PyBool_FromLong(as_buffer(object)->locked);
 }
 PyObject* get_closed(PyObject* object, void*) {
   return PyBool_FromLong(as_buffer(object)->exports.closed());
 }
 
 Py_ssize_t length(PyObject* object) {
-  return static_cast<Py_ssize_t>(as_buffer(object)->block.size_bytes);
+  return static_cast<Py_ssize_t>(as_buffer(object)->size_bytes);
 }
 
 PyObject* repr(PyObject* object) {
   return guarded(static_cast<PyObject*>(nullptr), [object] {
     const NodeBuffer* const self = as_buffer(object);
-    const std::string text = repr_text(self->block.size_bytes, place_now(object),
-                                       self->exports.closed(), self->block.mapping.address());
+    const std::string text = repr_text(self->size_bytes, place_now(object),
+                                       self->exports.closed(), self->lease.region.address);
     return PyUnicode_FromStringAndSize(text.data(), static_cast<Py_ssize_t>(text.size()));
   });
 }
@@ -271,13 +291,34 @@ int add_node_buffer_type(PyObject* module) noexcept {
   return PyModule_AddObjectRef(module, "NodeBuffer", type);
 }
 
-PyObject* make_node_buffer(Block&& block) noexcept {
+PyObject* make_node_buffer(const Lease& lease, std::size_t size_bytes) noexcept {
   NodeBuffer* const self = PyObject_New(NodeBuffer, node_buffer_type);
-  if (self == nullptr) return nullptr;
+  if (self == nullptr) {
+    give_back(lease);
+    return nullptr;
+  }
   self->weak_references = nullptr;
   new (&self->exports) Exports();
-  new (&self->block) Block(std::move(block));
+  new (&self->lease) Lease(lease);
+  self->size_bytes = size_bytes;
+  self->locked = false;
+  new (&self->moved) std::atomic<bool>(false);
   return reinterpret_cast<PyObject*>(self);
+}
+
+PyObject* make_node_buffer(Block&& block) noexcept {
+  auto* const mapping = new (std::nothrow) Mapping(std::move(block.mapping));
+  if (mapping == nullptr) return PyErr_NoMemory();
+  const Lease lease{mapping->region(), block.place, &mappings, mapping, false};
+  PyObject* const object = make_node_buffer(lease, block.size_bytes);
+  if (object != nullptr) as_buffer(object)->locked = block.locked;
+  return object;
+}
+
+void give_back(const Lease& lease) noexcept {
+  if (!lease.keeper->give_back(lease.cookie, false)) return;
+  const WithoutGil released;
+  lease.keeper->tidy();
 }
 
 }  // namespace numapool::bindings

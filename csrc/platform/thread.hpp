@@ -10,6 +10,9 @@ namespace numapool::platform {
 
 // The node of the CPU that the calling thread runs on; -1 where the system cannot tell.
 [[nodiscard]] int current_node() noexcept;
+// The CPU that the calling thread runs on, without a system call where the system allows it; -1
+// where it cannot tell. It may be another one by the time the caller looks at it.
+[[nodiscard]] int current_cpu() noexcept;
 
 // Prepares a thread of our own that fills memory: no signal handler runs on it, and where the
 // system allows it runs on `cpus` only (ignored where it does not: placement does not depend on

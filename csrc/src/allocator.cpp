@@ -32,6 +32,31 @@ int resolve_node(const Topology& topology, const std::optional<int>& preferred) 
   throw error;
 }
 
+// What every allocation begins with: whole pages, and room for them.
+Extent checked_extent(const AllocationRequest& request) {
+  const Extent extent = choose_extent(request.size_bytes, request.page);
+  const bool reserved = extent.pages.kind == platform::PageKind::kHugetlb;
+  if (extent.length >= kLookBytes && !reserved)
+    require_available(extent.length, "cannot allocate ");
+  return extent;
+}
+
+Allocation finish(const AllocationRequest& request, int preferred, Chain& chain,
+                  const Chain::Outcome& outcome) {
+  Allocation out;
+  Block& block = out.block;
+  block.size_bytes = request.size_bytes;
+  block.mapping = chain.take_mapping();
+  block.place = {preferred, outcome.node_id, outcome.step, outcome.bound};
+  if (outcome.denied) {
+    out.degradations.push_back({Degradation::Cause::kPolicyRefused, outcome.reason});
+  } else if (outcome.placement.unknown_bytes != 0) {
+    out.degradations.push_back({Degradation::Cause::kNotVerified, outcome.reason});
+  }
+  if (request.lock) lock_block(block, request.populate);
+  return out;
+}
+
 }  // namespace
 
 void require_usable(const Topology& topology, int node) {
@@ -49,16 +74,8 @@ Allocation Allocator::allocate(const AllocationRequest& request,
     throw Error(ErrorKind::kInvalidArgument,
                 "strict=True needs populate=True: where a page lands is known once it is there");
   }
-  const Extent extent = choose_extent(request.size_bytes, request.page);
   const int preferred = resolve_node(*topology_, request.preferred_node);
-  const bool reserved = extent.pages.kind == platform::PageKind::kHugetlb;
-  if (extent.length >= kLookBytes && !reserved)
-    require_available(extent.length, "cannot allocate ");
-
-  Allocation out;
-  Block& block = out.block;
-  block.size_bytes = request.size_bytes;
-  block.place.requested_node = preferred;
+  const Extent extent = checked_extent(request);
   Chain chain(*topology_, preferred, map_extent(extent), check);
   Chain::Outcome outcome;
   if (!request.populate) {
@@ -69,17 +86,19 @@ Allocation Allocator::allocate(const AllocationRequest& request,
     if (request.strict && !outcome.placed) refuse_strict(request, preferred, outcome);
     if (!outcome.placed) outcome = chain.place_beyond_preferred(std::move(outcome));
   }
-  block.mapping = chain.take_mapping();
-  block.place.step = outcome.step;
-  block.place.bound = outcome.bound;
-  block.place.node_id = outcome.node_id;
-  if (outcome.denied) {
-    out.degradations.push_back({Degradation::Cause::kPolicyRefused, outcome.reason});
-  } else if (outcome.placement.unknown_bytes != 0) {
-    out.degradations.push_back({Degradation::Cause::kNotVerified, outcome.reason});
-  }
-  if (request.lock) lock_block(block, request.populate);
-  return out;
+  return finish(request, preferred, chain, outcome);
+}
+
+Allocator::Attempt Allocator::try_node(const AllocationRequest& request,
+                                       const InterruptCheck& check) const {
+  const int preferred = resolve_node(*topology_, request.preferred_node);
+  const Extent extent = checked_extent(request);
+  Chain chain(*topology_, preferred, map_extent(extent), check);
+  Chain::Outcome outcome = chain.place_on(preferred, platform::Precision::kSampled);
+  if (!outcome.placed && outcome.denied)
+    outcome = chain.place_beyond_preferred(std::move(outcome));
+  if (!outcome.placed) return {std::nullopt, std::move(outcome.reason)};
+  return {finish(request, preferred, chain, outcome), {}};
 }
 
 }  // namespace numapool

@@ -120,7 +120,7 @@ Allocation Allocator::allocate_interleaved(const InterleaveRequest& request,
   if (request.populate) {
     const std::vector<int> cpus = cpus_of(*topology_, nodes);
     populate(block.mapping, {cpus, false}, check);
-    const Placement seen = placement_of(block.mapping);
+    const Placement seen = placement_of(block.mapping.region());
     if (block.place.bound && seen.unknown_bytes != 0) {
       const std::string text =
           "the policy was accepted, but this process may not see where pages are";

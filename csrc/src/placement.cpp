@@ -64,31 +64,31 @@ Placement look(const void* address, std::size_t length, const platform::Pages& p
   return out;
 }
 
-Placement placement_of(const Mapping& mapping) {
-  return look(mapping.address(), mapping.length(), mapping.pages(), platform::Precision::kExact);
+Placement placement_of(const Region& region) {
+  return look(region.address, region.length, region.pages, platform::Precision::kExact);
 }
 
-Migration migrate(const Mapping& mapping, int node, const InterruptCheck& check) {
-  auto* const bytes = static_cast<char*>(mapping.address());
+Migration migrate(const Region& region, int node, const InterruptCheck& check) {
+  auto* const bytes = static_cast<char*>(region.address);
   const std::array<int, 1> target{node};
   const platform::Status policy =
-      platform::set_policy(bytes, mapping.length(), platform::Policy::kPreferred, target, false);
-  const std::size_t chunk = std::max(kMoveChunk, mapping.pages().bytes);
-  for (std::size_t at = 0; at < mapping.length(); at += chunk) {
+      platform::set_policy(bytes, region.length, platform::Policy::kPreferred, target, false);
+  const std::size_t chunk = std::max(kMoveChunk, region.pages.bytes);
+  for (std::size_t at = 0; at < region.length; at += chunk) {
     check();
-    const std::size_t part = std::min(chunk, mapping.length() - at);
-    const platform::Status moved = platform::move_to_node(bytes + at, part, mapping.pages(), node);
+    const std::size_t part = std::min(chunk, region.length - at);
+    const platform::Status moved = platform::move_to_node(bytes + at, part, region.pages, node);
     if (moved) continue;
     const platform::Failure& why = moved.failure();
     const ErrorKind kind = platform::is_denied(why) ? ErrorKind::kUnsupported : ErrorKind::kSystem;
     throw Error(kind,
-                "cannot migrate " + size_text(mapping.length()) + " to node " +
+                "cannot migrate " + size_text(region.length) + " to node " +
                     std::to_string(node) + ": " + describe(why) +
                     "; the buffer keeps its contents where they are",
                 why.code);
   }
   Migration out;
-  out.placement = placement_of(mapping);
+  out.placement = placement_of(region);
   out.place.requested_node = node;
   out.place.bound = policy.ok();
   out.place.node_id = out.placement.majority_node();

@@ -8,15 +8,20 @@ from numapool.errors import (
     NumapoolError,
     PlacementError,
     PlacementWarning,
+    PoolExhaustedError,
     TopologyError,
     UnsupportedError,
 )
 from numapool.placement import AllocationStep, Placement
 from numapool.policy import memory_policy
+from numapool.pool import BufferPool, PoolCounts, PoolStatistics
+from numapool.ring import BufferRing
 from numapool.topology import NumaNode, NumaTopology
 
 __all__ = [
     "AllocationStep",
+    "BufferPool",
+    "BufferRing",
     "NodeBuffer",
     "NodeNotFoundError",
     "NumaAllocator",
@@ -26,6 +31,9 @@ __all__ = [
     "Placement",
     "PlacementError",
     "PlacementWarning",
+    "PoolCounts",
+    "PoolExhaustedError",
+    "PoolStatistics",
     "TopologyError",
     "UnsupportedError",
     "__version__",

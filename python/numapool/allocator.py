@@ -52,7 +52,7 @@ def _page_kind(page_size: PageSize) -> tuple[int, int]:
     return _HUGETLB_KIND, size
 
 
-def _warn_once(causes: list[tuple[str, str]]) -> None:
+def _warn_once(causes: list[tuple[str, str]], stacklevel: int = 3) -> None:
     for cause, message in causes:
         with _warned_lock:
             if cause in _warned_causes:
@@ -61,7 +61,7 @@ def _warn_once(causes: list[tuple[str, str]]) -> None:
         warnings.warn(
             f"{message} (said once per cause; strict=True raises instead)",
             PlacementWarning,
-            stacklevel=3,
+            stacklevel=stacklevel,
         )
 
 

@@ -30,6 +30,10 @@ class PlacementError(NumapoolError, MemoryError):
         self.bytes_by_node: dict[int, int] = dict(bytes_by_node or {})
 
 
+class PoolExhaustedError(NumapoolError, MemoryError):
+    """A pool holds ``max_bytes`` already, or every block of a ring is in use; nothing was changed."""
+
+
 class UnsupportedError(NumapoolError, OSError):
     """The operating system lacks or refuses what was asked; the message says how to get it.
 

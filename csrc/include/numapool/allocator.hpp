@@ -74,6 +74,14 @@ class Allocator {
                                     const InterruptCheck& check) const;
   [[nodiscard]] Allocation allocate_interleaved(const InterleaveRequest& request,
                                                 const InterruptCheck& check) const;
+  // The preferred node alone; nothing where it cannot hold all of it, or has no memory. Where the
+  // system accepts no policy at all, what allocate() gives. Not for strict requests.
+  struct Attempt {
+    std::optional<Allocation> allocation;
+    std::string reason;  // why there is none
+  };
+  [[nodiscard]] Attempt try_node(const AllocationRequest& request,
+                                 const InterruptCheck& check) const;
   [[nodiscard]] const Topology& topology() const noexcept { return *topology_; }
 
  private:

@@ -13,6 +13,13 @@ namespace numapool {
 // Called between chunks of long work, without any lock; throws Error(kInterrupted) to stop it.
 using InterruptCheck = std::function<void()>;
 
+// A range of memory that somebody else owns. `pages` is what it may be asked about by.
+struct Region {
+  void* address = nullptr;
+  std::size_t length = 0;
+  platform::Pages pages;
+};
+
 // Owns one mapping and unmaps it. Not thread-safe; movable; an empty Mapping has address() ==
 // nullptr.
 class Mapping {
@@ -31,6 +38,7 @@ class Mapping {
   [[nodiscard]] void* address() const noexcept { return address_; }
   [[nodiscard]] std::size_t length() const noexcept { return length_; }
   [[nodiscard]] const platform::Pages& pages() const noexcept { return pages_; }
+  [[nodiscard]] Region region() const noexcept { return {address_, length_, pages_}; }
 
  private:
   void* address_ = nullptr;
@@ -59,17 +67,38 @@ struct Block {
 // Error(kSystem).
 void lock_block(Block& block, bool resident);
 
-// Where the pages of the mapping are now: always read, never remembered. Exact.
-[[nodiscard]] Placement placement_of(const Mapping& mapping);
+// Who takes memory back once its last user has let go: a pool, a ring.
+class Keeper {
+ public:
+  // Takes back what was lent under `cookie`; `moved`: its pages were migrated meanwhile. From any
+  // thread. Quick; true: call tidy() once, holding no lock of the caller's.
+  [[nodiscard]] virtual bool give_back(void* cookie, bool moved) noexcept = 0;
+  virtual void tidy() noexcept = 0;
 
-// Moves the mapping's pages to `node` as far as they fit, keeping every byte. Returns what came of
-// it; the mapping's owner keeps it alive meanwhile and may use its contents. Throws Error:
+ protected:
+  ~Keeper() = default;
+};
+
+// What a Keeper lends: a region, where it is, and whether an owner before has written to it.
+struct Lease {
+  Region region;
+  BlockPlace place;
+  Keeper* keeper = nullptr;
+  void* cookie = nullptr;
+  bool dirty = false;
+};
+
+// Where the pages of the region are now: always read, never remembered. Exact.
+[[nodiscard]] Placement placement_of(const Region& region);
+
+// Moves the region's pages to `node` as far as they fit, keeping every byte. Returns what came of
+// it; the region's owner keeps it alive meanwhile and may use its contents. Throws Error:
 // kUnsupported where neither move_pages nor mbind is allowed, kSystem, kInterrupted (the pages
 // moved so far stay moved).
 struct Migration {
   Placement placement;
   BlockPlace place;
 };
-[[nodiscard]] Migration migrate(const Mapping& mapping, int node, const InterruptCheck& check);
+[[nodiscard]] Migration migrate(const Region& region, int node, const InterruptCheck& check);
 
 }  // namespace numapool

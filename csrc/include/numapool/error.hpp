@@ -18,7 +18,8 @@ enum class ErrorKind {
   kUnsupported,      // UnsupportedError: carries code
   kTopology,         // TopologyError: a tree that makes no sense
   kBusy,             // BufferError: a view is still exported
-  kClosed,           // ValueError: the buffer was closed
+  kClosed,           // ValueError: the buffer or the pool was closed
+  kExhausted,        // PoolExhaustedError: the pool is at max_bytes, or the ring is all lent
   kSystem,           // OSError: carries code and call
   kInterrupted,      // a signal handler raised; the Python error indicator is already set
 };

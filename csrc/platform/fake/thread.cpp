@@ -27,6 +27,14 @@ int fake::node_of_this_thread(const MemoryScript& script) noexcept {
 
 int current_node() noexcept { return fake::node_of_this_thread(fake::memory_script()); }
 
+int current_cpu() noexcept {
+  const int node = current_node();
+  for (const NodeRecord& record : fake::topology_script().nodes) {
+    if (record.node_id == node && !record.cpus.empty()) return record.cpus.front();
+  }
+  return -1;
+}
+
 void prepare_worker(std::span<const int> cpus) noexcept {
   fake::Machine& m = fake::machine();
   const std::lock_guard guard(m.mutex);

@@ -9,6 +9,7 @@ Failure unsupported(const char* job) { return {Cause::kUnsupported, job, 0, {}};
 }  // namespace
 
 int current_node() noexcept { return -1; }
+int current_cpu() noexcept { return -1; }
 
 void prepare_worker(std::span<const int>) noexcept {}
 

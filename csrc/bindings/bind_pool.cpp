@@ -1,0 +1,86 @@
+// Binds what a pool does off the fast path; BufferPool in Python makes methods of it.
+#include <pybind11/pybind11.h>
+#include <pybind11/stl.h>
+
+#include <memory>
+#include <optional>
+
+#include "bindings.hpp"
+#include "buffer_pool.hpp"
+#include "interrupt.hpp"
+#include "without_gil.hpp"
+
+namespace py = pybind11;
+
+namespace numapool::bindings {
+namespace {
+
+void open_pool(const py::object& base, const Topology& topology,
+               std::optional<std::uint64_t> max_bytes, std::optional<std::uint64_t> retain_bytes,
+               std::optional<std::uint32_t> idle_ms, int page_kind, std::size_t hugetlb_bytes,
+               bool zero_on_reuse) {
+  PoolOptions options;
+  options.max_bytes = max_bytes;
+  options.retain_bytes = retain_bytes;
+  options.idle_ms = idle_ms;
+  options.page = {static_cast<PageRequest::Kind>(page_kind), hugetlb_bytes};
+  set_pool(base.ptr(), Pool::open(std::make_shared<const Topology>(topology), options),
+           zero_on_reuse);
+}
+
+std::uint64_t reserve(const py::object& base, std::size_t size_bytes, std::optional<int> node) {
+  Pool& pool = pool_of(base.ptr());
+  std::vector<Degradation> degradations;
+  std::uint64_t added = 0;
+  {
+    const WithoutGil released;
+    added = pool.reserve(size_bytes, node, check_signals,
+                         [&](const Degradation& one) { degradations.push_back(one); });
+  }
+  warn_of(degradations);
+  return added;
+}
+
+std::uint64_t trim(const py::object& base, std::optional<std::uint64_t> at_least,
+                   std::optional<int> node) {
+  Pool& pool = pool_of(base.ptr());
+  const WithoutGil released;
+  return pool.trim(at_least, node);
+}
+
+// (in use, retained, hits, misses, spills, trimmed, high water)
+py::tuple to_tuple(const PoolCounts& counts) {
+  return py::make_tuple(counts.in_use_bytes, counts.retained_bytes, counts.hits, counts.misses,
+                        counts.spills, counts.trimmed_bytes, counts.high_water_bytes);
+}
+
+// ({node: counts}, total)
+py::tuple statistics(const py::object& base) {
+  const PoolStatistics seen = pool_of(base.ptr()).statistics();
+  py::dict by_node;
+  for (const auto& [node, counts] : seen.by_node) by_node[py::int_(node)] = to_tuple(counts);
+  return py::make_tuple(std::move(by_node), to_tuple(seen.total));
+}
+
+void close(const py::object& base) {
+  Pool& pool = pool_of(base.ptr());
+  const WithoutGil released;
+  pool.close();
+}
+
+}  // namespace
+
+void bind_pool(py::module_& module) {
+  module.def("pool_open", &open_pool, py::arg("base"), py::arg("topology"), py::arg("max_bytes"),
+             py::arg("retain_bytes"), py::arg("idle_ms"), py::arg("page_kind"),
+             py::arg("hugetlb_bytes"), py::arg("zero_on_reuse"));
+  module.def("pool_reserve", &reserve, py::arg("base"), py::arg("size_bytes"), py::arg("node"));
+  module.def("pool_trim", &trim, py::arg("base"), py::arg("at_least"), py::arg("node"));
+  module.def("pool_statistics", &statistics, py::arg("base"));
+  module.def("pool_close", &close, py::arg("base"));
+  module.def(
+      "pool_closed", [](const py::object& base) { return pool_of(base.ptr()).closed(); },
+      py::arg("base"));
+}
+
+}  // namespace numapool::bindings

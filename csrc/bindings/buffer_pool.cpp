@@ -1,0 +1,276 @@
+// numapool._core.PoolBase: the hand-made base of BufferPool, with the fast acquire().
+//
+// Hand-made because acquire and close together cost less this way than pybind11's dispatch alone.
+#include "buffer_pool.hpp"
+
+#include <pybind11/pybind11.h>
+
+#include <climits>
+#include <cmath>
+#include <cstring>
+#include <limits>
+#include <optional>
+
+#include "degradations.hpp"
+#include "errors.hpp"
+#include "interrupt.hpp"
+#include "node_buffer.hpp"
+#include "without_gil.hpp"
+
+namespace py = pybind11;
+
+namespace numapool::bindings {
+namespace {
+
+constexpr std::size_t kZeroUnderGil = std::size_t{256} << 10;  // clearing more takes longer than a
+                                                               // switch
+
+struct PoolBase {
+  PyObject_HEAD Pool* pool;
+  bool zero_on_reuse;
+};
+
+PyTypeObject* pool_type = nullptr;
+
+PoolBase* as_pool(PyObject* object) noexcept { return reinterpret_cast<PoolBase*>(object); }
+
+struct Arguments {
+  std::size_t size_bytes = 0;
+  int node = -1;  // the calling thread's
+  bool strict = false;
+  bool block = false;
+  std::optional<double> timeout_s;
+};
+
+// -1 with an error set: what NumaAllocator.allocate() says of such sizes.
+int read_size(PyObject* object, std::size_t& size) noexcept {
+  const Py_ssize_t value = PyNumber_AsSsize_t(object, nullptr);  // clips
+  if (value == -1 && PyErr_Occurred() != nullptr) return -1;
+  if (value <= 0) {
+    PyErr_Format(PyExc_ValueError, "size_bytes must be at least 1, not %S", object);
+    return -1;
+  }
+  if (value == PY_SSIZE_T_MAX) {
+    PyErr_Format(PyExc_MemoryError, "cannot allocate %S bytes: no address space holds that much",
+                 object);
+    return -1;
+  }
+  size = static_cast<std::size_t>(value);
+  return 0;
+}
+
+int read_node(PyObject* object, int& node) noexcept {
+  if (object == Py_None) return 0;
+  const Py_ssize_t value = PyNumber_AsSsize_t(object, nullptr);
+  if (value == -1 && PyErr_Occurred() != nullptr) return -1;
+  node = value < 0 || value > INT_MAX ? INT_MAX : static_cast<int>(value);  // INT_MAX: none is it
+  return 0;
+}
+
+int read_option(const char* name, PyObject* value, Arguments& out) noexcept {
+  if (std::strcmp(name, "size_bytes") == 0) return read_size(value, out.size_bytes);
+  if (std::strcmp(name, "node") == 0) return read_node(value, out.node);
+  if (std::strcmp(name, "timeout_s") == 0) {
+    if (value == Py_None) return 0;
+    out.timeout_s = PyFloat_AsDouble(value);
+    if (PyErr_Occurred() != nullptr) return -1;
+    if (std::isnan(*out.timeout_s) || *out.timeout_s < 0) {
+      PyErr_Format(PyExc_ValueError, "timeout_s must be None or at least 0, not %S", value);
+      return -1;
+    }
+    return 0;
+  }
+  bool* flag = nullptr;
+  if (std::strcmp(name, "strict") == 0) flag = &out.strict;
+  if (std::strcmp(name, "block") == 0) flag = &out.block;
+  if (flag == nullptr) {
+    PyErr_Format(PyExc_TypeError, "acquire() got an unexpected keyword argument '%s'", name);
+    return -1;
+  }
+  const int truth = PyObject_IsTrue(value);
+  *flag = truth == 1;
+  return truth < 0 ? -1 : 0;
+}
+
+// acquire(size_bytes, node=None, *, strict=False, block=False, timeout_s=None)
+int parse(PyObject* const* values, Py_ssize_t count, PyObject* names, Arguments& out) noexcept {
+  if (count > 2) {
+    PyErr_Format(PyExc_TypeError, "acquire() takes 2 positional arguments at most, not %zd", count);
+    return -1;
+  }
+  if (count > 0 && read_size(values[0], out.size_bytes) != 0) return -1;
+  if (count > 1 && read_node(values[1], out.node) != 0) return -1;
+  const Py_ssize_t named = names == nullptr ? 0 : PyTuple_GET_SIZE(names);
+  for (Py_ssize_t i = 0; i < named; ++i) {
+    const char* const name = PyUnicode_AsUTF8(PyTuple_GET_ITEM(names, i));
+    if (name == nullptr) return -1;
+    const bool twice = (count > 0 && std::strcmp(name, "size_bytes") == 0) ||
+                       (count > 1 && std::strcmp(name, "node") == 0);
+    if (twice) {
+      PyErr_Format(PyExc_TypeError, "acquire() got multiple values for argument '%s'", name);
+      return -1;
+    }
+    if (read_option(name, values[count + i], out) != 0) return -1;
+  }
+  if (out.size_bytes == 0) {
+    PyErr_SetString(PyExc_TypeError, "acquire() is missing the argument 'size_bytes'");
+    return -1;
+  }
+  if (out.timeout_s && !out.block) {
+    PyErr_SetString(PyExc_ValueError, "timeout_s needs block=True");
+    return -1;
+  }
+  return 0;
+}
+
+std::optional<std::uint64_t> wait_ms(const Arguments& arguments) noexcept {
+  if (!arguments.block) return std::nullopt;
+  constexpr double kLongest = 1e15;  // 30,000 years
+  if (!arguments.timeout_s || *arguments.timeout_s > kLongest)
+    return std::numeric_limits<std::uint64_t>::max();
+  return static_cast<std::uint64_t>(std::ceil(*arguments.timeout_s * 1000));
+}
+
+// By every means, without the GIL.
+int acquire_slowly(PoolBase* self, const Arguments& arguments, Lease& lease) noexcept {
+  return guarded(-1, [&] {
+    Pool& pool = pool_of(reinterpret_cast<PyObject*>(self));
+    AcquireRequest request;
+    request.size_bytes = arguments.size_bytes;
+    if (arguments.node >= 0) request.node = arguments.node;
+    request.strict = arguments.strict;
+    request.wait_ms = wait_ms(arguments);
+    std::vector<Degradation> degradations;
+    {
+      const WithoutGil released;
+      lease = pool.acquire(request, check_signals, [&degradations](const Degradation& one) {
+        degradations.push_back(one);
+      });
+    }
+    if (degradations.empty()) return 0;
+    try {
+      warn_of(degradations);
+    } catch (py::error_already_set& error) {
+      give_back(lease);
+      error.restore();
+      return -1;
+    }
+    return 0;
+  });
+}
+
+PyObject* acquire_with(PyObject* object, PyObject* const* values, Py_ssize_t count,
+                       PyObject* names, bool zeroed) noexcept {
+  PoolBase* const self = as_pool(object);
+  Arguments arguments;
+  if (parse(values, count, names, arguments) != 0) return nullptr;
+  Lease lease;
+  const bool quick = self->pool != nullptr && !arguments.strict &&
+                     self->pool->try_acquire(arguments.size_bytes, arguments.node, lease);
+  if (!quick && acquire_slowly(self, arguments, lease) != 0) return nullptr;
+  if (lease.dirty && zeroed) {
+    if (arguments.size_bytes <= kZeroUnderGil) {
+      std::memset(lease.region.address, 0, arguments.size_bytes);
+    } else {
+      const WithoutGil released;
+      std::memset(lease.region.address, 0, arguments.size_bytes);
+    }
+  }
+  return make_node_buffer(lease, arguments.size_bytes);
+}
+
+PyObject* acquire(PyObject* object, PyObject* const* values, Py_ssize_t count, PyObject* names) {
+  return acquire_with(object, values, count, names, as_pool(object)->zero_on_reuse);
+}
+
+PyObject* acquire_zeroed(PyObject* object, PyObject* const* values, Py_ssize_t count,
+                         PyObject* names) {
+  return acquire_with(object, values, count, names, true);
+}
+
+// Buffers that are out stay valid: the pool in the core outlives this object for them.
+void dealloc(PyObject* object) {
+  PoolBase* const self = as_pool(object);
+  PyTypeObject* const type = Py_TYPE(object);
+  if (self->pool != nullptr) {
+    const WithoutGil released;
+    self->pool->close();
+    self->pool->unpin();
+  }
+  type->tp_free(object);
+  Py_DECREF(type);
+}
+
+const char* const kAcquire =
+    "acquire($self, size_bytes, node=None, *, strict=False, block=False, timeout_s=None)\n--\n\n"
+    "Lend a block of at least `size_bytes` on a node; it comes back when the buffer is closed or "
+    "dropped.\n\n"
+    "Parameters\n----------\n"
+    "size_bytes : int\n    Size in bytes, at least 1.\n"
+    "node : int, optional\n    The node; by default that of the calling thread.\n"
+    "strict : bool\n    Every byte on that node, looked at now, or an error.\n"
+    "block : bool\n    At max_bytes, wait until a buffer comes back.\n"
+    "timeout_s : float, optional\n    Wait for so many seconds at most.\n\n"
+    "Returns\n-------\nNodeBuffer\n    Its contents are whatever an owner before left, unless the "
+    "pool has zero_on_reuse.\n\n"
+    "Raises\n------\n"
+    "PoolExhaustedError\n    The pool holds max_bytes, and nobody gave any back in time.\n"
+    "ValueError\n    The pool is closed; a size of 0 or less.\n"
+    "NodeNotFoundError, MemoryError, PlacementError, UnsupportedError\n    As for "
+    "NumaAllocator.allocate().";
+
+template <class Function>
+PyCFunction as_method(Function* function) noexcept {
+  return reinterpret_cast<PyCFunction>(reinterpret_cast<void (*)()>(function));
+}
+
+PyMethodDef methods[] = {
+    {"acquire", as_method(acquire), METH_FASTCALL | METH_KEYWORDS, kAcquire},
+    {"_acquire_zeroed", as_method(acquire_zeroed), METH_FASTCALL | METH_KEYWORDS,
+     "As acquire(), with every byte zero."},
+    {nullptr, nullptr, 0, nullptr},
+};
+
+}  // namespace
+
+int add_pool_type(PyObject* module) noexcept {
+  PyType_Slot slots[] = {
+      {Py_tp_dealloc, reinterpret_cast<void*>(dealloc)},
+      {Py_tp_methods, methods},
+      {Py_tp_doc, const_cast<char*>("What BufferPool is built on.")},
+      {0, nullptr},
+  };
+  PyType_Spec spec = {"numapool._core.PoolBase", sizeof(PoolBase), 0,
+                      Py_TPFLAGS_DEFAULT | Py_TPFLAGS_BASETYPE, slots};
+  PyObject* const type = PyType_FromModuleAndSpec(module, &spec, nullptr);
+  if (type == nullptr) return -1;
+  pool_type = reinterpret_cast<PyTypeObject*>(type);
+  return PyModule_AddObjectRef(module, "PoolBase", type);
+}
+
+void set_pool(PyObject* object, Pool* pool, bool zero_on_reuse) {
+  if (PyObject_TypeCheck(object, pool_type) == 0 || as_pool(object)->pool != nullptr) {
+    pool->close();
+    pool->unpin();
+    throw Error(ErrorKind::kInvalidArgument, "this pool has been opened before");
+  }
+  as_pool(object)->zero_on_reuse = zero_on_reuse;
+  as_pool(object)->pool = pool;
+}
+
+Pool& pool_of(PyObject* object) {
+  Pool* const pool =
+      PyObject_TypeCheck(object, pool_type) != 0 ? as_pool(object)->pool : nullptr;
+  if (pool == nullptr) throw Error(ErrorKind::kClosed, "the pool was never opened");
+  return *pool;
+}
+
+void warn_of(const std::vector<Degradation>& degradations) {
+  if (degradations.empty()) return;
+  py::list causes;
+  for (const Degradation& one : degradations)
+    causes.append(py::make_tuple(cause_name(one.cause), one.message));
+  py::module_::import("numapool.allocator").attr("_warn_once")(causes, 2);
+}
+
+}  // namespace numapool::bindings

@@ -1,0 +1,25 @@
+// The scripted machine's process: its clock stands still until a test moves it.
+#include "platform/process.hpp"
+
+#include "platform/fake/process_script.hpp"
+
+namespace numapool::platform {
+
+fake::ProcessScript& fake::process_script() {
+  static ProcessScript script;
+  return script;
+}
+
+std::uint32_t coarse_ms() noexcept { return fake::process_script().now_ms.load(); }
+
+bool on_fork(void (*before)(), void (*in_parent)(), void (*in_child)()) noexcept {
+  fake::ProcessScript& script = fake::process_script();
+  script.before_fork = before;
+  script.in_parent = in_parent;
+  script.in_child = in_child;
+  return true;
+}
+
+std::uint64_t page_moves() noexcept { return fake::process_script().page_moves.load(); }
+
+}  // namespace numapool::platform

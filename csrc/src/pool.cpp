@@ -1,0 +1,249 @@
+// The fast path: a free block off this CPU's list, and back onto it.
+#include "numapool/pool.hpp"
+
+#include <algorithm>
+
+#include "page_choice.hpp"
+#include "platform/process.hpp"
+#include "platform/thread.hpp"
+#include "pool_idle.hpp"
+#include "pool_impl.hpp"
+
+namespace numapool {
+namespace {
+
+constexpr std::uint64_t kSmallPool = std::uint64_t{64} << 20;  // slabs would take too much of it
+constexpr std::int64_t kMostDrift = std::int64_t{4} << 20;
+constexpr std::uint32_t kLookEvery = 1000;  // ms
+
+std::size_t shards_for(const Topology& topology) {
+  int last = 0;
+  for (const Node& node : topology.nodes()) {
+    if (!node.cpus.empty()) last = std::max(last, node.cpus.back());
+  }
+  return static_cast<std::size_t>(last) + 1;
+}
+
+std::size_t unit_for(const PageRequest& page) {
+  return page.kind == PageRequest::Kind::kHugetlb ? page.hugetlb_bytes
+                                                  : platform::base_page_bytes();
+}
+
+}  // namespace
+
+Pool* Pool::open(std::shared_ptr<const Topology> topology, const PoolOptions& options) {
+  static_cast<void>(choose_extent(1, options.page));  // throws for a page size there is not
+  auto* const pool = new PoolImpl(std::move(topology), options);
+  register_pool(pool);
+  return pool;
+}
+
+PoolImpl::PoolImpl(std::shared_ptr<const Topology> topology, const PoolOptions& options)
+    : options_(options),
+      allocator_(std::move(topology)),
+      classes_(unit_for(options.page)),
+      has_slabs_(options.page.kind != PageRequest::Kind::kHugetlb &&
+                 options.max_bytes.value_or(kSmallPool) >= kSmallPool),
+      shards_(shards_for(allocator_.topology())) {
+  const Topology& machine = allocator_.topology();
+  slot_of_node_.assign(static_cast<std::size_t>(machine.nodes().back().node_id) + 1, -1);
+  slot_of_cpu_.assign(shards_.size(), -1);
+  for (const Node& node : machine.nodes()) {
+    const auto slot = static_cast<std::int32_t>(nodes_.size());
+    nodes_.push_back(node.node_id);
+    order_.push_back(machine.nearest(node.node_id));
+    slot_of_node_[static_cast<std::size_t>(node.node_id)] = slot;
+    for (const int cpu : node.cpus) {
+      std::int32_t& owner = slot_of_cpu_[static_cast<std::size_t>(cpu)];
+      if (owner < 0) owner = slot;
+    }
+  }
+  books_.resize(nodes_.size());
+  pending_bytes_.resize(nodes_.size());
+  for (Shard& shard : shards_) shard.shelves = std::make_unique<Shelf[]>(nodes_.size());
+  if (options.retain_bytes) {
+    // What the shards have not told stays under a quarter of the limit; at the limit all is summed.
+    const std::uint64_t share = *options.retain_bytes / (4 * shards_.size());
+    most_drift_bytes_ = static_cast<std::int64_t>(
+        std::min<std::uint64_t>(share, static_cast<std::uint64_t>(kMostDrift)));
+  }
+  looked_ms_ = platform::coarse_ms();
+  page_moves_ = platform::page_moves();
+}
+
+PoolImpl::~PoolImpl() = default;
+
+Shard& PoolImpl::shard_here() noexcept {
+  const int cpu = platform::current_cpu();
+  return shards_[cpu < 0 ? 0 : static_cast<std::size_t>(cpu) % shards_.size()];
+}
+
+std::optional<std::uint16_t> PoolImpl::slot_of(int node) const noexcept {
+  const auto index = static_cast<std::size_t>(node);
+  if (node < 0 || index >= slot_of_node_.size() || slot_of_node_[index] < 0) return std::nullopt;
+  return static_cast<std::uint16_t>(slot_of_node_[index]);
+}
+
+std::optional<int> PoolImpl::node_here() const noexcept {
+  const auto cpu = static_cast<std::size_t>(platform::current_cpu());
+  if (cpu < slot_of_cpu_.size() && slot_of_cpu_[cpu] >= 0)
+    return nodes_[static_cast<std::size_t>(slot_of_cpu_[cpu])];
+  return std::nullopt;
+}
+
+// A part of a slab is asked about by base pages, whatever page it lies in.
+Region PoolImpl::region_of(const PoolBlock& block) const noexcept {
+  if (block.slab == nullptr) return static_cast<const OwnBlock&>(block).mapping.region();
+  return {block.address, block_bytes(block),
+          {platform::PageKind::kBase, platform::base_page_bytes()}};
+}
+
+void PoolImpl::fill(Lease& lease, PoolBlock& block, int node) noexcept {
+  lease.region = region_of(block);
+  lease.place = block.place;
+  lease.place.requested_node = node;
+  if (block.place.step == AllocationStep::kPreferred && block.place.node_id != node)
+    lease.place.step = AllocationStep::kNearest;
+  lease.keeper = this;
+  lease.cookie = &block;
+  lease.dirty = block.dirty;
+}
+
+bool PoolImpl::try_acquire(std::size_t size_bytes, int node, Lease& lease) noexcept {
+  const int cpu = platform::current_cpu();
+  if (cpu < 0 || size_bytes == 0) return false;
+  const auto here = static_cast<std::size_t>(cpu) % shards_.size();
+  std::int32_t index = -1;
+  if (node < 0) {
+    index = slot_of_cpu_[here];
+  } else if (static_cast<std::size_t>(node) < slot_of_node_.size()) {
+    index = slot_of_node_[static_cast<std::size_t>(node)];
+  }
+  const std::size_t size_class = classes_.of(size_bytes);
+  if (index < 0 || size_class >= SizeClasses::kCount) return false;
+  const auto slot = static_cast<std::size_t>(index);
+  Shard& shard = shards_[here];
+  Shelf& shelf = shard.shelves[slot];
+  std::atomic<PoolBlock*>& head = shelf.heads[size_class];
+  if (head.load(std::memory_order_relaxed) == nullptr) return false;
+  PoolBlock* block = nullptr;
+  {
+    const std::lock_guard guard(shard.lock);
+    block = head.load(std::memory_order_relaxed);
+    // A block that may have been moved since it was looked at is for the slow path.
+    if (block == nullptr || block->epoch != epoch_.load(std::memory_order_relaxed)) return false;
+    head.store(block->next, std::memory_order_relaxed);
+    const auto bytes = static_cast<std::int64_t>(classes_.bytes(size_class));
+    shelf.retained_bytes.add(-bytes);
+    shelf.in_use_bytes.add(bytes);
+    shelf.hits.add(1);
+    shard.live.add(1);
+    shard.drift_bytes -= bytes;
+  }
+  fill(lease, *block, nodes_[slot]);
+  return true;
+}
+
+void PoolImpl::file(Shard& shard, PoolBlock& block) noexcept {
+  Shelf& shelf = shard.shelves[block.slot];
+  std::atomic<PoolBlock*>& head = shelf.heads[block.size_class];
+  const auto bytes = static_cast<std::int64_t>(block_bytes(block));
+  block.next = head.load(std::memory_order_relaxed);
+  head.store(&block, std::memory_order_relaxed);
+  shelf.retained_bytes.add(bytes);
+  shard.drift_bytes += bytes;
+}
+
+// Once the lease is counted back, the pool may end under us, unless we have pinned it before.
+bool PoolImpl::give_back(void* cookie, bool moved) noexcept {
+  PoolBlock& block = *static_cast<PoolBlock*>(cookie);
+  const auto bytes = static_cast<std::int64_t>(block_bytes(block));
+  const std::uint16_t lent_as = block.slot;
+  block.filed_ms = platform::coarse_ms();
+  block.dirty = true;
+  if (moved) look_again(block);
+  bool work = block.filed_ms - looked_ms_.load(std::memory_order_relaxed) >= kLookEvery ||
+              waiters_.load(std::memory_order_relaxed) != 0 ||
+              (options_.idle_ms && !idle_runs_.load(std::memory_order_relaxed));
+  Shard& shard = shard_here();
+  {
+    const std::lock_guard guard(shard.lock);
+    // Looked at under the lock that close() takes of each shard after it has set it.
+    if (!closing_.load(std::memory_order_relaxed) &&
+        block.generation == generation_.load(std::memory_order_relaxed)) {
+      shard.shelves[lent_as].in_use_bytes.add(-bytes);
+      file(shard, block);
+      if (shard.drift_bytes > most_drift_bytes_ && options_.retain_bytes)
+        work = tell_retained(shard) || work;
+      if (work) pins_.fetch_add(1, std::memory_order_relaxed);
+      shard.live.add(-1);
+      return work;
+    }
+  }
+  retire(block);
+  return false;
+}
+
+// True where the limit may be reached: what other shards have not told is less than a quarter of it.
+bool PoolImpl::tell_retained(Shard& shard) noexcept {
+  const std::int64_t told = std::exchange(shard.drift_bytes, 0);
+  const std::int64_t before = told_retained_bytes_.fetch_add(told, std::memory_order_relaxed);
+  const auto limit = static_cast<std::int64_t>(*options_.retain_bytes);
+  return before + told > limit - limit / 4 - 1;
+}
+
+void PoolImpl::tidy() noexcept {
+  look_for_moves();
+  if (options_.retain_bytes) settle_retained();
+  if (waiters_.load(std::memory_order_relaxed) != 0) {
+    const std::lock_guard guard(mutex_);
+    waiting_->room.notify_all();
+  }
+  if (options_.idle_ms && !idle_runs_.load(std::memory_order_relaxed)) {
+    const std::lock_guard guard(mutex_);
+    if (!closing_ && !idle_) {
+      idle_ = IdleThread::start(*this, *options_.idle_ms);
+      idle_runs_.store(idle_ != nullptr, std::memory_order_relaxed);
+    }
+  }
+  unpin();
+}
+
+std::int64_t PoolImpl::sum(Tally Shelf::* tally) const noexcept {
+  std::int64_t total = 0;
+  for (const Shard& shard : shards_) {
+    for (std::size_t slot = 0; slot < nodes_.size(); ++slot)
+      total += (shard.shelves[slot].*tally).get();
+  }
+  return total;
+}
+
+PoolStatistics PoolImpl::statistics() {
+  PoolStatistics out;
+  look_for_moves();
+  const std::lock_guard guard(mutex_);
+  for (std::size_t slot = 0; slot < nodes_.size(); ++slot) {
+    PoolCounts counts;
+    for (const Shard& shard : shards_) {
+      const Shelf& shelf = shard.shelves[slot];
+      counts.in_use_bytes += shelf.in_use_bytes.get();
+      counts.retained_bytes += shelf.retained_bytes.get();
+      counts.hits += static_cast<std::uint64_t>(shelf.hits.get());
+      counts.misses += static_cast<std::uint64_t>(shelf.misses.get());
+      counts.spills += static_cast<std::uint64_t>(shelf.spills.get());
+    }
+    counts.trimmed_bytes = books_[slot].trimmed_bytes;
+    counts.high_water_bytes = books_[slot].high_water_bytes;
+    out.total.in_use_bytes += counts.in_use_bytes;
+    out.total.retained_bytes += counts.retained_bytes;
+    out.total.hits += counts.hits;
+    out.total.misses += counts.misses;
+    out.total.spills += counts.spills;
+    out.total.trimmed_bytes += counts.trimmed_bytes;
+    out.by_node.emplace(nodes_[slot], counts);
+  }
+  out.total.high_water_bytes = high_water_bytes_;
+  return out;
+}
+
+}  // namespace numapool

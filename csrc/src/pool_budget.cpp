@@ -1,0 +1,102 @@
+// What the pool holds from the system, and what it may hold and retain.
+#include <algorithm>
+#include <chrono>
+
+#include "pool_impl.hpp"
+
+namespace numapool {
+namespace {
+
+// By default a pool holds an eighth more than its users ever had at once, and never less than this:
+// enough for sizes that change, and no second heap.
+constexpr std::uint64_t kLeastRetention = std::uint64_t{64} << 20;
+
+constexpr std::chrono::milliseconds kWaitStep{10};  // between looks for signals
+
+}  // namespace
+
+// By how much `bytes` more would pass max_bytes or the default retention.
+std::uint64_t PoolImpl::over_limit(std::uint64_t bytes) noexcept {
+  std::uint64_t limit = options_.max_bytes.value_or(UINT64_MAX);
+  if (!options_.retain_bytes) {
+    const std::uint64_t peak = peak_in_use_bytes_;
+    limit = std::min(limit, std::max(kLeastRetention, peak + peak / 8));
+  }
+  const std::uint64_t held = held_bytes_ + bytes;
+  return held > limit ? held - limit : 0;
+}
+
+bool PoolImpl::reserve_budget(std::uint64_t bytes, std::uint16_t slot) {
+  const auto in_use = static_cast<std::uint64_t>(
+      std::max<std::int64_t>(0, sum(&Shelf::in_use_bytes)));
+  std::unique_lock lock(mutex_);
+  peak_in_use_bytes_ = std::max(peak_in_use_bytes_, in_use + bytes);
+  const std::uint64_t over = over_limit(bytes);
+  if (over != 0 || leavings_ != nullptr) {
+    lock.unlock();
+    trim(over, std::nullopt);
+    lock.lock();
+  }
+  if (options_.max_bytes && held_bytes_ + bytes > *options_.max_bytes) return false;
+  NodeBooks& books = books_[slot];
+  held_bytes_ += bytes;
+  books.held_bytes += bytes;
+  pending_bytes_[slot] += bytes;
+  high_water_bytes_ = std::max(high_water_bytes_, held_bytes_);
+  return true;
+}
+
+void PoolImpl::release_budget(std::uint64_t bytes, std::uint16_t slot) noexcept {
+  const std::lock_guard guard(mutex_);
+  held_bytes_ -= bytes;
+  books_[slot].held_bytes -= bytes;
+  pending_bytes_[slot] -= bytes;
+}
+
+// The memory is there, on the node of `on`.
+void PoolImpl::spend_budget(std::uint64_t bytes, std::uint16_t slot, std::uint16_t on) noexcept {
+  const std::lock_guard guard(mutex_);
+  pending_bytes_[slot] -= bytes;
+  books_[slot].held_bytes -= bytes;
+  NodeBooks& books = books_[on];
+  books.held_bytes += bytes;
+  books.high_water_bytes = std::max(books.high_water_bytes, books.held_bytes);
+}
+
+// Memory that is held was found on another node.
+void PoolImpl::settle_budget(std::uint64_t bytes, std::uint16_t from, std::uint16_t to) noexcept {
+  const std::lock_guard guard(mutex_);
+  books_[from].held_bytes -= std::min(bytes, books_[from].held_bytes);
+  books_[to].held_bytes += bytes;
+  books_[to].high_water_bytes = std::max(books_[to].high_water_bytes, books_[to].held_bytes);
+}
+
+// Memory is back with the system.
+void PoolImpl::give_up_held(std::uint64_t bytes, std::uint16_t slot, bool trimmed) noexcept {
+  const std::lock_guard guard(mutex_);
+  held_bytes_ -= std::min(bytes, held_bytes_);
+  NodeBooks& books = books_[slot];
+  books.held_bytes -= std::min(bytes, books.held_bytes);
+  if (trimmed) books.trimmed_bytes += bytes;
+  books.full_for_bytes = 0;
+  if (waiters_.load(std::memory_order_relaxed) != 0) waiting_->room.notify_all();
+}
+
+// Until a block comes back or a moment has passed: a waker may miss a waiter that has just begun.
+void PoolImpl::wait_for_room(const InterruptCheck& check) {
+  waiters_.fetch_add(1);
+  {
+    std::unique_lock lock(mutex_);
+    waiting_->room.wait_for(lock, kWaitStep);
+  }
+  waiters_.fetch_sub(1);
+  check();
+}
+
+void PoolImpl::settle_retained() noexcept {
+  const std::int64_t retained = sum(&Shelf::retained_bytes);
+  const auto limit = static_cast<std::int64_t>(*options_.retain_bytes);
+  if (retained > limit) trim(static_cast<std::uint64_t>(retained - limit), std::nullopt);
+}
+
+}  // namespace numapool

@@ -1,0 +1,313 @@
+// The slow path: a block by every means, along the chain of nodes, and reserves.
+#include <algorithm>
+#include <utility>
+
+#include "look.hpp"
+#include "numapool/error.hpp"
+#include "platform/process.hpp"
+#include "platform/thread.hpp"
+#include "pool_impl.hpp"
+
+namespace numapool {
+namespace {
+
+constexpr std::uint32_t kFullFor = 100;  // ms that a full node is not asked again
+
+std::string at_cap(std::uint64_t bytes, std::uint64_t cap) {
+  return "the pool may hold " + size_text(cap) + " (max_bytes), and " + size_text(bytes) +
+         " more would pass that; close buffers, wait with block=True, or raise max_bytes";
+}
+
+}  // namespace
+
+void PoolImpl::require_open() const {
+  if (closed()) throw Error(ErrorKind::kClosed, "the pool is closed");
+}
+
+PoolImpl::Want PoolImpl::wanted(std::size_t size_bytes, std::optional<int> node) const {
+  require_open();
+  if (size_bytes == 0) throw Error(ErrorKind::kInvalidArgument, "size_bytes must be at least 1");
+  Want want;
+  want.size_class = classes_.of(size_bytes);
+  if (want.size_class >= SizeClasses::kCount) {
+    throw Error(ErrorKind::kNoMemory, "cannot allocate " + std::to_string(size_bytes) +
+                                          " bytes: no address space holds that much");
+  }
+  if (node) {
+    want.node = allocator_.topology().node(*node).node_id;  // throws kNodeNotFound
+  } else {
+    const int here = node_here().value_or(platform::current_node());
+    want.node = slot_of(here) ? here : nodes_.front();
+  }
+  want.slot = slot_of(want.node).value();
+  return want;
+}
+
+Lease PoolImpl::acquire(const AcquireRequest& request, const InterruptCheck& check,
+                        const Degraded& degraded) {
+  Want want = wanted(request.size_bytes, request.node);
+  want.strict = request.strict;
+  const std::uint32_t begin_ms = platform::coarse_ms();
+  while (true) {
+    const Got got = find(want, check, degraded);
+    if (got.block != nullptr) {
+      count_lent(*got.block, want, got.made == 0);
+      Lease lease;
+      fill(lease, *got.block, want.node);
+      return lease;
+    }
+    if (!request.wait_ms) throw exhausted(want, "");
+    if (platform::coarse_ms() - begin_ms >= *request.wait_ms) {
+      throw exhausted(want, "after " + std::to_string(*request.wait_ms) + " ms ");
+    }
+    wait_for_room(check);
+    require_open();
+  }
+}
+
+Error PoolImpl::exhausted(const Want& want, const std::string& when) const {
+  return {ErrorKind::kExhausted,
+          when + at_cap(classes_.bytes(want.size_class), options_.max_bytes.value_or(0))};
+}
+
+// Retained on the node, new on it, and the same for the next nearest; at last new wherever there is
+// room. Nothing where max_bytes leaves no room.
+PoolImpl::Got PoolImpl::find(const Want& want, const InterruptCheck& check,
+                             const Degraded& degraded) {
+  const std::vector<int>& order = order_[want.slot];
+  const std::size_t bytes = classes_.bytes(want.size_class);
+  std::string reason = "it has no memory, or this process is not allowed to use it";
+  bool at_limit = false;
+  for (const int node : order) {
+    if (want.strict && node != want.node) break;
+    const std::uint16_t slot = slot_of(node).value();
+    if (want.may_lend_retained) {
+      if (PoolBlock* const block = take_retained(want, slot)) return {block, 0};
+    }
+    if (at_limit || (!want.strict && recently_full(slot, bytes))) continue;
+    Got got;
+    try {
+      got = make(want, node, false, check, degraded, reason);
+    } catch (const Error& error) {
+      // The machine is short: what the pool retains for other sizes goes first.
+      if (error.kind() != ErrorKind::kNoMemory || trim(std::uint64_t{bytes}, std::nullopt) == 0)
+        throw;
+      got = make(want, node, false, check, degraded, reason);
+    }
+    if (got.block != nullptr) return got;
+    at_limit = reason.empty();
+  }
+  if (at_limit) return {};
+  if (want.strict) {
+    throw Error(ErrorKind::kPlacement, "cannot place " + size_text(bytes) + " on node " +
+                                           std::to_string(want.node) + " alone: " + reason +
+                                           "; nothing was kept");
+  }
+  return make(want, want.node, true, check, degraded, reason);
+}
+
+// A failure to fit is remembered for a moment: the look at a full node costs system calls.
+bool PoolImpl::recently_full(std::uint16_t slot, std::size_t bytes) noexcept {
+  const std::lock_guard guard(mutex_);
+  const NodeBooks& books = books_[slot];
+  return bytes >= books.full_for_bytes && books.full_for_bytes != 0 &&
+         static_cast<std::int32_t>(books.full_until_ms - platform::coarse_ms()) > 0;
+}
+
+bool PoolImpl::uses_slabs(std::size_t size_class) const noexcept {
+  return has_slabs_ && classes_.bytes(size_class) <= kLargestSlabBlock;
+}
+
+// What is in the budget goes back unless it was used.
+class PoolImpl::Budget {
+ public:
+  Budget(PoolImpl& pool, std::uint64_t bytes, std::uint16_t slot)
+      : pool_(pool), bytes_(bytes), slot_(slot), held_(pool.reserve_budget(bytes, slot)) {}
+  ~Budget() {
+    if (held_) pool_.release_budget(bytes_, slot_);
+  }
+  Budget(const Budget&) = delete;
+  Budget& operator=(const Budget&) = delete;
+  explicit operator bool() const noexcept { return held_; }
+  void spend(std::uint16_t on) noexcept {
+    held_ = false;
+    pool_.spend_budget(bytes_, slot_, on);
+  }
+
+ private:
+  PoolImpl& pool_;
+  std::uint64_t bytes_;
+  std::uint16_t slot_;
+  bool held_;
+};
+
+// A new block on `node`, or with `whole_chain` wherever there is room. Nothing, with the reason,
+// where the node cannot hold it; nothing and no reason at max_bytes.
+PoolImpl::Got PoolImpl::make(const Want& want, int node, bool whole_chain,
+                             const InterruptCheck& check, const Degraded& degraded,
+                             std::string& reason) {
+  const std::uint16_t slot = slot_of(node).value();
+  const std::size_t bytes = classes_.bytes(want.size_class);
+  if (uses_slabs(want.size_class)) {
+    if (PoolBlock* const block = refill(want, slot)) return {block, 1};
+  }
+  for (const bool slab : {true, false}) {
+    if (slab && !uses_slabs(want.size_class)) continue;
+    reason.clear();
+    Budget budget(*this, slab ? kSlabBytes : bytes, slot);
+    if (!budget) continue;  // one block may fit where a slab does not
+    AllocationRequest request;
+    request.size_bytes = slab ? kSlabBytes : bytes;
+    request.preferred_node = node;
+    request.page = options_.page;
+    request.strict = want.strict;
+    std::optional<Allocation> got;
+    try {
+      if (whole_chain || want.strict) {
+        got = allocator_.allocate(request, check);
+      } else {
+        Allocator::Attempt attempt = allocator_.try_node(request, check);
+        got = std::move(attempt.allocation);
+        reason = attempt.reason.empty() ? "it is full" : attempt.reason;
+      }
+    } catch (const Error& error) {
+      const bool short_of_it =
+          error.kind() == ErrorKind::kPlacement || error.kind() == ErrorKind::kNoMemory;
+      if (!slab || !short_of_it) throw;
+    }
+    if (got) {
+      const auto landed = got->block.place.node_id;
+      const std::uint16_t on = (landed ? slot_of(*landed) : std::nullopt).value_or(slot);
+      if (degraded) {
+        for (const Degradation& one : got->degradations) degraded(one);
+      }
+      const Got made = slab ? cut(*std::move(got), want.size_class, on)
+                            : Got{own(*std::move(got), want.size_class, on), 1};
+      budget.spend(on);
+      return made;
+    }
+    const std::lock_guard guard(mutex_);
+    books_[slot].full_for_bytes = request.size_bytes;
+    books_[slot].full_until_ms = platform::coarse_ms() + kFullFor;
+  }
+  return {};
+}
+
+PoolBlock* PoolImpl::own(Allocation&& allocation, std::size_t size_class, std::uint16_t slot) {
+  auto block = std::make_unique<OwnBlock>();
+  block->mapping = std::move(allocation.block.mapping);
+  block->address = static_cast<char*>(block->mapping.address());
+  block->place = allocation.block.place;
+  if (block->place.step == AllocationStep::kNearest)
+    block->place.step = AllocationStep::kPreferred;
+  block->epoch = epoch_.load(std::memory_order_relaxed);
+  block->generation = generation_.load(std::memory_order_relaxed);
+  block->size_class = static_cast<std::uint16_t>(size_class);
+  block->slot = slot;
+  return block.release();
+}
+
+// The first block of a new slab; the others go to this CPU's list.
+PoolImpl::Got PoolImpl::cut(Allocation&& allocation, std::size_t size_class,
+                            std::uint16_t slot) {
+  auto slab = std::make_unique<Slab>();
+  const std::size_t bytes = classes_.bytes(size_class);
+  slab->mapping = std::move(allocation.block.mapping);
+  slab->count = static_cast<std::uint32_t>(kSlabBytes / bytes);
+  slab->slot = slot;
+  slab->blocks = std::make_unique<PoolBlock[]>(slab->count);
+  auto* const begin = static_cast<char*>(slab->mapping.address());
+  const std::uint32_t now = platform::coarse_ms();
+  for (std::uint32_t i = 0; i < slab->count; ++i) {
+    PoolBlock& block = slab->blocks[i];
+    block.address = begin + i * bytes;
+    block.slab = slab.get();
+    block.place = allocation.block.place;
+    if (block.place.step == AllocationStep::kNearest) block.place.step = AllocationStep::kPreferred;
+    // Of a slab that is split nobody knows which block is where.
+    block.epoch = block.place.step == AllocationStep::kAny ? 0 : epoch_.load();
+    block.generation = generation_.load();
+    block.filed_ms = now;
+    block.size_class = static_cast<std::uint16_t>(size_class);
+    block.slot = slot;
+  }
+  {
+    const std::lock_guard guard(mutex_);
+    slabs_[size_class].push_back(slab.get());
+  }
+  Slab* const kept = slab.release();
+  for (std::uint32_t i = kept->count - 1; i > 0; --i) put(kept->blocks[i]);
+  if (kept->blocks[0].epoch == 0) look_again(kept->blocks[0]);
+  return {&kept->blocks[0], kept->count};
+}
+
+// A block of a slab whose pages went back in a trim, populated again; nothing where there is none,
+// or its pages come from elsewhere.
+PoolBlock* PoolImpl::refill(const Want& want, std::uint16_t slot) {
+  PoolBlock* block = nullptr;
+  const std::size_t bytes = classes_.bytes(want.size_class);
+  {
+    const std::lock_guard guard(mutex_);
+    for (Slab* const slab : slabs_[want.size_class]) {
+      if (slab->hollow == 0 || slab->slot != slot) continue;
+      PoolBlock* const end = slab->blocks.get() + slab->count;
+      block = std::find_if(slab->blocks.get(), end,
+                           [](const PoolBlock& one) { return one.hollow; });
+      block->hollow = false;
+      --slab->hollow;
+      break;
+    }
+  }
+  if (block == nullptr) return nullptr;
+  Budget budget(*this, bytes, slot);
+  if (budget) {
+    const Region region = region_of(*block);
+    if (platform::populate(region.address, region.length, region.pages)) {
+      const Placement seen =
+          look(region.address, region.length, region.pages, platform::Precision::kExact);
+      if (seen.unknown_bytes != 0 || seen.wholly_on(nodes_[slot], bytes)) {
+        block->dirty = false;
+        block->slot = slot;
+        if (block->place.step != AllocationStep::kUnbound)
+          block->place.step = AllocationStep::kPreferred;
+        block->place.node_id = nodes_[slot];
+        block->epoch = epoch_.load(std::memory_order_relaxed);
+        block->generation = generation_.load(std::memory_order_relaxed);
+        budget.spend(slot);
+        return block;
+      }
+    }
+    static_cast<void>(platform::discard(region.address, region.length));
+  }
+  const std::lock_guard guard(mutex_);
+  block->hollow = true;
+  ++block->slab->hollow;
+  return nullptr;
+}
+
+// Its pages are where block.slot says.
+void PoolImpl::count_lent(PoolBlock& block, const Want& want, bool hit) noexcept {
+  Shard& shard = shard_here();
+  const std::lock_guard guard(shard.lock);
+  Shelf& asked = shard.shelves[want.slot];
+  (hit ? asked.hits : asked.misses).add(1);
+  if (block.slot != want.slot) asked.spills.add(1);
+  shard.shelves[block.slot].in_use_bytes.add(static_cast<std::int64_t>(block_bytes(block)));
+  shard.live.add(1);
+}
+
+std::uint64_t PoolImpl::reserve(std::size_t size_bytes, std::optional<int> node,
+                                const InterruptCheck& check, const Degraded& degraded) {
+  Want want = wanted(size_bytes, node);
+  want.may_lend_retained = false;
+  const Got got = find(want, check, degraded);
+  if (got.block == nullptr) throw exhausted(want, "");
+  put(*got.block);
+  // What was reserved is meant to stay: the default retention counts it as used.
+  const std::int64_t wanted_bytes = sum(&Shelf::in_use_bytes) + sum(&Shelf::retained_bytes);
+  const std::lock_guard guard(mutex_);
+  peak_in_use_bytes_ = std::max(peak_in_use_bytes_, static_cast<std::uint64_t>(wanted_bytes));
+  return got.made;
+}
+
+}  // namespace numapool

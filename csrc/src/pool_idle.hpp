@@ -1,0 +1,34 @@
+// The thread that trims what a pool has not used for a while.
+#pragma once
+
+#include <condition_variable>
+#include <cstdint>
+#include <memory>
+#include <mutex>
+#include <thread>
+
+namespace numapool {
+
+class PoolImpl;
+
+// Runs until it is destroyed, which joins it. Never holds its own lock while it trims.
+class IdleThread {
+ public:
+  // nullptr where no thread is to be had.
+  [[nodiscard]] static std::unique_ptr<IdleThread> start(PoolImpl& pool,
+                                                         std::uint32_t idle_ms) noexcept;
+  ~IdleThread();
+  IdleThread(const IdleThread&) = delete;
+  IdleThread& operator=(const IdleThread&) = delete;
+
+ private:
+  IdleThread() = default;
+  void run(PoolImpl& pool, std::uint32_t idle_ms);
+
+  std::mutex mutex_;  // a leaf
+  std::condition_variable wake_;
+  bool ends_ = false;
+  std::thread thread_;
+};
+
+}  // namespace numapool

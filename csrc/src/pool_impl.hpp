@@ -1,0 +1,200 @@
+// The pool's state and its jobs; each job has a file: pool, pool_grow, pool_place, pool_trim,
+// pool_life, pool_fork, pool_idle.
+#pragma once
+
+#include <atomic>
+#include <condition_variable>
+#include <cstdint>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "numapool/error.hpp"
+#include "numapool/pool.hpp"
+#include "pool_parts.hpp"
+#include "size_class.hpp"
+
+namespace numapool {
+
+class IdleThread;
+
+// Locks, in this order: the registry of pools (pool_fork.cpp), `mutex_`, a shard's lock. Under none
+// of them is the system asked for anything but the coarse clock, nor Python called.
+class PoolImpl final : public Pool {
+ public:
+  PoolImpl(std::shared_ptr<const Topology> topology, const PoolOptions& options);
+
+  bool try_acquire(std::size_t size_bytes, int node, Lease& lease) noexcept override;
+  Lease acquire(const AcquireRequest& request, const InterruptCheck& check,
+                const Degraded& degraded) override;
+  std::uint64_t reserve(std::size_t size_bytes, std::optional<int> node,
+                        const InterruptCheck& check, const Degraded& degraded) override;
+  std::uint64_t trim(std::optional<std::uint64_t> at_least,
+                     std::optional<int> node) noexcept override;
+  PoolStatistics statistics() override;
+  const PoolOptions& options() const noexcept override { return options_; }
+  bool give_back(void* cookie, bool moved) noexcept override;
+  void tidy() noexcept override;
+  void close() noexcept override;
+  bool closed() const noexcept override { return closing_.load(std::memory_order_acquire); }
+  void pin() noexcept override;
+  void unpin() noexcept override;
+  Allocation take_fixed(std::size_t size_bytes, std::optional<int> node, bool strict,
+                        const InterruptCheck& check) override;
+  void drop_fixed(Block&& block) noexcept override;
+
+  // Trims what was not used since `idle_ms` before now (pool_idle.cpp).
+  void trim_idle() noexcept;
+
+  // Around a fork; the registry's lock is held (pool_fork.cpp).
+  void before_fork() noexcept;
+  void after_fork_in_parent() noexcept;
+  void after_fork_in_child() noexcept;
+
+ private:
+  struct Want {  // one acquire or reserve
+    std::size_t size_class = 0;
+    int node = 0;
+    std::uint16_t slot = 0;
+    bool strict = false;
+    bool may_lend_retained = true;  // false: new blocks are wanted
+  };
+  struct Got {
+    PoolBlock* block = nullptr;
+    std::uint32_t made = 0;  // how many blocks are new; 0: it was retained
+  };
+  struct Found {  // a block off a list, and which list
+    PoolBlock* block = nullptr;
+    std::uint32_t shard = 0;
+  };
+  struct TrimPlan {
+    std::uint64_t left = 0;  // bytes still to give back
+    std::optional<std::uint16_t> slot;
+    std::optional<std::uint32_t> unused_since_ms;
+    std::uint32_t now_ms = 0;
+  };
+  struct Victims {
+    std::vector<OwnBlock*> own;
+    std::vector<Slab*> slabs;
+    std::vector<PoolBlock*> parts;  // of slabs that stay
+  };
+  class Budget;
+
+  // pool.cpp
+  ~PoolImpl();
+  [[nodiscard]] Shard& shard_here() noexcept;
+  [[nodiscard]] std::optional<std::uint16_t> slot_of(int node) const noexcept;
+  [[nodiscard]] std::optional<int> node_here() const noexcept;
+  [[nodiscard]] std::size_t block_bytes(const PoolBlock& block) const noexcept {
+    return classes_.bytes(block.size_class);
+  }
+  [[nodiscard]] Region region_of(const PoolBlock& block) const noexcept;
+  void fill(Lease& lease, PoolBlock& block, int node) noexcept;
+  // With the shard's lock held:
+  void file(Shard& shard, PoolBlock& block) noexcept;
+  [[nodiscard]] bool tell_retained(Shard& shard) noexcept;
+  [[nodiscard]] std::int64_t sum(Tally Shelf::* tally) const noexcept;
+
+  // pool_place.cpp: retained blocks, and where they are
+  [[nodiscard]] PoolBlock* take_retained(const Want& want, std::uint16_t slot);
+  [[nodiscard]] PoolBlock* pop(std::uint16_t slot, std::size_t size_class) noexcept;
+  [[nodiscard]] bool still_there(PoolBlock& block, bool strict);
+  void place_anew(PoolBlock& block, const Placement& seen) noexcept;
+  void put(PoolBlock& block) noexcept;  // back to the lists of this CPU
+  void look_again(PoolBlock& block) noexcept;
+  void look_for_moves() noexcept;
+
+  // pool_grow.cpp: blocks from the system
+  [[nodiscard]] Want wanted(std::size_t size_bytes, std::optional<int> node) const;
+  [[nodiscard]] Got find(const Want& want, const InterruptCheck& check, const Degraded& degraded);
+  [[nodiscard]] Got make(const Want& want, int node, bool whole_chain,
+                         const InterruptCheck& check, const Degraded& degraded,
+                         std::string& reason);
+  [[nodiscard]] PoolBlock* refill(const Want& want, std::uint16_t slot);
+  [[nodiscard]] Got cut(Allocation&& allocation, std::size_t size_class, std::uint16_t slot);
+  [[nodiscard]] PoolBlock* own(Allocation&& allocation, std::size_t size_class,
+                               std::uint16_t slot);
+  [[nodiscard]] bool uses_slabs(std::size_t size_class) const noexcept;
+  [[nodiscard]] bool recently_full(std::uint16_t slot, std::size_t bytes) noexcept;
+  void count_lent(PoolBlock& block, const Want& want, bool hit) noexcept;
+  [[nodiscard]] Error exhausted(const Want& want, const std::string& when) const;
+  void require_open() const;
+
+  // pool_budget.cpp: what is held from the system, and what may be
+  [[nodiscard]] bool reserve_budget(std::uint64_t bytes, std::uint16_t slot);
+  void release_budget(std::uint64_t bytes, std::uint16_t slot) noexcept;
+  void spend_budget(std::uint64_t bytes, std::uint16_t slot, std::uint16_t on) noexcept;
+  void settle_budget(std::uint64_t bytes, std::uint16_t from, std::uint16_t to) noexcept;
+  void give_up_held(std::uint64_t bytes, std::uint16_t slot, bool trimmed) noexcept;
+  [[nodiscard]] std::uint64_t over_limit(std::uint64_t bytes) noexcept;  // mutex_ is held
+  void wait_for_room(const InterruptCheck& check);
+  void settle_retained() noexcept;
+
+  // pool_trim.cpp
+  std::uint64_t trim(TrimPlan plan) noexcept;
+  [[nodiscard]] std::vector<Found> detach(std::size_t size_class, const TrimPlan& plan);
+  void put_back(const std::vector<Found>& found) noexcept;
+  void pick_whole(std::size_t size_class, TrimPlan& plan, bool last_resort, Victims& victims);
+  void pick_parts(std::size_t size_class, TrimPlan& plan, Victims& victims);
+  void pick_leavings(Victims& victims) noexcept;
+  std::uint64_t free_own(const std::vector<OwnBlock*>& victims) noexcept;
+  std::uint64_t free_slabs(const std::vector<Slab*>& victims) noexcept;
+  std::uint64_t free_parts(std::vector<PoolBlock*>& victims) noexcept;
+  void retire(PoolBlock& block) noexcept;  // gives back one block that no list takes any more
+  void forget_slab(Slab* slab) noexcept;   // mutex_ is held
+
+  // pool_life.cpp
+  void end_if_unused(std::unique_lock<std::mutex>& lock) noexcept;
+
+  const PoolOptions options_;
+  const Allocator allocator_;
+  const SizeClasses classes_;
+  const bool has_slabs_;
+  std::vector<int> nodes_;                    // by slot
+  std::vector<std::int32_t> slot_of_node_;    // -1: no such node
+  std::vector<std::int32_t> slot_of_cpu_;     // -1: no node's
+  std::vector<std::vector<int>> order_;       // by slot: usable nodes by distance
+  std::vector<Shard> shards_;
+
+  std::atomic<bool> closing_{false};
+  std::atomic<std::uint32_t> epoch_{1};
+  std::atomic<std::uint32_t> looked_ms_{0};
+  std::atomic<std::uint64_t> page_moves_{0};
+  std::atomic<std::int64_t> told_retained_bytes_{0};  // the sum of what shards have told
+  std::atomic<std::uint32_t> waiters_{0};
+  std::atomic<bool> idle_runs_{false};
+  std::atomic<std::uint64_t> pins_{1};
+  std::int64_t most_drift_bytes_ = 0;
+
+  std::mutex mutex_;
+  struct NodeBooks {
+    std::uint64_t held_bytes = 0;
+    std::uint64_t high_water_bytes = 0;
+    std::uint64_t trimmed_bytes = 0;
+    std::uint64_t full_for_bytes = 0;  // a request of so much did not fit
+    std::uint32_t full_until_ms = 0;
+  };
+  // Guarded by mutex_, all below.
+  std::vector<NodeBooks> books_;  // by slot
+  std::uint64_t held_bytes_ = 0;
+  std::uint64_t high_water_bytes_ = 0;
+  std::uint64_t peak_in_use_bytes_ = 0;
+  std::uint64_t fixed_bytes_ = 0;
+  std::vector<std::uint64_t> pending_bytes_;  // by slot: in the budget, not yet mapped
+  std::array<std::vector<Slab*>, SizeClasses::kCount> slabs_;
+  PoolBlock* leavings_ = nullptr;  // lists that the parent of a fork retained
+  std::atomic<std::uint32_t> generation_{0};  // forks since the pool was made
+  struct Waiting {
+    std::condition_variable room;
+  };
+  std::unique_ptr<Waiting> waiting_ = std::make_unique<Waiting>();
+  std::unique_ptr<IdleThread> idle_;
+};
+
+// The registry of pools that a fork walks.
+void register_pool(PoolImpl* pool);
+void forget_pool(PoolImpl* pool) noexcept;
+
+}  // namespace numapool

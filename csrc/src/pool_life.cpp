@@ -1,0 +1,139 @@
+// The end of a pool, and of blocks that no list takes any more.
+#include <algorithm>
+
+#include "look.hpp"
+#include "pool_idle.hpp"
+#include "pool_impl.hpp"
+
+namespace numapool {
+
+void PoolImpl::pin() noexcept { pins_.fetch_add(1, std::memory_order_relaxed); }
+
+void PoolImpl::unpin() noexcept {
+  std::unique_lock lock(mutex_);
+  pins_.fetch_sub(1, std::memory_order_acq_rel);
+  end_if_unused(lock);
+}
+
+// Live leases are counted under the shards' locks; who reads a lock released has seen the last of
+// the thread that held it.
+void PoolImpl::end_if_unused(std::unique_lock<std::mutex>& lock) noexcept {
+  if (!closing_ || pins_.load(std::memory_order_acquire) != 0) return;
+  std::int64_t live = 0;
+  for (Shard& shard : shards_) {
+    const std::lock_guard guard(shard.lock);
+    live += shard.live.get();
+  }
+  if (live != 0) return;
+  lock.unlock();
+  forget_pool(this);
+  delete this;
+}
+
+void PoolImpl::close() noexcept {
+  std::unique_ptr<IdleThread> idle;
+  {
+    const std::lock_guard guard(mutex_);
+    if (closing_.exchange(true)) return;
+    idle = std::move(idle_);
+    waiting_->room.notify_all();
+  }
+  idle.reset();  // joins: the thread may be trimming
+  // Releases that have not seen it are done once each shard was locked.
+  for (Shard& shard : shards_) {
+    const std::lock_guard guard(shard.lock);
+  }
+  trim(std::nullopt, std::nullopt);
+  // What is not hollow now is lent, and the slab goes with the last of it.
+  const std::lock_guard guard(mutex_);
+  for (std::vector<Slab*>& slabs : slabs_) {
+    for (Slab* const slab : slabs) slab->out = slab->count - slab->hollow;
+    const auto last = std::partition(slabs.begin(), slabs.end(),
+                                     [](const Slab* slab) { return slab->out != 0; });
+    std::for_each(last, slabs.end(), [](Slab* slab) { delete slab; });
+    slabs.erase(last, slabs.end());
+  }
+}
+
+// The lease of a block that was lent before a fork or outlived its pool's end: its memory goes back
+// to the system.
+void PoolImpl::retire(PoolBlock& block) noexcept {
+  const std::uint64_t bytes = block_bytes(block);
+  const std::uint16_t slot = block.slot;
+  Slab* const slab = block.slab;
+  bool gone = true;
+  if (slab == nullptr) {
+    delete static_cast<OwnBlock*>(&block);
+  } else {
+    gone = platform::discard(block.address, bytes).ok();
+  }
+  Slab* unused = nullptr;
+  std::uint64_t held = gone ? bytes : 0;
+  std::unique_lock lock(mutex_);
+  if (slab != nullptr) {
+    block.hollow = gone || closing_;
+    if (block.hollow) ++slab->hollow;
+    if (!block.hollow) block.generation = generation_;  // its pages stay: it is the child's now
+    if (closing_ && slab->out != 0 && --slab->out == 0) {
+      unused = slab;
+      held = slab->mapping.length() - (slab->hollow - 1) * bytes;
+      forget_slab(slab);
+    }
+  }
+  held_bytes_ -= std::min(held, held_bytes_);
+  books_[slot].held_bytes -= std::min(held, books_[slot].held_bytes);
+  {
+    Shard& shard = shard_here();
+    const std::lock_guard guard(shard.lock);
+    shard.shelves[slot].in_use_bytes.add(-static_cast<std::int64_t>(bytes));
+    shard.live.add(-1);
+  }
+  delete unused;
+  end_if_unused(lock);
+}
+
+void PoolImpl::forget_slab(Slab* slab) noexcept {
+  std::vector<Slab*>& slabs = slabs_[slab->blocks[0].size_class];
+  const auto found = std::find(slabs.begin(), slabs.end(), slab);
+  if (found == slabs.end()) return;
+  *found = slabs.back();
+  slabs.pop_back();
+}
+
+Allocation PoolImpl::take_fixed(std::size_t size_bytes, std::optional<int> node, bool strict,
+                                const InterruptCheck& check) {
+  const Want want = wanted(size_bytes, node);
+  AllocationRequest request;
+  request.size_bytes = size_bytes;
+  request.preferred_node = want.node;
+  request.page = options_.page;
+  request.strict = strict;
+  if (!reserve_budget(size_bytes, want.slot)) throw exhausted(want, "");
+  try {
+    Allocation allocation = allocator_.allocate(request, check);
+    const std::uint16_t on =
+        slot_of(allocation.block.place.node_id.value_or(want.node)).value_or(want.slot);
+    spend_budget(size_bytes, want.slot, on);
+    Shard& shard = shard_here();
+    const std::lock_guard guard(shard.lock);
+    shard.shelves[on].in_use_bytes.add(static_cast<std::int64_t>(size_bytes));
+    return allocation;
+  } catch (...) {
+    release_budget(size_bytes, want.slot);
+    throw;
+  }
+}
+
+void PoolImpl::drop_fixed(Block&& block) noexcept {
+  const std::uint64_t bytes = block.size_bytes;
+  const auto slot = block.place.node_id ? slot_of(*block.place.node_id)
+                                        : slot_of(block.place.requested_node.value_or(-1));
+  block.mapping.reset();
+  if (!slot) return;
+  give_up_held(bytes, *slot, false);
+  Shard& shard = shard_here();
+  const std::lock_guard guard(shard.lock);
+  shard.shelves[*slot].in_use_bytes.add(-static_cast<std::int64_t>(bytes));
+}
+
+}  // namespace numapool

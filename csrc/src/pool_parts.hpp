@@ -1,0 +1,105 @@
+// What a pool is made of: blocks, the slabs that small ones are cut from, and a CPU's shard of free
+// lists.
+#pragma once
+
+#include <array>
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <thread>
+#include <vector>
+
+#include "numapool/buffer.hpp"
+#include "size_class.hpp"
+
+namespace numapool {
+
+inline constexpr std::size_t kSlabBytes = std::size_t{2} << 20;  // a huge page where there are any
+inline constexpr std::size_t kLargestSlabBlock = std::size_t{256} << 10;
+
+// For a few instructions at a time. A waiter yields, for the holder may have lost its CPU.
+class SpinLock {
+ public:
+  void lock() noexcept {
+    while (flag_.test_and_set(std::memory_order_acquire)) {
+      for (int spins = 0; flag_.test(std::memory_order_relaxed); ++spins) {
+        if (spins > 100) std::this_thread::yield();
+      }
+    }
+  }
+  void unlock() noexcept { flag_.clear(std::memory_order_release); }
+
+ private:
+  std::atomic_flag flag_;
+};
+
+// Written under a shard's lock, read by anyone: a plain addition to the processor.
+class Tally {
+ public:
+  void add(std::int64_t change) noexcept {
+    value_.store(value_.load(std::memory_order_relaxed) + change, std::memory_order_relaxed);
+  }
+  [[nodiscard]] std::int64_t get() const noexcept {
+    return value_.load(std::memory_order_relaxed);
+  }
+
+ private:
+  std::atomic<std::int64_t> value_{0};
+};
+
+struct Slab;
+
+// One block, for as long as it exists. Who owns it: the lists of a shard, the lease, or the thread
+// that took it off a list.
+struct PoolBlock {
+  PoolBlock* next = nullptr;  // in a list
+  PoolBlock* next_list = nullptr;  // of a list's first: the next list of the fork's leavings
+  char* address = nullptr;
+  Slab* slab = nullptr;  // nothing: a mapping of its own (OwnBlock)
+  BlockPlace place;      // step: kPreferred where all of it is on one node, kAny, or kUnbound
+  std::uint32_t epoch = 0;       // of the pool when its place was last looked at
+  std::uint32_t generation = 0;  // of the pool when it was made: forks since share its pages
+  std::uint32_t filed_ms = 0;    // when it came back last
+  std::uint16_t size_class = 0;
+  std::uint16_t slot = 0;   // of the node it is counted under
+  bool dirty = false;       // an owner may have written to it
+  bool hollow = false;      // of a slab: its pages are with the system
+  bool doomed = false;      // picked by the trim that runs
+};
+
+struct OwnBlock : PoolBlock {
+  Mapping mapping;
+};
+
+// A mapping of one huge page cut into blocks of one class. Guarded by the pool's mutex.
+struct Slab {
+  Mapping mapping;
+  std::unique_ptr<PoolBlock[]> blocks;
+  std::uint32_t count = 0;
+  std::uint32_t hollow = 0;     // blocks whose pages are with the system
+  std::uint32_t free_now = 0;   // of the trim that runs: blocks found free
+  std::uint32_t newest_ms = 0;  // of the trim that runs: the last of them that came back
+  std::uint32_t out = 0;        // once the pool is closed: blocks still lent
+  std::uint16_t slot = 0;       // of the node it is counted under
+};
+
+// The free blocks of one node, and what was counted of it, on one CPU.
+struct Shelf {
+  std::array<std::atomic<PoolBlock*>, SizeClasses::kCount> heads{};  // last in, first out
+  Tally in_use_bytes;
+  Tally retained_bytes;
+  Tally hits;
+  Tally misses;
+  Tally spills;
+};
+
+// Lock order: after the pool's mutex; one shard's lock at a time, but for a fork.
+struct alignas(128) Shard {
+  SpinLock lock;
+  Tally live;                // leases given out less those taken back, on this CPU
+  std::int64_t drift_bytes = 0;  // retained here since it was last told to the pool
+  std::unique_ptr<Shelf[]> shelves;  // by slot
+};
+
+}  // namespace numapool

@@ -1,0 +1,130 @@
+// Retained blocks off the fast path: other CPUs' lists, and blocks that may have moved.
+#include <utility>
+
+#include "look.hpp"
+#include "numapool/error.hpp"
+#include "platform/process.hpp"
+#include "pool_impl.hpp"
+
+namespace numapool {
+namespace {
+
+constexpr std::uint32_t kLookEvery = 1000;  // ms
+
+}  // namespace
+
+// This CPU's list first. The others' heads are only peeked at unless there is something.
+PoolBlock* PoolImpl::pop(std::uint16_t slot, std::size_t size_class) noexcept {
+  const auto bytes = static_cast<std::int64_t>(classes_.bytes(size_class));
+  const auto here = static_cast<std::size_t>(&shard_here() - shards_.data());
+  for (std::size_t i = 0; i < shards_.size(); ++i) {
+    Shard& shard = shards_[(here + i) % shards_.size()];
+    std::atomic<PoolBlock*>& head = shard.shelves[slot].heads[size_class];
+    if (head.load(std::memory_order_relaxed) == nullptr) continue;
+    const std::lock_guard guard(shard.lock);
+    PoolBlock* const block = head.load(std::memory_order_relaxed);
+    if (block == nullptr) continue;
+    head.store(block->next, std::memory_order_relaxed);
+    shard.shelves[slot].retained_bytes.add(-bytes);
+    shard.drift_bytes -= bytes;
+    return block;
+  }
+  return nullptr;
+}
+
+void PoolImpl::put(PoolBlock& block) noexcept {
+  Shard& shard = shard_here();
+  bool retained = false;
+  {
+    const std::lock_guard guard(shard.lock);
+    retained = !closing_.load(std::memory_order_relaxed) &&
+               block.generation == generation_.load(std::memory_order_relaxed);
+    if (retained) file(shard, block);
+    // retire() takes it for a lease that comes back.
+    if (!retained) {
+      shard.live.add(1);
+      shard.shelves[block.slot].in_use_bytes.add(static_cast<std::int64_t>(block_bytes(block)));
+    }
+  }
+  if (!retained) retire(block);
+}
+
+// A retained block of the slot's node that is really there. With `strict` every page is looked at;
+// else only what may have moved since it was last looked at.
+PoolBlock* PoolImpl::take_retained(const Want& want, std::uint16_t slot) {
+  while (PoolBlock* const block = pop(slot, want.size_class)) {
+    bool there = false;
+    try {
+      there = still_there(*block, want.strict);
+    } catch (...) {
+      put(*block);
+      throw;
+    }
+    if (there) return block;
+    put(*block);  // under the node where it is
+    if (want.strict && block->slot == slot) return nullptr;  // split: it would come round again
+  }
+  return nullptr;
+}
+
+bool PoolImpl::still_there(PoolBlock& block, bool strict) {
+  const std::uint32_t epoch = epoch_.load(std::memory_order_relaxed);
+  if (block.epoch == epoch && !strict) return true;
+  const Region region = region_of(block);
+  const auto precision = strict ? platform::Precision::kExact : platform::Precision::kSampled;
+  Placement seen = look(region.address, region.length, region.pages, precision);
+  if (seen.not_resident_bytes != 0) {  // swapped out
+    const platform::Status back =
+        platform::populate(region.address, region.length, region.pages);
+    if (!back) throw Error(ErrorKind::kNoMemory, "cannot populate: " + describe(back.failure()));
+    seen = look(region.address, region.length, region.pages, precision);
+  }
+  if (seen.unknown_bytes != 0) {
+    if (strict) {
+      throw Error(ErrorKind::kUnsupported,
+                  "strict=True needs to see where pages are, and this process may not "
+                  "(move_pages, get_mempolicy and numa_maps are refused)");
+    }
+    block.epoch = epoch;
+    return true;
+  }
+  const std::uint16_t before = block.slot;
+  place_anew(block, seen);
+  block.epoch = epoch;
+  const bool whole = block.place.step == AllocationStep::kPreferred;
+  return block.slot == before && (whole || !strict);
+}
+
+// Only its owner may: the thread that took it off a list, or the last user of its lease.
+void PoolImpl::place_anew(PoolBlock& block, const Placement& seen) noexcept {
+  const std::optional<int> node = seen.majority_node();
+  const auto slot = node ? slot_of(*node) : std::nullopt;
+  if (!slot) return;
+  if (block.place.step != AllocationStep::kUnbound)
+    block.place.step = seen.sole_node() ? AllocationStep::kPreferred : AllocationStep::kAny;
+  block.place.node_id = node;
+  if (*slot == block.slot) return;
+  settle_budget(block_bytes(block), block.slot, *slot);
+  block.slot = *slot;
+}
+
+// After its lease was migrated.
+void PoolImpl::look_again(PoolBlock& block) noexcept {
+  try {
+    place_anew(block, placement_of(region_of(block)));
+  } catch (const std::exception&) {
+    block.epoch = 0;  // no memory to look now: looked at before it is lent again
+  }
+}
+
+// The system counts what it moves, machine-wide: after such an event every retained block is looked
+// at once more before it is lent.
+void PoolImpl::look_for_moves() noexcept {
+  const std::uint32_t now = platform::coarse_ms();
+  std::uint32_t last = looked_ms_.load(std::memory_order_relaxed);
+  if (now - last < kLookEvery || !looked_ms_.compare_exchange_strong(last, now)) return;
+  const std::uint64_t moves = platform::page_moves();
+  if (page_moves_.exchange(moves) != moves) epoch_.fetch_add(1, std::memory_order_relaxed);
+}
+
+}  // namespace numapool

@@ -1,0 +1,154 @@
+// A ring of blocks of one size: lent and taken back in order, all of it resident from the start.
+#include "numapool/ring.hpp"
+
+#include <chrono>
+#include <limits>
+#include <mutex>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "look.hpp"
+#include "numapool/error.hpp"
+#include "platform/process.hpp"
+#include "pool_parts.hpp"
+
+namespace numapool {
+namespace {
+
+constexpr std::chrono::microseconds kWaitStep{500};
+
+class RingImpl final : public Ring {
+ public:
+  RingImpl(Pool& pool, Block&& memory, std::size_t stride, const RingOptions& options)
+      : pool_(pool),
+        memory_(std::move(memory)),
+        stride_(stride),
+        slots_(options.count) {
+    pool_.pin();
+  }
+
+  bool try_acquire(Lease& lease) noexcept override {
+    const std::lock_guard guard(lock_);
+    if (closed_ || slots_[next_].lent) return false;
+    Slot& slot = slots_[next_];
+    slot.lent = true;
+    ++lent_;
+    lease.region = {static_cast<char*>(memory_.mapping.address()) + next_ * stride_, stride_,
+                    {platform::PageKind::kBase, platform::base_page_bytes()}};
+    lease.place = memory_.place;
+    lease.keeper = this;
+    lease.cookie = &slot;
+    lease.dirty = slot.dirty;
+    slot.dirty = true;
+    next_ = next_ + 1 == slots_.size() ? 0 : next_ + 1;
+    return true;
+  }
+
+  Lease acquire(std::uint64_t wait_ms, const InterruptCheck& check) override {
+    Lease lease;
+    const std::uint32_t begin = platform::coarse_ms();
+    while (!try_acquire(lease)) {
+      if (closed()) throw Error(ErrorKind::kClosed, "the ring is closed");
+      if (platform::coarse_ms() - begin >= wait_ms) {
+        throw Error(ErrorKind::kExhausted,
+                    "the next of the ring's " + std::to_string(slots_.size()) +
+                        " blocks is still in use (" + std::to_string(lent()) +
+                        " are); close buffers in the order they were acquired, or wait with "
+                        "block=True");
+      }
+      std::this_thread::sleep_for(kWaitStep);
+      check();
+    }
+    return lease;
+  }
+
+  bool give_back(void* cookie, bool) noexcept override {
+    std::unique_lock guard(lock_);
+    static_cast<Slot*>(cookie)->lent = false;
+    --lent_;
+    end_if_unused(guard);
+    return false;
+  }
+  void tidy() noexcept override {}
+
+  std::uint32_t lent() const noexcept override {
+    const std::lock_guard guard(lock_);
+    return lent_;
+  }
+  const BlockPlace& place() const noexcept override { return memory_.place; }
+  std::size_t stride_bytes() const noexcept override { return stride_; }
+  bool closed() const noexcept override {
+    const std::lock_guard guard(lock_);
+    return closed_;
+  }
+
+  void close() noexcept override {
+    std::unique_lock guard(lock_);
+    closed_ = true;
+    end_if_unused(guard);
+  }
+  void drop() noexcept override {
+    std::unique_lock guard(lock_);
+    closed_ = true;
+    owned_ = false;
+    end_if_unused(guard);
+  }
+
+ private:
+  struct Slot {
+    bool lent = false;
+    bool dirty = false;
+  };
+
+  ~RingImpl() = default;
+
+  // The memory goes once nothing of it is lent, the object once its owner has let go as well.
+  void end_if_unused(std::unique_lock<SpinLock>& guard) noexcept {
+    if (!closed_ || lent_ != 0) return;
+    Block memory = std::move(memory_);
+    memory_.size_bytes = 0;
+    const bool ends = !owned_;
+    guard.unlock();
+    if (memory.size_bytes != 0) {
+      pool_.drop_fixed(std::move(memory));
+      pool_.unpin();
+    }
+    if (ends) delete this;
+  }
+
+  Pool& pool_;
+  Block memory_;
+  const std::size_t stride_;
+  mutable SpinLock lock_;  // a leaf; all below
+  std::vector<Slot> slots_;
+  std::size_t next_ = 0;
+  std::uint32_t lent_ = 0;
+  bool closed_ = false;
+  bool owned_ = true;
+};
+
+}  // namespace
+
+Ring* Ring::open(Pool& pool, const RingOptions& options, const InterruptCheck& check,
+                 const Pool::Degraded& degraded) {
+  if (options.block_bytes == 0 || options.count == 0)
+    throw Error(ErrorKind::kInvalidArgument, "block_bytes and count must be at least 1");
+  const std::size_t page = platform::base_page_bytes();
+  constexpr std::size_t kMost = std::numeric_limits<std::size_t>::max() / 2;
+  if (options.block_bytes > kMost - page ||
+      (options.block_bytes + page) > kMost / options.count) {
+    throw Error(ErrorKind::kNoMemory, "a ring of " + std::to_string(options.count) + " times " +
+                                          std::to_string(options.block_bytes) +
+                                          " bytes: no address space holds that much");
+  }
+  const std::size_t stride = (options.block_bytes + page - 1) / page * page;
+  Allocation allocation =
+      pool.take_fixed(stride * options.count, options.node, options.strict, check);
+  if (degraded) {
+    for (const Degradation& one : allocation.degradations) degraded(one);
+  }
+  return new RingImpl(pool, std::move(allocation.block), stride, options);
+}
+
+}  // namespace numapool
