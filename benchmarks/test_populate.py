@@ -1,4 +1,4 @@
-"""How long does memory on a node take, populated: beside libnuma and beside NumPy, warm and cold?"""
+"""How long does populated memory on a node take, beside libnuma and NumPy, warm and cold?"""
 
 from __future__ import annotations
 
@@ -88,7 +88,8 @@ def test_cold(
         f"{name} {statistics.median(taken) / warm_ns[name]:.0f}x" for name, taken in times.items()
     )
     note = (
-        f"256 MiB cold: {IDLE_SECONDS} idle seconds before each run; slower than warm: {slowdowns}; "
+        f"256 MiB cold: {IDLE_SECONDS} idle seconds before each run; slower than warm: "
+        f"{slowdowns}; "
         f"balloon with free page reporting: {'yes' if reports_free_pages() else 'none seen'}"
     )
     for peer in peers:

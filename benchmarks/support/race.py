@@ -79,10 +79,10 @@ def race(
         if ours.undo is not None:
             ours.undo(result)
 
-    benchmark.pedantic(target, setup=setup, teardown=teardown, rounds=rounds)
-    while (
-        results
-    ):  # --benchmark-disable leaves teardown out, --benchmark-cprofile runs more targets
+    pedantic: Any = benchmark.pedantic  # it has no annotations
+    pedantic(target, setup=setup, teardown=teardown, rounds=rounds)
+    # --benchmark-disable leaves teardown out, --benchmark-cprofile runs more targets.
+    while results:
         teardown()
     complete = min(len(taken) for taken in times.values())
     return {name: taken[:complete] for name, taken in times.items()}

@@ -159,8 +159,8 @@ int acquire_slowly(PoolBase* self, const Arguments& arguments, Lease& lease) noe
   });
 }
 
-PyObject* acquire_with(PyObject* object, PyObject* const* values, Py_ssize_t count,
-                       PyObject* names, bool zeroed) noexcept {
+PyObject* acquire_with(PyObject* object, PyObject* const* values, Py_ssize_t count, PyObject* names,
+                       bool zeroed) noexcept {
   PoolBase* const self = as_pool(object);
   Arguments arguments;
   if (parse(values, count, names, arguments) != 0) return nullptr;
@@ -259,8 +259,7 @@ void set_pool(PyObject* object, Pool* pool, bool zero_on_reuse) {
 }
 
 Pool& pool_of(PyObject* object) {
-  Pool* const pool =
-      PyObject_TypeCheck(object, pool_type) != 0 ? as_pool(object)->pool : nullptr;
+  Pool* const pool = PyObject_TypeCheck(object, pool_type) != 0 ? as_pool(object)->pool : nullptr;
   if (pool == nullptr) throw Error(ErrorKind::kClosed, "the pool was never opened");
   return *pool;
 }

@@ -111,8 +111,7 @@ int get_view(PyObject* object, Py_buffer* view, int flags) {
     return -1;
   }
   const auto length = static_cast<Py_ssize_t>(self->size_bytes);
-  if (PyBuffer_FillInfo(view, object, self->lease.region.address, length, 0, flags) == 0)
-    return 0;
+  if (PyBuffer_FillInfo(view, object, self->lease.region.address, length, 0, flags) == 0) return 0;
   if (self->exports.drop()) free_memory(self);
   return -1;
 }
@@ -215,9 +214,7 @@ PyObject* get_requested_node(PyObject* object, void*) {
 PyObject* get_node_id(PyObject* object, void*) { return optional_int(place_now(object).node_id); }
 PyObject* get_step(PyObject* object, void*) { return to_python(place_now(object).step); }
 PyObject* get_bound(PyObject* object, void*) { return PyBool_FromLong(place_now(object).bound); }
-PyObject* get_locked(PyObject* object, void*) {
-  return PyBool_FromLong(as_buffer(object)->locked);
-}
+PyObject* get_locked(PyObject* object, void*) { return PyBool_FromLong(as_buffer(object)->locked); }
 PyObject* get_closed(PyObject* object, void*) {
   return PyBool_FromLong(as_buffer(object)->exports.closed());
 }
@@ -229,8 +226,8 @@ Py_ssize_t length(PyObject* object) {
 PyObject* repr(PyObject* object) {
   return guarded(static_cast<PyObject*>(nullptr), [object] {
     const NodeBuffer* const self = as_buffer(object);
-    const std::string text = repr_text(self->size_bytes, place_now(object),
-                                       self->exports.closed(), self->lease.region.address);
+    const std::string text = repr_text(self->size_bytes, place_now(object), self->exports.closed(),
+                                       self->lease.region.address);
     return PyUnicode_FromStringAndSize(text.data(), static_cast<Py_ssize_t>(text.size()));
   });
 }

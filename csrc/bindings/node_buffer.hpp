@@ -14,8 +14,8 @@ int add_node_buffer_type(PyObject* module) noexcept;
 // freed).
 [[nodiscard]] PyObject* make_node_buffer(Block&& block) noexcept;
 
-// A new NodeBuffer of the first `size_bytes` of what a pool or ring has lent, and gets back from it;
-// nullptr with a Python error set on failure (the lease is given back).
+// A new NodeBuffer of the first `size_bytes` of what a pool or ring has lent, and gets back from
+// it; nullptr with a Python error set on failure (the lease is given back).
 [[nodiscard]] PyObject* make_node_buffer(const Lease& lease, std::size_t size_bytes) noexcept;
 
 // Gives a lease back where there is no NodeBuffer of it. The GIL is held.

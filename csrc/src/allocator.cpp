@@ -95,8 +95,7 @@ Allocator::Attempt Allocator::try_node(const AllocationRequest& request,
   const Extent extent = checked_extent(request);
   Chain chain(*topology_, preferred, map_extent(extent), check);
   Chain::Outcome outcome = chain.place_on(preferred, platform::Precision::kSampled);
-  if (!outcome.placed && outcome.denied)
-    outcome = chain.place_beyond_preferred(std::move(outcome));
+  if (!outcome.placed && outcome.denied) outcome = chain.place_beyond_preferred(std::move(outcome));
   if (!outcome.placed) return {std::nullopt, std::move(outcome.reason)};
   return {finish(request, preferred, chain, outcome), {}};
 }

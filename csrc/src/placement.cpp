@@ -82,9 +82,8 @@ Migration migrate(const Region& region, int node, const InterruptCheck& check) {
     const platform::Failure& why = moved.failure();
     const ErrorKind kind = platform::is_denied(why) ? ErrorKind::kUnsupported : ErrorKind::kSystem;
     throw Error(kind,
-                "cannot migrate " + size_text(region.length) + " to node " +
-                    std::to_string(node) + ": " + describe(why) +
-                    "; the buffer keeps its contents where they are",
+                "cannot migrate " + size_text(region.length) + " to node " + std::to_string(node) +
+                    ": " + describe(why) + "; the buffer keeps its contents where they are",
                 why.code);
   }
   Migration out;

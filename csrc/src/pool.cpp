@@ -94,8 +94,8 @@ std::optional<int> PoolImpl::node_here() const noexcept {
 // A part of a slab is asked about by base pages, whatever page it lies in.
 Region PoolImpl::region_of(const PoolBlock& block) const noexcept {
   if (block.slab == nullptr) return static_cast<const OwnBlock&>(block).mapping.region();
-  return {block.address, block_bytes(block),
-          {platform::PageKind::kBase, platform::base_page_bytes()}};
+  return {
+      block.address, block_bytes(block), {platform::PageKind::kBase, platform::base_page_bytes()}};
 }
 
 void PoolImpl::fill(Lease& lease, PoolBlock& block, int node) noexcept {
@@ -184,7 +184,8 @@ bool PoolImpl::give_back(void* cookie, bool moved) noexcept {
   return false;
 }
 
-// True where the limit may be reached: what other shards have not told is less than a quarter of it.
+// True where the limit may be reached: what other shards have not told is less than a quarter of
+// it.
 bool PoolImpl::tell_retained(Shard& shard) noexcept {
   const std::int64_t told = std::exchange(shard.drift_bytes, 0);
   const std::int64_t before = told_retained_bytes_.fetch_add(told, std::memory_order_relaxed);

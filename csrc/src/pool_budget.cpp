@@ -27,8 +27,8 @@ std::uint64_t PoolImpl::over_limit(std::uint64_t bytes) noexcept {
 }
 
 bool PoolImpl::reserve_budget(std::uint64_t bytes, std::uint16_t slot) {
-  const auto in_use = static_cast<std::uint64_t>(
-      std::max<std::int64_t>(0, sum(&Shelf::in_use_bytes)));
+  const auto in_use =
+      static_cast<std::uint64_t>(std::max<std::int64_t>(0, sum(&Shelf::in_use_bytes)));
   std::unique_lock lock(mutex_);
   peak_in_use_bytes_ = std::max(peak_in_use_bytes_, in_use + bytes);
   const std::uint64_t over = over_limit(bytes);

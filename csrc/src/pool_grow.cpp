@@ -198,8 +198,7 @@ PoolBlock* PoolImpl::own(Allocation&& allocation, std::size_t size_class, std::u
   block->mapping = std::move(allocation.block.mapping);
   block->address = static_cast<char*>(block->mapping.address());
   block->place = allocation.block.place;
-  if (block->place.step == AllocationStep::kNearest)
-    block->place.step = AllocationStep::kPreferred;
+  if (block->place.step == AllocationStep::kNearest) block->place.step = AllocationStep::kPreferred;
   block->epoch = epoch_.load(std::memory_order_relaxed);
   block->generation = generation_.load(std::memory_order_relaxed);
   block->size_class = static_cast<std::uint16_t>(size_class);
@@ -208,8 +207,7 @@ PoolBlock* PoolImpl::own(Allocation&& allocation, std::size_t size_class, std::u
 }
 
 // The first block of a new slab; the others go to this CPU's list.
-PoolImpl::Got PoolImpl::cut(Allocation&& allocation, std::size_t size_class,
-                            std::uint16_t slot) {
+PoolImpl::Got PoolImpl::cut(Allocation&& allocation, std::size_t size_class, std::uint16_t slot) {
   auto slab = std::make_unique<Slab>();
   const std::size_t bytes = classes_.bytes(size_class);
   slab->mapping = std::move(allocation.block.mapping);
@@ -251,8 +249,8 @@ PoolBlock* PoolImpl::refill(const Want& want, std::uint16_t slot) {
     for (Slab* const slab : slabs_[want.size_class]) {
       if (slab->hollow == 0 || slab->slot != slot) continue;
       PoolBlock* const end = slab->blocks.get() + slab->count;
-      block = std::find_if(slab->blocks.get(), end,
-                           [](const PoolBlock& one) { return one.hollow; });
+      block =
+          std::find_if(slab->blocks.get(), end, [](const PoolBlock& one) { return one.hollow; });
       block->hollow = false;
       --slab->hollow;
       break;

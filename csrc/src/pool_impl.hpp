@@ -109,13 +109,11 @@ class PoolImpl final : public Pool {
   // pool_grow.cpp: blocks from the system
   [[nodiscard]] Want wanted(std::size_t size_bytes, std::optional<int> node) const;
   [[nodiscard]] Got find(const Want& want, const InterruptCheck& check, const Degraded& degraded);
-  [[nodiscard]] Got make(const Want& want, int node, bool whole_chain,
-                         const InterruptCheck& check, const Degraded& degraded,
-                         std::string& reason);
+  [[nodiscard]] Got make(const Want& want, int node, bool whole_chain, const InterruptCheck& check,
+                         const Degraded& degraded, std::string& reason);
   [[nodiscard]] PoolBlock* refill(const Want& want, std::uint16_t slot);
   [[nodiscard]] Got cut(Allocation&& allocation, std::size_t size_class, std::uint16_t slot);
-  [[nodiscard]] PoolBlock* own(Allocation&& allocation, std::size_t size_class,
-                               std::uint16_t slot);
+  [[nodiscard]] PoolBlock* own(Allocation&& allocation, std::size_t size_class, std::uint16_t slot);
   [[nodiscard]] bool uses_slabs(std::size_t size_class) const noexcept;
   [[nodiscard]] bool recently_full(std::uint16_t slot, std::size_t bytes) noexcept;
   void count_lent(PoolBlock& block, const Want& want, bool hit) noexcept;
@@ -152,10 +150,10 @@ class PoolImpl final : public Pool {
   const Allocator allocator_;
   const SizeClasses classes_;
   const bool has_slabs_;
-  std::vector<int> nodes_;                    // by slot
-  std::vector<std::int32_t> slot_of_node_;    // -1: no such node
-  std::vector<std::int32_t> slot_of_cpu_;     // -1: no node's
-  std::vector<std::vector<int>> order_;       // by slot: usable nodes by distance
+  std::vector<int> nodes_;                  // by slot
+  std::vector<std::int32_t> slot_of_node_;  // -1: no such node
+  std::vector<std::int32_t> slot_of_cpu_;   // -1: no node's
+  std::vector<std::vector<int>> order_;     // by slot: usable nodes by distance
   std::vector<Shard> shards_;
 
   std::atomic<bool> closing_{false};
@@ -184,7 +182,7 @@ class PoolImpl final : public Pool {
   std::uint64_t fixed_bytes_ = 0;
   std::vector<std::uint64_t> pending_bytes_;  // by slot: in the budget, not yet mapped
   std::array<std::vector<Slab*>, SizeClasses::kCount> slabs_;
-  PoolBlock* leavings_ = nullptr;  // lists that the parent of a fork retained
+  PoolBlock* leavings_ = nullptr;             // lists that the parent of a fork retained
   std::atomic<std::uint32_t> generation_{0};  // forks since the pool was made
   struct Waiting {
     std::condition_variable room;

@@ -48,8 +48,8 @@ void PoolImpl::close() noexcept {
   const std::lock_guard guard(mutex_);
   for (std::vector<Slab*>& slabs : slabs_) {
     for (Slab* const slab : slabs) slab->out = slab->count - slab->hollow;
-    const auto last = std::partition(slabs.begin(), slabs.end(),
-                                     [](const Slab* slab) { return slab->out != 0; });
+    const auto last =
+        std::partition(slabs.begin(), slabs.end(), [](const Slab* slab) { return slab->out != 0; });
     std::for_each(last, slabs.end(), [](Slab* slab) { delete slab; });
     slabs.erase(last, slabs.end());
   }

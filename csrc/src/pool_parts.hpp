@@ -40,9 +40,7 @@ class Tally {
   void add(std::int64_t change) noexcept {
     value_.store(value_.load(std::memory_order_relaxed) + change, std::memory_order_relaxed);
   }
-  [[nodiscard]] std::int64_t get() const noexcept {
-    return value_.load(std::memory_order_relaxed);
-  }
+  [[nodiscard]] std::int64_t get() const noexcept { return value_.load(std::memory_order_relaxed); }
 
  private:
   std::atomic<std::int64_t> value_{0};
@@ -53,19 +51,19 @@ struct Slab;
 // One block, for as long as it exists. Who owns it: the lists of a shard, the lease, or the thread
 // that took it off a list.
 struct PoolBlock {
-  PoolBlock* next = nullptr;  // in a list
+  PoolBlock* next = nullptr;       // in a list
   PoolBlock* next_list = nullptr;  // of a list's first: the next list of the fork's leavings
   char* address = nullptr;
-  Slab* slab = nullptr;  // nothing: a mapping of its own (OwnBlock)
-  BlockPlace place;      // step: kPreferred where all of it is on one node, kAny, or kUnbound
-  std::uint32_t epoch = 0;       // of the pool when its place was last looked at
+  Slab* slab = nullptr;     // nothing: a mapping of its own (OwnBlock)
+  BlockPlace place;         // step: kPreferred where all of it is on one node, kAny, or kUnbound
+  std::uint32_t epoch = 0;  // of the pool when its place was last looked at
   std::uint32_t generation = 0;  // of the pool when it was made: forks since share its pages
   std::uint32_t filed_ms = 0;    // when it came back last
   std::uint16_t size_class = 0;
-  std::uint16_t slot = 0;   // of the node it is counted under
-  bool dirty = false;       // an owner may have written to it
-  bool hollow = false;      // of a slab: its pages are with the system
-  bool doomed = false;      // picked by the trim that runs
+  std::uint16_t slot = 0;  // of the node it is counted under
+  bool dirty = false;      // an owner may have written to it
+  bool hollow = false;     // of a slab: its pages are with the system
+  bool doomed = false;     // picked by the trim that runs
 };
 
 struct OwnBlock : PoolBlock {
@@ -97,8 +95,8 @@ struct Shelf {
 // Lock order: after the pool's mutex; one shard's lock at a time, but for a fork.
 struct alignas(128) Shard {
   SpinLock lock;
-  Tally live;                // leases given out less those taken back, on this CPU
-  std::int64_t drift_bytes = 0;  // retained here since it was last told to the pool
+  Tally live;                        // leases given out less those taken back, on this CPU
+  std::int64_t drift_bytes = 0;      // retained here since it was last told to the pool
   std::unique_ptr<Shelf[]> shelves;  // by slot
 };
 

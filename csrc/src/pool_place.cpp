@@ -61,7 +61,7 @@ PoolBlock* PoolImpl::take_retained(const Want& want, std::uint16_t slot) {
       throw;
     }
     if (there) return block;
-    put(*block);  // under the node where it is
+    put(*block);                                             // under the node where it is
     if (want.strict && block->slot == slot) return nullptr;  // split: it would come round again
   }
   return nullptr;
@@ -74,8 +74,7 @@ bool PoolImpl::still_there(PoolBlock& block, bool strict) {
   const auto precision = strict ? platform::Precision::kExact : platform::Precision::kSampled;
   Placement seen = look(region.address, region.length, region.pages, precision);
   if (seen.not_resident_bytes != 0) {  // swapped out
-    const platform::Status back =
-        platform::populate(region.address, region.length, region.pages);
+    const platform::Status back = platform::populate(region.address, region.length, region.pages);
     if (!back) throw Error(ErrorKind::kNoMemory, "cannot populate: " + describe(back.failure()));
     seen = look(region.address, region.length, region.pages, precision);
   }

@@ -106,8 +106,8 @@ void PoolImpl::put_back(const std::vector<Found>& found) noexcept {
   }
 }
 
-// Blocks of their own and slabs without a live block. `last_resort`: one that is larger than what is
-// left to give back.
+// Blocks of their own and slabs without a live block. `last_resort`: one that is larger than what
+// is left to give back.
 void PoolImpl::pick_whole(std::size_t size_class, TrimPlan& plan, bool last_resort,
                           Victims& victims) {
   const std::vector<Found> found = detach(size_class, plan);

@@ -21,10 +21,7 @@ constexpr std::chrono::microseconds kWaitStep{500};
 class RingImpl final : public Ring {
  public:
   RingImpl(Pool& pool, Block&& memory, std::size_t stride, const RingOptions& options)
-      : pool_(pool),
-        memory_(std::move(memory)),
-        stride_(stride),
-        slots_(options.count) {
+      : pool_(pool), memory_(std::move(memory)), stride_(stride), slots_(options.count) {
     pool_.pin();
   }
 
@@ -34,7 +31,8 @@ class RingImpl final : public Ring {
     Slot& slot = slots_[next_];
     slot.lent = true;
     ++lent_;
-    lease.region = {static_cast<char*>(memory_.mapping.address()) + next_ * stride_, stride_,
+    lease.region = {static_cast<char*>(memory_.mapping.address()) + next_ * stride_,
+                    stride_,
                     {platform::PageKind::kBase, platform::base_page_bytes()}};
     lease.place = memory_.place;
     lease.keeper = this;
@@ -136,8 +134,7 @@ Ring* Ring::open(Pool& pool, const RingOptions& options, const InterruptCheck& c
     throw Error(ErrorKind::kInvalidArgument, "block_bytes and count must be at least 1");
   const std::size_t page = platform::base_page_bytes();
   constexpr std::size_t kMost = std::numeric_limits<std::size_t>::max() / 2;
-  if (options.block_bytes > kMost - page ||
-      (options.block_bytes + page) > kMost / options.count) {
+  if (options.block_bytes > kMost - page || (options.block_bytes + page) > kMost / options.count) {
     throw Error(ErrorKind::kNoMemory, "a ring of " + std::to_string(options.count) + " times " +
                                           std::to_string(options.block_bytes) +
                                           " bytes: no address space holds that much");

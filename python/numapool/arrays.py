@@ -80,7 +80,7 @@ def empty(
         return np.empty(dimensions, kind, order)
     chosen = _default_allocator() if allocator is None else allocator
     buffer = chosen.allocate(size, node, strict=strict, page_size=page_size)
-    return np.ndarray(dimensions, kind, buffer=buffer, order=order)
+    return np.ndarray(dimensions, kind, buffer=buffer, order=order)  # type: ignore[arg-type]
 
 
 def zeros(

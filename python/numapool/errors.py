@@ -31,7 +31,7 @@ class PlacementError(NumapoolError, MemoryError):
 
 
 class PoolExhaustedError(NumapoolError, MemoryError):
-    """A pool holds ``max_bytes`` already, or every block of a ring is in use; nothing was changed."""
+    """A pool holds ``max_bytes`` already, or a ring's next block is in use; nothing was changed."""
 
 
 class UnsupportedError(NumapoolError, OSError):

@@ -282,10 +282,8 @@ class BufferPool(_core.PoolBase):
     def statistics(self) -> PoolStatistics:
         """Count what is in use, retained, and was done, by node and in total."""
         by_node, total = _core.pool_statistics(self)
-        counts = {node: PoolCounts(**dict(zip(_COUNTS, one))) for node, one in by_node.items()}
-        return PoolStatistics(
-            by_node=MappingProxyType(counts), total=PoolCounts(**dict(zip(_COUNTS, total)))
-        )
+        counts = {node: _counts(one) for node, one in by_node.items()}
+        return PoolStatistics(by_node=MappingProxyType(counts), total=_counts(total))
 
     def close(self) -> None:
         """Give everything retained back; buffers that are out stay valid. Twice is allowed."""
@@ -318,7 +316,8 @@ class BufferPool(_core.PoolBase):
         )
 
 
-_COUNTS = tuple(PoolCounts.__dataclass_fields__)
+def _counts(values: tuple[int, ...]) -> PoolCounts:
+    return PoolCounts(**dict(zip(PoolCounts.__dataclass_fields__, values, strict=True)))
 
 
 def _mib(size: int) -> str:

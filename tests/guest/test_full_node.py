@@ -11,6 +11,7 @@ from collections.abc import Iterator
 import pytest
 
 import numapool as nump
+from numapool.allocator import PageSize
 
 from .harness.machine import Machine
 from .support import page_cache, pages, policy
@@ -53,7 +54,7 @@ def test_strict_beyond_the_node_says_why_and_keeps_nothing(
 @pytest.mark.parametrize("page_size", ["base", "auto"])
 @pytest.mark.parametrize("spare_mib", [-16, -4, 0, 2, 8, 24])
 def test_strict_at_the_edge_is_exact_or_refused(
-    machine: Machine, allocator: nump.NumaAllocator, page_size: str, spare_mib: int
+    machine: Machine, allocator: nump.NumaAllocator, page_size: PageSize, spare_mib: int
 ) -> None:
     before = unused_bytes(_SMALL)
     size = free_bytes(_SMALL) - spare_mib * MIB
@@ -70,7 +71,7 @@ def test_strict_at_the_edge_is_exact_or_refused(
 @pytest.mark.parametrize("page_size", ["base", "auto"])
 @pytest.mark.parametrize("spare_mib", [-4, 0, 2, 4, 6, 8, 10])
 def test_step_of_the_default_is_true_at_the_edge(
-    machine: Machine, allocator: nump.NumaAllocator, page_size: str, spare_mib: int
+    machine: Machine, allocator: nump.NumaAllocator, page_size: PageSize, spare_mib: int
 ) -> None:
     size = free_bytes(_SMALL) - spare_mib * MIB
     with allocator.allocate(size, _SMALL, page_size=page_size) as buffer:
@@ -121,7 +122,7 @@ def test_more_than_the_machine_is_refused_before_a_page_is_touched(
 @pytest.mark.parametrize("strict", [True, False])
 @pytest.mark.parametrize("page_size", ["base", "auto"])
 def test_clean_page_cache_makes_way(
-    machine: Machine, allocator: nump.NumaAllocator, strict: bool, page_size: str
+    machine: Machine, allocator: nump.NumaAllocator, strict: bool, page_size: PageSize
 ) -> None:
     cached = page_cache.fill(_SMALL)
     assert cached > 150 * MIB

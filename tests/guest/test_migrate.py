@@ -8,6 +8,7 @@ import os
 import pytest
 
 import numapool as nump
+from numapool.allocator import PageSize
 
 from .harness.machine import Machine
 from .support import pages, policy
@@ -27,7 +28,7 @@ def _digest(view: memoryview) -> str:
 
 @pytest.mark.parametrize("page_size", ["base", "transparent"])
 def test_bytes_stay_the_same(
-    machine: Machine, allocator: nump.NumaAllocator, page_size: str
+    machine: Machine, allocator: nump.NumaAllocator, page_size: PageSize
 ) -> None:
     with allocator.allocate(24 * MIB, 0, page_size=page_size) as buffer:
         with memoryview(buffer) as view:

@@ -88,7 +88,8 @@ def test_strict_raises_where_part_of_it_lands(machine: Machine) -> None:
 
     def fill_to_the_brim() -> list[int]:
         allocator = nump.NumaAllocator()
-        kept, sizes = [], []
+        kept: list[nump.NodeBuffer] = []
+        sizes: list[int] = []
         while free_bytes(_SMALL) > MIB and len(kept) < 64:
             size = max(MIB, free_bytes(_SMALL) // 2)
             try:

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 import numapool as nump
+from numapool.allocator import PageSize
 
 from .harness.machine import Machine
 from .support import pages
@@ -60,7 +61,7 @@ def test_each_node(
 
 
 @pytest.mark.parametrize("page_size", ["base", "transparent"])
-def test_page_sizes(machine: Machine, allocator: nump.NumaAllocator, page_size: str) -> None:
+def test_page_sizes(machine: Machine, allocator: nump.NumaAllocator, page_size: PageSize) -> None:
     drop_caches()
     for node in nodes_with_memory(machine):
         with allocator.allocate(16 * MIB, node, page_size=page_size) as buffer:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+from typing import Any
 
 import numpy as np
 import pytest
@@ -14,7 +15,7 @@ import numapool as nump
 
 
 def owner_of(array: np.ndarray) -> nump.NodeBuffer:
-    base = array.base
+    base: Any = array.base
     while not isinstance(base, nump.NodeBuffer):
         base = base.obj if isinstance(base, memoryview) else base.base
     return base

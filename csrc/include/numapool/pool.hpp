@@ -25,12 +25,12 @@ struct PoolOptions {
 
 // Bytes are those of whole blocks: sizes are rounded up to the size class.
 struct PoolCounts {
-  std::int64_t in_use_bytes = 0;    // lent out, by the node where the pages are
-  std::int64_t retained_bytes = 0;  // resident and free for reuse, by the node where they are
-  std::uint64_t hits = 0;           // by the node asked for: served by a retained block
-  std::uint64_t misses = 0;         // by the node asked for: served by the system
-  std::uint64_t spills = 0;         // by the node asked for: served from another node
-  std::uint64_t trimmed_bytes = 0;  // given back to the system since the pool was made
+  std::int64_t in_use_bytes = 0;       // lent out, by the node where the pages are
+  std::int64_t retained_bytes = 0;     // resident and free for reuse, by the node where they are
+  std::uint64_t hits = 0;              // by the node asked for: served by a retained block
+  std::uint64_t misses = 0;            // by the node asked for: served by the system
+  std::uint64_t spills = 0;            // by the node asked for: served from another node
+  std::uint64_t trimmed_bytes = 0;     // given back to the system since the pool was made
   std::uint64_t high_water_bytes = 0;  // most ever held from the system at once
 };
 
@@ -52,8 +52,8 @@ class Pool : public Keeper {
   // acquires, without the pool's locks.
   using Degraded = std::function<void(const Degradation&)>;
 
-  // Thread-safe, all of it. The pool lives until it is unpinned by everyone and every lease is back;
-  // open() returns it pinned once.
+  // Thread-safe, all of it. The pool lives until it is unpinned by everyone and every lease is
+  // back; open() returns it pinned once.
   [[nodiscard]] static Pool* open(std::shared_ptr<const Topology> topology,
                                   const PoolOptions& options);
 

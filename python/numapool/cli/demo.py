@@ -55,7 +55,7 @@ def use_node(allocator: NumaAllocator, node_id: int, size_bytes: int) -> NodeRes
         return NodeResult(node_id=node_id, size_bytes=size_bytes, error=str(error))
     allocate_s = time.perf_counter() - begin
     with buffer:
-        rows = np.frombuffer(buffer, np.uint64).reshape(-1, ROW)
+        rows = np.frombuffer(memoryview(buffer), np.uint64).reshape(-1, ROW)
         rows[:] = np.arange(ROW, dtype=np.uint64)
         placement = buffer.placement()
         return NodeResult(
@@ -72,8 +72,9 @@ def use_node(allocator: NumaAllocator, node_id: int, size_bytes: int) -> NodeRes
 
 
 def _show(console: Console, results: list[NodeResult]) -> None:
-    from numapool.cli.format import size_text
     from rich.table import Table
+
+    from numapool.cli.format import size_text
 
     size = size_text(results[0].size_bytes) if results else "nothing"
     table = Table(title=f"One buffer of {size} for each node", title_justify="left")
@@ -118,8 +119,9 @@ def demo(
             json.dumps({"version": __version__, "topology": topology.to_dict(), "nodes": nodes})
         )
     else:
-        from numapool.cli.info import show_topology
         from rich.console import Console
+
+        from numapool.cli.info import show_topology
 
         console = Console()
         show_topology(console, topology)

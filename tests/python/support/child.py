@@ -7,11 +7,12 @@ import subprocess
 import sys
 import textwrap
 from pathlib import Path
+from typing import Any
 
 TESTS = Path(__file__).parents[1]
 
 
-def run(code: str, timeout_s: float = 120, **options: object) -> subprocess.CompletedProcess[str]:
+def run(code: str, timeout_s: float = 120, **options: Any) -> subprocess.CompletedProcess[str]:
     """Run `code` with the test folder importable, and return what it printed and how it ended."""
     path = os.pathsep.join(filter(None, [str(TESTS), os.environ.get("PYTHONPATH", "")]))
     return subprocess.run(
@@ -22,7 +23,7 @@ def run(code: str, timeout_s: float = 120, **options: object) -> subprocess.Comp
         check=False,
         cwd="/",
         env={**os.environ, "PYTHONPATH": path},
-        **options,  # type: ignore[call-overload]
+        **options,
     )
 
 
