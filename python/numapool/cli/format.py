@@ -41,4 +41,5 @@ def ids_text(ids: Iterable[int]) -> str:
 
 def rate_text(bytes_s: int) -> str:
     """Write a bandwidth in GB/s, as memory's is given."""
-    return f"{bytes_s / 1e9:.1f} GB/s"
+    value = bytes_s / 1e9
+    return f"{value:.0f} GB/s" if value >= 100 else f"{value:.1f} GB/s"

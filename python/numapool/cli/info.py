@@ -62,12 +62,12 @@ def _nodes_table(topology: NumaTopology) -> Table:
     with_bandwidth = any(node.read_bandwidth_bytes_s is not None for node in nodes)
     for heading, shown in (
         ("tier", with_tier),
-        ("read latency", with_latency),
-        ("read bandwidth", with_bandwidth),
+        ("latency", with_latency),
+        ("bandwidth", with_bandwidth),
     ):
         if shown:
-            table.add_column(heading, justify="right")
-    table.add_column("may be used")
+            table.add_column(heading, justify="right", no_wrap=True)
+    table.add_column("usable")
     usable = {node for one in nodes for node in topology.nearest(one.node_id)}
     for node in nodes:
         free = _free_bytes(node)
@@ -109,16 +109,13 @@ def _distance_table(topology: NumaTopology) -> Table:
 
     matrix = topology.distance_matrix
     farthest = max(max(row) for row in matrix)
-    title = "Distances, row to column (10 is local)"
-    if topology.distances_assumed:
-        title += ": assumed, the system gives none"
-    table = Table(title=title, title_justify="left", padding=(0, 0))
+    table = Table()
     table.add_column("", justify="right")
     for node in topology.nodes:
-        table.add_column(f"{node.node_id:>3} ", justify="right")
+        table.add_column(str(node.node_id), justify="right")
     for node, row in zip(topology.nodes, matrix, strict=True):
-        cells = [Text(f" {one:>3} ", style=_heat(one, farthest)) for one in row]
-        table.add_row(f" {node.node_id} ", *cells)
+        cells = [Text(f"{one:>3}", style=_heat(one, farthest)) for one in row]
+        table.add_row(str(node.node_id), *cells)
     return table
 
 
@@ -136,6 +133,8 @@ def show_topology(console: Console, topology: NumaTopology) -> None:
     )
     console.print(_nodes_table(topology))
     if count > 1:
+        assumed = ": assumed, the system gives none" if topology.distances_assumed else ""
+        console.print(f"[italic]Distances, row to column (10 is local){assumed}")
         console.print(_distance_table(topology))
 
 
