@@ -151,11 +151,23 @@ Chain::Outcome Chain::place_on(int node, Precision precision) {
     if (precision == Precision::kExact) out.placed = false;  // strict: not proved is not placed
     return out;
   }
+  const bool huge = mapping_.pages().kind == PageKind::kTransparent;
+  const auto base_pages = [&] {
+    redo_with_base_pages(node);
+    seen = look_now(precision);
+    return true;
+  };
+  bool redone = false;
+  if (huge && !seen.wholly_on(node, length) && has_free(node, bytes_elsewhere(seen, node)))
+    redone = base_pages();
   if (!seen.wholly_on(node, length)) {
-    redo_with_base_pages(node, seen);
+    pull_onto(node, seen);
     seen = look_now(precision);
   }
-  if (!seen.wholly_on(node, length)) {
+  // Reclaiming clean cache frees base pages here and there: a huge page may find no place among
+  // them.
+  if (huge && !redone && !seen.wholly_on(node, length)) {
+    base_pages();
     pull_onto(node, seen);
     seen = look_now(precision);
   }
@@ -169,13 +181,15 @@ Chain::Outcome Chain::place_on(int node, Precision precision) {
   return out;
 }
 
+bool Chain::has_free(int node, std::uint64_t bytes) {
+  const auto room = platform::node_room(node);
+  return room && room.value().free_bytes >= bytes;
+}
+
 // Huge pages may be had only remotely while local base pages are free (fragmentation): then base
 // pages win.
-void Chain::redo_with_base_pages(int node, const Placement& seen) {
+void Chain::redo_with_base_pages(int node) {
   const platform::Pages& pages = mapping_.pages();
-  if (pages.kind != PageKind::kTransparent) return;
-  const auto room = platform::node_room(node);
-  if (!room || room.value().free_bytes < bytes_elsewhere(seen, node)) return;
   // On the whole mapping, once: advice on parts would split it. Huge pages that are there stay.
   if (!platform::forbid_huge_pages(mapping_.address(), mapping_.length())) return;
   auto* const begin = static_cast<char*>(mapping_.address());

@@ -40,7 +40,8 @@ class Chain {
   [[nodiscard]] platform::Status prefer(int node) const;
   void restore_preferred(int node) const;
   [[nodiscard]] Placement look_now(platform::Precision precision) const;
-  void redo_with_base_pages(int node, const Placement& seen);
+  void redo_with_base_pages(int node);
+  [[nodiscard]] static bool has_free(int node, std::uint64_t bytes);
   void pull_onto(int node, const Placement& seen);
   [[nodiscard]] std::vector<int> cpus_for(int node) const;
   void empty();

@@ -11,6 +11,7 @@
 
 #include "platform/linux/numa_maps.hpp"
 #include "platform/linux/pagemap.hpp"
+#include "platform/linux/smaps.hpp"
 #include "platform/linux/system_call.hpp"
 #include "platform/memory.hpp"
 
@@ -151,6 +152,9 @@ Residency residency(const void* address, std::size_t length, const Pages& pages,
   if (scanned) {
     if (end > seen) census.skip(end - seen);
   } else {
+    const bool may_be_huge = pages.kind == PageKind::kTransparent && huge_step != 0 &&
+                             length >= huge_step && precision == Precision::kExact;
+    if (may_be_huge && holds_huge_pages(begin, end)) out.page_bytes = huge_step;
     look_by_step(census, begin, end, pages.kind == PageKind::kHugetlb ? pages.bytes : base_step);
   }
   census.finish();

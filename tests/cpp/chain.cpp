@@ -1,0 +1,169 @@
+// The chain preferred -> nearest -> any on the scripted machine, and what strict makes of it.
+#include <doctest/doctest.h>
+
+#include "scripted.hpp"
+
+namespace numapool {
+
+using Bytes = std::map<int, std::uint64_t>;
+using platform::Cause;
+using platform::Failure;
+
+TEST_CASE_FIXTURE(Scripted, "a node that has room gets all of it") {
+  const Allocation got = allocate(request(8 * kMiB, 1));
+  CHECK(got.block.place.step == AllocationStep::kPreferred);
+  CHECK(got.block.place.node_id == 1);
+  CHECK(got.block.place.bound);
+  CHECK(where(got).bytes_by_node == Bytes{{1, 8 * kMiB}});
+  CHECK(got.degradations.empty());
+}
+
+TEST_CASE_FIXTURE(Scripted, "no node asked for is the node of the calling thread") {
+  memory().current_node = 2;
+  AllocationRequest here = request(kMiB, 0);
+  here.preferred_node.reset();
+  const Allocation got = allocate(here);
+  CHECK(got.block.place.requested_node == 2);
+  CHECK(got.block.place.node_id == 2);
+}
+
+TEST_CASE_FIXTURE(Scripted, "a full node is passed over for the nearest that holds it all") {
+  memory().rooms[2].free_bytes = 2 * kMiB;
+  const Allocation got = allocate(request(8 * kMiB, 2));
+  CHECK(got.block.place.step == AllocationStep::kNearest);
+  CHECK(got.block.place.node_id == 1);
+  CHECK(where(got).bytes_by_node == Bytes{{1, 8 * kMiB}});
+  CHECK(memory().rooms[2].free_bytes == 2 * kMiB);  // nothing of it was left there
+}
+
+TEST_CASE_FIXTURE(Scripted, "what no node holds alone is split, the preferred one first") {
+  const Allocation got = allocate(request(100 * kMiB, 0));
+  CHECK(got.block.place.step == AllocationStep::kAny);
+  CHECK(where(got).bytes_by_node == Bytes{{0, 64 * kMiB}, {1, 36 * kMiB}});
+}
+
+TEST_CASE_FIXTURE(Scripted, "clean file cache makes way on the preferred node") {
+  memory().rooms[1] = {4 * kMiB, 60 * kMiB};
+  for (const bool strict : {false, true}) {
+    const Allocation got = allocate(request(32 * kMiB, 1, strict));
+    CHECK(got.block.place.step == AllocationStep::kPreferred);
+    CHECK(where(got).bytes_by_node == Bytes{{1, 32 * kMiB}});
+    CHECK_FALSE(memory().allocated_under_bind);
+  }
+}
+
+TEST_CASE_FIXTURE(Scripted, "strict names what stood in the way, and keeps nothing") {
+  memory().rooms[1] = {4 * kMiB, 0};
+  const auto [kind, text] = error_of([&] { return allocate(request(32 * kMiB, 1, true)); });
+  CHECK(kind == ErrorKind::kPlacement);
+  CHECK(text.find("node 1") != std::string::npos);
+  CHECK(text.find("4 MiB") != std::string::npos);
+  CHECK(platform::fake::live_mappings() == 0);
+  CHECK_FALSE(memory().allocated_under_bind);
+}
+
+TEST_CASE_FIXTURE(Scripted, "below a mebibyte no look at free memory is made, strict or not") {
+  const int looks = memory().calls["node_room"] + memory().calls["available"];
+  CHECK(allocate(request(64 << 10, 0)).block.place.step == AllocationStep::kPreferred);
+  CHECK(memory().calls["node_room"] + memory().calls["available"] == looks);
+}
+
+TEST_CASE_FIXTURE(Scripted, "more than there is is refused before a page is touched") {
+  const auto [kind, text] = error_of([&] { return allocate(request(500 * kMiB, 0)); });
+  CHECK(kind == ErrorKind::kNoMemory);
+  CHECK(text.find("192 MiB") != std::string::npos);
+  CHECK(memory().calls["map"] == 0);
+  memory().available_bytes = kMiB;  // a cgroup
+  CHECK(kind_of([&] { return allocate(request(2 * kMiB, 0)); }) == ErrorKind::kNoMemory);
+  CHECK(memory().calls["map"] == 0);
+}
+
+TEST_CASE_FIXTURE(Scripted, "sizes that no address space holds") {
+  for (const std::size_t size : {std::size_t{1} << 62, SIZE_MAX, SIZE_MAX - 4096}) {
+    CHECK(kind_of([&] { return allocate(request(size, 0)); }) == ErrorKind::kNoMemory);
+  }
+  CHECK(kind_of([&] { return allocate(request(0, 0)); }) == ErrorKind::kInvalidArgument);
+  CHECK(memory().misuses == 0);
+}
+
+TEST_CASE_FIXTURE(Scripted, "nodes that are not there, have no memory or are not allowed") {
+  CHECK(kind_of([&] { return allocate(request(kMiB, 7)); }) == ErrorKind::kNodeNotFound);
+  platform::fake::topology_script().nodes[1].total_memory_bytes = 0;
+  memory().rooms.erase(1);
+  CHECK(allocate(request(kMiB, 1)).block.place.node_id == 0);
+  CHECK(kind_of([&] { return allocate(request(kMiB, 1, true)); }) == ErrorKind::kPlacement);
+  platform::fake::topology_script().allowed = {2};
+  memory().not_allowed = {0};
+  CHECK(allocate(request(kMiB, 0)).block.place.node_id == 2);
+}
+
+TEST_CASE_FIXTURE(Scripted, "huge pages that are to be had only elsewhere give way to base pages") {
+  memory().huge_pages_only_on = 2;
+  const Allocation got = allocate(request(8 * kMiB, 0));
+  CHECK(got.block.place.step == AllocationStep::kPreferred);
+  CHECK(where(got).bytes_by_node == Bytes{{0, 8 * kMiB}});
+}
+
+TEST_CASE_FIXTURE(Scripted, "a refused policy leaves first touch on the node's CPUs") {
+  memory().failures["set_policy"] = Failure{Cause::kRefused, "mbind", 1, {}};
+  const Allocation got = allocate(request(kMiB, 2));
+  CHECK(got.block.place.step == AllocationStep::kUnbound);
+  CHECK_FALSE(got.block.place.bound);
+  REQUIRE(got.degradations.size() == 1);
+  CHECK(got.degradations.front().cause == Degradation::Cause::kPolicyRefused);
+  REQUIRE_FALSE(memory().worker_cpus.empty());
+  CHECK(memory().worker_cpus.front() == std::vector<int>{4});
+  CHECK(where(got).bytes_by_node == Bytes{{2, kMiB}});
+  CHECK(kind_of([&] { return allocate(request(kMiB, 2, true)); }) == ErrorKind::kUnsupported);
+}
+
+TEST_CASE_FIXTURE(Scripted, "pages that are hidden are no proof: strict says so") {
+  memory().pages_hidden = true;
+  const Allocation got = allocate(request(kMiB, 1));
+  CHECK_FALSE(got.block.place.node_id);
+  REQUIRE(got.degradations.size() == 1);
+  CHECK(got.degradations.front().cause == Degradation::Cause::kNotVerified);
+  CHECK(kind_of([&] { return allocate(request(kMiB, 1, true)); }) == ErrorKind::kUnsupported);
+}
+
+TEST_CASE_FIXTURE(Scripted, "without populate the policy alone is set") {
+  AllocationRequest lazy = request(8 * kMiB, 1);
+  lazy.populate = false;
+  const Allocation got = allocate(lazy);
+  CHECK(got.block.place.node_id == 1);
+  CHECK(platform::fake::resident_pages() == 0);
+  lazy.strict = true;
+  CHECK(kind_of([&] { return allocate(lazy); }) == ErrorKind::kInvalidArgument);
+}
+
+TEST_CASE_FIXTURE(Scripted, "an interrupt between chunks gives everything back") {
+  memory().rooms[0].free_bytes = 1024 * kMiB;
+  int checks = 0;
+  const InterruptCheck stop = [&checks] {
+    if (++checks == 2) throw Error(ErrorKind::kInterrupted, "stop");
+  };
+  const Allocator allocator(topology());
+  CHECK_THROWS_AS(static_cast<void>(allocator.allocate(request(1000 * kMiB, 0), stop)), Error);
+  CHECK(checks == 2);
+  CHECK(platform::fake::live_mappings() == 0);
+  CHECK(memory().rooms[0].free_bytes == 1024 * kMiB);
+}
+
+TEST_CASE_FIXTURE(Scripted, "what went missing meanwhile is noticed between chunks") {
+  memory().rooms[0].free_bytes = 1024 * kMiB;
+  memory().before = [](platform::fake::MemoryScript& script, std::string_view call, int) {
+    if (call == "populate") script.available_bytes = 10 * kMiB;
+  };
+  CHECK(kind_of([&] { return allocate(request(1000 * kMiB, 0)); }) == ErrorKind::kNoMemory);
+  CHECK(platform::fake::live_mappings() == 0);
+}
+
+TEST_CASE_FIXTURE(Scripted, "memory that cannot be locked is not kept") {
+  memory().failures["lock"] = Failure{Cause::kNoMemory, "mlock", 12, {}};
+  AllocationRequest locked = request(kMiB, 0);
+  locked.lock = true;
+  CHECK(kind_of([&] { return allocate(locked); }) == ErrorKind::kSystem);
+  CHECK(platform::fake::live_mappings() == 0);
+}
+
+}  // namespace numapool
