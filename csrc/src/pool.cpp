@@ -173,8 +173,7 @@ bool PoolImpl::give_back(void* cookie, bool moved) noexcept {
         block.generation == generation_.load(std::memory_order_relaxed)) {
       shard.shelves[lent_as].in_use_bytes.add(-bytes);
       file(shard, block);
-      if (shard.drift_bytes > most_drift_bytes_ && options_.retain_bytes)
-        work = tell_retained(shard) || work;
+      if (options_.retain_bytes) work = near_retention(shard) || work;
       if (work) pins_.fetch_add(1, std::memory_order_relaxed);
       shard.live.add(-1);
       return work;
@@ -184,13 +183,15 @@ bool PoolImpl::give_back(void* cookie, bool moved) noexcept {
   return false;
 }
 
-// True where the limit may be reached: what other shards have not told is less than a quarter of
-// it.
-bool PoolImpl::tell_retained(Shard& shard) noexcept {
-  const std::int64_t told = std::exchange(shard.drift_bytes, 0);
-  const std::int64_t before = told_retained_bytes_.fetch_add(told, std::memory_order_relaxed);
+// True where retain_bytes may be passed: what the shards have not told is less than a quarter of
+// it. Far from it, a release looks at a word that seldom changes, and no other CPU waits.
+bool PoolImpl::near_retention(Shard& shard) noexcept {
+  if (shard.drift_bytes > most_drift_bytes_ || shard.drift_bytes < -most_drift_bytes_) {
+    const std::int64_t told = std::exchange(shard.drift_bytes, 0);
+    told_retained_bytes_.fetch_add(told, std::memory_order_relaxed);
+  }
   const auto limit = static_cast<std::int64_t>(*options_.retain_bytes);
-  return before + told > limit - limit / 4 - 1;
+  return told_retained_bytes_.load(std::memory_order_relaxed) >= limit - limit / 4;
 }
 
 void PoolImpl::tidy() noexcept {

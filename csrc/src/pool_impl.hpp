@@ -94,7 +94,7 @@ class PoolImpl final : public Pool {
   void fill(Lease& lease, PoolBlock& block, int node) noexcept;
   // With the shard's lock held:
   void file(Shard& shard, PoolBlock& block) noexcept;
-  [[nodiscard]] bool tell_retained(Shard& shard) noexcept;
+  [[nodiscard]] bool near_retention(Shard& shard) noexcept;
   [[nodiscard]] std::int64_t sum(Tally Shelf::* tally) const noexcept;
 
   // pool_place.cpp: retained blocks, and where they are
