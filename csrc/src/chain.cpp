@@ -19,6 +19,10 @@ using platform::Precision;
 
 namespace {
 
+// With less than this to spare beside a quarter of the request, some pages may go elsewhere: the
+// kernel keeps its reserves (min_free_kbytes), and other processes allocate meanwhile.
+constexpr std::uint64_t kTightBytes = std::uint64_t{64} << 20;
+
 std::string spread_text(const Placement& placement) {
   std::string text;
   for (const auto& [node, bytes] : placement.bytes_by_node) {
@@ -139,8 +143,12 @@ Chain::Outcome Chain::place_on(int node, Precision precision) {
     return out;
   }
   const std::vector<int> cpus = cpus_for(node);
+  const bool roomy =
+      mapping_.length() < kLookBytes || has_free(node, mapping_.length() * 5 / 4 + kTightBytes);
   populate(mapping_, {cpus, false}, check_);
   const std::uint64_t length = mapping_.length();
+  const bool strict = precision == Precision::kExact;
+  if (!roomy) precision = Precision::kExact;  // a few pages elsewhere are what a sample misses
   Placement seen = look_now(precision);
   if (seen.unknown_bytes != 0) {
     out =
@@ -148,7 +156,7 @@ Chain::Outcome Chain::place_on(int node, Precision precision) {
                "the policy was accepted, but this process may not see where pages are (move_pages, "
                "get_mempolicy and numa_maps are refused)");
     out.node_id = std::nullopt;
-    if (precision == Precision::kExact) out.placed = false;  // strict: not proved is not placed
+    if (strict) out.placed = false;  // not proved is not placed
     return out;
   }
   const bool huge = mapping_.pages().kind == PageKind::kTransparent;

@@ -13,6 +13,8 @@ from numapool.allocator import NumaAllocator, PageSize
 if TYPE_CHECKING:
     import numpy.typing as npt
 
+    from numapool.pool import BufferPool
+
 Shape = SupportsIndex | Iterable[SupportsIndex]
 Order = Literal["C", "F"]
 
@@ -39,13 +41,15 @@ def empty(
     *,
     node: SupportsIndex | None = None,
     strict: bool = False,
-    page_size: PageSize = "auto",
+    page_size: PageSize | None = None,
     allocator: NumaAllocator | None = None,
+    pool: BufferPool | None = None,
 ) -> npt.NDArray[Any]:
-    """Make an array on a node; its memory is zero, as all fresh memory from the system is.
+    """Make an array on a node, without setting its elements.
 
     The array is a view of a :class:`NodeBuffer`, its ultimate ``base``, which lives as long as the
-    array or any view of it. Every page is resident when the call returns.
+    array or any view of it. Every page is resident when the call returns. Memory from the system is
+    zero; from a pool it is whatever an array before left there.
 
     Parameters
     ----------
@@ -61,16 +65,53 @@ def empty(
         As for :meth:`NumaAllocator.allocate`.
     allocator : NumaAllocator, optional
         The allocator to use; by default one for the whole process.
+    pool : BufferPool, optional
+        Where to take the memory from, and where it goes once the array and its views are gone; it
+        has an allocator and a page size of its own.
 
     Raises
     ------
     TypeError
-        A dtype that holds Python objects.
+        A dtype that holds Python objects; a pool together with an allocator or a page size.
+    PoolExhaustedError
+        The pool is at its max_bytes.
     ValueError, MemoryError, NodeNotFoundError, PlacementError, UnsupportedError
         As for :meth:`NumaAllocator.allocate`.
     """
+    return _make(shape, dtype, order, node, strict, page_size, allocator, pool, zeroed=False)
+
+
+def zeros(
+    shape: Shape,
+    dtype: npt.DTypeLike = float,
+    order: Order = "C",
+    *,
+    node: SupportsIndex | None = None,
+    strict: bool = False,
+    page_size: PageSize | None = None,
+    allocator: NumaAllocator | None = None,
+    pool: BufferPool | None = None,
+) -> npt.NDArray[Any]:
+    """Make an array of zeros on a node; parameters and errors as for :func:`empty`."""
+    return _make(shape, dtype, order, node, strict, page_size, allocator, pool, zeroed=True)
+
+
+def _make(
+    shape: Shape,
+    dtype: npt.DTypeLike,
+    order: Order,
+    node: SupportsIndex | None,
+    strict: bool,
+    page_size: PageSize | None,
+    allocator: NumaAllocator | None,
+    pool: BufferPool | None,
+    *,
+    zeroed: bool,
+) -> npt.NDArray[Any]:
     import numpy as np
 
+    if pool is not None and (allocator is not None or page_size is not None):
+        raise TypeError("a pool has an allocator and a page size of its own: give one or the other")
     kind = np.dtype(dtype)
     if kind.hasobject:
         raise TypeError(f"dtype {kind} holds Python objects, which cannot live in memory of a node")
@@ -78,16 +119,13 @@ def empty(
     size = math.prod(dimensions) * kind.itemsize
     if size == 0:
         return np.empty(dimensions, kind, order)
-    chosen = _default_allocator() if allocator is None else allocator
-    buffer = chosen.allocate(size, node, strict=strict, page_size=page_size)
+    if pool is not None:
+        acquire = pool._acquire_zeroed if zeroed else pool.acquire
+        buffer = acquire(size, node, strict=strict)
+    else:
+        chosen = _default_allocator() if allocator is None else allocator
+        buffer = chosen.allocate(size, node, strict=strict, page_size=page_size or "auto")
     return np.ndarray(dimensions, kind, buffer=buffer, order=order)  # type: ignore[arg-type]
-
-
-def zeros(
-    shape: Shape, dtype: npt.DTypeLike = float, order: Order = "C", **options: Any
-) -> npt.NDArray[Any]:
-    """Make an array of zeros on a node; parameters and errors as for :func:`empty`."""
-    return empty(shape, dtype, order, **options)
 
 
 def full(
