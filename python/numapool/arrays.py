@@ -6,7 +6,7 @@ import functools
 import math
 import operator
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any, Literal, SupportsIndex
+from typing import TYPE_CHECKING, Any, Literal, SupportsIndex, TypedDict, Unpack
 
 from numapool.allocator import NumaAllocator, PageSize
 
@@ -17,6 +17,16 @@ if TYPE_CHECKING:
 
 Shape = SupportsIndex | Iterable[SupportsIndex]
 Order = Literal["C", "F"]
+
+
+class ArrayOptions(TypedDict, total=False):
+    """What every function of this module takes by keyword; see :func:`empty`."""
+
+    node: SupportsIndex | None
+    strict: bool
+    page_size: PageSize | None
+    allocator: NumaAllocator | None
+    pool: BufferPool | None
 
 
 @functools.cache
@@ -133,7 +143,7 @@ def full(
     fill_value: Any,
     dtype: npt.DTypeLike | None = None,
     order: Order = "C",
-    **options: Any,
+    **options: Unpack[ArrayOptions],
 ) -> npt.NDArray[Any]:
     """Make an array filled with `fill_value` on a node; the dtype is the value's unless given.
 
@@ -148,7 +158,10 @@ def full(
 
 
 def asarray(
-    data: npt.ArrayLike, dtype: npt.DTypeLike | None = None, order: Order = "C", **options: Any
+    data: npt.ArrayLike,
+    dtype: npt.DTypeLike | None = None,
+    order: Order = "C",
+    **options: Unpack[ArrayOptions],
 ) -> npt.NDArray[Any]:
     """Copy `data` into an array on a node.
 

@@ -1,0 +1,47 @@
+"""Calls that cannot work: each marked line is reported, with that code."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numapool as nump
+
+alloc = nump.NumaAllocator()
+pool = nump.BufferPool(alloc)
+topo = nump.NumaTopology.detect()
+buf = alloc.allocate(4096)
+
+alloc.allocate(4096.0)  # E: arg-type
+alloc.allocate("4 KiB")  # E: arg-type
+alloc.allocate(4096, 0, True)  # E: call-arg
+alloc.allocate(4096, page_size="huge")  # E: arg-type
+alloc.allocate(4096, node=0)  # E: call-arg
+alloc.allocate()  # E: call-arg
+alloc.allocate_interleaved(4096, 0)  # E: arg-type
+alloc.allocate_interleaved(4096, [0], [1])  # E: arg-type
+
+nump.BufferPool(max_bytes="1G")  # E: arg-type
+nump.BufferPool(4096)  # E: arg-type
+pool.acquire(4096, block=1)  # E: arg-type
+pool.acquire(4096, timeout_s="soon")  # E: arg-type
+pool.reserve(4096, 2, progress=lambda done: None)  # E: arg-type, misc
+pool.ring(4096)  # E: call-arg
+
+nump.zeros((2, 3), node="0")  # E: arg-type
+nump.zeros((2, 3), order="A")  # E: arg-type
+nump.zeros(2.5)  # E: arg-type
+nump.empty(3, pool=alloc)  # E: arg-type
+nump.full(3, 1.0, nodes=[0])  # E: call-arg
+nump.asarray([1], page_size="huge")  # E: arg-type
+
+topo.node("0")  # E: arg-type
+nump.NumaTopology.from_sysfs(0)  # E: arg-type
+nump.memory_policy(0, mode="bind")  # E: arg-type
+nump.Placement({}, 0, 0, 4096, "move_pages")  # E: call-arg
+nump.NodeBuffer(4096)  # E: call-arg
+buf.migrate()  # E: call-arg
+buf.migrate(node=0)  # E: call-arg
+
+
+class Mine(nump.NodeBuffer):  # E: misc
+    anything: Any
