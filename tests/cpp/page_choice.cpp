@@ -1,0 +1,111 @@
+// Sizes and pages: what is rounded to what, what overflows, and which page sizes there are.
+#include "page_choice.hpp"
+
+#include <doctest/doctest.h>
+
+#include <limits>
+
+#include "numapool/size_text.hpp"
+#include "scripted.hpp"
+
+namespace numapool {
+namespace {
+
+using Kind = PageRequest::Kind;
+using platform::PageKind;
+
+constexpr std::size_t kPage = platform::fake::kBasePage;
+constexpr std::size_t kHuge = platform::fake::kHugePage;
+constexpr std::size_t kGiB = std::size_t{1} << 30;
+
+PageRequest hugetlb(std::size_t bytes) { return {Kind::kHugetlb, bytes}; }
+
+}  // namespace
+
+TEST_CASE_FIXTURE(Scripted, "base pages: the size is rounded up to whole ones") {
+  for (const std::size_t size : {std::size_t{1}, kPage - 1, kPage, kPage + 1, 7 * kPage, kHuge}) {
+    const Extent extent = choose_extent(size, {Kind::kBase, 0});
+    CHECK(extent.pages.kind == PageKind::kBase);
+    CHECK(extent.length % kPage == 0);
+    CHECK(extent.length >= size);
+    CHECK(extent.length < size + kPage);
+  }
+}
+
+TEST_CASE_FIXTURE(Scripted,
+                  "auto takes huge pages from their own size up, and wastes none on tails") {
+  CHECK(choose_extent(kHuge - 1, {}).pages.kind == PageKind::kBase);
+  const Extent huge = choose_extent(kHuge + 1, {});
+  CHECK(huge.pages.kind == PageKind::kTransparent);
+  CHECK(huge.pages.bytes == kHuge);
+  CHECK(huge.length == kHuge + kPage);
+  memory().transparent_page_bytes = 0;
+  CHECK(choose_extent(8 * kHuge, {}).pages.kind == PageKind::kBase);
+  CHECK(kind_of([] { return choose_extent(kHuge, {Kind::kTransparent, 0}); }) ==
+        ErrorKind::kUnsupported);
+}
+
+TEST_CASE_FIXTURE(Scripted, "hugetlb sizes: whole pages, powers of two that the machine has") {
+  memory().hugetlb = {{kHuge, 10, 10}, {kGiB, 0, 0}};
+  const Extent extent = choose_extent(kHuge + 1, hugetlb(kHuge));
+  CHECK(extent.pages.kind == PageKind::kHugetlb);
+  CHECK(extent.length == 2 * kHuge);
+  CHECK(choose_extent(1, hugetlb(kGiB)).length == kGiB);
+  CHECK(choose_extent(1, hugetlb(kPage)).pages.kind == PageKind::kBase);
+  for (const std::size_t odd : {std::size_t{0}, std::size_t{3}, kHuge + 1, SIZE_MAX}) {
+    CHECK(kind_of([&] { return choose_extent(1, hugetlb(odd)); }) == ErrorKind::kInvalidArgument);
+  }
+  const auto [kind, text] = error_of([] { return choose_extent(1, hugetlb(kHuge * 8)); });
+  CHECK(kind == ErrorKind::kUnsupported);
+  CHECK(text.find(std::to_string(kHuge) + " (10 of 10 free)") != std::string::npos);
+}
+
+TEST_CASE_FIXTURE(Scripted, "no size wraps round, whatever the page") {
+  memory().hugetlb = {{kHuge, 0, 0}, {kGiB, 0, 0}};
+  constexpr auto kMost = static_cast<std::size_t>(std::numeric_limits<std::ptrdiff_t>::max());
+  for (const PageRequest& page : {PageRequest{}, {Kind::kBase, 0}, hugetlb(kGiB)}) {
+    for (const std::size_t size : {kMost, kMost + 1, SIZE_MAX, SIZE_MAX - kPage, kMost - kGiB}) {
+      try {
+        const Extent extent = choose_extent(size, page);
+        CHECK(extent.length >= size);
+        CHECK(extent.length <= kMost);
+      } catch (const Error& error) {
+        CHECK(error.kind() == ErrorKind::kNoMemory);
+      }
+    }
+    CHECK(kind_of([&] { return choose_extent(0, page); }) == ErrorKind::kInvalidArgument);
+  }
+}
+
+TEST_CASE_FIXTURE(Scripted,
+                  "huge pages that are not reserved: how many there are, and the remedy") {
+  memory().hugetlb = {{kHuge, 0, 0}};
+  AllocationRequest asked = request(2 * kHuge, 0);
+  asked.page = hugetlb(kHuge);
+  const auto [kind, text] = error_of([&] { return allocate(asked); });
+  CHECK(kind == ErrorKind::kUnsupported);
+  CHECK(text.find("reserve some") != std::string::npos);
+  memory().hugetlb = {{kHuge, 4, 1}};
+  const auto [kind_of_few, few] = error_of([&] { return allocate(asked); });
+  CHECK(kind_of_few == ErrorKind::kNoMemory);
+  CHECK(few.find("1 of 4") != std::string::npos);
+  memory().hugetlb = {{kHuge, 4, 2}};
+  {
+    const Allocation got = allocate(asked);
+    CHECK(got.block.mapping.length() == 2 * kHuge);
+    CHECK(memory().hugetlb.front().free == 0);
+  }
+  CHECK(memory().hugetlb.front().free == 2);
+}
+
+TEST_CASE("sizes as people read them") {
+  CHECK(size_text(0) == "0 bytes");
+  CHECK(size_text(1023) == "1023 bytes");
+  CHECK(size_text(1024) == "1 KiB");
+  CHECK(size_text(1536) == "1.5 KiB");
+  CHECK(size_text(256 * kMiB) == "256 MiB");
+  CHECK(size_text(std::uint64_t{5} << 50) == "5120 TiB");
+  CHECK(size_text(UINT64_MAX) == "16777216 TiB");
+}
+
+}  // namespace numapool
