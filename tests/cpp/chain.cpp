@@ -52,6 +52,18 @@ TEST_CASE_FIXTURE(Scripted, "clean file cache makes way on the preferred node") 
   }
 }
 
+TEST_CASE_FIXTURE(Scripted, "no strict policy is left behind for pages to come") {
+  memory().rooms[1] = {4 * kMiB, 60 * kMiB};
+  const Allocation got = allocate(request(32 * kMiB, 1));
+  CHECK(where(got).bytes_by_node == Bytes{{1, 32 * kMiB}});
+  const Region region = got.block.mapping.region();
+  REQUIRE(platform::discard(region.address, region.length));
+  memory().rooms[1] = {4 * kMiB, 0};
+  REQUIRE(platform::populate(region.address, region.length, region.pages));
+  CHECK_FALSE(memory().allocated_under_bind);
+  CHECK(where(got).bytes_by_node == Bytes{{0, 28 * kMiB}, {1, 4 * kMiB}});
+}
+
 TEST_CASE_FIXTURE(Scripted, "strict names what stood in the way, and keeps nothing") {
   memory().rooms[1] = {4 * kMiB, 0};
   const auto [kind, text] = error_of([&] { return allocate(request(32 * kMiB, 1, true)); });
@@ -102,6 +114,17 @@ TEST_CASE_FIXTURE(Scripted, "huge pages that are to be had only elsewhere give w
   const Allocation got = allocate(request(8 * kMiB, 0));
   CHECK(got.block.place.step == AllocationStep::kPreferred);
   CHECK(where(got).bytes_by_node == Bytes{{0, 8 * kMiB}});
+}
+
+TEST_CASE_FIXTURE(Scripted, "where cache makes way for no huge page, base pages take its place") {
+  memory().huge_pages_only_on = 2;
+  memory().rooms[0] = {0, 60 * kMiB};
+  for (const bool strict : {false, true}) {
+    const Allocation got = allocate(request(32 * kMiB, 0, strict));
+    CHECK(got.block.place.step == AllocationStep::kPreferred);
+    CHECK(where(got).bytes_by_node == Bytes{{0, 32 * kMiB}});
+    CHECK_FALSE(memory().allocated_under_bind);
+  }
 }
 
 TEST_CASE_FIXTURE(Scripted, "a refused policy leaves first touch on the node's CPUs") {

@@ -156,6 +156,8 @@ bool make_resident(Machine& m, Range& range, std::size_t page, int toucher) {
 bool move_page(Machine& m, Range& range, std::size_t page, int node) {
   int& now = range.node_of_page[page];
   if (now == kNowhere || now == node) return true;
+  const std::optional<int>& huge_on = m.script.huge_pages_only_on;
+  if (huge_on && *huge_on != node && uses_huge_pages(range)) return false;
   if (!take(m.script, node, false) && !take(m.script, node, true)) return false;
   put_back(m.script, now);
   now = node;

@@ -32,7 +32,8 @@ struct MemoryScript {
   // for std::bad_alloc. It gets the name of the call and how many there were, this one included.
   std::function<void(MemoryScript&, std::string_view call, int count)> before;
 
-  std::optional<int> huge_pages_only_on;  // fragmentation: huge pages exist on this node alone
+  // Fragmentation: huge pages exist on this node alone, and move to no other.
+  std::optional<int> huge_pages_only_on;
   std::size_t transparent_page_bytes = kHugePage;  // 0: switched off
   std::vector<HugetlbPool> hugetlb{{kHugePage, 0, 0}};
   bool pages_hidden = false;                     // the container case: residency() cannot tell
