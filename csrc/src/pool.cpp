@@ -199,7 +199,7 @@ void PoolImpl::tidy() noexcept {
   if (options_.retain_bytes) settle_retained();
   if (waiters_.load(std::memory_order_relaxed) != 0) {
     const std::lock_guard guard(mutex_);
-    waiting_->room.notify_all();
+    room_.notify_all();
   }
   if (options_.idle_ms && !idle_runs_.load(std::memory_order_relaxed)) {
     const std::lock_guard guard(mutex_);

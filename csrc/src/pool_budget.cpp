@@ -79,7 +79,7 @@ void PoolImpl::give_up_held(std::uint64_t bytes, std::uint16_t slot, bool trimme
   books.held_bytes -= std::min(bytes, books.held_bytes);
   if (trimmed) books.trimmed_bytes += bytes;
   books.full_for_bytes = 0;
-  if (waiters_.load(std::memory_order_relaxed) != 0) waiting_->room.notify_all();
+  if (waiters_.load(std::memory_order_relaxed) != 0) room_.notify_all();
 }
 
 // Until a block comes back or a moment has passed: a waker may miss a waiter that has just begun.
@@ -87,7 +87,7 @@ void PoolImpl::wait_for_room(const InterruptCheck& check) {
   waiters_.fetch_add(1);
   {
     std::unique_lock lock(mutex_);
-    waiting_->room.wait_for(lock, kWaitStep);
+    room_.wait_for(lock, kWaitStep);
   }
   waiters_.fetch_sub(1);
   check();

@@ -2,6 +2,7 @@
 // would share.
 #include <algorithm>
 #include <mutex>
+#include <new>
 #include <vector>
 
 #include "platform/process.hpp"
@@ -87,9 +88,8 @@ void PoolImpl::after_fork_in_child() noexcept {
     held_bytes_ -= std::min(pending, held_bytes_);
   }
   waiters_ = 0;
-  static_cast<void>(waiting_.release());  // its waiters are the parent's
-  waiting_ = std::make_unique<Waiting>();
-  static_cast<void>(idle_.release());  // its thread is the parent's
+  ::new (static_cast<void*>(&room_)) std::condition_variable;  // its waiters are the parent's
+  static_cast<void>(idle_.release());                          // its thread is the parent's
   idle_runs_ = false;
   after_fork_in_parent();
 }

@@ -1,5 +1,6 @@
 // The slow path: a block by every means, along the chain of nodes, and reserves.
 #include <algorithm>
+#include <new>
 #include <utility>
 
 #include "look.hpp"
@@ -16,6 +17,18 @@ constexpr std::uint32_t kFullFor = 100;  // ms that a full node is not asked aga
 std::string at_cap(std::uint64_t bytes, std::uint64_t cap) {
   return "the pool may hold " + size_text(cap) + " (max_bytes), and " + size_text(bytes) +
          " more would pass that; close buffers, wait with block=True, or raise max_bytes";
+}
+
+// Populates the region; false where it fails, or its pages come from another node.
+bool comes_back(const Region& region, int node) noexcept {
+  try {
+    if (!platform::populate(region.address, region.length, region.pages)) return false;
+    const Placement seen =
+        look(region.address, region.length, region.pages, platform::Precision::kExact);
+    return seen.unknown_bytes != 0 || seen.wholly_on(node, region.length);
+  } catch (const std::bad_alloc&) {
+    return false;
+  }
 }
 
 }  // namespace
@@ -193,52 +206,6 @@ PoolImpl::Got PoolImpl::make(const Want& want, int node, bool whole_chain,
   return {};
 }
 
-PoolBlock* PoolImpl::own(Allocation&& allocation, std::size_t size_class, std::uint16_t slot) {
-  auto block = std::make_unique<OwnBlock>();
-  block->mapping = std::move(allocation.block.mapping);
-  block->address = static_cast<char*>(block->mapping.address());
-  block->place = allocation.block.place;
-  if (block->place.step == AllocationStep::kNearest) block->place.step = AllocationStep::kPreferred;
-  block->epoch = epoch_.load(std::memory_order_relaxed);
-  block->generation = generation_.load(std::memory_order_relaxed);
-  block->size_class = static_cast<std::uint16_t>(size_class);
-  block->slot = slot;
-  return block.release();
-}
-
-// The first block of a new slab; the others go to this CPU's list.
-PoolImpl::Got PoolImpl::cut(Allocation&& allocation, std::size_t size_class, std::uint16_t slot) {
-  auto slab = std::make_unique<Slab>();
-  const std::size_t bytes = classes_.bytes(size_class);
-  slab->mapping = std::move(allocation.block.mapping);
-  slab->count = static_cast<std::uint32_t>(kSlabBytes / bytes);
-  slab->slot = slot;
-  slab->blocks = std::make_unique<PoolBlock[]>(slab->count);
-  auto* const begin = static_cast<char*>(slab->mapping.address());
-  const std::uint32_t now = platform::coarse_ms();
-  for (std::uint32_t i = 0; i < slab->count; ++i) {
-    PoolBlock& block = slab->blocks[i];
-    block.address = begin + i * bytes;
-    block.slab = slab.get();
-    block.place = allocation.block.place;
-    if (block.place.step == AllocationStep::kNearest) block.place.step = AllocationStep::kPreferred;
-    // Of a slab that is split nobody knows which block is where.
-    block.epoch = block.place.step == AllocationStep::kAny ? 0 : epoch_.load();
-    block.generation = generation_.load();
-    block.filed_ms = now;
-    block.size_class = static_cast<std::uint16_t>(size_class);
-    block.slot = slot;
-  }
-  {
-    const std::lock_guard guard(mutex_);
-    slabs_[size_class].push_back(slab.get());
-  }
-  Slab* const kept = slab.release();
-  for (std::uint32_t i = kept->count - 1; i > 0; --i) put(kept->blocks[i]);
-  if (kept->blocks[0].epoch == 0) look_again(kept->blocks[0]);
-  return {&kept->blocks[0], kept->count};
-}
-
 // A block of a slab whose pages went back in a trim, populated again; nothing where there is none,
 // or its pages come from elsewhere.
 PoolBlock* PoolImpl::refill(const Want& want, std::uint16_t slot) {
@@ -260,26 +227,22 @@ PoolBlock* PoolImpl::refill(const Want& want, std::uint16_t slot) {
   Budget budget(*this, bytes, slot);
   if (budget) {
     const Region region = region_of(*block);
-    if (platform::populate(region.address, region.length, region.pages)) {
-      const Placement seen =
-          look(region.address, region.length, region.pages, platform::Precision::kExact);
-      if (seen.unknown_bytes != 0 || seen.wholly_on(nodes_[slot], bytes)) {
-        block->dirty = false;
-        block->slot = slot;
-        if (block->place.step != AllocationStep::kUnbound)
-          block->place.step = AllocationStep::kPreferred;
-        block->place.node_id = nodes_[slot];
-        block->epoch = epoch_.load(std::memory_order_relaxed);
-        block->generation = generation_.load(std::memory_order_relaxed);
-        budget.spend(slot);
-        return block;
-      }
+    if (comes_back(region, nodes_[slot])) {
+      block->dirty = false;
+      block->slot = slot;
+      if (block->place.step != AllocationStep::kUnbound)
+        block->place.step = AllocationStep::kPreferred;
+      block->place.node_id = nodes_[slot];
+      block->epoch = epoch_.load(std::memory_order_relaxed);
+      block->generation = generation_.load(std::memory_order_relaxed);
+      budget.spend(slot);
+      return block;
     }
     static_cast<void>(platform::discard(region.address, region.length));
   }
+  std::unique_ptr<Slab> unused;  // unmapped without the lock
   const std::lock_guard guard(mutex_);
-  block->hollow = true;
-  ++block->slab->hollow;
+  unused.reset(hollow_out(*block));
   return nullptr;
 }
 

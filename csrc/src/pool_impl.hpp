@@ -1,5 +1,5 @@
-// The pool's state and its jobs; each job has a file: pool, pool_grow, pool_place, pool_trim,
-// pool_life, pool_fork, pool_idle.
+// The pool's state and its jobs; each job has a file: pool, pool_grow, pool_cut, pool_place,
+// pool_budget, pool_trim, pool_life, pool_fork, pool_idle.
 #pragma once
 
 #include <atomic>
@@ -112,13 +112,15 @@ class PoolImpl final : public Pool {
   [[nodiscard]] Got make(const Want& want, int node, bool whole_chain, const InterruptCheck& check,
                          const Degraded& degraded, std::string& reason);
   [[nodiscard]] PoolBlock* refill(const Want& want, std::uint16_t slot);
-  [[nodiscard]] Got cut(Allocation&& allocation, std::size_t size_class, std::uint16_t slot);
-  [[nodiscard]] PoolBlock* own(Allocation&& allocation, std::size_t size_class, std::uint16_t slot);
   [[nodiscard]] bool uses_slabs(std::size_t size_class) const noexcept;
   [[nodiscard]] bool recently_full(std::uint16_t slot, std::size_t bytes) noexcept;
   void count_lent(PoolBlock& block, const Want& want, bool hit) noexcept;
   [[nodiscard]] Error exhausted(const Want& want, const std::string& when) const;
   void require_open() const;
+
+  // pool_cut.cpp
+  [[nodiscard]] Got cut(Allocation&& allocation, std::size_t size_class, std::uint16_t slot);
+  [[nodiscard]] PoolBlock* own(Allocation&& allocation, std::size_t size_class, std::uint16_t slot);
 
   // pool_budget.cpp: what is held from the system, and what may be
   [[nodiscard]] bool reserve_budget(std::uint64_t bytes, std::uint16_t slot);
@@ -142,6 +144,7 @@ class PoolImpl final : public Pool {
   std::uint64_t free_parts(std::vector<PoolBlock*>& victims) noexcept;
   void retire(PoolBlock& block) noexcept;  // gives back one block that no list takes any more
   void forget_slab(Slab* slab) noexcept;   // mutex_ is held
+  [[nodiscard]] Slab* hollow_out(PoolBlock& block) noexcept;  // mutex_ is held
 
   // pool_life.cpp
   void end_if_unused(std::unique_lock<std::mutex>& lock) noexcept;
@@ -184,10 +187,7 @@ class PoolImpl final : public Pool {
   std::array<std::vector<Slab*>, SizeClasses::kCount> slabs_;
   PoolBlock* leavings_ = nullptr;             // lists that the parent of a fork retained
   std::atomic<std::uint32_t> generation_{0};  // forks since the pool was made
-  struct Waiting {
-    std::condition_variable room;
-  };
-  std::unique_ptr<Waiting> waiting_ = std::make_unique<Waiting>();
+  std::condition_variable room_;
   std::unique_ptr<IdleThread> idle_;
 };
 

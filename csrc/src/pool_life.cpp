@@ -36,7 +36,7 @@ void PoolImpl::close() noexcept {
     const std::lock_guard guard(mutex_);
     if (closing_.exchange(true)) return;
     idle = std::move(idle_);
-    waiting_->room.notify_all();
+    room_.notify_all();
   }
   idle.reset();  // joins: the thread may be trimming
   // Releases that have not seen it are done once each shard was locked.
@@ -70,15 +70,12 @@ void PoolImpl::retire(PoolBlock& block) noexcept {
   Slab* unused = nullptr;
   std::uint64_t held = gone ? bytes : 0;
   std::unique_lock lock(mutex_);
-  if (slab != nullptr) {
-    block.hollow = gone || closing_;
-    if (block.hollow) ++slab->hollow;
-    if (!block.hollow) block.generation = generation_;  // its pages stay: it is the child's now
-    if (closing_ && slab->out != 0 && --slab->out == 0) {
-      unused = slab;
-      held = slab->mapping.length() - (slab->hollow - 1) * bytes;
-      forget_slab(slab);
-    }
+  const bool stays = !gone && !closing_;
+  if (stays) {
+    block.generation = generation_;  // its pages are the child's now
+  } else if (slab != nullptr) {
+    unused = hollow_out(block);
+    if (unused != nullptr) held = slab->mapping.length() - (slab->hollow - 1) * bytes;
   }
   held_bytes_ -= std::min(held, held_bytes_);
   books_[slot].held_bytes -= std::min(held, books_[slot].held_bytes);
@@ -86,10 +83,22 @@ void PoolImpl::retire(PoolBlock& block) noexcept {
     Shard& shard = shard_here();
     const std::lock_guard guard(shard.lock);
     shard.shelves[slot].in_use_bytes.add(-static_cast<std::int64_t>(bytes));
+    if (stays) file(shard, block);
     shard.live.add(-1);
   }
   delete unused;
   end_if_unused(lock);
+}
+
+// The pages of a slab's block are with the system. Returns the slab if that was the last block out
+// after the pool's end: for the caller to delete.
+Slab* PoolImpl::hollow_out(PoolBlock& block) noexcept {
+  Slab& slab = *block.slab;
+  block.hollow = true;
+  ++slab.hollow;
+  if (!closing_ || slab.out == 0 || --slab.out != 0) return nullptr;
+  forget_slab(&slab);
+  return &slab;
 }
 
 void PoolImpl::forget_slab(Slab* slab) noexcept {

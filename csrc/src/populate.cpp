@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <atomic>
 #include <mutex>
+#include <new>
 #include <optional>
 #include <string>
 #include <system_error>
@@ -31,7 +32,27 @@ class Work {
   Work(char* begin, std::size_t length, const platform::Pages& pages)
       : begin_(begin), length_(length), piece_(std::max(kPiece, pages.bytes)), pages_(pages) {}
 
-  void run() {
+  // Throws nothing: on a thread of its own nobody would catch it.
+  void run() noexcept {
+    try {
+      populate_pieces();
+    } catch (const std::bad_alloc&) {  // there was a failure, and no memory for its words
+      no_memory_.store(true, std::memory_order_relaxed);
+      next_.store(length_, std::memory_order_relaxed);
+    }
+  }
+  // Once every thread is done: throws what they met.
+  void require_done(std::uint64_t whole) const {
+    if (failure_) {
+      throw Error(ErrorKind::kNoMemory,
+                  "cannot populate " + size_text(whole) + ": " + describe(*failure_),
+                  failure_->code);
+    }
+    if (no_memory_.load(std::memory_order_relaxed)) throw std::bad_alloc();
+  }
+
+ private:
+  void populate_pieces() {
     while (true) {
       const std::size_t at = next_.fetch_add(piece_, std::memory_order_relaxed);
       if (at >= length_) return;
@@ -43,11 +64,7 @@ class Work {
       next_.store(length_, std::memory_order_relaxed);
     }
   }
-  [[nodiscard]] const std::optional<platform::Failure>& failure() const noexcept {
-    return failure_;
-  }
 
- private:
   char* begin_;
   std::size_t length_;
   std::size_t piece_;
@@ -55,6 +72,7 @@ class Work {
   std::atomic<std::size_t> next_{0};
   std::mutex mutex_;
   std::optional<platform::Failure> failure_;
+  std::atomic<bool> no_memory_{false};
 };
 
 std::size_t threads_for(std::size_t length, const PopulatePlan& plan) {
@@ -104,11 +122,7 @@ void populate(const Mapping& mapping, const PopulatePlan& plan, const InterruptC
     }
     Work work(begin + at, length, mapping.pages());
     run_chunk(work, threads_for(length, plan), plan.cpus);
-    if (const auto& failure = work.failure()) {
-      throw Error(ErrorKind::kNoMemory,
-                  "cannot populate " + size_text(mapping.length()) + ": " + describe(*failure),
-                  failure->code);
-    }
+    work.require_done(mapping.length());
   }
 }
 

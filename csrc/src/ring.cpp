@@ -142,10 +142,15 @@ Ring* Ring::open(Pool& pool, const RingOptions& options, const InterruptCheck& c
   const std::size_t stride = (options.block_bytes + page - 1) / page * page;
   Allocation allocation =
       pool.take_fixed(stride * options.count, options.node, options.strict, check);
-  if (degraded) {
-    for (const Degradation& one : allocation.degradations) degraded(one);
+  try {
+    if (degraded) {
+      for (const Degradation& one : allocation.degradations) degraded(one);
+    }
+    return new RingImpl(pool, std::move(allocation.block), stride, options);
+  } catch (...) {
+    pool.drop_fixed(std::move(allocation.block));
+    throw;
   }
-  return new RingImpl(pool, std::move(allocation.block), stride, options);
 }
 
 }  // namespace numapool

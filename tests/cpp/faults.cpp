@@ -80,6 +80,21 @@ TEST_CASE_FIXTURE(Scripted, "a failure of the k-th call of any kind") {
   }
 }
 
+TEST_CASE_FIXTURE(Scripted,
+                  "a thread that fills memory has none of its own for what it has to say") {
+  memory().rooms[0] = {512 * kMiB, 0};
+  for (const std::uint64_t size : {4 * kMiB, 128 * kMiB}) {  // in this thread, in others
+    memory().before = [](platform::fake::MemoryScript&, std::string_view call, int) {
+      if (call == "populate") throw std::bad_alloc();
+    };
+    CHECK_THROWS_AS(static_cast<void>(allocate(request(size, 0))), std::bad_alloc);
+    memory().before = nullptr;
+    CHECK(platform::fake::live_mappings() == 0);
+    CHECK(platform::fake::resident_pages() == 0);
+  }
+  CHECK_FALSE(memory().worker_cpus.empty());
+}
+
 TEST_CASE_FIXTURE(Scripted, "the program's own memory runs out in the k-th call") {
   for (int k = 1; k < 20; ++k) {
     platform::fake::reset_memory();
@@ -88,7 +103,7 @@ TEST_CASE_FIXTURE(Scripted, "the program's own memory runs out in the k-th call"
     int left = k;
     memory().before = [&left](platform::fake::MemoryScript&, std::string_view call, int) {
       // Where a Failure is put into words; unmap is called while an error is on its way.
-      if (call != "unmap" && call != "populate" && --left == 0) throw std::bad_alloc();
+      if (call != "unmap" && --left == 0) throw std::bad_alloc();
     };
     try {
       static_cast<void>(allocate(request(12 * kMiB, 1)));

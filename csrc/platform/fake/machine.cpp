@@ -1,6 +1,7 @@
 // How the scripted machine gives out pages: free ones by zone list, then those of clean cache.
 #include "platform/fake/machine.hpp"
 
+#include <algorithm>
 #include <cstdlib>
 #include <iterator>
 
@@ -22,17 +23,16 @@ void put_back(MemoryScript& script, int node) {
   if (found != script.rooms.end()) found->second.free_bytes += kBasePage;
 }
 
-std::vector<int> zone_list(const MemoryScript& script, int node) {
-  std::vector<int> list{node};
-  const auto found = script.fallback.find(node);
-  if (found != script.fallback.end()) {
-    list.insert(list.end(), found->second.begin(), found->second.end());
-  } else {
-    for (const auto& [other, room] : script.rooms) {
-      if (other != node) list.push_back(other);
-    }
-  }
-  return list;
+// Tries the nodes of the zone list in order until one will do. It allocates nothing: there are many
+// pages, and tests count what the core allocates.
+template <class Attempt>
+bool along_zone_list(const MemoryScript& script, int node, const Attempt& attempt) {
+  if (attempt(node)) return true;
+  const auto own = script.fallback.find(node);
+  if (own != script.fallback.end())
+    return std::any_of(own->second.begin(), own->second.end(), attempt);
+  return std::any_of(script.rooms.begin(), script.rooms.end(),
+                     [&](const auto& room) { return room.first != node && attempt(room.first); });
 }
 
 bool uses_huge_pages(const Range& range) {
@@ -142,11 +142,14 @@ bool make_resident(Machine& m, Range& range, std::size_t page, int toucher) {
     node = *script.huge_pages_only_on;
     return true;
   }
-  const std::vector<int> list = bound ? range.nodes : zone_list(script, first);
   for (const bool reclaim : {false, true}) {
-    for (const int candidate : list) {
-      if (!take(script, candidate, reclaim)) continue;
+    const auto attempt = [&](int candidate) {
+      if (!take(script, candidate, reclaim)) return false;
       node = candidate;
+      return true;
+    };
+    if (bound ? std::any_of(range.nodes.begin(), range.nodes.end(), attempt)
+              : along_zone_list(script, first, attempt)) {
       return true;
     }
   }

@@ -5,7 +5,7 @@
 #include <cerrno>
 #include <cstdlib>
 #include <cstring>
-#include <limits>
+#include <memory>
 
 #include "platform/fake/machine.hpp"
 
@@ -72,20 +72,19 @@ Result<void*> map(std::size_t length, const Pages& pages) {
       (pool == nullptr || pool->free * pages.bytes < std::uint64_t{length})) {
     return no_memory("mmap", length);
   }
-  void* const origin = std::calloc(1, length + pages.bytes);
-  if (origin == nullptr) return no_memory("mmap", length);
-  const auto at = reinterpret_cast<std::uintptr_t>(origin);
-  void* const address = static_cast<char*>(origin) + (pages.bytes - at % pages.bytes) % pages.bytes;
+  std::unique_ptr<void, decltype(&std::free)> origin(std::calloc(1, length + pages.bytes),
+                                                     &std::free);
+  if (!origin) return no_memory("mmap", length);
+  const auto at = reinterpret_cast<std::uintptr_t>(origin.get());
+  const std::uintptr_t address = at + (pages.bytes - at % pages.bytes) % pages.bytes;
+  std::vector<int> nowhere(length / kBasePage, kNowhere);
+  Range& range = m.ranges[address];
   if (pool != nullptr) pool->free -= length / pages.bytes;
-  m.ranges[reinterpret_cast<std::uintptr_t>(address)] =
-      Range{origin,
-            length,
-            pages,
-            false,
-            Policy::kPreferred,
-            {},
-            std::vector<int>(length / kBasePage, kNowhere)};
-  return address;
+  range.length = length;
+  range.pages = pages;
+  range.node_of_page = std::move(nowhere);
+  range.origin = origin.release();
+  return reinterpret_cast<void*>(address);
 }
 
 Status unmap(void* address, std::size_t length) {

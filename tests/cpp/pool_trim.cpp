@@ -1,0 +1,105 @@
+// What pools retain, and what a trim gives back: blocks, slabs, and parts of slabs.
+#include <doctest/doctest.h>
+
+#include <cstring>
+#include <set>
+#include <vector>
+
+#include "platform/fake/process_script.hpp"
+#include "pools.hpp"
+
+namespace numapool {
+
+TEST_CASE_FIXTURE(Pools, "retain_bytes bounds what stays") {
+  PoolOptions options;
+  options.retain_bytes = 6 * kMiB;
+  open(options);
+  std::vector<Lease> leases;
+  for (int i = 0; i < 12; ++i) leases.push_back(take(kMiB, i % 3));
+  for (const Lease& lease : leases) {
+    give(lease);
+    CHECK(total().retained_bytes <= 6 * static_cast<std::int64_t>(kMiB));
+  }
+  CHECK(total().retained_bytes >= 5 * static_cast<std::int64_t>(kMiB));
+}
+
+TEST_CASE_FIXTURE(Pools, "by default no more is held than was in use at once, and an eighth") {
+  open();
+  for (std::uint64_t size = 20 * kMiB; size < 180 * kMiB; size += 7 * kMiB) {
+    const Lease lease = take(size, 0);
+    CHECK(total().high_water_bytes <= 9 * (lease.region.length + kMiB) / 8 + 64 * kMiB);
+    give(lease);
+  }
+}
+
+TEST_CASE_FIXTURE(Pools, "small blocks are cut from slabs, and never overlap") {
+  open();
+  std::set<char*> seen;
+  std::vector<Lease> leases;
+  for (int i = 0; i < 2000; ++i) {
+    leases.push_back(take(4096, 0));
+    CHECK(seen.insert(static_cast<char*>(leases.back().region.address)).second);
+  }
+  CHECK(platform::fake::live_mappings() == 4);  // 512 to a slab
+  for (const Lease& lease : leases) give(lease);
+  CHECK(total().in_use_bytes == 0);
+  CHECK(pool->trim(std::nullopt, std::nullopt) == 8 * kMiB);
+  CHECK(platform::fake::live_mappings() == 0);
+}
+
+TEST_CASE_FIXTURE(Pools, "of slabs in use a trim takes the free blocks, which come back zeroed") {
+  open();
+  std::vector<Lease> leases;
+  for (int i = 0; i < 512; ++i) {
+    leases.push_back(take(4096, 0));
+    std::memset(leases.back().region.address, i % 251 + 1, 4096);
+  }
+  for (std::size_t i = 0; i < leases.size(); i += 2) give(leases[i]);
+  CHECK(pool->trim(std::nullopt, std::nullopt) == kMiB);
+  CHECK(platform::fake::resident_pages() == 256);
+  for (std::size_t i = 1; i < leases.size(); i += 2)
+    CHECK(static_cast<unsigned char*>(leases[i].region.address)[17] == i % 251 + 1);
+  for (std::size_t i = 0; i < leases.size(); i += 2) {
+    leases[i] = take(4096, 0);
+    CHECK_FALSE(leases[i].dirty);
+    CHECK(static_cast<char*>(leases[i].region.address)[17] == 0);
+  }
+  CHECK(platform::fake::live_mappings() == 1);
+  for (const Lease& lease : leases) give(lease);
+}
+
+TEST_CASE_FIXTURE(Pools, "a trim goes largest first, to about what was asked, of one node or all") {
+  open();
+  std::vector<Lease> leases;
+  for (const int node : {0, 1}) {
+    for (const std::uint64_t mib : {32, 16, 8, 4}) leases.push_back(take(mib * kMiB, node));
+  }
+  for (const Lease& lease : leases) give(lease);
+  CHECK(pool->trim(10 * kMiB, 0) == 12 * kMiB);  // 8 fits, 4 covers the rest
+  CHECK(of(0).retained_bytes == 48 * static_cast<std::int64_t>(kMiB));
+  CHECK(of(0).trimmed_bytes == 12 * kMiB);
+  CHECK(of(1).retained_bytes == 60 * static_cast<std::int64_t>(kMiB));
+  CHECK(pool->trim(32 * kMiB, std::nullopt) == 32 * kMiB);
+  CHECK(pool->trim(kMiB, 2) == 0);
+  CHECK(pool->trim(std::nullopt, std::nullopt) == 76 * kMiB);
+  CHECK(platform::fake::live_mappings() == 0);
+}
+
+TEST_CASE_FIXTURE(Pools, "of equals the oldest go first") {
+  open();
+  std::vector<Lease> leases;
+  for (int i = 0; i < 4; ++i) leases.push_back(take(8 * kMiB, 0));
+  for (const std::size_t i : {2u, 0u, 3u, 1u}) {
+    platform::fake::process_script().now_ms.fetch_add(100);
+    give(leases[i]);
+  }
+  pool->trim(16 * kMiB, std::nullopt);
+  const Lease last = take(8 * kMiB, 0);
+  const Lease before = take(8 * kMiB, 0);
+  CHECK(last.region.address == leases[1].region.address);
+  CHECK(before.region.address == leases[3].region.address);
+  give(last);
+  give(before);
+}
+
+}  // namespace numapool
