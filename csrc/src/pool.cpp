@@ -34,7 +34,13 @@ std::size_t unit_for(const PageRequest& page) {
 Pool* Pool::open(std::shared_ptr<const Topology> topology, const PoolOptions& options) {
   static_cast<void>(choose_extent(1, options.page));  // throws for a page size there is not
   auto* const pool = new PoolImpl(std::move(topology), options);
-  register_pool(pool);
+  try {
+    register_pool(pool);
+  } catch (...) {
+    pool->close();
+    pool->unpin();
+    throw;
+  }
   return pool;
 }
 

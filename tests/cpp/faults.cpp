@@ -3,6 +3,7 @@
 
 #include <new>
 
+#include "failing_new.hpp"
 #include "scripted.hpp"
 
 namespace numapool {
@@ -113,6 +114,35 @@ TEST_CASE_FIXTURE(Scripted, "the program's own memory runs out in the k-th call"
     memory().before = nullptr;
     CHECK(platform::fake::live_mappings() == 0);
     CHECK(platform::fake::resident_pages() == 0);
+  }
+}
+
+TEST_CASE_FIXTURE(Scripted, "the k-th allocation of the program's own fails") {
+  for (const Case& one : cases()) {
+    int k = 1;
+    for (bool reached = true; reached && k < 1000; ++k) {
+      CAPTURE(one.name);
+      CAPTURE(k);
+      platform::fake::reset_memory();
+      for (const int id : {0, 1, 2}) memory().rooms[id] = {64 * kMiB, 0};
+      set_rooms();
+      for (const char* const call : kCalls) memory().calls[call] = 0;  // the script needs none
+      const Allocator allocator(topology());
+      {
+        const FailingNew failing(k);
+        try {
+          static_cast<void>(allocator.allocate(one.request, kNoInterrupts));
+        } catch (const std::bad_alloc&) {
+        } catch (const Error&) {
+        }
+        reached = failing.failed();
+      }
+      CHECK(memory().misuses == 0);
+      CHECK(platform::fake::live_mappings() == 0);
+      CHECK(platform::fake::resident_pages() == 0);
+    }
+    CHECK(k > 5);
+    CHECK(k < 1000);
   }
 }
 
