@@ -147,6 +147,7 @@ class PoolImpl final : public Pool {
   [[nodiscard]] Slab* hollow_out(PoolBlock& block) noexcept;  // mutex_ is held
 
   // pool_life.cpp
+  [[nodiscard]] std::unique_ptr<Slab> take_unused(std::vector<Slab*>& slabs) noexcept;
   void end_if_unused(std::unique_lock<std::mutex>& lock) noexcept;
 
   const PoolOptions options_;

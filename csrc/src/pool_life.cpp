@@ -1,5 +1,7 @@
 // The end of a pool, and of blocks that no list takes any more.
 #include <algorithm>
+#include <memory>
+#include <utility>
 
 #include "look.hpp"
 #include "pool_idle.hpp"
@@ -44,15 +46,28 @@ void PoolImpl::close() noexcept {
     const std::lock_guard guard(shard.lock);
   }
   trim(std::nullopt, std::nullopt);
-  // What is not hollow now is lent, and the slab goes with the last of it.
-  const std::lock_guard guard(mutex_);
-  for (std::vector<Slab*>& slabs : slabs_) {
-    for (Slab* const slab : slabs) slab->out = slab->count - slab->hollow;
-    const auto last =
-        std::partition(slabs.begin(), slabs.end(), [](const Slab* slab) { return slab->out != 0; });
-    std::for_each(last, slabs.end(), [](Slab* slab) { delete slab; });
-    slabs.erase(last, slabs.end());
+  {
+    // What is not hollow now is lent, and the slab goes with the last of it.
+    const std::lock_guard guard(mutex_);
+    for (const std::vector<Slab*>& slabs : slabs_) {
+      for (Slab* const slab : slabs) slab->out = slab->count - slab->hollow;
+    }
   }
+  for (std::vector<Slab*>& slabs : slabs_) {
+    while (take_unused(slabs)) {
+    }
+  }
+}
+
+// A slab of which nothing is out once the pool is closed; unmapped by the caller, without the lock.
+std::unique_ptr<Slab> PoolImpl::take_unused(std::vector<Slab*>& slabs) noexcept {
+  const std::lock_guard guard(mutex_);
+  const auto found =
+      std::find_if(slabs.begin(), slabs.end(), [](const Slab* slab) { return slab->out == 0; });
+  if (found == slabs.end()) return nullptr;
+  std::unique_ptr<Slab> unused(std::exchange(*found, slabs.back()));
+  slabs.pop_back();
+  return unused;
 }
 
 // The lease of a block that was lent before a fork or outlived its pool's end: its memory goes back
@@ -67,15 +82,15 @@ void PoolImpl::retire(PoolBlock& block) noexcept {
   } else {
     gone = platform::discard(block.address, bytes).ok();
   }
-  Slab* unused = nullptr;
+  std::unique_ptr<Slab> unused;  // unmapped without the lock
   std::uint64_t held = gone ? bytes : 0;
   std::unique_lock lock(mutex_);
   const bool stays = !gone && !closing_;
   if (stays) {
     block.generation = generation_;  // its pages are the child's now
   } else if (slab != nullptr) {
-    unused = hollow_out(block);
-    if (unused != nullptr) held = slab->mapping.length() - (slab->hollow - 1) * bytes;
+    unused.reset(hollow_out(block));
+    if (unused) held = slab->mapping.length() - (slab->hollow - 1) * bytes;
   }
   held_bytes_ -= std::min(held, held_bytes_);
   books_[slot].held_bytes -= std::min(held, books_[slot].held_bytes);
@@ -86,7 +101,6 @@ void PoolImpl::retire(PoolBlock& block) noexcept {
     if (stays) file(shard, block);
     shard.live.add(-1);
   }
-  delete unused;
   end_if_unused(lock);
 }
 

@@ -1,6 +1,7 @@
 // Giving retained memory back to the system: blocks of their own, then whole slabs, then parts of
 // slabs.
 #include <algorithm>
+#include <memory>
 
 #include "platform/process.hpp"
 #include "pool_impl.hpp"
@@ -239,10 +240,10 @@ std::uint64_t PoolImpl::free_parts(std::vector<PoolBlock*>& victims) noexcept {
     }
     if (gone) {
       const std::uint16_t slot = first->slab->slot;
+      std::unique_ptr<Slab> unused;  // the pool was closed meanwhile; unmapped without the lock
       {
         const std::lock_guard guard(mutex_);
-        for (std::size_t k = i; k < end; ++k) victims[k]->hollow = true;
-        first->slab->hollow += static_cast<std::uint32_t>(end - i);
+        for (std::size_t k = i; k < end; ++k) unused.reset(hollow_out(*victims[k]));
       }
       give_up_held(length, slot, true);
       freed += length;

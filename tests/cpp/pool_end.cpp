@@ -1,6 +1,7 @@
 // The end of pools, forks, and many threads on one pool.
 #include <doctest/doctest.h>
 
+#include <atomic>
 #include <cstring>
 #include <thread>
 #include <vector>
@@ -141,6 +142,40 @@ TEST_CASE_FIXTURE(Pools, "many threads, few nodes: counts add up and nothing lea
   pool->trim(std::nullopt, std::nullopt);
   CHECK(total().retained_bytes == 0);
   CHECK(platform::fake::live_mappings() == 0);
+}
+
+TEST_CASE_FIXTURE(Pools, "a pool is closed while threads use it: all of it goes back") {
+  for (int round = 0; round < 60; ++round) {
+    open();
+    std::atomic<int> busy{0};
+    std::vector<std::thread> threads;
+    for (unsigned t = 0; t < 3; ++t) {
+      threads.emplace_back([this, t, &busy] {
+        std::vector<Lease> mine;
+        try {
+          for (unsigned i = 0;; ++i) {
+            const std::uint64_t bytes = i % 5 == 0 ? 300'000 : 4096 * (1 + i % 3);
+            mine.push_back(take(bytes, static_cast<int>((t + i) % 3)));
+            if (i == 5) busy.fetch_add(1);
+            if (i % 2 == 1) {
+              give(mine.front());
+              mine.erase(mine.begin());
+            }
+            if (i % 7 == 0) pool->trim(64 * 4096, std::nullopt);
+          }
+        } catch (const Error& error) {
+          CHECK(error.kind() == ErrorKind::kClosed);
+        }
+        for (const Lease& lease : mine) give(lease);
+      });
+    }
+    while (busy != 3) std::this_thread::yield();
+    pool->close();
+    for (std::thread& thread : threads) thread.join();
+    CHECK(total().in_use_bytes == 0);
+    close();
+    REQUIRE(platform::fake::live_mappings() == 0);
+  }
 }
 
 }  // namespace numapool
