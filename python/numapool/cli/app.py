@@ -15,10 +15,11 @@ app = typer.Typer(
     add_completion=False,
     no_args_is_help=True,
     pretty_exceptions_enable=False,
+    rich_markup_mode=None,  # plain help takes half the time, and shows a flag as one
     help="Memory that lives where you say: NUMA nodes, and memory on them.",
 )
-app.command()(info)
-app.command()(demo)
+app.command(short_help="Show the nodes: CPUs, memory, distances, page sizes.")(info)
+app.command(short_help="Put memory on every node, and prove where it went.")(demo)
 
 
 def _show_version(wanted: bool) -> None:

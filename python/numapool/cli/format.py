@@ -23,8 +23,10 @@ def size_text(size_bytes: int) -> str:
     return f"{digits} {_UNITS[unit]}"
 
 
-def ids_text(ids: Iterable[int]) -> str:
+def ids_text(ids: Iterable[int], separator: str = ",") -> str:
     """Write ids as the kernel does: ranges and commas; ``-`` for none.
+
+    With ``", "`` between them, a list that is too long for a line breaks between two ranges.
 
     >>> ids_text([0, 1, 2, 5])
     '0-2,5'
@@ -35,7 +37,7 @@ def ids_text(ids: Iterable[int]) -> str:
             parts[-1][1] = one
         else:
             parts.append([one, one])
-    text = ",".join(str(a) if a == b else f"{a}-{b}" for a, b in parts)
+    text = separator.join(str(a) if a == b else f"{a}-{b}" for a, b in parts)
     return text or "-"
 
 

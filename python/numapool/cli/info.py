@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from numapool import __version__, _core
+from numapool.cli.distances import show_distances
 from numapool.cli.format import ids_text, rate_text, size_text
 from numapool.topology import NumaNode, NumaTopology
 
@@ -52,11 +53,10 @@ def _nodes_table(topology: NumaTopology) -> Table:
     from rich.table import Table
 
     nodes = topology.nodes
-    table = Table(title="Nodes", title_justify="left")
-    table.add_column("node", justify="right")
-    table.add_column("memory", justify="right")
-    table.add_column("free", justify="right")
-    table.add_column("CPUs", overflow="fold")
+    table = Table()
+    for heading in ("node", "memory", "free"):
+        table.add_column(heading, justify="right", no_wrap=True)
+    table.add_column("CPUs", overflow="fold")  # all that gives way where a screen is narrow
     with_tier = any(node.memory_tier is not None for node in nodes)
     with_latency = any(node.read_latency_ns is not None for node in nodes)
     with_bandwidth = any(node.read_bandwidth_bytes_s is not None for node in nodes)
@@ -67,7 +67,7 @@ def _nodes_table(topology: NumaTopology) -> Table:
     ):
         if shown:
             table.add_column(heading, justify="right", no_wrap=True)
-    table.add_column("usable")
+    table.add_column("usable", no_wrap=True)
     usable = {node for one in nodes for node in topology.nearest(one.node_id)}
     for node in nodes:
         free = _free_bytes(node)
@@ -75,7 +75,7 @@ def _nodes_table(topology: NumaTopology) -> Table:
             str(node.node_id),
             size_text(node.total_memory_bytes) if node.total_memory_bytes else "none",
             "unknown" if free is None else size_text(free) if node.total_memory_bytes else "-",
-            ids_text(node.cpu_cores),
+            ids_text(node.cpu_cores, ", "),
         ]
         if with_tier:
             cells.append("-" if node.memory_tier is None else str(node.memory_tier))
@@ -92,75 +92,70 @@ def _nodes_table(topology: NumaTopology) -> Table:
     return table
 
 
-# From near to far, readable on dark and light grounds.
-_HEAT = ("black on green3", "black on khaki3", "black on sandy_brown", "black on indian_red")
-
-
-def _heat(distance: int, farthest: int) -> str:
-    if distance <= 10:
-        return _HEAT[0]
-    span = max(farthest - 10, 1)
-    return _HEAT[min(1 + (distance - 11) * 3 // span, 3)]
-
-
-def _distance_table(topology: NumaTopology) -> Table:
-    from rich.table import Table
-    from rich.text import Text
-
-    matrix = topology.distance_matrix
-    farthest = max(max(row) for row in matrix)
-    table = Table()
-    table.add_column("", justify="right")
-    for node in topology.nodes:
-        table.add_column(str(node.node_id), justify="right")
-    for node, row in zip(topology.nodes, matrix, strict=True):
-        cells = [Text(f"{one:>3}", style=_heat(one, farthest)) for one in row]
-        table.add_row(str(node.node_id), *cells)
-    return table
+def _count(number: int, what: str) -> str:
+    return f"{number} {what}" if number == 1 else f"{number} {what}s"
 
 
 def show_topology(console: Console, topology: NumaTopology) -> None:
     """Print the nodes, and the distances where there are several."""
     count = topology.node_count
+    cpus = {cpu for node in topology.nodes for cpu in node.cpu_cores}
+    memory_bytes = sum(node.total_memory_bytes for node in topology.nodes)
+    allowed = topology.allowed_node_ids
+    kind = "NUMA" if topology.is_numa else "Not NUMA"
+    if count > 1 and not topology.is_numa:
+        kind += " for this process"
     console.print(
-        f"[bold]{'NUMA' if topology.is_numa else 'Not NUMA'}[/bold]: "
-        f"{count} node{'' if count == 1 else 's'}, "
-        f"{sum(len(node.cpu_cores) for node in topology.nodes)} CPUs, "
-        f"{size_text(sum(node.total_memory_bytes for node in topology.nodes))}; this process may "
-        f"use memory of node{'' if len(topology.allowed_node_ids) == 1 else 's'} "
-        f"{ids_text(topology.allowed_node_ids)}",
+        f"[bold]{kind}[/bold]: {_count(count, 'node')}, {_count(len(cpus), 'CPU')}, "
+        f"{size_text(memory_bytes)} of memory",
         highlight=False,
     )
+    where = f"node{'' if len(allowed) == 1 else 's'} {ids_text(allowed, ', ')}"
+    console.print(
+        f"This process may use memory of {where if allowed else 'no node'}.", highlight=False
+    )
+    console.print()
     console.print(_nodes_table(topology))
     if count > 1:
-        assumed = ": assumed, the system gives none" if topology.distances_assumed else ""
-        console.print(f"[italic]Distances, row to column (10 is local){assumed}")
-        console.print(_distance_table(topology))
+        console.print()
+        show_distances(console, topology)
+
+
+def _hugetlb_text(pool: dict[str, int]) -> str:
+    reserved = (
+        f"{pool['free_pages']} of {pool['reserved_pages']} reserved are free"
+        if pool["reserved_pages"]
+        else "none reserved"
+    )
+    return f"{size_text(pool['page_bytes'])}: {reserved}"
 
 
 def _show_machine(console: Console) -> None:
+    from rich.table import Table
+    from rich.text import Text
+
     machine = machine_dict()
-    memory = machine["memory"]
+    memory, transparent = machine["memory"], machine["transparent_page_bytes"]
+    facts = []
     if memory is not None:
-        console.print(
-            f"This process may take {size_text(memory['available_bytes'])} more, limited by "
-            f"{memory['limited_by']}.",
-            highlight=False,
-        )
-    transparent = machine["transparent_page_bytes"]
-    reserved = [
-        f"{size_text(pool['page_bytes'])} ({pool['free_pages']} of {pool['reserved_pages']} "
-        "reserved are free)"
-        if pool["reserved_pages"]
-        else f"{size_text(pool['page_bytes'])} (none reserved)"
-        for pool in machine["hugetlb"]
-    ]
-    console.print(
-        f"Pages: base {size_text(machine['base_page_bytes'])}, transparent huge "
-        f"{size_text(transparent) if transparent else 'off'}, hugetlb "
-        f"{', '.join(reserved) or 'not in this kernel'}.",
-        highlight=False,
-    )
+        size = size_text(memory["available_bytes"])
+        facts.append(("memory to be had", f"{size}, limited by {memory['limited_by']}"))
+    facts.append(("base pages", size_text(machine["base_page_bytes"])))
+    facts.append(("transparent huge pages", size_text(transparent) if transparent else "off"))
+    for pool in machine["hugetlb"]:
+        facts.append(("hugetlb pages", _hugetlb_text(pool)))
+    if not machine["hugetlb"]:
+        facts.append(("hugetlb pages", "not in this kernel"))
+    grid = Table.grid(padding=(0, 2))
+    grid.add_column(no_wrap=True)
+    grid.add_column(overflow="fold")
+    before = ""
+    for name, value in facts:
+        grid.add_row("" if name == before else name, Text(value))
+        before = name
+    console.print()
+    console.print("[bold]This process, now")
+    console.print(grid)
     if not machine["places_memory"]:
         console.print("[yellow]This system does not place memory by node.")
 
