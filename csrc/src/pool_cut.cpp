@@ -46,7 +46,6 @@ PoolImpl::Got PoolImpl::cut(Allocation&& allocation, std::size_t size_class, std
   {
     const std::lock_guard guard(mutex_);
     slabs_[size_class].push_back(slab.get());
-    if (closing_) slab->out = slab->count;  // close() may have been through the slabs already
   }
   Slab* const kept = slab.release();
   for (std::uint32_t i = kept->count - 1; i > 0; --i) put(kept->blocks[i]);

@@ -213,7 +213,6 @@ PoolBlock* PoolImpl::refill(const Want& want, std::uint16_t slot) {
   const std::size_t bytes = classes_.bytes(want.size_class);
   {
     const std::lock_guard guard(mutex_);
-    if (closing_) return nullptr;  // slabs count the blocks that are out, to go with the last
     for (Slab* const slab : slabs_[want.size_class]) {
       if (slab->hollow == 0 || slab->slot != slot) continue;
       PoolBlock* const end = slab->blocks.get() + slab->count;
@@ -243,7 +242,7 @@ PoolBlock* PoolImpl::refill(const Want& want, std::uint16_t slot) {
   }
   std::unique_ptr<Slab> unused;  // unmapped without the lock
   const std::lock_guard guard(mutex_);
-  unused.reset(hollow_out(*block));
+  unused = hollow_out(*block);
   return nullptr;
 }
 

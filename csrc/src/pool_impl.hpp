@@ -144,10 +144,9 @@ class PoolImpl final : public Pool {
   std::uint64_t free_parts(std::vector<PoolBlock*>& victims) noexcept;
   void retire(PoolBlock& block) noexcept;  // gives back one block that no list takes any more
   void forget_slab(Slab* slab) noexcept;   // mutex_ is held
-  [[nodiscard]] Slab* hollow_out(PoolBlock& block) noexcept;  // mutex_ is held
+  [[nodiscard]] std::unique_ptr<Slab> hollow_out(PoolBlock& block) noexcept;  // mutex_ is held
 
   // pool_life.cpp
-  [[nodiscard]] std::unique_ptr<Slab> take_unused(std::vector<Slab*>& slabs) noexcept;
   void end_if_unused(std::unique_lock<std::mutex>& lock) noexcept;
 
   const PoolOptions options_;

@@ -1,7 +1,6 @@
 // The end of a pool, and of blocks that no list takes any more.
 #include <algorithm>
 #include <memory>
-#include <utility>
 
 #include "look.hpp"
 #include "pool_idle.hpp"
@@ -46,28 +45,12 @@ void PoolImpl::close() noexcept {
     const std::lock_guard guard(shard.lock);
   }
   trim(std::nullopt, std::nullopt);
-  {
-    // What is not hollow now is lent, and the slab goes with the last of it.
-    const std::lock_guard guard(mutex_);
-    for (const std::vector<Slab*>& slabs : slabs_) {
-      for (Slab* const slab : slabs) slab->out = slab->count - slab->hollow;
+  // What the trim had no memory to list goes one by one.
+  for (std::uint16_t slot = 0; slot < nodes_.size(); ++slot) {
+    for (std::size_t c = 0; c < SizeClasses::kCount; ++c) {
+      while (PoolBlock* const block = pop(slot, c)) put(*block);
     }
   }
-  for (std::vector<Slab*>& slabs : slabs_) {
-    while (take_unused(slabs)) {
-    }
-  }
-}
-
-// A slab of which nothing is out once the pool is closed; unmapped by the caller, without the lock.
-std::unique_ptr<Slab> PoolImpl::take_unused(std::vector<Slab*>& slabs) noexcept {
-  const std::lock_guard guard(mutex_);
-  const auto found =
-      std::find_if(slabs.begin(), slabs.end(), [](const Slab* slab) { return slab->out == 0; });
-  if (found == slabs.end()) return nullptr;
-  std::unique_ptr<Slab> unused(std::exchange(*found, slabs.back()));
-  slabs.pop_back();
-  return unused;
 }
 
 // The lease of a block that was lent before a fork or outlived its pool's end: its memory goes back
@@ -83,14 +66,13 @@ void PoolImpl::retire(PoolBlock& block) noexcept {
     gone = platform::discard(block.address, bytes).ok();
   }
   std::unique_ptr<Slab> unused;  // unmapped without the lock
-  std::uint64_t held = gone ? bytes : 0;
+  const std::uint64_t held = gone ? bytes : 0;
   std::unique_lock lock(mutex_);
   const bool stays = !gone && !closing_;
   if (stays) {
     block.generation = generation_;  // its pages are the child's now
   } else if (slab != nullptr) {
-    unused.reset(hollow_out(block));
-    if (unused) held = slab->mapping.length() - (slab->hollow - 1) * bytes;
+    unused = hollow_out(block);
   }
   held_bytes_ -= std::min(held, held_bytes_);
   books_[slot].held_bytes -= std::min(held, books_[slot].held_bytes);
@@ -104,15 +86,17 @@ void PoolImpl::retire(PoolBlock& block) noexcept {
   end_if_unused(lock);
 }
 
-// The pages of a slab's block are with the system. Returns the slab if that was the last block out
-// after the pool's end: for the caller to delete.
-Slab* PoolImpl::hollow_out(PoolBlock& block) noexcept {
+// The pages of a slab's block are with the system. With the last of its blocks the slab goes: the
+// caller drops it without the lock.
+std::unique_ptr<Slab> PoolImpl::hollow_out(PoolBlock& block) noexcept {
   Slab& slab = *block.slab;
   block.hollow = true;
-  ++slab.hollow;
-  if (!closing_ || slab.out == 0 || --slab.out != 0) return nullptr;
+  if (++slab.hollow != slab.count) return nullptr;
+  const std::uint64_t rest = slab.mapping.length() - slab.count * block_bytes(block);
+  held_bytes_ -= std::min(rest, held_bytes_);
+  books_[slab.slot].held_bytes -= std::min(rest, books_[slab.slot].held_bytes);
   forget_slab(&slab);
-  return &slab;
+  return std::unique_ptr<Slab>(&slab);
 }
 
 void PoolImpl::forget_slab(Slab* slab) noexcept {

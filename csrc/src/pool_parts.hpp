@@ -78,7 +78,6 @@ struct Slab {
   std::uint32_t hollow = 0;     // blocks whose pages are with the system
   std::uint32_t free_now = 0;   // of the trim that runs: blocks found free
   std::uint32_t newest_ms = 0;  // of the trim that runs: the last of them that came back
-  std::uint32_t out = 0;        // once the pool is closed: blocks still lent
   std::uint16_t slot = 0;       // of the node it is counted under
 };
 

@@ -240,10 +240,10 @@ std::uint64_t PoolImpl::free_parts(std::vector<PoolBlock*>& victims) noexcept {
     }
     if (gone) {
       const std::uint16_t slot = first->slab->slot;
-      std::unique_ptr<Slab> unused;  // the pool was closed meanwhile; unmapped without the lock
+      std::unique_ptr<Slab> unused;  // unmapped without the lock
       {
         const std::lock_guard guard(mutex_);
-        for (std::size_t k = i; k < end; ++k) unused.reset(hollow_out(*victims[k]));
+        for (std::size_t k = i; k < end; ++k) unused = hollow_out(*victims[k]);
       }
       give_up_held(length, slot, true);
       freed += length;

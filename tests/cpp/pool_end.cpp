@@ -88,6 +88,18 @@ TEST_CASE_FIXTURE(Pools, "after a fork the child drops what was retained and kee
   give(again);
 }
 
+TEST_CASE_FIXTURE(Pools, "a slab goes with the last of its blocks, in a child as well") {
+  open();
+  const Lease small = take(4096, 0);
+  const auto& process = platform::fake::process_script();
+  process.before_fork();
+  process.in_child();
+  give(small);
+  CHECK(platform::fake::live_mappings() == 1);
+  pool->trim(std::nullopt, std::nullopt);  // what the parent retained
+  CHECK(platform::fake::live_mappings() == 0);
+}
+
 TEST_CASE_FIXTURE(Pools, "what cannot be given back after a fork is the child's to use again") {
   open();
   const Lease small = take(4096, 0);

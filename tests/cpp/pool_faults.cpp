@@ -166,4 +166,26 @@ TEST_CASE_FIXTURE(Life, "of a pool's life the k-th allocation of the program's o
   CHECK(k < 3000);
 }
 
+TEST_CASE_FIXTURE(Life, "a pool that is closed without memory to spare gives back all the same") {
+  int k = 1;
+  for (bool reached = true; reached && k < 100; ++k) {
+    CAPTURE(k);
+    prepare();
+    open();
+    const Lease small = take(4096, 0);
+    for (const std::uint64_t bytes : {300'000, 600'000, 5000}) give(take(bytes, 1));
+    {
+      const FailingNew failing(k);
+      pool->close();
+      reached = failing.failed();
+    }
+    CHECK(platform::fake::live_mappings() == 1);
+    give(small);
+    CHECK(platform::fake::live_mappings() == 0);
+    close();
+  }
+  CHECK(k > 5);
+  CHECK(k < 100);
+}
+
 }  // namespace numapool
