@@ -42,6 +42,8 @@ std::vector<unsigned> resolve_weights(const InterleaveRequest& request,
   }
   const std::vector<unsigned>& have = table.value();
   if (request.weights.empty()) return have;
+  if (request.weights.size() != nodes.size())
+    throw Error(ErrorKind::kInvalidArgument, "weights must be one for each of the nodes");
   for (std::size_t i = 0; i < nodes.size(); ++i) {
     const auto asked = std::uint64_t{request.weights[i]} * have[0];
     const auto given = std::uint64_t{have[i]} * request.weights[0];

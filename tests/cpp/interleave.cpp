@@ -47,6 +47,57 @@ TEST_CASE_FIXTURE(Spread, "weights need a kernel that has them, and are the syst
   CHECK(where(interleave(weighted)).bytes_by_node == Bytes{{0, 6 * kMiB}, {1, 2 * kMiB}});
   weighted.weights = {1, 3};
   CHECK(kind_of([&] { return interleave(weighted); }) == ErrorKind::kUnsupported);
+  weighted.weights = {6, 2};  // the same ratio
+  CHECK(where(interleave(weighted)).bytes_by_node == Bytes{{0, 6 * kMiB}, {1, 2 * kMiB}});
+  weighted.weights = {3};
+  CHECK(kind_of([&] { return interleave(weighted); }) == ErrorKind::kInvalidArgument);
+}
+
+TEST_CASE_FIXTURE(Spread, "what is refused or hidden degrades, or raises if strict") {
+  InterleaveRequest strict = spread(2 * kMiB, {0, 1});
+  strict.strict = true;
+  memory().pages_hidden = true;
+  const Allocation hidden = interleave(spread(2 * kMiB, {0, 1}));
+  REQUIRE(hidden.degradations.size() == 1);
+  CHECK(hidden.degradations.front().cause == Degradation::Cause::kNotVerified);
+  CHECK(kind_of([&] { return interleave(strict); }) == ErrorKind::kUnsupported);
+  memory().pages_hidden = false;
+  memory().failures["set_policy"] = Failure{Cause::kRefused, "mbind", 1, {}};
+  const Allocation refused = interleave(spread(2 * kMiB, {0, 1}));
+  CHECK(refused.block.place.step == AllocationStep::kUnbound);
+  CHECK_FALSE(refused.block.place.bound);
+  REQUIRE(refused.degradations.size() == 1);
+  CHECK(refused.degradations.front().cause == Degradation::Cause::kPolicyRefused);
+  CHECK(kind_of([&] { return interleave(strict); }) == ErrorKind::kUnsupported);
+}
+
+TEST_CASE_FIXTURE(Spread, "more than there is is refused before a page is touched, spread or not") {
+  CHECK(kind_of([&] { return interleave(spread(500 * kMiB, {0, 1})); }) == ErrorKind::kNoMemory);
+  CHECK(memory().calls["map"] == 0);
+  CHECK(kind_of([&] { return interleave(spread(0, {0})); }) == ErrorKind::kInvalidArgument);
+}
+
+TEST_CASE_FIXTURE(Spread, "of an interleaved allocation the k-th call fails") {
+  for (const char* const call : {"map", "set_policy", "populate", "residency", "available"}) {
+    for (const Cause cause : {Cause::kNoMemory, Cause::kRefused}) {
+      for (int k = 1; k < 20; ++k) {
+        CAPTURE(call);
+        CAPTURE(k);
+        platform::fake::reset_memory();
+        for (const int id : {0, 1, 2}) memory().rooms[id] = {64 * kMiB, 0};
+        memory().failures_at[call][k] = Failure{cause, call, 5, "on purpose"};
+        try {
+          const Allocation got = interleave(spread(12 * kMiB, {0, 2}));
+          CHECK(got.block.mapping.length() == 12 * kMiB);
+        } catch (const Error& error) {
+          CHECK((error.kind() == ErrorKind::kNoMemory || error.kind() == ErrorKind::kSystem));
+        }
+        CHECK(memory().misuses == 0);
+        CHECK(platform::fake::live_mappings() == 0);
+        if (memory().calls[call] < k) break;
+      }
+    }
+  }
 }
 
 TEST_CASE_FIXTURE(Spread, "nodes that cannot take part") {

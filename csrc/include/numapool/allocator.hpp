@@ -38,7 +38,7 @@ struct AllocationRequest {
 struct InterleaveRequest {
   std::size_t size_bytes = 0;
   std::vector<int> nodes;         // empty: every usable node
-  std::vector<unsigned> weights;  // one per node; empty: see weighted
+  std::vector<unsigned> weights;  // one per node, by ascending node; empty: see weighted
   bool weighted = false;  // by the system's weights, which `weights` (if any) must agree with
   PageRequest page;
   bool strict = false;
