@@ -48,7 +48,9 @@ Status read_distances(const Folder& node, std::size_t columns, NodeRecord& recor
   while (!rest.empty()) {
     int distance = 0;
     const auto [end, error] = std::from_chars(rest.data(), rest.data() + rest.size(), distance);
-    if (error != std::errc{} || distance < 0 || (end != rest.data() + rest.size() && *end != ' ')) {
+    // A sign is not read: the kernel prints none, and "-0" would pass for 0.
+    if (error != std::errc{} || rest.front() == '-' ||
+        (end != rest.data() + rest.size() && *end != ' ')) {
       return node.nonsense("distance", *text, "is no row of distances");
     }
     record.distances.push_back(distance);
