@@ -11,7 +11,7 @@ import typer
 
 from numapool import __version__, _core
 from numapool.cli.distances import show_distances
-from numapool.cli.format import ids_text, rate_text, size_text
+from numapool.cli.format import cpus_text, ids_text, rate_text, size_text
 from numapool.topology import NumaNode, NumaTopology
 
 if TYPE_CHECKING:
@@ -75,7 +75,7 @@ def _nodes_table(topology: NumaTopology) -> Table:
             str(node.node_id),
             size_text(node.total_memory_bytes) if node.total_memory_bytes else "none",
             "unknown" if free is None else size_text(free) if node.total_memory_bytes else "-",
-            ids_text(node.cpu_cores, ", "),
+            cpus_text(node.cpu_cores),
         ]
         if with_tier:
             cells.append("-" if node.memory_tier is None else str(node.memory_tier))
@@ -116,6 +116,8 @@ def show_topology(console: Console, topology: NumaTopology) -> None:
     )
     console.print()
     console.print(_nodes_table(topology))
+    if any(":" in cpus_text(node.cpu_cores) for node in topology.nodes):
+        console.print("CPUs 0-6:2 are 0, 2, 4 and 6.", highlight=False)
     if count > 1:
         console.print()
         show_distances(console, topology)
