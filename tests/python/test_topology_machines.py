@@ -1,7 +1,8 @@
-"""Odd machines, captured or made up: what from_sysfs makes of each."""
+"""Odd machines, captured or made up: what from_sysfs makes of each, and what follows from it."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -23,8 +24,28 @@ def read(name: str, tmp_path: Path) -> nump.NumaTopology:
     return nump.NumaTopology.from_sysfs(sysfs_tree.write(tmp_path, sysfs_tree.machine(name)))
 
 
-def test_there_are_enough_of_them() -> None:
-    assert len(sysfs_tree.names()) >= 12
+@pytest.mark.parametrize("name", sysfs_tree.names())
+def test_what_is_read_of_each(name: str, tmp_path: Path) -> None:
+    assert sysfs_tree.describe(read(name, tmp_path)) == sysfs_tree.expected(name)
+
+
+@pytest.mark.parametrize(
+    "rewrite",
+    [
+        pytest.param(lambda text: text.replace("\n", "\r\n"), id="carriage_returns"),
+        pytest.param(lambda text: text.replace("\n", " \t\n"), id="blanks"),
+        pytest.param(lambda text: f"{text}\n\n", id="empty_lines"),
+        pytest.param(lambda text: text.rstrip("\n"), id="no_last_newline"),
+    ],
+)
+@pytest.mark.parametrize("name", ["two_socket", "cxl", "masks", "no_node_folder", "powervm_guest"])
+def test_how_lines_end_changes_nothing(
+    name: str, rewrite: Callable[[str], str], tmp_path: Path
+) -> None:
+    """Copies come by way of editors, archives and other systems."""
+    files = {path: rewrite(text) for path, text in sysfs_tree.machine(name).items()}
+    topo = nump.NumaTopology.from_sysfs(sysfs_tree.write(tmp_path, files))
+    assert sysfs_tree.describe(topo) == sysfs_tree.expected(name)
 
 
 def test_what_holds_for_every_machine(any_machine: nump.NumaTopology) -> None:
@@ -55,119 +76,98 @@ def test_what_holds_for_every_machine(any_machine: nump.NumaTopology) -> None:
     assert topo.to_dict()["nodes"][0]["node_id"] == ids[0]
 
 
-def test_two_socket(tmp_path: Path) -> None:
+def test_free_memory_is_read_anew(tmp_path: Path) -> None:
     topo = read("two_socket", tmp_path)
-    assert topo.is_numa
-    assert [len(node.cpu_cores) for node in topo.nodes] == [32, 32]
-    assert topo.node(1).total_memory_bytes == 132118844 * KIB
+    meminfo = tmp_path / sysfs_tree.NODES / "node1/meminfo"
     assert topo.node(1).free_memory_bytes() == 90000000 * KIB
-    assert topo.distance_matrix == ((10, 21), (21, 10))
-    assert not topo.distances_assumed
+    meminfo.write_text("Node 1 MemTotal: 132118844 kB\nNode 1 MemFree: 5 kB\n")
+    assert topo.node(1).free_memory_bytes() == 5 * KIB
+    meminfo.write_text("")
+    assert topo.node(1).free_memory_bytes() == 0
+    meminfo.write_text("Node 1 MemTotal: 132118844 kB\n")
+    with pytest.raises(nump.TopologyError, match="node1/meminfo: .* has no MemFree in kB"):
+        topo.node(1).free_memory_bytes()
+    meminfo.unlink()
+    meminfo.parent.joinpath("cpulist").unlink()
+    meminfo.parent.joinpath("distance").unlink()
+    meminfo.parent.rmdir()
+    with pytest.raises(FileNotFoundError, match="node1"):
+        topo.node(1).free_memory_bytes()
+
+
+@pytest.mark.parametrize(
+    ("name", "node", "free_kib"),
+    [
+        ("no_node_folder", 0, 1000000),  # the machine's
+        ("whole_machine_lazy", 0, 22000000),  # the machine's is the only node's, and larger
+        ("xen_guest", 0, 2500000),  # the node's is larger
+        ("no_memory", 1, 0),
+        ("cxl", 2, 268000000),
+    ],
+)
+def test_free_memory(name: str, node: int, free_kib: int, tmp_path: Path) -> None:
+    assert read(name, tmp_path).node(node).free_memory_bytes() == free_kib * KIB
+
+
+def test_nodes_of_cpus(tmp_path: Path) -> None:
+    topo = read("two_socket", tmp_path)
     assert topo.node_of_cpu(47) == 0
-    assert topo.node_of_cpu(64) is None
+    assert topo.node_of_cpu(48) == 1
+    assert topo.node_of_cpu(64) is topo.node_of_cpu(-1) is topo.node_of_cpu(2**40) is None
+    assert read("offline_cpus", tmp_path / "offline").node_of_cpu(1) is None
+    assert read("interleaved_cpus", tmp_path / "interleaved").node_of_cpu(95) == 1
 
 
-def test_asymmetric(tmp_path: Path) -> None:
-    topo = read("asymmetric", tmp_path)
-    assert topo.distance(0, 1) == 21
-    assert topo.distance(1, 0) == 22
-    assert topo.nearest(0) == (0, 1, 3, 2)
-    assert topo.nearest(1) == (1, 0, 2, 3)
-    assert topo.nearest(2) == (2, 3, 1, 0)
-    assert topo.nearest(3) == (3, 0, 2, 1)
+@pytest.mark.parametrize(
+    ("name", "node", "nearest"),
+    [
+        ("asymmetric", 0, (0, 1, 3, 2)),  # by the row, not by the column
+        ("asymmetric", 1, (1, 0, 2, 3)),
+        ("asymmetric", 2, (2, 3, 1, 0)),
+        ("asymmetric", 3, (3, 0, 2, 1)),
+        ("arm_server", 3, (3, 2, 0, 1)),
+        ("hbm", 0, (0, 2, 1, 3)),
+        ("cxl", 0, (0, 2, 1, 3)),
+        ("eight_sockets", 5, (5, 4, 6, 7, 0, 1, 2, 3)),  # equally far: by id
+        ("sub_clusters", 9, (9, 8, 10, 11, 4, 5, 6, 7, 12, 13, 14, 15, 0, 1, 2, 3)),
+        ("sparse", 2, (2, 0, 5)),
+        ("high_ids", 8, (8, 0, 252, 253, 254, 255)),
+        ("node_1023", 1023, (1023, 0)),
+        ("no_memory", 1, (2, 0)),  # itself has none
+        ("powervm_guest", 0, (2, 3)),
+        ("self_is_far", 0, (0, 1)),  # first to itself, whatever the firmware says
+        ("cpuset", 0, (2,)),
+        ("nothing_allowed", 0, ()),
+        ("empty_files", 0, ()),
+    ],
+)
+def test_nearest(name: str, node: int, nearest: tuple[int, ...], tmp_path: Path) -> None:
+    assert read(name, tmp_path).nearest(node) == nearest
 
 
-def test_sparse_ids_are_no_columns(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("name", "is_numa"),
+    [
+        ("two_socket", True),
+        ("no_memory", True),
+        ("powervm_guest", True),
+        ("cpuset", False),
+        ("nothing_allowed", False),
+        ("empty_files", False),
+        ("gone_by_now", False),
+        ("no_node_folder", False),
+        ("xen_guest", False),
+    ],
+)
+def test_is_numa(name: str, is_numa: bool, tmp_path: Path) -> None:
+    assert read(name, tmp_path).is_numa is is_numa
+
+
+def test_ids_are_no_places_in_the_matrix(tmp_path: Path) -> None:
     topo = read("sparse", tmp_path)
-    assert [node.node_id for node in topo.nodes] == [0, 2, 5]
     assert topo.distance(0, 5) == 28
     assert topo.distance(2, 0) == 17
-    assert topo.allowed_node_ids == (0, 2, 5)
-    with pytest.raises(nump.NodeNotFoundError, match="no node 1; this machine has: 0, 2, 5"):
-        topo.distance(0, 1)
-
-
-def test_no_memory(tmp_path: Path) -> None:
-    topo = read("no_memory", tmp_path)
-    assert topo.node(1).total_memory_bytes == 0
-    assert topo.node(2).cpu_cores == ()
-    assert topo.nearest(1) == (2, 0)
-    assert topo.nearest(0) == (0, 2)
-
-
-def test_cxl(tmp_path: Path) -> None:
-    topo = read("cxl", tmp_path)
-    near, far, silent = topo.node(0), topo.node(2), topo.node(3)
-    assert (near.memory_tier, far.memory_tier) == (4, 22)
-    assert (near.read_latency_ns, near.write_latency_ns) == (85, 90)
-    assert (far.read_latency_ns, far.write_latency_ns) == (250, 310)
-    assert far.read_bandwidth_bytes_s == 30720 << 20
-    assert far.write_bandwidth_bytes_s == 15360 << 20
-    assert silent.read_latency_ns is silent.read_bandwidth_bytes_s is None
-    assert topo.nearest(0) == (0, 2, 1, 3)
-
-
-def test_no_node_folder(tmp_path: Path) -> None:
-    topo = read("no_node_folder", tmp_path)
-    assert topo.node_count == 1
-    assert topo.node(0).cpu_cores == (0, 1, 2, 3)
-    assert topo.node(0).total_memory_bytes == 8000000 * KIB
-    assert topo.node(0).free_memory_bytes() == 1000000 * KIB
-    assert not topo.is_numa
-
-
-@pytest.mark.parametrize("name", ["no_distance", "gone_by_now", "empty_files"])
-def test_distances_that_are_missing_are_assumed(name: str, tmp_path: Path) -> None:
-    topo = read(name, tmp_path)
-    assert topo.distances_assumed
-    assert topo.distance_matrix == ((10, 20), (20, 10))
-
-
-def test_offline_cpus(tmp_path: Path) -> None:
-    topo = read("offline_cpus", tmp_path)
-    assert [node.cpu_cores for node in topo.nodes] == [(0, 2), ()]
-    assert topo.node_of_cpu(1) is None
-    assert topo.is_numa
-
-
-def test_cpuset(tmp_path: Path) -> None:
-    topo = read("cpuset", tmp_path)
-    assert topo.node_count == 4
-    assert topo.allowed_node_ids == (2,)
-    assert topo.nearest(0) == (2,)
-    assert not topo.is_numa
-
-
-def test_eight_sockets(tmp_path: Path) -> None:
-    topo = read("eight_sockets", tmp_path)
-    assert sum(len(node.cpu_cores) for node in topo.nodes) == 256
-    assert topo.nearest(5) == (5, 4, 6, 7, 0, 1, 2, 3)
-    assert topo.node_of_cpu(255) == 7
-
-
-def test_high_ids(tmp_path: Path) -> None:
-    topo = read("high_ids", tmp_path)
-    assert [node.node_id for node in topo.nodes] == [0, 8, 252, 253, 254, 255]
-    assert topo.nearest(8) == (8, 0, 252, 253, 254, 255)
-    assert read("node_1023", tmp_path / "other").nearest(1023) == (1023, 0)
-
-
-def test_no_online_file(tmp_path: Path) -> None:
-    topo = read("no_online_file", tmp_path)
-    assert [node.node_id for node in topo.nodes] == [0, 3]
-    assert topo.distance(0, 3) == 20
-
-
-def test_masks(tmp_path: Path) -> None:
-    topo = read("masks", tmp_path)
-    assert [node.cpu_cores for node in topo.nodes] == [(0, 1, 2, 3), (31, 32)]
-
-
-def test_only_node_has_what_the_machine_has(tmp_path: Path) -> None:
-    topo = read("whole_machine_lazy", tmp_path)
-    assert topo.node(0).total_memory_bytes == 24000000 * KIB
-    assert topo.node(0).free_memory_bytes() == 22000000 * KIB
-
-
-def test_a_node_is_nearest_to_itself_whatever_the_firmware_says(tmp_path: Path) -> None:
-    assert read("self_is_far", tmp_path).nearest(0) == (0, 1)
+    assert topo.node(5).cpu_cores == (20, 21, 22, 23)
+    for call in (topo.node, topo.nearest, lambda one: topo.distance(0, one)):
+        with pytest.raises(nump.NodeNotFoundError, match="no node 1; this machine has: 0, 2, 5"):
+            call(1)
