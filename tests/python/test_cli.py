@@ -1,4 +1,4 @@
-"""The command line: info, demo, JSON, errors, and what help costs."""
+"""The command line itself: how it is called, how it ends, and what it costs to ask for help."""
 
 from __future__ import annotations
 
@@ -10,91 +10,168 @@ from pathlib import Path
 
 import pytest
 from support import sysfs_tree
+from support.child import run as run_code
+from support.sysfs_tree import NODES
 
 import numapool as nump
-from numapool.cli.format import ids_text, size_text
+from numapool.cli.format import cpus_text, ids_text, rate_text, size_text
+
+MODULE = [sys.executable, "-m", "numapool"]
+SCRIPT = [str(Path(sys.executable).with_name("numapool"))]
 
 
-def run(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "numapool", *arguments],
-        capture_output=True,
+def run(
+    *arguments: str, command: list[str] = MODULE, **options: object
+) -> subprocess.CompletedProcess[str]:
+    streams: dict[str, object] = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, **options}
+    return subprocess.run(  # type: ignore[call-overload, no-any-return]
+        [*command, *arguments],
         text=True,
         timeout=120,
         check=False,
         cwd="/",
-        env={**os.environ, "COLUMNS": "80", **environment},
+        env={**os.environ, "COLUMNS": "80"},
+        **streams,
     )
 
 
-def machine(name: str, tmp_path: Path) -> str:
-    return str(sysfs_tree.write(tmp_path, sysfs_tree.machine(name)))
-
-
-def test_info_of_this_machine() -> None:
-    done = run("info")
+@pytest.mark.parametrize("command", [MODULE, SCRIPT], ids=["module", "script"])
+def test_version(command: list[str]) -> None:
+    done = run("--version", command=command)
     assert (done.returncode, done.stderr) == (0, "")
-    assert "Pages: base" in done.stdout
-    assert "This process may take" in done.stdout
+    python = ".".join(map(str, sys.version_info[:3]))
+    assert done.stdout == f"numapool {nump.__version__} (Python {python})\n"
 
 
-def test_info_json_is_one_document() -> None:
-    done = run("info", "--json")
-    document = json.loads(done.stdout)
-    assert done.stderr == ""
-    topology = nump.NumaTopology.detect()
-    assert [node["node_id"] for node in document["nodes"]] == [n.node_id for n in topology.nodes]
-    assert document["machine"]["memory"]["available_bytes"] > 0
-    assert document["version"] == nump.__version__
-
-
-@pytest.mark.parametrize("name", sysfs_tree.names())
-def test_info_of_every_machine_fits_80_columns(name: str, tmp_path: Path) -> None:
-    done = run("info", "--sysfs", machine(name, tmp_path))
+@pytest.mark.parametrize("command", [MODULE, SCRIPT], ids=["module", "script"])
+def test_help(command: list[str]) -> None:
+    done = run("--help", command=command)
     assert (done.returncode, done.stderr) == (0, "")
-    assert max(map(len, done.stdout.splitlines())) <= 80
-    assert "nodes" in done.stdout.lower()
-    assert "Pages:" not in done.stdout  # of this machine: no part of the captured one
+    assert done.stdout.startswith("Usage: numapool [OPTIONS] COMMAND")
+    listed = [line.split()[0] for line in done.stdout.splitlines() if line.startswith("  ")]
+    assert listed[-2:] == ["info", "demo"]
+    for name, options in (("info", ("--sysfs", "--json")), ("demo", ("--size", "--json"))):
+        shown = run(name, "--help", command=command).stdout
+        assert shown.startswith(f"Usage: numapool {name} ")
+        assert all(f"  {option} " in shown for option in options)
+        assert max(map(len, shown.splitlines())) <= 80
 
 
-def test_distances_are_shown_row_to_column(tmp_path: Path) -> None:
-    done = run("info", "--sysfs", machine("asymmetric", tmp_path))
-    rows = [line.replace("│", " ").split() for line in done.stdout.splitlines()]
-    assert ["1", "22", "10", "24", "32"] in rows
-
-
-def test_info_json_of_a_captured_machine(tmp_path: Path) -> None:
-    document = json.loads(run("info", "--json", "--sysfs", machine("cxl", tmp_path)).stdout)
-    assert document["nodes"][2]["memory_tier"] == 22
-    assert document["nodes"][2]["free_memory_bytes"] == 268000000 * 1024
-    assert "machine" not in document
-
-
-@pytest.mark.parametrize("json_too", [(), ("--json",)])
-def test_errors_are_one_line_on_standard_error(json_too: tuple[str, ...]) -> None:
-    done = run("info", "--sysfs", "/no/such/folder", *json_too)
-    assert (done.returncode, done.stdout) == (1, "")
-    assert done.stderr.startswith("numapool: ")
-    assert "/no/such/folder" in done.stderr
-    assert done.stderr.count("\n") == 1
-
-
-def test_wrong_usage() -> None:
-    done = run("inform")
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (["inform"], "No such command 'inform'"),
+        (["info", "--jsn"], "No such option: --jsn"),
+        (["info", "--sysfs"], "--sysfs"),
+        (["demo", "--size", "0"], "--size"),
+        (["demo", "--size", "much"], "--size"),
+    ],
+)
+def test_wrong_usage(arguments: list[str], says: str) -> None:
+    done = run(*arguments)
     assert (done.returncode, done.stdout) == (2, "")
-    assert "No such command" in done.stderr
+    assert says in done.stderr
+    assert "Traceback" not in done.stderr
 
 
-def test_a_reader_that_leaves_is_no_error() -> None:
-    command = f"'{sys.executable}' -m numapool info --json | head -c 1"
-    done = subprocess.run(
-        ["bash", "-c", command], capture_output=True, text=True, timeout=60, check=False
+def test_no_command_shows_help() -> None:
+    done = run()
+    assert done.returncode == 2
+    assert "Commands:" in done.stdout + done.stderr
+
+
+@pytest.mark.parametrize("json_too", [[], ["--json"]], ids=["screen", "json"])
+def test_errors_are_one_line_on_standard_error(json_too: list[str], tmp_path: Path) -> None:
+    def error_of(root: Path) -> str:
+        done = run("info", "--sysfs", str(root), *json_too)
+        assert (done.returncode, done.stdout) == (1, "")
+        assert done.stderr.startswith("numapool: ")
+        assert done.stderr.endswith("\n")
+        assert done.stderr[:-1].isprintable()
+        return done.stderr
+
+    assert "No such file or directory" in error_of(tmp_path / "nowhere")
+    assert "holds none of" in error_of(tmp_path)
+    root = sysfs_tree.write(
+        tmp_path / "a\nb\x1b[31m", {**sysfs_tree.machine("cxl"), f"{NODES}/online": "0-\n"}
     )
-    assert (done.stdout, done.stderr) == ("{", "")
+    message = error_of(root)
+    assert f"{tmp_path}/a\\nb\\x1b[31m/{NODES}/online: '0-\\n' is no list of node ids" in message
 
 
-def test_version() -> None:
-    assert run("--version").stdout.startswith(f"numapool {nump.__version__} ")
+@pytest.mark.parametrize(
+    "arguments", [["info"], ["info", "--json"], ["--help"], ["--version"], ["demo", "--size", "1"]]
+)
+def test_a_reader_that_has_left_is_no_error(arguments: list[str]) -> None:
+    reader, writer = os.pipe()
+    os.close(reader)
+    try:
+        done = run(*arguments, stdout=writer)
+    finally:
+        os.close(writer)
+    assert (done.returncode, done.stderr) == (1, "")
+
+
+@pytest.mark.parametrize("arguments", [["info"], ["info", "--json"]])
+def test_a_full_disk_is_an_error(arguments: list[str]) -> None:
+    with Path("/dev/full").open("w") as full:
+        done = run(*arguments, stdout=full)
+    assert done.returncode == 1
+    assert done.stderr == "numapool: [Errno 28] No space left on device\n"
+
+
+INTERRUPTED = """
+    import os, signal, sys
+    sys.argv = ["numapool", "info"]
+    def interrupt(*_):
+        os.kill(os.getpid(), signal.SIGINT)
+        print("went on")
+    class Loading:
+        def find_spec(self, name, *_):
+            if name == "typer":
+                interrupt()
+    {when}
+    from numapool.cli import main
+    main()
+"""
+
+
+@pytest.mark.parametrize(
+    "when",
+    [
+        "sys.meta_path.insert(0, Loading())",
+        "import numapool.topology as t; t.NumaTopology.detect = interrupt",
+    ],
+    ids=["loading", "working"],
+)
+def test_an_interrupt_is_quiet(when: str) -> None:
+    done = run_code(INTERRUPTED.format(when=when))
+    assert (done.returncode, done.stdout.strip(), done.stderr.strip()) == (130, "", "")
+
+
+def test_memory_that_is_not_to_be_had_is_an_error() -> None:
+    code = """
+        import sys, numapool.topology as t
+        from numapool.cli import main
+        def fail(): raise MemoryError
+        t.NumaTopology.detect = fail
+        sys.argv = ["numapool", "info", "--json"]
+        main()
+    """
+    done = run_code(code)
+    assert (done.returncode, done.stdout, done.stderr) == (1, "", "numapool: MemoryError\n")
+
+
+def test_help_loads_nothing_that_a_command_needs() -> None:
+    code = """
+        import sys
+        from numapool.cli.app import app
+        app(["--help"], standalone_mode=False)
+        heavy = {"numpy", "rich.console", "rich.table", "matplotlib", "json.tool"}
+        print(sorted(heavy & set(sys.modules)), file=sys.stderr)
+    """
+    done = run_code(code)
+    assert (done.returncode, done.stderr.strip()) == (0, "[]")
 
 
 def test_demo() -> None:
@@ -107,17 +184,6 @@ def test_demo() -> None:
         assert node["zero_copy"] is node["sum_is_right"] is True
         assert node["error"] is None
         assert sum(node["bytes_by_node"].values()) == node["size_bytes"] == 16 << 20
-
-
-def test_help_loads_neither_numpy_nor_the_tables() -> None:
-    code = (
-        "import sys, numapool.cli.app; "
-        "print([m for m in ('numpy', 'rich.table', 'matplotlib') if m in sys.modules])"
-    )
-    done = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True
-    )
-    assert done.stdout.strip() == "[]"
 
 
 @pytest.mark.parametrize(
@@ -139,3 +205,27 @@ def test_size_text(size: int, text: str) -> None:
 def test_ids_text() -> None:
     assert ids_text([5, 0, 1, 2]) == "0-2,5"
     assert ids_text([]) == "-"
+    assert ids_text([0, 2, 4, 6], "; ") == "0; 2; 4; 6"
+
+
+@pytest.mark.parametrize(
+    ("cpus", "text"),
+    [
+        ([], "-"),
+        ([7], "7"),
+        ([0, 1], "0-1"),
+        ([0, 2, 4], "0, 2, 4"),
+        ([0, 2, 4, 6], "0-6:2"),
+        ([6, 4, 2, 0, 2, 4], "0-6:2"),
+        ([1, 9, 17, 25, 26, 27, 28], "1-25:8, 26-28"),
+        ([0, 2, 4, 5, 6], "0, 2, 4-6"),
+        ([*range(0, 96, 2), 97], "0-94:2, 97"),
+    ],
+)
+def test_cpus_text(cpus: list[int], text: str) -> None:
+    assert cpus_text(cpus) == text
+
+
+def test_rate_text() -> None:
+    assert rate_text(30720 << 20) == "32.2 GB/s"
+    assert rate_text(204800 << 20) == "215 GB/s"

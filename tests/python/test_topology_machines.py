@@ -85,7 +85,7 @@ def test_free_memory_is_read_anew(tmp_path: Path) -> None:
     meminfo.write_text("")
     assert topo.node(1).free_memory_bytes() == 0
     meminfo.write_text("Node 1 MemTotal: 132118844 kB\n")
-    with pytest.raises(nump.TopologyError, match="node1/meminfo: .* has no MemFree in kB"):
+    with pytest.raises(nump.TopologyError, match=r"node1/meminfo: .* has no MemFree in kB"):
         topo.node(1).free_memory_bytes()
     meminfo.unlink()
     meminfo.parent.joinpath("cpulist").unlink()

@@ -49,14 +49,34 @@ def machine_dict() -> dict[str, Any]:
     }
 
 
+_LONGEST_CELL = 24  # of the column of CPUs: three ranges or so
+
+
+def _short_cpus_text(node: NumaNode) -> str:
+    text = cpus_text(node.cpu_cores)
+    return text if len(text) <= _LONGEST_CELL else f"{len(node.cpu_cores)}, below"
+
+
+def _show_cpus(console: Console, topology: NumaTopology) -> None:
+    """Print the lists of CPUs that are too long for the table, and how to read a stride."""
+    lists = {node: cpus_text(node.cpu_cores) for node in topology.nodes}
+    for node, text in lists.items():
+        if text != _short_cpus_text(node):
+            console.print(f"CPUs of node {node.node_id}: {text}", highlight=False)
+    if any(":" in text for text in lists.values()):
+        console.print("CPUs 0-6:2 are 0, 2, 4 and 6.", highlight=False)
+
+
 def _nodes_table(topology: NumaTopology) -> Table:
+    from rich.box import SIMPLE_HEAD
     from rich.table import Table
 
     nodes = topology.nodes
-    table = Table()
+    # So narrow that with every column 15 characters are left to the CPUs on a usual screen.
+    table = Table(box=SIMPLE_HEAD, show_edge=False, padding=(0, 1, 0, 0), pad_edge=False)
     for heading in ("node", "memory", "free"):
         table.add_column(heading, justify="right", no_wrap=True)
-    table.add_column("CPUs", overflow="fold")  # all that gives way where a screen is narrow
+    table.add_column("CPUs")  # gives way where a screen is narrow
     with_tier = any(node.memory_tier is not None for node in nodes)
     with_latency = any(node.read_latency_ns is not None for node in nodes)
     with_bandwidth = any(node.read_bandwidth_bytes_s is not None for node in nodes)
@@ -75,7 +95,7 @@ def _nodes_table(topology: NumaTopology) -> Table:
             str(node.node_id),
             size_text(node.total_memory_bytes) if node.total_memory_bytes else "none",
             "unknown" if free is None else size_text(free) if node.total_memory_bytes else "-",
-            cpus_text(node.cpu_cores),
+            _short_cpus_text(node),
         ]
         if with_tier:
             cells.append("-" if node.memory_tier is None else str(node.memory_tier))
@@ -116,8 +136,7 @@ def show_topology(console: Console, topology: NumaTopology) -> None:
     )
     console.print()
     console.print(_nodes_table(topology))
-    if any(":" in cpus_text(node.cpu_cores) for node in topology.nodes):
-        console.print("CPUs 0-6:2 are 0, 2, 4 and 6.", highlight=False)
+    _show_cpus(console, topology)
     if count > 1:
         console.print()
         show_distances(console, topology)
