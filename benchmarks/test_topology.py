@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ctypes
-import os
 import subprocess
 import sys
 from collections.abc import Callable
@@ -27,21 +26,22 @@ def hwloc() -> ctypes.CDLL:
         library = ctypes.CDLL("libhwloc.so.15")
     except OSError as error:
         pytest.skip(f"the peer libhwloc is not to be had: {error}")
-    library.hwloc_get_type_depth.argtypes = [ctypes.c_void_p, ctypes.c_int]
     library.hwloc_bitmap_weight.argtypes = [ctypes.c_void_p]
-    library.hwloc_topology_get_topology_nodeset.argtypes = [ctypes.c_void_p]
-    library.hwloc_topology_get_topology_nodeset.restype = ctypes.c_void_p
+    for sets in ("nodeset", "cpuset"):
+        getter = getattr(library, f"hwloc_topology_get_topology_{sets}")
+        getter.argtypes, getter.restype = [ctypes.c_void_p], ctypes.c_void_p
     return library
 
 
-def load(hwloc: ctypes.CDLL) -> int:
-    """Make and load a topology with libhwloc's defaults; the number of NUMA nodes in it."""
+def load(hwloc: ctypes.CDLL) -> tuple[int, int]:
+    """Make and load a topology with libhwloc's defaults; the numbers of nodes and CPUs in it."""
     handle = ctypes.c_void_p()
     assert hwloc.hwloc_topology_init(ctypes.byref(handle)) == 0
     try:
         assert hwloc.hwloc_topology_load(handle) == 0
         nodes = hwloc.hwloc_topology_get_topology_nodeset(handle)
-        return int(hwloc.hwloc_bitmap_weight(nodes))
+        cpus = hwloc.hwloc_topology_get_topology_cpuset(handle)
+        return hwloc.hwloc_bitmap_weight(nodes), hwloc.hwloc_bitmap_weight(cpus)
     finally:
         hwloc.hwloc_topology_destroy(handle)
 
@@ -59,8 +59,12 @@ def everything(topology: NumaTopology) -> int:
     return len(topology.nodes) + len(topology.distance_matrix) + len(topology.allowed_node_ids)
 
 
+def size(topology: NumaTopology) -> tuple[int, int]:
+    return topology.node_count, sum(len(node.cpu_cores) for node in topology.nodes)
+
+
 def test_this_machine(benchmark: BenchmarkFixture, hwloc: ctypes.CDLL) -> None:
-    assert load(hwloc) == NumaTopology.detect().node_count
+    assert load(hwloc) == size(NumaTopology.detect())
     ours = Contender(name="numapool", work=several_times(lambda: everything(NumaTopology.detect())))
     peer = Contender(name="libhwloc init+load", work=several_times(lambda: load(hwloc)))
     times = race(benchmark, ours, [peer], rounds=40)
@@ -84,8 +88,7 @@ def test_large_machine(
     root = write_machine(tmp_path, nodes=NODES, cpus=CPUS)
     for name, value in (("HWLOC_FSROOT", str(root)), ("HWLOC_COMPONENTS", "linux,stop")):
         monkeypatch.setenv(name, value)
-        os.putenv(name, value)
-    assert load(hwloc) == NODES == NumaTopology.from_sysfs(root).node_count
+    assert load(hwloc) == size(NumaTopology.from_sysfs(root)) == (NODES, CPUS)
     ours = Contender(
         name="numapool", work=several_times(lambda: everything(NumaTopology.from_sysfs(root)))
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import subprocess
 import sys
 
@@ -9,21 +10,114 @@ import pytest
 
 import numapool as nump
 
+# What the package may load of the standard library, over Python's versions, apart from the modules
+# with an underscore that these bring along: every program that imports it pays for more.
+LIGHT = (
+    "abc annotationlib ast collections contextlib copy copyreg dataclasses dis enum functools "
+    "genericpath importlib inspect itertools keyword linecache math opcode operator os posixpath "
+    "re reprlib stat threading token tokenize types typing warnings weakref"
+)
 
-def test_every_public_name_is_there() -> None:
-    assert len(nump.__all__) == len(set(nump.__all__))
+NAMES: dict[str, dict[str, list[str]]] = {
+    "topology": {"NumaTopology": ["detect", "from_sysfs"], "NumaNode": ["free_memory_bytes"]},
+    "allocation": {
+        "NumaAllocator": ["allocate", "allocate_interleaved", "is_numa_aware", "topology"],
+        "NodeBuffer": [
+            "address",
+            "bound",
+            "close",
+            "migrate",
+            "nbytes",
+            "node_id",
+            "placement",
+            "requested_node",
+            "step",
+        ],
+        "AllocationStep": ["PREFERRED", "NEAREST", "ANY", "UNBOUND"],
+        "Placement": [],
+        "memory_policy": [],
+    },
+    "pools": {
+        "BufferPool": ["acquire", "close", "reserve", "ring", "statistics", "trim"],
+        "BufferRing": [],
+        "PoolStatistics": [],
+    },
+    "arrays": {"asarray": [], "empty": [], "full": [], "zeros": []},
+    "errors": {
+        "NumapoolError": [],
+        "NodeNotFoundError": [],
+        "PlacementError": [],
+        "PlacementWarning": [],
+        "PoolExhaustedError": [],
+        "TopologyError": [],
+        "UnsupportedError": [],
+    },
+}
+
+
+@pytest.mark.parametrize("part", NAMES)
+def test_the_names_of_the_api(part: str) -> None:
+    for name, attributes in NAMES[part].items():
+        assert name in nump.__all__
+        found = getattr(nump, name)
+        assert inspect.getdoc(found)
+        for attribute in attributes:
+            assert hasattr(found, attribute), f"{name}.{attribute}"
+
+
+def test_all_lists_what_is_there_once_and_in_order() -> None:
+    assert list(nump.__all__) == sorted(set(nump.__all__))
     for name in nump.__all__:
         assert getattr(nump, name) is not None
+    public = {name for name in vars(nump) if not name.startswith("_")}
+    modules = {name for name in public if inspect.ismodule(getattr(nump, name))}
+    assert public - modules == set(nump.__all__) - {"__version__"}
 
 
-@pytest.mark.parametrize("module", ["numpy", "rich", "typer", "asyncio", "pathlib"])
-def test_import_loads_nothing_that_is_not_needed(module: str) -> None:
-    code = f"import sys, numapool; print({module!r} in sys.modules)"
+@pytest.mark.parametrize(
+    ("error", "bases"),
+    [
+        (nump.NodeNotFoundError, (nump.NumapoolError, ValueError)),
+        (nump.TopologyError, (nump.NumapoolError, ValueError)),
+        (nump.PlacementError, (nump.NumapoolError, MemoryError)),
+        (nump.PoolExhaustedError, (nump.NumapoolError, MemoryError)),
+        (nump.UnsupportedError, (nump.NumapoolError, OSError)),
+        (nump.PlacementWarning, (UserWarning,)),
+    ],
+)
+def test_errors_are_caught_as_the_usual_ones(error: type, bases: tuple[type, ...]) -> None:
+    assert issubclass(error, bases[0])
+    assert all(issubclass(error, base) for base in bases)
+
+
+def loaded_by(statement: str) -> set[str]:
+    """Return all modules of an interpreter that ran a statement, those of its start included."""
+    code = f"""if True:
+        import sys
+        sys.path[:] = {sys.path!r}
+        {statement}
+        print(*sys.modules)
+    """
+    # -S: what site finds to load in this environment is nobody's affair here.
     done = subprocess.run(
-        [sys.executable, "-S", "-c", f"import sys; sys.path[:] = {sys.path!r}; {code}"],
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=True,
+        [sys.executable, "-S", "-c", code], capture_output=True, text=True, timeout=60, check=True
     )
-    assert done.stdout.strip() == "False"
+    assert done.stderr == ""
+    return set(done.stdout.split())
+
+
+def test_import_loads_nothing_that_is_not_needed() -> None:
+    more = loaded_by("import numapool") - loaded_by("pass")
+    tops = {name.partition(".")[0] for name in more if not name.startswith("_")}
+    assert "numapool" in tops
+    assert tops - {"numapool"} <= set(LIGHT.split())
+
+
+def test_looking_at_the_machine_loads_nothing_more() -> None:
+    loaded = loaded_by("import numapool; numapool.NumaTopology.detect().to_dict()")
+    assert not loaded & {"numpy", "rich", "typer", "click", "pathlib", "asyncio", "json", "ctypes"}
+
+
+def test_numpy_is_loaded_with_the_first_array() -> None:
+    assert "numpy" not in loaded_by("import numapool; numapool.NumaAllocator().allocate(1)")
+    assert "numpy" in loaded_by("import numapool; numapool.zeros(1)")
