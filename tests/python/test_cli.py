@@ -16,6 +16,8 @@ from support.sysfs_tree import NODES
 import numapool as nump
 from numapool.cli.format import cpus_text, ids_text, rate_text, size_text
 
+# As most users have it: with PYTHONUNBUFFERED nothing is left to be written at the end.
+BUFFERED = {k: v for k, v in os.environ.items() if k != "PYTHONUNBUFFERED"} | {"COLUMNS": "80"}
 MODULE = [sys.executable, "-m", "numapool"]
 SCRIPT = [str(Path(sys.executable).with_name("numapool"))]
 
@@ -30,7 +32,7 @@ def run(
         timeout=120,
         check=False,
         cwd="/",
-        env={**os.environ, "COLUMNS": "80"},
+        env=BUFFERED,
         **streams,
     )
 
@@ -99,9 +101,18 @@ def test_errors_are_one_line_on_standard_error(json_too: list[str], tmp_path: Pa
     assert f"{tmp_path}/a\\nb\\x1b[31m/{NODES}/online: '0-\\n' is no list of node ids" in message
 
 
-@pytest.mark.parametrize(
-    "arguments", [["info"], ["info", "--json"], ["--help"], ["--version"], ["demo", "--size", "1"]]
-)
+PRINTING = [
+    ["info"],
+    ["info", "--json"],
+    ["--help"],
+    ["info", "--help"],
+    ["--version"],
+    ["demo", "--size", "1"],
+    ["demo", "--size", "1", "--json"],
+]
+
+
+@pytest.mark.parametrize("arguments", PRINTING, ids=" ".join)
 def test_a_reader_that_has_left_is_no_error(arguments: list[str]) -> None:
     reader, writer = os.pipe()
     os.close(reader)
@@ -112,7 +123,58 @@ def test_a_reader_that_has_left_is_no_error(arguments: list[str]) -> None:
     assert (done.returncode, done.stderr) == (1, "")
 
 
-@pytest.mark.parametrize("arguments", [["info"], ["info", "--json"]])
+def test_what_a_command_leaves_in_the_buffer_is_no_error_either() -> None:
+    code = """if True:
+        import sys, numapool.topology
+        from numapool.cli import main
+        numapool.topology.NumaTopology.detect = lambda: sys.exit(sys.stdout.write("x") - 1)
+        sys.argv = ["numapool", "info"]
+        main()
+    """
+    command = [sys.executable, "-c", code]
+    assert run(command=command).stdout == "x"
+    reader, writer = os.pipe()
+    os.close(reader)
+    try:
+        done = run(command=command, stdout=writer)
+    finally:
+        os.close(writer)
+    assert (done.returncode, done.stderr) == (1, "")
+    with Path("/dev/full").open("w") as full:
+        done = run(command=command, stdout=full)
+    assert (done.returncode, done.stderr.count("\n")) == (1, 1)
+
+
+def test_a_reader_that_leaves_is_no_error(tmp_path: Path) -> None:
+    """In the middle of more than a pipe holds."""
+    root = sysfs_tree.write(tmp_path, {f"{NODES}/online": "0", f"{NODES}/node0/cpulist": "0-65535"})
+    with subprocess.Popen(
+        [*MODULE, "info", "--json", "--sysfs", str(root)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        env=BUFFERED,
+    ) as child:
+        assert child.stdout
+        assert child.stderr
+        assert child.stdout.read(1) == b"{"
+        child.stdout.close()
+        assert child.stderr.read() == b""
+    assert child.returncode == 1
+
+
+@pytest.mark.parametrize("arguments", PRINTING, ids=" ".join)
+def test_no_standard_output_at_all(arguments: list[str]) -> None:
+    done = subprocess.run(
+        ["sh", "-c", 'exec "$@" >&-', "sh", *MODULE, *arguments],
+        stderr=subprocess.PIPE,
+        timeout=120,
+        check=False,
+        env=BUFFERED,
+    )
+    assert (done.returncode, done.stderr) == (0, b"")
+
+
+@pytest.mark.parametrize("arguments", PRINTING, ids=" ".join)
 def test_a_full_disk_is_an_error(arguments: list[str]) -> None:
     with Path("/dev/full").open("w") as full:
         done = run(*arguments, stdout=full)

@@ -66,6 +66,7 @@ def cells(screen: str) -> list[list[str]]:
         else:
             assert len(parts) == 1  # only the CPUs go on in a further line
             rows[-1][3] += f" {parts[0]}"
+    assert len(table) - 1 <= 3 * len(rows)  # what would go on for long is shown below
     return rows
 
 

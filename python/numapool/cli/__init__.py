@@ -5,29 +5,48 @@ from __future__ import annotations
 import os
 import sys
 
+from numapool.errors import NumapoolError
+
 _INTERRUPTED = 128 + 2  # as a shell reports a command that SIGINT ended
 
 
 def main() -> None:
     """Run the command line, and end with its status.
 
-    0: done; 1: it could not be done, and one line on standard error says why; 2: wrong usage; 130:
-    interrupted.
+    0: done; 1: it could not be done, and one line on standard error says why, unless the reader of
+    our output has left; 2: wrong usage; 130: interrupted.
     """
+    status = _run()
+    # What is still buffered goes out here: where that fails, Python's own attempt would say so at
+    # length.
     try:
-        # Inside, for an interrupt may come while these are being loaded.
+        if sys.stdout is not None:
+            sys.stdout.flush()
+    except OSError as error:
+        status = status or _failed(error)
+        _discard_output()
+    sys.exit(status)
+
+
+def _run() -> int | str | None:
+    try:
+        # Inside, for an interrupt may come while it is being loaded.
         from numapool.cli.app import app
-        from numapool.errors import NumapoolError
-    except KeyboardInterrupt:
-        sys.exit(_INTERRUPTED)
-    try:
+
         app(prog_name="numapool", standalone_mode=True)
-    except BrokenPipeError:
-        _end_quietly()
+    except SystemExit as end:
+        return end.code
     except (NumapoolError, OSError, MemoryError) as error:
-        sys.exit(f"numapool: {_one_line(str(error)) or type(error).__name__}")
+        return _failed(error)
     except KeyboardInterrupt:
-        sys.exit(_INTERRUPTED)
+        return _INTERRUPTED
+    return 0
+
+
+def _failed(error: Exception) -> int:
+    if not isinstance(error, BrokenPipeError):  # whoever read our output has seen enough
+        print(f"numapool: {_one_line(str(error)) or type(error).__name__}", file=sys.stderr)
+    return 1
 
 
 def _one_line(text: str) -> str:
@@ -35,9 +54,8 @@ def _one_line(text: str) -> str:
     return "".join(one if one.isprintable() else ascii(one)[1:-1] for one in text)
 
 
-def _end_quietly() -> None:
-    """Whoever read our output has seen enough: nothing more goes there, at the end neither."""
+def _discard_output() -> None:
+    """Send what cannot be written nowhere, so that the interpreter does not try again."""
     nowhere = os.open(os.devnull, os.O_WRONLY)
-    os.dup2(nowhere, sys.stdout.fileno())
+    os.dup2(nowhere, 1)
     os.close(nowhere)
-    sys.exit(1)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -196,8 +195,7 @@ def info(
             one["free_memory_bytes"] = _free_bytes(node)
         if sysfs is None:
             document["machine"] = machine_dict()
-        json.dump(document, sys.stdout, indent=2)
-        sys.stdout.write("\n")
+        typer.echo(json.dumps(document, indent=2))
         return
     from rich.console import Console
 
