@@ -94,6 +94,15 @@ class Hold {
   bool held_;
 };
 
+// Tells the keeper once pages may have moved, however that ended.
+struct Moved {
+  explicit Moved(const Lease& on) noexcept : lease(on) {}
+  ~Moved() { lease.keeper->moved(lease.cookie); }
+  Moved(const Moved&) = delete;
+  Moved& operator=(const Moved&) = delete;
+  const Lease& lease;
+};
+
 void dealloc(PyObject* object) {
   NodeBuffer* const self = as_buffer(object);
   if (self->weak_references != nullptr) PyObject_ClearWeakRefs(object);
@@ -179,6 +188,7 @@ PyObject* move_to(PyObject* object, PyObject* argument) {
       const WithoutGil released;
       require_usable(Topology::detect(), node);
       self->moved.store(true, std::memory_order_relaxed);
+      const Moved moved(self->lease);  // an interrupted migration has moved some
       done = migrate(self->lease.region, node, check_signals);
     }
     Py_BEGIN_CRITICAL_SECTION(reinterpret_cast<PyObject*>(self));

@@ -127,6 +127,12 @@ bool PoolImpl::recently_full(std::uint16_t slot, std::size_t bytes) noexcept {
          static_cast<std::int32_t>(books.full_until_ms - platform::coarse_ms()) > 0;
 }
 
+void PoolImpl::remember_full(std::uint16_t slot, std::uint64_t bytes) noexcept {
+  const std::lock_guard guard(mutex_);
+  books_[slot].full_for_bytes = bytes;
+  books_[slot].full_until_ms = platform::coarse_ms() + kFullFor;
+}
+
 bool PoolImpl::uses_slabs(std::size_t size_class) const noexcept {
   return has_slabs_ && classes_.bytes(size_class) <= kLargestSlabBlock;
 }
@@ -167,10 +173,14 @@ PoolImpl::Got PoolImpl::make(const Want& want, int node, bool whole_chain,
   for (const bool slab : {true, false}) {
     if (slab && !uses_slabs(want.size_class)) continue;
     reason.clear();
-    Budget budget(*this, slab ? kSlabBytes : bytes, slot);
-    if (!budget) continue;  // one block may fit where a slab does not
     AllocationRequest request;
     request.size_bytes = slab ? kSlabBytes : bytes;
+    if (!whole_chain && !make_room_on(node, slot, request.size_bytes, reason)) {
+      remember_full(slot, request.size_bytes);
+      continue;  // one block may fit where a slab does not
+    }
+    Budget budget(*this, request.size_bytes, slot);
+    if (!budget) continue;
     request.preferred_node = node;
     request.page = options_.page;
     request.strict = want.strict;
@@ -199,11 +209,28 @@ PoolImpl::Got PoolImpl::make(const Want& want, int node, bool whole_chain,
       budget.spend(on);
       return made;
     }
-    const std::lock_guard guard(mutex_);
-    books_[slot].full_for_bytes = request.size_bytes;
-    books_[slot].full_until_ms = platform::coarse_ms() + kFullFor;
+    remember_full(slot, request.size_bytes);
   }
   return {};
+}
+
+// Before anything else is trimmed for it: can the node hold so much, and must what is retained on
+// it for other sizes make way?
+bool PoolImpl::make_room_on(int node, std::uint16_t slot, std::uint64_t bytes,
+                            std::string& reason) {
+  if (bytes < kLookBytes || options_.page.kind == PageRequest::Kind::kHugetlb) return true;
+  const auto room = platform::node_room(node);
+  if (!room) return true;
+  const std::uint64_t has = room.value().free_bytes + room.value().clean_file_bytes;
+  if (has >= bytes) return true;
+  std::int64_t retained = 0;
+  for (const Shard& shard : shards_) retained += shard.shelves[slot].retained_bytes.get();
+  if (has + static_cast<std::uint64_t>(std::max<std::int64_t>(retained, 0)) < bytes) {
+    reason = "it can hold " + size_text(has) + " at most";
+    return false;
+  }
+  trim(bytes - has, node);
+  return true;
 }
 
 // A block of a slab whose pages went back in a trim, populated again; nothing where there is none,
@@ -261,13 +288,18 @@ std::uint64_t PoolImpl::reserve(std::size_t size_bytes, std::optional<int> node,
                                 const InterruptCheck& check, const Degraded& degraded) {
   Want want = wanted(size_bytes, node);
   want.may_lend_retained = false;
+  // What is reserved is meant to stay: the default retention counts it as used.
+  const std::uint64_t more =
+      uses_slabs(want.size_class) ? kSlabBytes : classes_.bytes(want.size_class);
+  {
+    const std::int64_t has = sum(&Shelf::in_use_bytes) + sum(&Shelf::retained_bytes);
+    const std::lock_guard guard(mutex_);
+    peak_in_use_bytes_ = std::max(
+        peak_in_use_bytes_, static_cast<std::uint64_t>(std::max<std::int64_t>(has, 0)) + more);
+  }
   const Got got = find(want, check, degraded);
   if (got.block == nullptr) throw exhausted(want, "");
   put(*got.block);
-  // What was reserved is meant to stay: the default retention counts it as used.
-  const std::int64_t wanted_bytes = sum(&Shelf::in_use_bytes) + sum(&Shelf::retained_bytes);
-  const std::lock_guard guard(mutex_);
-  peak_in_use_bytes_ = std::max(peak_in_use_bytes_, static_cast<std::uint64_t>(wanted_bytes));
   return got.made;
 }
 

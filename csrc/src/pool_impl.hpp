@@ -36,6 +36,7 @@ class PoolImpl final : public Pool {
   PoolStatistics statistics() override;
   const PoolOptions& options() const noexcept override { return options_; }
   bool give_back(void* cookie, bool moved) noexcept override;
+  void moved(void* cookie) noexcept override;
   void tidy() noexcept override;
   void close() noexcept override;
   bool closed() const noexcept override { return closing_.load(std::memory_order_acquire); }
@@ -113,6 +114,9 @@ class PoolImpl final : public Pool {
                          const Degraded& degraded, std::string& reason);
   [[nodiscard]] PoolBlock* refill(const Want& want, std::uint16_t slot);
   [[nodiscard]] bool uses_slabs(std::size_t size_class) const noexcept;
+  [[nodiscard]] bool make_room_on(int node, std::uint16_t slot, std::uint64_t bytes,
+                                  std::string& reason);
+  void remember_full(std::uint16_t slot, std::uint64_t bytes) noexcept;
   [[nodiscard]] bool recently_full(std::uint16_t slot, std::size_t bytes) noexcept;
   void count_lent(PoolBlock& block, const Want& want, bool hit) noexcept;
   [[nodiscard]] Error exhausted(const Want& want, const std::string& when) const;

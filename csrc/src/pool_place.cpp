@@ -116,6 +116,12 @@ void PoolImpl::look_again(PoolBlock& block) noexcept {
   }
 }
 
+// A migration moves the whole huge page that a block of a slab lies in, and its neighbours with it.
+void PoolImpl::moved(void* cookie) noexcept {
+  if (static_cast<PoolBlock*>(cookie)->slab != nullptr)
+    epoch_.fetch_add(1, std::memory_order_relaxed);
+}
+
 // The system counts what it moves, machine-wide: after such an event every retained block is looked
 // at once more before it is lent.
 void PoolImpl::look_for_moves() noexcept {

@@ -74,6 +74,8 @@ class Keeper {
   // thread. Quick; true: call tidy() once, holding no lock of the caller's.
   [[nodiscard]] virtual bool give_back(void* cookie, bool moved) noexcept = 0;
   virtual void tidy() noexcept = 0;
+  // What was lent under `cookie` was just migrated, and perhaps what shares a huge page with it.
+  virtual void moved(void*) noexcept {}
 
  protected:
   ~Keeper() = default;
