@@ -106,10 +106,7 @@ Region PoolImpl::region_of(const PoolBlock& block) const noexcept {
 
 void PoolImpl::fill(Lease& lease, PoolBlock& block, int node) noexcept {
   lease.region = region_of(block);
-  lease.place = block.place;
-  lease.place.requested_node = node;
-  if (block.place.step == AllocationStep::kPreferred && block.place.node_id != node)
-    lease.place.step = AllocationStep::kNearest;
+  lease.place = block.place.as_asked(node);
   lease.keeper = this;
   lease.cookie = &block;
   lease.dirty = block.dirty;

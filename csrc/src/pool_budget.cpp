@@ -15,29 +15,31 @@ constexpr std::chrono::milliseconds kWaitStep{10};  // between looks for signals
 
 }  // namespace
 
-// By how much `bytes` more would pass max_bytes or the default retention.
-std::uint64_t PoolImpl::over_limit(std::uint64_t bytes) noexcept {
-  std::uint64_t limit = options_.max_bytes.value_or(UINT64_MAX);
-  if (!options_.retain_bytes) {
-    const std::uint64_t peak = peak_in_use_bytes_;
-    limit = std::min(limit, std::max(kLeastRetention, peak + peak / 8));
-  }
+// By how much `bytes` more would pass what the pool holds by default; mutex_ is held.
+std::uint64_t PoolImpl::over_retention(std::uint64_t bytes) const noexcept {
+  if (options_.retain_bytes) return 0;
+  const std::uint64_t peak = peak_in_use_bytes_;
+  const std::uint64_t limit = std::max(kLeastRetention, peak + peak / 8);
   const std::uint64_t held = held_bytes_ + bytes;
   return held > limit ? held - limit : 0;
 }
 
-bool PoolImpl::reserve_budget(std::uint64_t bytes, std::uint16_t slot) {
+// Room for `bytes` more under max_bytes, at the cost of what is retained. What would pass the
+// default retention goes as well, or with `later` once the memory is there.
+bool PoolImpl::reserve_budget(std::uint64_t bytes, std::uint16_t slot, bool later) {
   const auto in_use =
       static_cast<std::uint64_t>(std::max<std::int64_t>(0, sum(&Shelf::in_use_bytes)));
+  const std::uint64_t cap = options_.max_bytes.value_or(UINT64_MAX);
   std::unique_lock lock(mutex_);
   peak_in_use_bytes_ = std::max(peak_in_use_bytes_, in_use + bytes);
-  const std::uint64_t over = over_limit(bytes);
+  std::uint64_t over = held_bytes_ + bytes > cap ? held_bytes_ + bytes - cap : 0;
+  if (!later) over = std::max(over, over_retention(bytes));
   if (over != 0 || leavings_ != nullptr) {
     lock.unlock();
     trim(over, std::nullopt);
     lock.lock();
   }
-  if (options_.max_bytes && held_bytes_ + bytes > *options_.max_bytes) return false;
+  if (held_bytes_ + bytes > cap) return false;
   NodeBooks& books = books_[slot];
   held_bytes_ += bytes;
   books.held_bytes += bytes;
@@ -55,12 +57,17 @@ void PoolImpl::release_budget(std::uint64_t bytes, std::uint16_t slot) noexcept 
 
 // The memory is there, on the node of `on`.
 void PoolImpl::spend_budget(std::uint64_t bytes, std::uint16_t slot, std::uint16_t on) noexcept {
-  const std::lock_guard guard(mutex_);
-  pending_bytes_[slot] -= bytes;
-  books_[slot].held_bytes -= bytes;
-  NodeBooks& books = books_[on];
-  books.held_bytes += bytes;
-  books.high_water_bytes = std::max(books.high_water_bytes, books.held_bytes);
+  std::uint64_t over = 0;
+  {
+    const std::lock_guard guard(mutex_);
+    pending_bytes_[slot] -= bytes;
+    books_[slot].held_bytes -= bytes;
+    NodeBooks& books = books_[on];
+    books.held_bytes += bytes;
+    books.high_water_bytes = std::max(books.high_water_bytes, books.held_bytes);
+    over = over_retention(0);
+  }
+  if (over != 0) trim(over, std::nullopt);
 }
 
 // Memory that is held was found on another node.

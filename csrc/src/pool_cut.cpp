@@ -11,8 +11,7 @@ PoolBlock* PoolImpl::own(Allocation&& allocation, std::size_t size_class, std::u
   auto block = std::make_unique<OwnBlock>();
   block->mapping = std::move(allocation.block.mapping);
   block->address = static_cast<char*>(block->mapping.address());
-  block->place = allocation.block.place;
-  if (block->place.step == AllocationStep::kNearest) block->place.step = AllocationStep::kPreferred;
+  block->place = FiledPlace(allocation.block.place);
   block->epoch = epoch_.load(std::memory_order_relaxed);
   block->generation = generation_.load(std::memory_order_relaxed);
   block->size_class = static_cast<std::uint16_t>(size_class);
@@ -34,8 +33,7 @@ PoolImpl::Got PoolImpl::cut(Allocation&& allocation, std::size_t size_class, std
     PoolBlock& block = slab->blocks[i];
     block.address = begin + i * bytes;
     block.slab = slab.get();
-    block.place = allocation.block.place;
-    if (block.place.step == AllocationStep::kNearest) block.place.step = AllocationStep::kPreferred;
+    block.place = FiledPlace(allocation.block.place);
     // Of a slab that is split nobody knows which block is where.
     block.epoch = block.place.step == AllocationStep::kAny ? 0 : epoch_.load();
     block.generation = generation_.load();

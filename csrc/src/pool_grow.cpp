@@ -12,8 +12,6 @@
 namespace numapool {
 namespace {
 
-constexpr std::uint32_t kFullFor = 100;  // ms that a full node is not asked again
-
 std::string at_cap(std::uint64_t bytes, std::uint64_t cap) {
   return "the pool may hold " + size_text(cap) + " (max_bytes), and " + size_text(bytes) +
          " more would pass that; close buffers, wait with block=True, or raise max_bytes";
@@ -90,6 +88,16 @@ PoolImpl::Got PoolImpl::find(const Want& want, const InterruptCheck& check,
   const std::vector<int>& order = order_[want.slot];
   const std::size_t bytes = classes_.bytes(want.size_class);
   std::string reason = "it has no memory, or this process is not allowed to use it";
+  const auto make_or_trim = [&](int node, bool whole_chain) {
+    try {
+      return make(want, node, whole_chain, check, degraded, reason);
+    } catch (const Error& error) {
+      // The machine is short: what the pool retains for other sizes goes first.
+      if (error.kind() != ErrorKind::kNoMemory || trim(std::uint64_t{bytes}, std::nullopt) == 0)
+        throw;
+      return make(want, node, whole_chain, check, degraded, reason);
+    }
+  };
   bool at_limit = false;
   for (const int node : order) {
     if (want.strict && node != want.node) break;
@@ -98,15 +106,7 @@ PoolImpl::Got PoolImpl::find(const Want& want, const InterruptCheck& check,
       if (PoolBlock* const block = take_retained(want, slot)) return {block, 0};
     }
     if (at_limit || (!want.strict && recently_full(slot, bytes))) continue;
-    Got got;
-    try {
-      got = make(want, node, false, check, degraded, reason);
-    } catch (const Error& error) {
-      // The machine is short: what the pool retains for other sizes goes first.
-      if (error.kind() != ErrorKind::kNoMemory || trim(std::uint64_t{bytes}, std::nullopt) == 0)
-        throw;
-      got = make(want, node, false, check, degraded, reason);
-    }
+    const Got got = make_or_trim(node, false);
     if (got.block != nullptr) return got;
     at_limit = reason.empty();
   }
@@ -116,21 +116,7 @@ PoolImpl::Got PoolImpl::find(const Want& want, const InterruptCheck& check,
                                            std::to_string(want.node) + " alone: " + reason +
                                            "; nothing was kept");
   }
-  return make(want, want.node, true, check, degraded, reason);
-}
-
-// A failure to fit is remembered for a moment: the look at a full node costs system calls.
-bool PoolImpl::recently_full(std::uint16_t slot, std::size_t bytes) noexcept {
-  const std::lock_guard guard(mutex_);
-  const NodeBooks& books = books_[slot];
-  return bytes >= books.full_for_bytes && books.full_for_bytes != 0 &&
-         static_cast<std::int32_t>(books.full_until_ms - platform::coarse_ms()) > 0;
-}
-
-void PoolImpl::remember_full(std::uint16_t slot, std::uint64_t bytes) noexcept {
-  const std::lock_guard guard(mutex_);
-  books_[slot].full_for_bytes = bytes;
-  books_[slot].full_until_ms = platform::coarse_ms() + kFullFor;
+  return make_or_trim(want.node, true);
 }
 
 bool PoolImpl::uses_slabs(std::size_t size_class) const noexcept {
@@ -140,8 +126,8 @@ bool PoolImpl::uses_slabs(std::size_t size_class) const noexcept {
 // What is in the budget goes back unless it was used.
 class PoolImpl::Budget {
  public:
-  Budget(PoolImpl& pool, std::uint64_t bytes, std::uint16_t slot)
-      : pool_(pool), bytes_(bytes), slot_(slot), held_(pool.reserve_budget(bytes, slot)) {}
+  Budget(PoolImpl& pool, std::uint64_t bytes, std::uint16_t slot, bool later)
+      : pool_(pool), bytes_(bytes), slot_(slot), held_(pool.reserve_budget(bytes, slot, later)) {}
   ~Budget() {
     if (held_) pool_.release_budget(bytes_, slot_);
   }
@@ -179,7 +165,8 @@ PoolImpl::Got PoolImpl::make(const Want& want, int node, bool whole_chain,
       remember_full(slot, request.size_bytes);
       continue;  // one block may fit where a slab does not
     }
-    Budget budget(*this, request.size_bytes, slot);
+    // Should the node turn out to be full, a block retained on a farther one is to be there still.
+    Budget budget(*this, request.size_bytes, slot, retains(want.size_class));
     if (!budget) continue;
     request.preferred_node = node;
     request.page = options_.page;
@@ -214,25 +201,6 @@ PoolImpl::Got PoolImpl::make(const Want& want, int node, bool whole_chain,
   return {};
 }
 
-// Before anything else is trimmed for it: can the node hold so much, and must what is retained on
-// it for other sizes make way?
-bool PoolImpl::make_room_on(int node, std::uint16_t slot, std::uint64_t bytes,
-                            std::string& reason) {
-  if (bytes < kLookBytes || options_.page.kind == PageRequest::Kind::kHugetlb) return true;
-  const auto room = platform::node_room(node);
-  if (!room) return true;
-  const std::uint64_t has = room.value().free_bytes + room.value().clean_file_bytes;
-  if (has >= bytes) return true;
-  std::int64_t retained = 0;
-  for (const Shard& shard : shards_) retained += shard.shelves[slot].retained_bytes.get();
-  if (has + static_cast<std::uint64_t>(std::max<std::int64_t>(retained, 0)) < bytes) {
-    reason = "it can hold " + size_text(has) + " at most";
-    return false;
-  }
-  trim(bytes - has, node);
-  return true;
-}
-
 // A block of a slab whose pages went back in a trim, populated again; nothing where there is none,
 // or its pages come from elsewhere.
 PoolBlock* PoolImpl::refill(const Want& want, std::uint16_t slot) {
@@ -251,7 +219,7 @@ PoolBlock* PoolImpl::refill(const Want& want, std::uint16_t slot) {
     }
   }
   if (block == nullptr) return nullptr;
-  Budget budget(*this, bytes, slot);
+  Budget budget(*this, bytes, slot, false);
   if (budget) {
     const Region region = region_of(*block);
     if (comes_back(region, nodes_[slot])) {

@@ -1,5 +1,5 @@
-// The pool's state and its jobs; each job has a file: pool, pool_grow, pool_cut, pool_place,
-// pool_budget, pool_trim, pool_life, pool_fork, pool_idle.
+// The pool's state and its jobs; each job has a file: pool, pool_grow, pool_room, pool_cut,
+// pool_place, pool_budget, pool_trim, pool_life, pool_fork, pool_idle.
 #pragma once
 
 #include <atomic>
@@ -127,12 +127,13 @@ class PoolImpl final : public Pool {
   [[nodiscard]] PoolBlock* own(Allocation&& allocation, std::size_t size_class, std::uint16_t slot);
 
   // pool_budget.cpp: what is held from the system, and what may be
-  [[nodiscard]] bool reserve_budget(std::uint64_t bytes, std::uint16_t slot);
+  [[nodiscard]] bool reserve_budget(std::uint64_t bytes, std::uint16_t slot, bool later = false);
   void release_budget(std::uint64_t bytes, std::uint16_t slot) noexcept;
   void spend_budget(std::uint64_t bytes, std::uint16_t slot, std::uint16_t on) noexcept;
   void settle_budget(std::uint64_t bytes, std::uint16_t from, std::uint16_t to) noexcept;
   void give_up_held(std::uint64_t bytes, std::uint16_t slot, bool trimmed) noexcept;
-  [[nodiscard]] std::uint64_t over_limit(std::uint64_t bytes) noexcept;  // mutex_ is held
+  [[nodiscard]] std::uint64_t over_retention(std::uint64_t bytes) const noexcept;
+  [[nodiscard]] bool retains(std::size_t size_class) const noexcept;
   void wait_for_room(const InterruptCheck& check);
   void settle_retained() noexcept;
 

@@ -48,15 +48,37 @@ class Tally {
 
 struct Slab;
 
+// Where a block is, without regard to who asked. step: kPreferred where all of it is on one node,
+// kAny, or kUnbound.
+struct FiledPlace {
+  std::int32_t node_id = -1;  // -1: unknown
+  AllocationStep step = AllocationStep::kUnbound;
+  bool bound = false;
+
+  FiledPlace() = default;
+  explicit FiledPlace(const BlockPlace& place) noexcept
+      : node_id(place.node_id.value_or(-1)), step(place.step), bound(place.bound) {
+    if (step == AllocationStep::kNearest) step = AllocationStep::kPreferred;
+  }
+
+  [[nodiscard]] BlockPlace as_asked(int node) const noexcept {
+    BlockPlace place{node, std::nullopt, step, bound};
+    if (node_id >= 0) place.node_id = node_id;
+    if (step == AllocationStep::kPreferred && node_id != node)
+      place.step = AllocationStep::kNearest;
+    return place;
+  }
+};
+
 // One block, for as long as it exists. Who owns it: the lists of a shard, the lease, or the thread
-// that took it off a list.
-struct PoolBlock {
+// that took it off a list. A cache line of its own: neighbours are lent to different CPUs.
+struct alignas(64) PoolBlock {
   PoolBlock* next = nullptr;       // in a list
   PoolBlock* next_list = nullptr;  // of a list's first: the next list of the fork's leavings
   char* address = nullptr;
-  Slab* slab = nullptr;     // nothing: a mapping of its own (OwnBlock)
-  BlockPlace place;         // step: kPreferred where all of it is on one node, kAny, or kUnbound
-  std::uint32_t epoch = 0;  // of the pool when its place was last looked at
+  Slab* slab = nullptr;  // nothing: a mapping of its own (OwnBlock)
+  FiledPlace place;
+  std::uint32_t epoch = 0;       // of the pool when its place was last looked at
   std::uint32_t generation = 0;  // of the pool when it was made: forks since share its pages
   std::uint32_t filed_ms = 0;    // when it came back last
   std::uint16_t size_class = 0;
@@ -65,6 +87,8 @@ struct PoolBlock {
   bool hollow = false;     // of a slab: its pages are with the system
   bool doomed = false;     // picked by the trim that runs
 };
+
+static_assert(sizeof(PoolBlock) == 64);
 
 struct OwnBlock : PoolBlock {
   Mapping mapping;

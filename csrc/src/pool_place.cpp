@@ -101,7 +101,7 @@ void PoolImpl::place_anew(PoolBlock& block, const Placement& seen) noexcept {
   if (!slot) return;
   if (block.place.step != AllocationStep::kUnbound)
     block.place.step = seen.sole_node() ? AllocationStep::kPreferred : AllocationStep::kAny;
-  block.place.node_id = node;
+  block.place.node_id = *node;
   if (*slot == block.slot) return;
   settle_budget(block_bytes(block), block.slot, *slot);
   block.slot = *slot;

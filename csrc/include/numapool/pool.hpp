@@ -18,7 +18,7 @@ namespace numapool {
 
 struct PoolOptions {
   std::optional<std::uint64_t> max_bytes;     // held from the system at most; nothing: no cap
-  std::optional<std::uint64_t> retain_bytes;  // retained at most; nothing: see retention_limit()
+  std::optional<std::uint64_t> retain_bytes;  // retained at most; nothing: an eighth of the peak
   std::optional<std::uint32_t> idle_ms;       // trim blocks unused for so long; nothing: never
   PageRequest page;
 };

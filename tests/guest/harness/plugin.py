@@ -14,7 +14,7 @@ from .machine import Machine
 from .run import MachineRun, in_background, required
 from .selection import machine_of
 
-#: Guests at a time; see README.md for what was measured on two cores.
+#: Guests at a time; see docs/testing.md for what was measured on two cores.
 _JOBS = int(os.environ.get("NUMAPOOL_TEST_GUEST_JOBS", min(2, os.cpu_count() or 1)))
 _runs_key = pytest.StashKey[dict[str, MachineRun]]()
 _threads_key = pytest.StashKey[list[threading.Thread]]()

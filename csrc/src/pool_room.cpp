@@ -1,0 +1,60 @@
+// What a node can hold, before the slow path asks the system for it.
+#include <algorithm>
+
+#include "numapool/size_text.hpp"
+#include "platform/memory.hpp"
+#include "platform/process.hpp"
+#include "pool_impl.hpp"
+
+namespace numapool {
+namespace {
+
+constexpr std::uint32_t kFullFor = 100;  // ms that a full node is not asked again
+
+}  // namespace
+
+// A retained block of the class, on any node.
+bool PoolImpl::retains(std::size_t size_class) const noexcept {
+  for (const Shard& shard : shards_) {
+    for (std::size_t slot = 0; slot < nodes_.size(); ++slot) {
+      if (shard.shelves[slot].heads[size_class].load(std::memory_order_relaxed) != nullptr)
+        return true;
+    }
+  }
+  return false;
+}
+
+// A failure to fit is remembered for a moment: the look at a full node costs system calls.
+bool PoolImpl::recently_full(std::uint16_t slot, std::size_t bytes) noexcept {
+  const std::lock_guard guard(mutex_);
+  const NodeBooks& books = books_[slot];
+  return bytes >= books.full_for_bytes && books.full_for_bytes != 0 &&
+         static_cast<std::int32_t>(books.full_until_ms - platform::coarse_ms()) > 0;
+}
+
+void PoolImpl::remember_full(std::uint16_t slot, std::uint64_t bytes) noexcept {
+  const std::lock_guard guard(mutex_);
+  books_[slot].full_for_bytes = bytes;
+  books_[slot].full_until_ms = platform::coarse_ms() + kFullFor;
+}
+
+// Before anything else is trimmed for it: can the node hold so much, and must what is retained on
+// it for other sizes make way?
+bool PoolImpl::make_room_on(int node, std::uint16_t slot, std::uint64_t bytes,
+                            std::string& reason) {
+  if (bytes < kLookBytes || options_.page.kind == PageRequest::Kind::kHugetlb) return true;
+  const auto room = platform::node_room(node);
+  if (!room) return true;
+  const std::uint64_t has = room.value().free_bytes + room.value().clean_file_bytes;
+  if (has >= bytes) return true;
+  std::int64_t retained = 0;
+  for (const Shard& shard : shards_) retained += shard.shelves[slot].retained_bytes.get();
+  if (has + static_cast<std::uint64_t>(std::max<std::int64_t>(retained, 0)) < bytes) {
+    reason = "it can hold " + size_text(has) + " at most";
+    return false;
+  }
+  trim(bytes - has, node);
+  return true;
+}
+
+}  // namespace numapool
