@@ -47,7 +47,7 @@ lint: $(INSTALLED) | apt-test
 
 ## make bench   measure, each figure beside its peer
 bench: $(INSTALLED) | apt-bench
-	@$(VENV_PYTHON) -m pytest benchmarks
+	@$(IN_VENV) python -m pytest benchmarks
 
 ## make clean   remove everything that the targets above made
 clean:

@@ -1,0 +1,45 @@
+"""What does the pool's core cost, without Python, beside general-purpose allocators?"""
+
+from __future__ import annotations
+
+import pytest
+from pytest_benchmark.fixture import BenchmarkFixture
+
+from benchmarks.support.figures import record
+from benchmarks.support.races import pool_races
+
+ROUNDS = 15
+
+
+def test_acquire_and_release_in_the_core(benchmark: BenchmarkFixture) -> None:
+    races = benchmark.pedantic(pool_races, args=(ROUNDS,), rounds=1)
+    targets = {"65536": {"mimalloc": 3.0}, "1048576": {"mimalloc": 1 / 3, "jemalloc": 1 / 3}}
+    for size, name in (("65536", "64 KiB"), ("1048576", "1 MiB")):
+        times = races[size]
+        for peer in ("mimalloc", "jemalloc", "malloc"):
+            if peer not in times:
+                continue
+            record(
+                benchmark,
+                what=f"core: {name} acquire+release",
+                condition="retained",
+                peer=peer,
+                ours_ns=times["numapool"],
+                peer_ns=times[peer],
+                at_most=targets[size].get(peer),
+            )
+        alone = races.get(f"threads {size}")
+        if alone is None:
+            continue
+        record(
+            benchmark,
+            what=f"core: {name}, two threads",
+            condition="retained",
+            peer="one thread",
+            ours_ns=alone["two threads"],
+            peer_ns=alone["one thread"],
+            at_most=1 / 1.7,
+            note="time per cycle of both threads together",
+        )
+    if "mimalloc" not in races["65536"]:
+        pytest.skip("the peers mimalloc and jemalloc are not installed")
