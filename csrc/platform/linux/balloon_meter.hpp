@@ -13,7 +13,7 @@
 namespace numapool::platform {
 
 // Looks for the device once, when it is made, and keeps its files open: a look is one pread (Xen:
-// two, for the target four), some 20 µs. Not thread-safe: the owner holds a lock. Nothing
+// two, for the target four), some 20 us. Not thread-safe: the owner holds a lock. Nothing
 // it reads belongs to a process, so that it may be used on both sides of a fork.
 class BalloonMeter {
  public:
