@@ -63,7 +63,7 @@ struct PressureLook {
   std::vector<NodeSupply> nodes;  // those with memory
   std::optional<CgroupSupply> cgroup;
   std::optional<std::uint64_t> balloon_bytes;
-  std::uint32_t notices = 0;   // bit of each source that gave notice by itself since the last look
+  std::uint32_t notices = 0;  // bit of each source that gave notice by itself since the last look
   bool near_the_killer = false;  // the cgroup came to its hard limit since the last look
 };
 
@@ -82,8 +82,9 @@ class PressureWatch {
   PressureWatch(const PressureWatch&) = delete;
   PressureWatch& operator=(const PressureWatch&) = delete;
 
-  // Until a source wakes, ring() is called, or the time is over.
-  virtual void wait(std::uint32_t timeout_ms) noexcept = 0;
+  // Until a source wakes, ring() is called, or the time is over. True where a source gave notice of
+  // pressure by itself: look() tells which.
+  virtual bool wait(std::uint32_t timeout_ms) noexcept = 0;
   virtual void ring() noexcept = 0;
 
   // Everything. Sources that died meanwhile, or came back, are found here.
