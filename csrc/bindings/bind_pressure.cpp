@@ -107,6 +107,12 @@ bool detach(const PyMonitor& monitor, const py::object& base) {
   return monitor->detach(pool);
 }
 
+// sys.unraisablehook takes only what the interpreter itself makes.
+void write_unraisable(const py::object& error, const py::object& where) {
+  PyErr_SetObject(reinterpret_cast<PyObject*>(Py_TYPE(error.ptr())), error.ptr());
+  PyErr_WriteUnraisable(where.ptr());
+}
+
 std::shared_ptr<EventQueue> subscribe(const PyMonitor& monitor) {
   auto queue = std::make_shared<EventQueue>();
   monitor->subscribe(queue);
@@ -116,6 +122,7 @@ std::shared_ptr<EventQueue> subscribe(const PyMonitor& monitor) {
 }  // namespace
 
 void bind_pressure(py::module_& module) {
+  module.def("write_unraisable", &write_unraisable, py::arg("error"), py::arg("where"));
   py::class_<EventQueue, std::shared_ptr<EventQueue>>(module, "EventQueue")
       .def("fileno", &EventQueue::descriptor)
       .def("take", &take)
