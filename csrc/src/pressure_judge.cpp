@@ -21,9 +21,10 @@ constexpr std::uint64_t kLargestStep = std::uint64_t{1} << 40;
 
 constexpr int kCgroupKey = -2;  // in_deficit_ only
 
+// Of less than 2^57 bytes.
 std::uint64_t share(std::uint64_t total, std::uint64_t percent, std::uint64_t least,
                     std::uint64_t most) noexcept {
-  return std::clamp(total / 100 * percent, std::min(least, total / 4), most);
+  return std::clamp(total * percent / 100, std::min(least, total / 4), most);
 }
 
 }  // namespace
