@@ -89,7 +89,7 @@ class StallMaker:
 def _work(path: str) -> None:
     import select
 
-    with open(path, "rb") as file:
+    with Path(path).open("rb") as file:
         pages = mmap.mmap(file.fileno(), 0, prot=mmap.PROT_READ)
 
     def touch() -> int:
