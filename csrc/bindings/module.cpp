@@ -19,4 +19,5 @@ PYBIND11_MODULE(_core, module, py::mod_gil_not_used()) {
   numapool::bindings::bind_pool(module);
   numapool::bindings::bind_ring(module);
   numapool::bindings::bind_host(module);
+  numapool::bindings::bind_pressure(module);
 }

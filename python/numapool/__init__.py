@@ -15,13 +15,23 @@ from numapool.errors import (
 from numapool.placement import AllocationStep, Placement
 from numapool.policy import memory_policy
 from numapool.pool import BufferPool, PoolCounts, PoolStatistics
+from numapool.pressure import PressureMonitor
+from numapool.pressure_policy import (
+    PressureEvent,
+    PressureLevel,
+    PressurePolicy,
+    PressureSource,
+    PressureStatistics,
+)
 from numapool.ring import BufferRing
+from numapool.subscription import EventStream, Subscription
 from numapool.topology import NumaNode, NumaTopology
 
 __all__ = [
     "AllocationStep",
     "BufferPool",
     "BufferRing",
+    "EventStream",
     "NodeBuffer",
     "NodeNotFoundError",
     "NumaAllocator",
@@ -34,6 +44,13 @@ __all__ = [
     "PoolCounts",
     "PoolExhaustedError",
     "PoolStatistics",
+    "PressureEvent",
+    "PressureLevel",
+    "PressureMonitor",
+    "PressurePolicy",
+    "PressureSource",
+    "PressureStatistics",
+    "Subscription",
     "TopologyError",
     "UnsupportedError",
     "__version__",
