@@ -3,6 +3,8 @@
 from numapool._core import NodeBuffer, __version__
 from numapool.allocator import NumaAllocator
 from numapool.arrays import asarray, empty, full, zeros
+from numapool.balloon import BalloonDriver
+from numapool.balloon_report import BalloonState, ReleaseReport
 from numapool.errors import (
     NodeNotFoundError,
     NumapoolError,
@@ -12,6 +14,7 @@ from numapool.errors import (
     TopologyError,
     UnsupportedError,
 )
+from numapool.hypervisor import HypervisorInfo, detect_hypervisor
 from numapool.placement import AllocationStep, Placement
 from numapool.policy import memory_policy
 from numapool.pool import BufferPool, PoolCounts, PoolStatistics
@@ -29,9 +32,12 @@ from numapool.topology import NumaNode, NumaTopology
 
 __all__ = [
     "AllocationStep",
+    "BalloonDriver",
+    "BalloonState",
     "BufferPool",
     "BufferRing",
     "EventStream",
+    "HypervisorInfo",
     "NodeBuffer",
     "NodeNotFoundError",
     "NumaAllocator",
@@ -50,11 +56,13 @@ __all__ = [
     "PressurePolicy",
     "PressureSource",
     "PressureStatistics",
+    "ReleaseReport",
     "Subscription",
     "TopologyError",
     "UnsupportedError",
     "__version__",
     "asarray",
+    "detect_hypervisor",
     "empty",
     "full",
     "memory_policy",
