@@ -49,6 +49,8 @@ struct Supply {
 struct NodeSupply {
   int node_id = 0;
   Supply supply;
+  std::uint64_t free_bytes = 0;
+  std::uint64_t reserve_bytes = 0;  // the kernel's high watermarks and protections: not available
 };
 
 // The cgroup, of this process's and its ancestors, with the least room below its limit.

@@ -160,6 +160,10 @@ void PressureJudge::judge_machine(const PressureLook& look, std::uint64_t now_ns
     event.demand_bytes = known == causes_.end() || known->second.next_step == 0
                              ? policy_.step_bytes
                              : known->second.next_step;
+    // A quarter of the machine is more than a step.
+    if (look.machine)
+      event.demand_bytes =
+          std::min(event.demand_bytes, std::max(look.machine->total_bytes / 4, policy_.step_bytes));
   }
   event.level = critical ? PressureLevel::kCritical : PressureLevel::kModerate;
   demand(kMachine, event, !measured, now_ns, out);

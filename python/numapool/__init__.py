@@ -23,6 +23,8 @@ from numapool.pressure_policy import (
     PressureSource,
     PressureStatistics,
 )
+from numapool.pressure_reading import NodeSupply, PressureReading
+from numapool.publishing import publish_pools
 from numapool.ring import BufferRing
 from numapool.subscription import EventStream, Subscription
 from numapool.topology import NumaNode, NumaTopology
@@ -34,6 +36,7 @@ __all__ = [
     "EventStream",
     "NodeBuffer",
     "NodeNotFoundError",
+    "NodeSupply",
     "NumaAllocator",
     "NumaNode",
     "NumaTopology",
@@ -48,6 +51,7 @@ __all__ = [
     "PressureLevel",
     "PressureMonitor",
     "PressurePolicy",
+    "PressureReading",
     "PressureSource",
     "PressureStatistics",
     "Subscription",
@@ -58,5 +62,6 @@ __all__ = [
     "empty",
     "full",
     "memory_policy",
+    "publish_pools",
     "zeros",
 ]

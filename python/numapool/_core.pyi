@@ -169,6 +169,18 @@ class Monitor:
     @property
     def level(self) -> int: ...
     def sources(self) -> list[tuple[int, bool, bool, str, str]]: ...
+    def last_look(
+        self,
+    ) -> (
+        tuple[
+            tuple[int, int] | None,
+            list[tuple[int, int, int, int, int]],
+            tuple[int, int] | None,
+            int | None,
+            tuple[int, int, int] | None,
+        ]
+        | None
+    ): ...
     def statistics(
         self,
     ) -> tuple[list[int], list[int], list[int], int, int, int, int]: ...

@@ -301,7 +301,7 @@ def test_policies_that_make_no_sense(
 def test_bad_arguments(pool: nump.BufferPool) -> None:
     for sources in ("psi", [], ["psi", "weather"]):
         with pytest.raises(ValueError, match="source"):
-            nump.PressureMonitor(sources=sources)  # type: ignore[arg-type]
+            nump.PressureMonitor(sources=sources)
     monitor = nump.PressureMonitor()
     with pytest.raises(ValueError, match="floor_bytes"):
         monitor.attach(pool, floor_bytes=-1)

@@ -10,6 +10,7 @@ import typer
 from numapool import __version__
 from numapool.cli.demo import demo
 from numapool.cli.info import info
+from numapool.cli.watch import watch
 
 app = typer.Typer(
     add_completion=False,
@@ -20,6 +21,7 @@ app = typer.Typer(
 )
 app.command(short_help="Show the nodes: CPUs, memory, distances, page sizes.")(info)
 app.command(short_help="Put memory on every node, and prove where it went.")(demo)
+app.command(short_help="Show memory pressure, live.")(watch)
 
 
 def _show_version(wanted: bool) -> None:
