@@ -51,7 +51,7 @@ def test_help(command: list[str]) -> None:
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout.startswith("Usage: numapool [OPTIONS] COMMAND")
     listed = [line.split()[0] for line in done.stdout.splitlines() if line.startswith("  ")]
-    assert listed[-2:] == ["info", "demo"]
+    assert listed[-3:] == ["info", "demo", "watch"]
     for name, options in (("info", ("--sysfs", "--json")), ("demo", ("--size", "--json"))):
         shown = run(name, "--help", command=command).stdout
         assert shown.startswith(f"Usage: numapool {name} ")

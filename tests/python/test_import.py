@@ -13,8 +13,8 @@ import numapool as nump
 # What the package may load of the standard library, over Python's versions, apart from the modules
 # with an underscore that these bring along: every program that imports it pays for more.
 LIGHT = (
-    "abc annotationlib ast atexit collections contextlib copy copyreg dataclasses dis enum functools "
-    "genericpath importlib inspect itertools keyword linecache math opcode operator os posixpath "
+    "abc annotationlib ast atexit collections contextlib copy copyreg dataclasses dis enum "
+    "functools genericpath importlib inspect itertools keyword linecache math opcode operator os posixpath "
     "re reprlib select stat threading token tokenize types typing warnings weakref"
 )
 
