@@ -1,8 +1,12 @@
 """Memory that lives where the program says: NUMA-placed buffers, zero copy into NumPy."""
 
+from typing import TYPE_CHECKING
+
 from numapool._core import NodeBuffer, __version__
+from numapool.affinity import CpuPlacement
 from numapool.allocator import NumaAllocator
 from numapool.arrays import asarray, empty, full, zeros
+from numapool.capability import Capability, capabilities
 from numapool.errors import (
     NodeNotFoundError,
     NumapoolError,
@@ -16,13 +20,20 @@ from numapool.placement import AllocationStep, Placement
 from numapool.policy import memory_policy
 from numapool.pool import BufferPool, PoolCounts, PoolStatistics
 from numapool.ring import BufferRing
+from numapool.running import ProcessBinding, bind_process, run_on
 from numapool.topology import NumaNode, NumaTopology
+
+if TYPE_CHECKING:
+    from numapool.executor import NodeExecutor
 
 __all__ = [
     "AllocationStep",
     "BufferPool",
     "BufferRing",
+    "Capability",
+    "CpuPlacement",
     "NodeBuffer",
+    "NodeExecutor",
     "NodeNotFoundError",
     "NumaAllocator",
     "NumaNode",
@@ -34,12 +45,33 @@ __all__ = [
     "PoolCounts",
     "PoolExhaustedError",
     "PoolStatistics",
+    "ProcessBinding",
     "TopologyError",
     "UnsupportedError",
     "__version__",
     "asarray",
+    "bind_process",
+    "capabilities",
     "empty",
     "full",
     "memory_policy",
+    "run_on",
     "zeros",
 ]
+
+# What loads more of the standard library than an import should cost, by the module that has it.
+_LATE = {"NodeExecutor": "numapool.executor"}
+
+
+def __getattr__(name: str) -> object:
+    if name not in _LATE:
+        raise AttributeError(f"module 'numapool' has no attribute {name!r}")
+    from importlib import import_module
+
+    value: object = getattr(import_module(_LATE[name]), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -1,0 +1,72 @@
+"""``numapool doctor``: what numapool can use on this machine, why not, and what to do."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from numapool import __version__
+from numapool.capability import Capability, capabilities
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+_MARKS = {True: "[green]yes", False: "[yellow]no", None: "[yellow]unknown"}
+
+
+def _missing(found: tuple[Capability, ...]) -> list[str]:
+    """Return the names of what the main job needs and this machine does not give."""
+    return [one.name for one in found if one.essential and not one.available]
+
+
+def _table(found: tuple[Capability, ...]) -> Table:
+    from rich.box import SIMPLE_HEAD
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(box=SIMPLE_HEAD, show_edge=False, padding=(0, 1, 0, 0), pad_edge=False)
+    table.add_column("capability", max_width=22)
+    table.add_column("there", no_wrap=True)
+    table.add_column("evidence, and → what to do", overflow="fold")
+    for one in found:
+        evidence = Text(one.detail)
+        if one.remedy:
+            evidence.append(f"\n→ {one.remedy}", style="cyan")
+        lacks = one.essential and not one.available
+        name = Text(one.name, style="bold" if one.essential else "")
+        table.add_row(name, "[red]no" if lacks else _MARKS[one.available], evidence)
+    return table
+
+
+def doctor(
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
+) -> None:
+    """Show what numapool can use on this machine, with the evidence and what to do.
+
+    Everything is tried out, nothing is changed. Exit status: 0 if memory can be put on a node
+    and that be proved (bind, verify), 1 if not, 2 for wrong usage.
+    """
+    found = capabilities()
+    missing = _missing(found)
+    if as_json:
+        document = {
+            "version": __version__,
+            "ok": not missing,
+            "missing": missing,
+            "capabilities": [one.to_dict() for one in found],
+        }
+        typer.echo(json.dumps(document, indent=2))
+    else:
+        from rich.console import Console
+
+        console = Console()
+        console.print(_table(found))
+        console.print()
+        if missing:
+            console.print(f"[red]Missing for the main job: {', '.join(missing)}.")
+        else:
+            console.print("[green]Memory can be put on a node here, and that be proved.")
+    if missing:
+        raise typer.Exit(1)
