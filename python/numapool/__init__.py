@@ -1,6 +1,6 @@
 """Memory that lives where the program says: NUMA-placed buffers, zero copy into NumPy."""
 
-from typing import TYPE_CHECKING
+import typing as _typing
 
 from numapool._core import NodeBuffer, __version__
 from numapool.affinity import CpuPlacement
@@ -23,7 +23,7 @@ from numapool.ring import BufferRing
 from numapool.running import ProcessBinding, bind_process, run_on
 from numapool.topology import NumaNode, NumaTopology
 
-if TYPE_CHECKING:
+if _typing.TYPE_CHECKING:
     from numapool.executor import NodeExecutor
 
 __all__ = [

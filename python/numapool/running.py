@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
+import time
 from contextlib import ContextDecorator
 from dataclasses import dataclass
 from types import TracebackType
@@ -15,6 +16,10 @@ from numapool.errors import UnsupportedError
 from numapool.topology import NumaTopology
 
 _TASKS = "/proc/self/task"
+# A thread that was being started while its maker was moved has its maker's former CPUs, and may be
+# listed only a moment later.
+_QUIET_LOOKS = 2
+_QUIET_S = 0.001
 
 
 class run_on(ContextDecorator):
@@ -227,7 +232,9 @@ def _bind_others(own: int, cpus: frozenset[int]) -> tuple[list[int], dict[int, s
     seen = {own}
     bound: list[int] = []
     failed: dict[int, str] = {}
-    while new := [one for one in _threads() if one not in seen]:
+    quiet = 0
+    while quiet < _QUIET_LOOKS:
+        new = [one for one in _threads() if one not in seen]
         for thread in new:
             seen.add(thread)
             try:
@@ -238,4 +245,6 @@ def _bind_others(own: int, cpus: frozenset[int]) -> tuple[list[int], dict[int, s
                 failed[thread] = str(error.strerror)
             else:
                 bound.append(thread)
+        quiet = 0 if new else quiet + 1
+        time.sleep(0 if new else _QUIET_S)
     return bound, failed

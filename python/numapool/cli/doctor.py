@@ -11,6 +11,7 @@ from numapool import __version__
 from numapool.capability import Capability, capabilities
 
 if TYPE_CHECKING:
+    from rich.console import Console
     from rich.table import Table
 
 _MARKS = {True: "[green]yes", False: "[yellow]no", None: "[yellow]unknown"}
@@ -29,15 +30,25 @@ def _table(found: tuple[Capability, ...]) -> Table:
     table = Table(box=SIMPLE_HEAD, show_edge=False, padding=(0, 1, 0, 0), pad_edge=False)
     table.add_column("capability", max_width=22)
     table.add_column("there", no_wrap=True)
-    table.add_column("evidence, and → what to do", overflow="fold")
+    table.add_column("evidence", overflow="fold")
     for one in found:
-        evidence = Text(one.detail)
-        if one.remedy:
-            evidence.append(f"\n→ {one.remedy}", style="cyan")
-        lacks = one.essential and not one.available
         name = Text(one.name, style="bold" if one.essential else "")
-        table.add_row(name, "[red]no" if lacks else _MARKS[one.available], evidence)
+        lacks = one.essential and one.available is False
+        table.add_row(name, "[red]no" if lacks else _MARKS[one.available], Text(one.detail))
     return table
+
+
+def _show_remedies(console: Console, found: tuple[Capability, ...]) -> None:
+    """Print what can be done in lines of their own, wide enough for a path to be copied."""
+    from rich.padding import Padding
+    from rich.text import Text
+
+    remedies = [one for one in found if one.remedy]
+    if remedies:
+        console.print("\n[bold]What can be done")
+    for one in remedies:
+        console.print(Text(one.name))
+        console.print(Padding(Text(one.remedy), (0, 0, 0, 2)))
 
 
 def doctor(
@@ -63,6 +74,7 @@ def doctor(
 
         console = Console()
         console.print(_table(found))
+        _show_remedies(console, found)
         console.print()
         if missing:
             console.print(f"[red]Missing for the main job: {', '.join(missing)}.")

@@ -75,24 +75,23 @@ def bind(machine: Machine) -> Iterator[Capability]:
 
 def verify(machine: Machine) -> Iterator[Capability]:
     """Ask each witness where a page is."""
-    answers: list[str] = []
+    answers: dict[int, list[str]] = {}
     refusals: list[str] = []
     for name in _WITNESSES:
         try:
-            node = _core.try_witness(name)
+            answers.setdefault(_core.try_witness(name), []).append(name)
         except OSError as error:
             refusals.append(words_of(error))
-        else:
-            answers.append(f"{name} saw a page on node {node}")
+    seen = [f"{' and '.join(names)} saw a page on node {n}" for n, names in answers.items()]
     remedy = ""
     if not answers:
         remedy = allow_calls(machine, "move_pages or get_mempolicy")
-    elif not answers[0].startswith("move_pages"):
+    elif not any("move_pages" in names for names in answers.values()):
         remedy = f"for faster answers: {allow_calls(machine, 'move_pages')}"
     yield Capability(
         name="verify",
         available=bool(answers),
-        detail="; ".join(answers + refusals),
+        detail="; ".join(seen + refusals),
         remedy=remedy,
     )
 
