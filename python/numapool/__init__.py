@@ -1,8 +1,12 @@
 """Memory that lives where the program says: NUMA-placed buffers, zero copy into NumPy."""
 
+import typing as _typing
+
 from numapool._core import NodeBuffer, __version__
+from numapool.affinity import CpuPlacement
 from numapool.allocator import NumaAllocator
 from numapool.arrays import asarray, empty, full, zeros
+from numapool.capability import Capability, capabilities
 from numapool.errors import (
     NodeNotFoundError,
     NumapoolError,
@@ -26,15 +30,22 @@ from numapool.pressure_policy import (
 from numapool.pressure_reading import NodeSupply, PressureReading
 from numapool.publishing import publish_pools
 from numapool.ring import BufferRing
+from numapool.running import ProcessBinding, bind_process, run_on
 from numapool.subscription import EventStream, Subscription
 from numapool.topology import NumaNode, NumaTopology
+
+if _typing.TYPE_CHECKING:
+    from numapool.executor import NodeExecutor
 
 __all__ = [
     "AllocationStep",
     "BufferPool",
     "BufferRing",
+    "Capability",
+    "CpuPlacement",
     "EventStream",
     "NodeBuffer",
+    "NodeExecutor",
     "NodeNotFoundError",
     "NodeSupply",
     "NumaAllocator",
@@ -54,14 +65,35 @@ __all__ = [
     "PressureReading",
     "PressureSource",
     "PressureStatistics",
+    "ProcessBinding",
     "Subscription",
     "TopologyError",
     "UnsupportedError",
     "__version__",
     "asarray",
+    "bind_process",
+    "capabilities",
     "empty",
     "full",
     "memory_policy",
     "publish_pools",
+    "run_on",
     "zeros",
 ]
+
+# What loads more of the standard library than an import should cost, by the module that has it.
+_LATE = {"NodeExecutor": "numapool.executor"}
+
+
+def __getattr__(name: str) -> object:
+    if name not in _LATE:
+        raise AttributeError(f"module 'numapool' has no attribute {name!r}")
+    from importlib import import_module
+
+    value: object = getattr(import_module(_LATE[name]), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})
