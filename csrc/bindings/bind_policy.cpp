@@ -4,6 +4,7 @@
 
 #include "bindings.hpp"
 #include "numapool/error.hpp"
+#include "numapool/home.hpp"
 #include "platform/memory.hpp"
 #include "platform/thread.hpp"
 
@@ -50,6 +51,9 @@ void bind_policy(py::module_& module) {
         if (!restored) fail("cannot restore this thread's memory policy", restored.failure());
       },
       py::arg("saved"));
+  // The node that numapool takes for the calling thread where none is named; -1: its CPU's.
+  module.def("home_node", &home_node);
+  module.def("set_home_node", &set_home_node, py::arg("node"));
   module.def("current_node", &platform::current_node);
   module.def("has_numa", &platform::has_numa);
   module.def("base_page_bytes", &platform::base_page_bytes);

@@ -84,6 +84,27 @@ py::tuple statistics(const PyMonitor& monitor) {
                         seen.reaction_sum_us, seen.trimmed_bytes, seen.looks, seen.dropped_events);
 }
 
+// None, or ((available, total) or None, [(node, available, total, free, reserve)],
+// (limit, needed) or None, balloon or None, (source, some_us, full_us) or None)
+py::object last_look(const PyMonitor& monitor) {
+  const auto look = monitor->last_look();
+  if (!look) return py::none();
+  py::object machine = py::none();
+  py::object cgroup = py::none();
+  py::object stall = py::none();
+  py::list nodes;
+  if (look->machine)
+    machine = py::make_tuple(look->machine->available_bytes, look->machine->total_bytes);
+  for (const platform::NodeSupply& one : look->nodes)
+    nodes.append(py::make_tuple(one.node_id, one.supply.available_bytes, one.supply.total_bytes,
+                                one.free_bytes, one.reserve_bytes));
+  if (look->cgroup) cgroup = py::make_tuple(look->cgroup->limit_bytes, look->cgroup->needed_bytes);
+  if (look->stall)
+    stall = py::make_tuple(static_cast<int>(look->stall->source), look->stall->some_us,
+                           look->stall->full_us);
+  return py::make_tuple(machine, nodes, cgroup, look->balloon_bytes, stall);
+}
+
 void start(const PyMonitor& monitor) {
   const WithoutGil released;
   monitor->start();
@@ -143,6 +164,7 @@ void bind_pressure(py::module_& module) {
       .def_property_readonly("level",
                              [](const PyMonitor& self) { return static_cast<int>(self->level()); })
       .def("sources", &sources)
+      .def("last_look", &last_look)
       .def("statistics", &statistics);
 }
 

@@ -10,6 +10,7 @@ void bind_topology(pybind11::module_& module);
 void bind_allocator(pybind11::module_& module);
 void bind_policy(pybind11::module_& module);
 void bind_pool(pybind11::module_& module);
+void bind_probe(pybind11::module_& module);
 void bind_ring(pybind11::module_& module);
 void bind_host(pybind11::module_& module);
 void bind_pressure(pybind11::module_& module);

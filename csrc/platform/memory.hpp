@@ -94,6 +94,9 @@ Status move_to_node(void* address, std::size_t length, const Pages& pages, int n
 // Where the pages are. Never fails: what cannot be told is counted as unknown_bytes.
 [[nodiscard]] Residency residency(const void* address, std::size_t length, const Pages& pages,
                                   Precision precision);
+// The node of a resident base page, as this one witness says; kUnsupported where it does not exist
+// or may not be asked, kOther where it cannot tell.
+Result<int> node_of_page(const void* page, Method method);
 
 // What this process may still use of the machine: available memory, every limit of its cgroup and
 // the cgroup's ancestors, and the nodes it is allowed, whichever is least. `limit` names the one

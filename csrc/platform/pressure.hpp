@@ -49,6 +49,8 @@ struct Supply {
 struct NodeSupply {
   int node_id = 0;
   Supply supply;
+  std::uint64_t free_bytes = 0;
+  std::uint64_t reserve_bytes = 0;  // the kernel's high watermarks and protections: not available
 };
 
 // The cgroup, of this process's and its ancestors, with the least room below its limit.
@@ -63,6 +65,7 @@ struct PressureLook {
   std::vector<NodeSupply> nodes;  // those with memory
   std::optional<CgroupSupply> cgroup;
   std::optional<std::uint64_t> balloon_bytes;
+  std::optional<std::uint64_t> balloon_target_bytes;  // what the host wants in it, where it shows
   std::uint32_t notices = 0;  // bit of each source that gave notice by itself since the last look
   bool near_the_killer = false;  // the cgroup came to its hard limit since the last look
 };

@@ -7,6 +7,7 @@
 #include "chain.hpp"
 #include "look.hpp"
 #include "numapool/error.hpp"
+#include "numapool/home.hpp"
 #include "page_choice.hpp"
 #include "platform/thread.hpp"
 #include "populate.hpp"
@@ -16,8 +17,9 @@ namespace {
 
 int resolve_node(const Topology& topology, const std::optional<int>& preferred) {
   if (preferred) return topology.node(*preferred).node_id;  // throws kNodeNotFound
-  const int here = platform::current_node();
   const auto usable = [&](int id) { return topology.find(id) != nullptr; };
+  if (usable(home_node())) return home_node();
+  const int here = platform::current_node();
   return usable(here) ? here : topology.nodes().front().node_id;
 }
 

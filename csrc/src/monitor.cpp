@@ -107,6 +107,11 @@ MonitorStatistics MonitorImpl::statistics() const {
   return out;
 }
 
+std::optional<platform::PressureLook> MonitorImpl::last_look() const {
+  const std::lock_guard guard(state_mutex_);
+  return last_look_;
+}
+
 void MonitorImpl::run() noexcept {
   platform::prepare_worker({});
   PressureJudge judge(policy_);
@@ -131,7 +136,7 @@ void MonitorImpl::run() noexcept {
 }
 
 void MonitorImpl::look_and_act(PressureJudge& judge) {
-  const platform::PressureLook look = watch_->look();
+  platform::PressureLook look = watch_->look();
   std::vector<PressureEvent> events = judge.judge(look, platform::monotonic_ns());
   std::uint64_t done = 0;  // for nodes: it is part of what the machine gets
   for (PressureEvent& event : events) {
@@ -152,6 +157,7 @@ void MonitorImpl::look_and_act(PressureJudge& judge) {
   level_ = judge.level();
   const std::lock_guard guard(state_mutex_);
   ++statistics_.looks;
+  last_look_ = std::move(look);
   statistics_.trimmed_bytes += done;
 }
 

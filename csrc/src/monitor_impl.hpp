@@ -27,6 +27,7 @@ class MonitorImpl final : public Monitor {
   PressureLevel level() const noexcept override { return level_.load(std::memory_order_relaxed); }
   std::vector<platform::SourceState> sources() const override;
   MonitorStatistics statistics() const override;
+  std::optional<platform::PressureLook> last_look() const override;
 
  private:
   struct Attached {
@@ -46,7 +47,7 @@ class MonitorImpl final : public Monitor {
   const std::uint32_t wanted_sources_;
 
   // Lock order: control_mutex_ (start and stop, one at a time), trim_mutex_ (held while the thread
-  // trims; guards attached_), state_mutex_ (queues_, statistics_, the pointer watch_). A pool's
+  // trims; guards attached_), state_mutex_ (queues_, statistics_, last_look_, the pointer watch_). A pool's
   // locks come after trim_mutex_, a queue's after state_mutex_.
   std::mutex control_mutex_;
   std::mutex trim_mutex_;
@@ -54,6 +55,7 @@ class MonitorImpl final : public Monitor {
   std::vector<Attached> attached_;
   std::vector<std::shared_ptr<EventQueue>> queues_;
   MonitorStatistics statistics_;
+  std::optional<platform::PressureLook> last_look_;
   std::shared_ptr<platform::PressureWatch> watch_;
   std::thread thread_;
   std::atomic<bool> ends_{false};

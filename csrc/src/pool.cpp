@@ -3,6 +3,7 @@
 
 #include <algorithm>
 
+#include "numapool/home.hpp"
 #include "page_choice.hpp"
 #include "platform/process.hpp"
 #include "platform/thread.hpp"
@@ -91,6 +92,7 @@ std::optional<std::uint16_t> PoolImpl::slot_of(int node) const noexcept {
 }
 
 std::optional<int> PoolImpl::node_here() const noexcept {
+  if (const int home = home_node(); home != kNoHome && slot_of(home)) return home;
   const auto cpu = static_cast<std::size_t>(platform::current_cpu());
   if (cpu < slot_of_cpu_.size() && slot_of_cpu_[cpu] >= 0)
     return nodes_[static_cast<std::size_t>(slot_of_cpu_[cpu])];
@@ -117,6 +119,7 @@ bool PoolImpl::try_acquire(std::size_t size_bytes, int node, Lease& lease) noexc
   if (cpu < 0 || size_bytes == 0) return false;
   const auto here = static_cast<std::size_t>(cpu) % shards_.size();
   std::int32_t index = -1;
+  if (node < 0) node = home_node();
   if (node < 0) {
     index = slot_of_cpu_[here];
   } else if (static_cast<std::size_t>(node) < slot_of_node_.size()) {

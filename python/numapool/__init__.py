@@ -1,10 +1,14 @@
 """Memory that lives where the program says: NUMA-placed buffers, zero copy into NumPy."""
 
+import typing as _typing
+
 from numapool._core import NodeBuffer, __version__
+from numapool.affinity import CpuPlacement
 from numapool.allocator import NumaAllocator
 from numapool.arrays import asarray, empty, full, zeros
 from numapool.balloon import BalloonDriver
 from numapool.balloon_report import BalloonState, ReleaseReport
+from numapool.capability import Capability, capabilities
 from numapool.errors import (
     NodeNotFoundError,
     NumapoolError,
@@ -26,9 +30,15 @@ from numapool.pressure_policy import (
     PressureSource,
     PressureStatistics,
 )
+from numapool.pressure_reading import NodeSupply, PressureReading
+from numapool.publishing import publish_pools
 from numapool.ring import BufferRing
+from numapool.running import ProcessBinding, bind_process, run_on
 from numapool.subscription import EventStream, Subscription
 from numapool.topology import NumaNode, NumaTopology
+
+if _typing.TYPE_CHECKING:
+    from numapool.executor import NodeExecutor
 
 __all__ = [
     "AllocationStep",
@@ -36,10 +46,14 @@ __all__ = [
     "BalloonState",
     "BufferPool",
     "BufferRing",
+    "Capability",
+    "CpuPlacement",
     "EventStream",
     "HypervisorInfo",
     "NodeBuffer",
+    "NodeExecutor",
     "NodeNotFoundError",
+    "NodeSupply",
     "NumaAllocator",
     "NumaNode",
     "NumaTopology",
@@ -54,17 +68,40 @@ __all__ = [
     "PressureLevel",
     "PressureMonitor",
     "PressurePolicy",
+    "PressureReading",
     "PressureSource",
     "PressureStatistics",
+    "ProcessBinding",
     "ReleaseReport",
     "Subscription",
     "TopologyError",
     "UnsupportedError",
     "__version__",
     "asarray",
+    "bind_process",
+    "capabilities",
     "detect_hypervisor",
     "empty",
     "full",
     "memory_policy",
+    "publish_pools",
+    "run_on",
     "zeros",
 ]
+
+# What loads more of the standard library than an import should cost, by the module that has it.
+_LATE = {"NodeExecutor": "numapool.executor"}
+
+
+def __getattr__(name: str) -> object:
+    if name not in _LATE:
+        raise AttributeError(f"module 'numapool' has no attribute {name!r}")
+    from importlib import import_module
+
+    value: object = getattr(import_module(_LATE[name]), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import operator
 import sys
-import threading
-import warnings
 from collections.abc import Iterable, Mapping
 from typing import Literal, SupportsIndex
 
 from numapool import _core
-from numapool.errors import NodeNotFoundError, PlacementWarning
+from numapool.degradation import warn_once
+from numapool.errors import NodeNotFoundError
 from numapool.topology import NumaTopology
 
 NodeBuffer = _core.NodeBuffer
@@ -23,9 +22,6 @@ _PAGE_KINDS = {"auto": 0, "base": 1, "transparent": 2}
 _HUGETLB_KIND = 3
 _MAX_SIZE_BYTES = sys.maxsize
 _MAX_NODE_ID = 2**31 - 1
-
-_warned_causes: set[str] = set()
-_warned_lock = threading.Lock()
 
 
 def _size(size_bytes: SupportsIndex) -> int:
@@ -54,14 +50,8 @@ def _page_kind(page_size: PageSize) -> tuple[int, int]:
 
 def _warn_once(causes: list[tuple[str, str]], stacklevel: int = 3) -> None:
     for cause, message in causes:
-        with _warned_lock:
-            if cause in _warned_causes:
-                continue
-            _warned_causes.add(cause)
-        warnings.warn(
-            f"{message} (said once per cause; strict=True raises instead)",
-            PlacementWarning,
-            stacklevel=stacklevel,
+        warn_once(
+            cause, f"{message} (said once per cause; strict=True raises instead)", stacklevel + 1
         )
 
 

@@ -22,6 +22,7 @@ from numapool.pressure_policy import (
     PressureSource,
     PressureStatistics,
 )
+from numapool.pressure_reading import PressureReading, reading_of
 from numapool.subscription import EventStream, Subscription
 
 _monitors: weakref.WeakSet[PressureMonitor] = weakref.WeakSet()
@@ -211,6 +212,10 @@ class PressureMonitor:
     def events(self) -> EventStream:
         """Return an asynchronous iterator over the events from now on."""
         return EventStream(self._core.subscribe())
+
+    def reading(self) -> PressureReading | None:
+        """Return what the monitor saw last, up to a second ago; None before its first look."""
+        return reading_of(self._core.last_look())
 
     def statistics(self) -> PressureStatistics:
         """Return what was seen and done; cheap enough to read each second."""

@@ -51,8 +51,13 @@ def test_help(command: list[str]) -> None:
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout.startswith("Usage: numapool [OPTIONS] COMMAND")
     listed = [line.split()[0] for line in done.stdout.splitlines() if line.startswith("  ")]
-    assert listed[-2:] == ["info", "demo"]
-    for name, options in (("info", ("--sysfs", "--json")), ("demo", ("--size", "--json"))):
+    assert listed[-4:] == ["info", "doctor", "demo", "watch"]
+    for name, options in (
+        ("info", ("--sysfs", "--json")),
+        ("doctor", ("--json",)),
+        ("demo", ("--size", "--json")),
+        ("watch", ("--interval", "--updates", "--json")),
+    ):
         shown = run(name, "--help", command=command).stdout
         assert shown.startswith(f"Usage: numapool {name} ")
         assert all(f"  {option} " in shown for option in options)
@@ -65,6 +70,7 @@ def test_help(command: list[str]) -> None:
         (["inform"], "No such command 'inform'"),
         (["info", "--jsn"], "No such option: --jsn"),
         (["info", "--sysfs"], "--sysfs"),
+        (["doctor", "--jsn"], "No such option: --jsn"),
         (["demo", "--size", "0"], "--size"),
         (["demo", "--size", "much"], "--size"),
     ],
@@ -104,6 +110,8 @@ def test_errors_are_one_line_on_standard_error(json_too: list[str], tmp_path: Pa
 PRINTING = [
     ["info"],
     ["info", "--json"],
+    ["doctor"],
+    ["doctor", "--json"],
     ["--help"],
     ["info", "--help"],
     ["--version"],

@@ -13,9 +13,9 @@ import numapool as nump
 # What the package may load of the standard library, over Python's versions, apart from the modules
 # with an underscore that these bring along: every program that imports it pays for more.
 LIGHT = (
-    "abc annotationlib ast collections contextlib copy copyreg dataclasses dis enum functools "
-    "genericpath importlib inspect itertools keyword linecache math opcode operator os posixpath "
-    "re reprlib stat threading token tokenize types typing warnings weakref"
+    "abc annotationlib ast atexit collections contextlib copy copyreg dataclasses dis enum errno "
+    "functools genericpath importlib inspect itertools keyword linecache math opcode operator os "
+    "posixpath re reprlib select stat threading time token tokenize types typing warnings weakref"
 )
 
 NAMES: dict[str, dict[str, list[str]]] = {
@@ -43,6 +43,17 @@ NAMES: dict[str, dict[str, list[str]]] = {
         "PoolStatistics": [],
     },
     "arrays": {"asarray": [], "empty": [], "full": [], "zeros": []},
+    "running": {
+        "run_on": [],
+        "NodeExecutor": ["cpus", "map", "memory_node", "node_id", "shutdown", "submit", "workers"],
+        "bind_process": [],
+        "CpuPlacement": ["cpus", "node_id", "requested_node"],
+        "ProcessBinding": ["cpus", "memory_node", "not_done", "thread_ids"],
+    },
+    "capabilities": {
+        "capabilities": [],
+        "Capability": ["available", "detail", "essential", "name", "remedy"],
+    },
     "errors": {
         "NumapoolError": [],
         "NodeNotFoundError": [],

@@ -103,6 +103,9 @@ class Monitor {
   // Before the first start: what would be watched is not known yet.
   [[nodiscard]] virtual std::vector<platform::SourceState> sources() const = 0;
   [[nodiscard]] virtual MonitorStatistics statistics() const = 0;
+  // What the thread saw last: up to a second ago while nothing stirs. Nothing before its first
+  // look.
+  [[nodiscard]] virtual std::optional<platform::PressureLook> last_look() const = 0;
 };
 
 }  // namespace numapool

@@ -190,6 +190,15 @@ Residency residency(const void* address, std::size_t length, const Pages&, Preci
   return out;
 }
 
+Result<int> node_of_page(const void* page, Method) {
+  Machine& m = machine();
+  const std::lock_guard guard(m.mutex);
+  if (auto failure = scripted(m, "node_of_page")) return *failure;
+  const auto part = fake::part_of(m, page, kBasePage);
+  if (!part || m.script.pages_hidden) return Failure{Cause::kOther, "node_of_page", 0, "hidden"};
+  return part->range->node_of_page[part->first];
+}
+
 Result<Available> available() {
   Machine& m = machine();
   const std::lock_guard guard(m.mutex);

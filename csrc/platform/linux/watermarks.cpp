@@ -122,7 +122,7 @@ std::vector<NodeSupply> NodeSupplies::look(std::uint64_t now_ns) {
     const std::uint64_t free = bytes("MemFree:");
     const std::uint64_t file_pages = bytes("Active(file):") + bytes("Inactive(file):");
     const std::uint64_t unclean = bytes("Dirty:") + bytes("Writeback:");
-    NodeSupply one{id, {0, total}};
+    NodeSupply one{id, {0, total}, free, kept};
     one.supply.available_bytes =
         (free > kept ? free - kept : 0) + (file_pages > unclean ? file_pages - unclean : 0);
     out.push_back(one);

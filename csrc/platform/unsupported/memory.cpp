@@ -76,6 +76,8 @@ Residency residency(const void*, std::size_t length, const Pages&, Precision) {
   return all;
 }
 
+Result<int> node_of_page(const void*, Method) { return no_such("node_of_page"); }
+
 Result<Available> available() { return no_such("available"); }
 
 Result<NodeRoom> node_room(int) { return no_such("node_room"); }

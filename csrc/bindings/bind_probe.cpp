@@ -1,0 +1,71 @@
+// Binds what is found out by trying it on a scratch page; capabilities() in Python asks.
+#include <pybind11/pybind11.h>
+#include <pybind11/stl.h>
+
+#include <string>
+
+#include "bindings.hpp"
+#include "numapool/error.hpp"
+#include "numapool/probe.hpp"
+#include "without_gil.hpp"
+
+namespace py = pybind11;
+
+namespace numapool::bindings {
+namespace {
+
+platform::Method witness_named(const std::string& name) {
+  if (name == "move_pages") return platform::Method::kMovePages;
+  if (name == "get_mempolicy") return platform::Method::kGetMempolicy;
+  if (name == "numa_maps") return platform::Method::kNumaMaps;
+  throw Error(ErrorKind::kInvalidArgument, "no such witness: " + name);
+}
+
+}  // namespace
+
+void bind_probe(py::module_& module) {
+  module.def(
+      "try_bind",
+      [](int node, bool weighted) {
+        const WithoutGil released;
+        return try_bind(
+            weighted ? platform::Policy::kWeightedInterleave : platform::Policy::kPreferred, node);
+      },
+      py::arg("node"), py::arg("weighted"));
+  module.def(
+      "try_move",
+      [](int node) {
+        const WithoutGil released;
+        return try_move(node);
+      },
+      py::arg("node"));
+  module.def(
+      "try_witness",
+      [](const std::string& name) {
+        const platform::Method method = witness_named(name);
+        const WithoutGil released;
+        return try_witness(method);
+      },
+      py::arg("name"));
+  module.def("try_lock", [] {
+    const WithoutGil released;
+    try_lock();
+  });
+  module.def(
+      "try_transparent_page",
+      [](std::size_t page_bytes) {
+        const WithoutGil released;
+        return try_page({platform::PageKind::kTransparent, page_bytes}, true);
+      },
+      py::arg("page_bytes"));
+  // Mapped but not touched: clearing a page of 1 GiB takes a tenth of a second.
+  module.def(
+      "try_hugetlb_page",
+      [](std::size_t page_bytes) {
+        const WithoutGil released;
+        return try_page({platform::PageKind::kHugetlb, page_bytes}, false);
+      },
+      py::arg("page_bytes"));
+}
+
+}  // namespace numapool::bindings

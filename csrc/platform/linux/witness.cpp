@@ -1,0 +1,63 @@
+// One witness asked alone where a page is, to tell which of them this process may ask.
+#include <numaif.h>
+#include <unistd.h>
+
+#include <cerrno>
+
+#include "platform/linux/numa_maps.hpp"
+#include "platform/linux/system_call.hpp"
+#include "platform/memory.hpp"
+
+namespace numapool::platform {
+namespace {
+
+constexpr const char* kNumaMaps = "/proc/self/numa_maps";
+
+Result<int> by_move_pages(const void* page) {
+  void* address = const_cast<void*>(page);
+  int status = 0;
+  if (move_pages(0, 1, &address, nullptr, &status, 0) != 0) return failed("move_pages", errno);
+  if (status < 0) return failed("move_pages", -status, "the status of the page");
+  return status;
+}
+
+Result<int> by_get_mempolicy(const void* page) {
+  int node = 0;
+  if (get_mempolicy(&node, nullptr, 0, const_cast<void*>(page), MPOL_F_NODE | MPOL_F_ADDR) != 0) {
+    return failed("get_mempolicy", errno);
+  }
+  return node;
+}
+
+Result<int> by_numa_maps(const void* page) {
+  if (access(kNumaMaps, R_OK) != 0) {
+    const int code = errno;
+    Failure failure = failed("open", code, kNumaMaps);
+    if (code == ENOENT) failure.cause = Cause::kUnsupported;  // a kernel without NUMA
+    return failure;
+  }
+  const auto begin = reinterpret_cast<std::uintptr_t>(page);
+  const std::size_t bytes = base_page_bytes();
+  const auto counted = count_in_numa_maps(begin, begin + bytes, bytes);
+  if (!counted || counted->bytes_by_node.size() != 1) {
+    return Failure{Cause::kOther, "numa_maps", 0, "no line of its own for the page"};
+  }
+  return counted->bytes_by_node.front().first;
+}
+
+}  // namespace
+
+Result<int> node_of_page(const void* page, Method method) {
+  switch (method) {
+    case Method::kMovePages:
+      return by_move_pages(page);
+    case Method::kGetMempolicy:
+      return by_get_mempolicy(page);
+    case Method::kNumaMaps:
+      return by_numa_maps(page);
+    default:
+      return Failure{Cause::kUnsupported, "node_of_page", 0, {}};
+  }
+}
+
+}  // namespace numapool::platform

@@ -1,0 +1,84 @@
+"""``numapool doctor``: what numapool can use on this machine, why not, and what to do."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from numapool import __version__
+from numapool.capability import Capability, capabilities
+
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.table import Table
+
+_MARKS = {True: "[green]yes", False: "[yellow]no", None: "[yellow]unknown"}
+
+
+def _missing(found: tuple[Capability, ...]) -> list[str]:
+    """Return the names of what the main job needs and this machine does not give."""
+    return [one.name for one in found if one.essential and not one.available]
+
+
+def _table(found: tuple[Capability, ...]) -> Table:
+    from rich.box import SIMPLE_HEAD
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(box=SIMPLE_HEAD, show_edge=False, padding=(0, 1, 0, 0), pad_edge=False)
+    table.add_column("capability", max_width=22)
+    table.add_column("there", no_wrap=True)
+    table.add_column("evidence", overflow="fold")
+    for one in found:
+        name = Text(one.name, style="bold" if one.essential else "")
+        lacks = one.essential and one.available is False
+        table.add_row(name, "[red]no" if lacks else _MARKS[one.available], Text(one.detail))
+    return table
+
+
+def _show_remedies(console: Console, found: tuple[Capability, ...]) -> None:
+    """Print what can be done in lines of their own, wide enough for a path to be copied."""
+    from rich.padding import Padding
+    from rich.text import Text
+
+    remedies = [one for one in found if one.remedy]
+    if remedies:
+        console.print("\n[bold]What can be done")
+    for one in remedies:
+        console.print(Text(one.name))
+        console.print(Padding(Text(one.remedy), (0, 0, 0, 2)))
+
+
+def doctor(
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
+) -> None:
+    """Show what numapool can use on this machine, with the evidence and what to do.
+
+    Everything is tried out, nothing is changed. Exit status: 0 if memory can be put on a node
+    and that be proved (bind, verify), 1 if not, 2 for wrong usage.
+    """
+    found = capabilities()
+    missing = _missing(found)
+    if as_json:
+        document = {
+            "version": __version__,
+            "ok": not missing,
+            "missing": missing,
+            "capabilities": [one.to_dict() for one in found],
+        }
+        typer.echo(json.dumps(document, indent=2))
+    else:
+        from rich.console import Console
+
+        console = Console()
+        console.print(_table(found))
+        _show_remedies(console, found)
+        console.print()
+        if missing:
+            console.print(f"[red]Missing for the main job: {', '.join(missing)}.")
+        else:
+            console.print("[green]Memory can be put on a node here, and that be proved.")
+    if missing:
+        raise typer.Exit(1)

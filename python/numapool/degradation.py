@@ -1,0 +1,30 @@
+"""Tells once per cause that less was done than was asked for."""
+
+from __future__ import annotations
+
+import threading
+import warnings
+
+from numapool.errors import PlacementWarning
+
+_warned_causes: set[str] = set()
+_warned_lock = threading.Lock()
+
+
+def warn_once(cause: str, message: str, stacklevel: int = 2) -> None:
+    """Issue a :class:`PlacementWarning`, unless the cause was told before in this process.
+
+    Parameters
+    ----------
+    cause : str
+        What is told once; never shown.
+    message : str
+        What is told.
+    stacklevel : int
+        As for :func:`warnings.warn`, called in the caller's place.
+    """
+    with _warned_lock:
+        if cause in _warned_causes:
+            return
+        _warned_causes.add(cause)
+    warnings.warn(message, PlacementWarning, stacklevel=stacklevel + 1)

@@ -1,0 +1,210 @@
+"""A pool of threads that run on a node and take their memory from it."""
+
+from __future__ import annotations
+
+import operator
+import os
+import weakref
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, SupportsIndex
+
+from numapool import _core
+from numapool.affinity import pin, unpin, warn_of_other_node
+from numapool.degradation import warn_once
+from numapool.running import prefer_memory_of
+from numapool.topology import NumaTopology
+
+
+class NodeExecutor(ThreadPoolExecutor):
+    """An executor (:mod:`concurrent.futures`) whose threads run on one node's CPUs.
+
+    The threads also prefer the node's memory for whatever libraries allocate in them, and
+    numapool's allocations that name no node go to it. A full node is no error: memory comes from
+    the nearest then. Where the node has no CPUs that this process may use, the nearest node's are
+    used, with a warning, and memory still comes from the node that was asked for.
+
+    After a fork the child's executor starts threads of its own; futures of the parent's that were
+    not done are never done in the child.
+
+    Parameters
+    ----------
+    node : int
+        The node to work on.
+    workers : int, optional
+        The most threads; by default one for each CPU to be used. They are started as work comes.
+    thread_name_prefix : str
+        Of the threads' names, ``numapool-node<N>`` by default.
+    initializer : callable, optional
+        Called in each thread once it is in its place, before its first work. If it raises, the
+        executor is broken, as :class:`~concurrent.futures.ThreadPoolExecutor` is.
+    initargs : tuple
+        Arguments of `initializer`.
+    topology : NumaTopology, optional
+        The machine; detected now if not given.
+
+    Raises
+    ------
+    NodeNotFoundError
+        The machine has no such node.
+    ValueError
+        `workers` is less than 1.
+    UnsupportedError
+        The platform has no way to choose CPUs, or the system refuses sched_setaffinity(2).
+
+    Warns
+    -----
+    PlacementWarning
+        Once per node that has no CPUs to be used; once where the system lets no memory policy be
+        set, so that memory of other libraries comes from the node of the CPUs.
+    """
+
+    def __init__(
+        self,
+        node: SupportsIndex,
+        workers: SupportsIndex | None = None,
+        *,
+        thread_name_prefix: str = "",
+        initializer: Callable[..., object] | None = None,
+        initargs: tuple[Any, ...] = (),
+        topology: NumaTopology | None = None,
+    ) -> None:
+        if initializer is not None and not callable(initializer):
+            raise TypeError("initializer must be callable")
+        topology = NumaTopology.detect() if topology is None else topology
+        count = None if workers is None else operator.index(workers)
+        if count is not None and count < 1:
+            raise ValueError(f"workers must be at least 1, not {count}")
+        # Tried out in this thread, so that what is refused is known before there is work.
+        pinned = pin(node, topology)
+        unpin(pinned)
+        self._placement = pinned.placement
+        wanted = self._placement.requested_node
+        warn_of_other_node(self._placement)
+        self._memory_node = _try_memory_of(topology, wanted)
+        self._workers = len(self._placement.cpus) if count is None else count
+        self._is_shut_down = False
+        self._thread_name = thread_name_prefix or f"numapool-node{wanted}"
+        self._settle = _Settle(
+            topology, wanted, pinned.base, self._memory_node, initializer, initargs
+        )
+        self._open()
+        _executors.add(self)
+
+    def _open(self) -> None:
+        super().__init__(self._workers, self._thread_name, self._settle)
+
+    def _open_in_child(self) -> None:
+        """Begin anew after a fork, of which no thread but the caller's is left."""
+        self._open()
+        if self._is_shut_down:
+            super().shutdown(wait=False)
+
+    @property
+    def requested_node(self) -> int:
+        """The node that was asked for."""
+        return self._placement.requested_node
+
+    @property
+    def node_id(self) -> int:
+        """The node whose CPUs the threads run on."""
+        return self._placement.node_id
+
+    @property
+    def cpus(self) -> tuple[int, ...]:
+        """The CPUs that the threads run on, ascending; what the cpuset left when it was made."""
+        return self._placement.cpus
+
+    @property
+    def memory_node(self) -> int | None:
+        """The node whose memory the threads prefer; None where the system let no policy be set."""
+        return self._memory_node
+
+    @property
+    def workers(self) -> int:
+        """The most threads there will be."""
+        return self._workers
+
+    def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
+        """Take no more work, and free the threads once what was taken is done.
+
+        Parameters
+        ----------
+        wait : bool
+            Return only when all work is done and the threads have ended.
+        cancel_futures : bool
+            Cancel the work that has not begun.
+        """
+        self._is_shut_down = True
+        super().shutdown(wait=wait, cancel_futures=cancel_futures)
+
+    def __repr__(self) -> str:
+        shut = ", shut down" if self._is_shut_down else ""
+        return (
+            f"<NodeExecutor node {self.requested_node}: CPUs {list(self.cpus)}, "
+            f"{self.workers} workers{shut}>"
+        )
+
+
+class _Settle:
+    """Brings a new thread to its place. It knows nothing of the executor, which may be dropped."""
+
+    def __init__(
+        self,
+        topology: NumaTopology,
+        node: int,
+        base: frozenset[int],
+        memory_node: int | None,
+        initializer: Callable[..., object] | None,
+        initargs: tuple[Any, ...],
+    ) -> None:
+        self._topology = topology
+        self._node = node
+        self._base = base
+        self._memory_node = memory_node
+        self._initializer = initializer
+        self._initargs = initargs
+
+    def __call__(self) -> None:
+        try:
+            placement = pin(self._node, self._topology, self._base).placement
+        except OSError:  # the cpuset has other CPUs by now
+            placement = pin(self._node, self._topology).placement
+        if self._memory_node is not None:
+            prefer_memory_of(self._topology, self._node)
+        if placement.node_id != self._node:
+            _core.set_home_node(self._node)
+        if self._initializer is not None:
+            self._initializer(*self._initargs)
+
+
+def _try_memory_of(topology: NumaTopology, node: int) -> int | None:
+    """Return the node whose memory threads can be made to prefer, None with a warning if none."""
+    try:
+        before = _core.set_thread_policy("local", [])
+    except OSError as error:
+        memory_node, why_not = None, str(error.strerror or error)
+    else:
+        try:
+            memory_node, why_not = prefer_memory_of(topology, node)
+        finally:
+            _core.restore_thread_policy(before)
+    if memory_node is None and topology.is_numa:
+        warn_once(
+            "no thread policy",
+            f"threads cannot be made to prefer the memory of node {node}: {why_not}; memory that "
+            "names no node comes from that of their CPUs (said once)",
+            stacklevel=3,
+        )
+    return memory_node
+
+
+_executors: weakref.WeakSet[NodeExecutor] = weakref.WeakSet()
+
+
+def _after_fork_in_child() -> None:
+    for executor in list(_executors):
+        executor._open_in_child()
+
+
+os.register_at_fork(after_in_child=_after_fork_in_child)

@@ -1,0 +1,64 @@
+"""The probes behind ``capabilities()``: one small function for each, one file for each matter."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+
+from numapool.capability import Capability
+from numapool.probes import (
+    confinement,
+    devices,
+    huge_pages,
+    kernel_moves,
+    locked,
+    placement,
+    pressure,
+    threads,
+)
+from numapool.probes.machine import Machine
+
+__all__ = ["PROBES", "Machine", "Probe", "run_all"]
+
+Probe = Callable[[Machine], Iterable[Capability]]
+
+#: By the name that a probe goes by if it fails, in the order of the answers.
+PROBES: dict[str, Probe] = {
+    "nodes": placement.nodes,
+    "bind": placement.bind,
+    "verify": placement.verify,
+    "migrate": placement.migrate,
+    "weighted interleave": placement.weighted_interleave,
+    "populate": placement.populate,
+    "thread CPUs": threads.thread_cpus,
+    "thread memory": threads.thread_memory,
+    "transparent huge pages": huge_pages.transparent,
+    "hugetlb pages": huge_pages.hugetlb,
+    "locked memory": locked.locked_memory,
+    "pressure": pressure.stall_information,
+    "pressure trigger": pressure.trigger,
+    "cgroup": pressure.cgroup_limits,
+    "balloon": devices.balloon,
+    "free page reporting": devices.free_page_reporting,
+    "device locality": devices.locality,
+    "memory tiers": kernel_moves.memory_tiers,
+    "automatic balancing": kernel_moves.automatic_balancing,
+    "whole machine": confinement.whole_machine,
+    "system calls": confinement.system_calls,
+}
+
+
+def run_all(machine: Machine, probes: dict[str, Probe] | None = None) -> tuple[Capability, ...]:
+    """Run every probe; one that fails becomes an answer that says so."""
+    found: list[Capability] = []
+    for name, probe in (PROBES if probes is None else probes).items():
+        try:
+            found.extend(probe(machine))
+        except Exception as error:
+            found.append(
+                Capability(
+                    name=name,
+                    available=None,
+                    detail=f"could not be found out: {type(error).__name__}: {error}",
+                )
+            )
+    return tuple(found)

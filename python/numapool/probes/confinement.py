@@ -1,0 +1,79 @@
+"""What confines this process: a cpuset, a seccomp filter, missing privileges."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from numapool.affinity import usable_cpus
+from numapool.capability import Capability
+from numapool.probes.machine import (
+    CAP_IPC_LOCK,
+    CAP_SYS_NICE,
+    CAP_SYS_RESOURCE,
+    Machine,
+)
+from numapool.text import ids_text
+
+_PRIVILEGES = {
+    "CAP_SYS_NICE": CAP_SYS_NICE,
+    "CAP_SYS_RESOURCE": CAP_SYS_RESOURCE,
+    "CAP_IPC_LOCK": CAP_IPC_LOCK,
+}
+
+
+def whole_machine(machine: Machine) -> Iterator[Capability]:
+    """Compare what this process may use with what there is: nodes with memory, and CPUs."""
+    topology = machine.topology
+    with_memory = {node.node_id for node in topology.nodes if node.total_memory_bytes}
+    online = {cpu for node in topology.nodes for cpu in node.cpu_cores}
+    no_nodes = with_memory.difference(topology.allowed_node_ids)
+    no_cpus = online.difference(usable_cpus()) if machine.root == "/" else set()
+    if not no_nodes and not no_cpus:
+        yield Capability(
+            name="whole machine",
+            available=True,
+            detail=f"all memory (node {ids_text(with_memory, ', ')}) and all CPUs "
+            f"({ids_text(online, ', ')}) may be used",
+        )
+        return
+    parts = []
+    if no_nodes:
+        parts.append(f"the memory of node {ids_text(no_nodes, ', ')} may not be used")
+    if no_cpus:
+        parts.append(f"CPUs {ids_text(no_cpus, ', ')} may not be used")
+    yield Capability(
+        name="whole machine",
+        available=False,
+        detail="; ".join(parts) + " (cpuset, taskset or numactl)",
+        remedy="if that is not meant: docker --cpuset-mems / --cpuset-cpus, or "
+        "AllowedMemoryNodes= and AllowedCPUs= of the systemd unit",
+    )
+
+
+def system_calls(machine: Machine) -> Iterator[Capability]:
+    """Read whether a seccomp filter is on, and which privileges the process has."""
+    mode = machine.status.get("Seccomp")
+    held: list[str] = []
+    lacking: list[str] = []
+    for name, number in _PRIVILEGES.items():
+        has = machine.has_capability(number)
+        if has is not None:
+            (held if has else lacking).append(name)
+    filtered = machine.has_seccomp_filter
+    if mode is None:
+        parts = ["the kernel does not tell of seccomp"]
+    else:
+        parts = ["a seccomp filter is on" if filtered else "no seccomp filter"]
+    if held:
+        parts.append(f"with {', '.join(held)}")
+    if lacking:
+        parts.append(f"without {', '.join(lacking)}")
+    unprivileged = filtered and "CAP_SYS_NICE" in lacking
+    yield Capability(
+        name="system calls",
+        available=None if mode is None else not filtered,
+        detail="; ".join(parts),
+        remedy="if bind or verify is missing: docker --cap-add SYS_NICE, or a profile of your own"
+        if unprivileged
+        else "",
+    )

@@ -1,0 +1,110 @@
+"""Transparent huge pages, and those that an administrator reserves (hugetlbpage.rst)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from numapool import _core
+from numapool.capability import Capability
+from numapool.probes.machine import Machine, words_of
+from numapool.text import size_text
+
+_TRANSPARENT = "/sys/kernel/mm/transparent_hugepage"
+_RESERVED = "/sys/kernel/mm/hugepages"
+
+
+def _chosen(text: str | None) -> str | None:
+    """Return the word in brackets of ``always [madvise] never``."""
+    return text.partition("[")[2].partition("]")[0] if text and "[" in text else text
+
+
+def transparent(machine: Machine) -> Iterator[Capability]:
+    """Have a huge page made of a scratch mapping."""
+    name = "transparent huge pages"
+    mode = _chosen(machine.read(f"{_TRANSPARENT}/enabled"))
+    size = machine.number(f"{_TRANSPARENT}/hpage_pmd_size")
+    if mode is None or size is None:
+        yield Capability(name=name, available=False, detail="not in this kernel")
+        return
+    if mode == "never":
+        yield Capability(
+            name=name,
+            available=False,
+            detail=f"switched off: {_TRANSPARENT}/enabled is never",
+            remedy=f"as root: echo madvise > {_TRANSPARENT}/enabled",
+        )
+        return
+    if machine.status.get("THP_enabled") == "0":
+        yield Capability(
+            name=name,
+            available=False,
+            detail="switched off for this process (prctl PR_SET_THP_DISABLE)",
+            remedy="start it by a parent that does not set PR_SET_THP_DISABLE",
+        )
+        return
+    try:
+        got = _core.try_transparent_page(size)
+    except (OSError, MemoryError) as error:
+        words = words_of(error) if isinstance(error, OSError) else str(error)
+        yield Capability(name=name, available=None, detail=words)
+        return
+    whole = got == size
+    yield Capability(
+        name=name,
+        available=whole,
+        detail=f"enabled: {mode}; a scratch mapping of {size_text(size)} came "
+        + ("as one page" if whole else f"in pages of {size_text(got)}"),
+        remedy=""
+        if whole
+        else "memory is fragmented now; as root: echo 1 > /proc/sys/vm/compact_memory",
+    )
+
+
+def hugetlb(machine: Machine) -> Iterator[Capability]:
+    """Tell what is reserved of each size on each node, and map a page where one is free."""
+    sizes = sorted(
+        int(name.removeprefix("hugepages-").removesuffix("kB")) << 10
+        for name in machine.names(_RESERVED)
+        if name.startswith("hugepages-")
+    )
+    for size in sizes:
+        yield _hugetlb_of(machine, size)
+    if not sizes:
+        yield Capability(
+            name="hugetlb pages",
+            available=False,
+            detail=f"not in this kernel: no {_RESERVED}",
+            remedy="a kernel with CONFIG_HUGETLBFS; transparent huge pages need no reservation",
+        )
+
+
+def _hugetlb_of(machine: Machine, size: int) -> Capability:
+    name = f"hugetlb pages of {size_text(size)}"
+    folder = f"hugepages-{size >> 10}kB"
+    reserved = machine.number(f"{_RESERVED}/{folder}/nr_hugepages") or 0
+    free = machine.number(f"{_RESERVED}/{folder}/free_hugepages") or 0
+    by_node = []
+    for node in machine.topology.nodes:
+        of_node = f"/sys/devices/system/node/node{node.node_id}/hugepages/{folder}"
+        total = machine.number(f"{of_node}/nr_hugepages")
+        if total:
+            left = machine.number(f"{of_node}/free_hugepages") or 0
+            by_node.append(f"node {node.node_id}: {left} of {total} free")
+    reserve = (
+        f"reserve some as root: echo N > /sys/devices/system/node/nodeX/hugepages/{folder}/"
+        "nr_hugepages"
+    )
+    if not reserved:
+        surplus = machine.number(f"{_RESERVED}/{folder}/nr_overcommit_hugepages") or 0
+        detail = "none reserved" + (f"; up to {surplus} are made on demand" if surplus else "")
+        if not surplus:
+            return Capability(name=name, available=False, detail=detail, remedy=reserve)
+    else:
+        detail = ", ".join(by_node) or f"{free} of {reserved} free"
+    try:
+        _core.try_hugetlb_page(size)
+    except (OSError, MemoryError):
+        return Capability(
+            name=name, available=False, detail=f"{detail}; none could be mapped", remedy=reserve
+        )
+    return Capability(name=name, available=True, detail=f"{detail}; one was mapped")

@@ -1,0 +1,177 @@
+"""Putting memory on a node, moving it, and seeing where it is: each call made on a scratch page."""
+
+from __future__ import annotations
+
+import mmap
+from collections.abc import Iterator
+
+from numapool import _core
+from numapool.capability import Capability
+from numapool.probes.machine import Machine, words_of
+from numapool.text import ids_text, size_text
+
+MADV_POPULATE_WRITE = 23  # include/uapi/asm-generic/mman-common.h
+_WITNESSES = ("move_pages", "get_mempolicy", "numa_maps")
+
+
+def allow_calls(machine: Machine, calls: str) -> str:
+    """Say how system calls that were refused are allowed."""
+    if machine.has_seccomp_filter:
+        return (
+            f"allow {calls} in the container's seccomp profile; Docker's allows mbind and "
+            "set_mempolicy with --cap-add SYS_NICE (Kubernetes: capabilities.add SYS_NICE)"
+        )
+    return "run on a Linux kernel with CONFIG_NUMA"
+
+
+def nodes(machine: Machine) -> Iterator[Capability]:
+    """Tell whether there is a choice of nodes at all."""
+    usable = machine.usable_nodes
+    every = [node.node_id for node in machine.topology.nodes]
+    if len(usable) > 1:
+        detail = f"this process may use the memory of nodes {ids_text(usable, ', ')}"
+    elif len(every) == 1:
+        detail = "one node: all memory is equally near, and binding changes nothing"
+    else:
+        where = f"node {usable[0]} alone" if usable else "no node"
+        detail = f"of nodes {ids_text(every, ', ')} this process may use the memory of {where}"
+    yield Capability(name="nodes", available=len(usable) > 1, detail=detail)
+
+
+def bind(machine: Machine) -> Iterator[Capability]:
+    """Put a page on every usable node by mbind(2)."""
+    landed: dict[int, int | None] = {}
+    for node in machine.usable_nodes:
+        try:
+            landed[node] = _core.try_bind(node, False)
+        except OSError as error:
+            yield Capability(
+                name="bind",
+                available=False,
+                detail=words_of(error),
+                remedy=allow_calls(machine, "mbind"),
+            )
+            return
+    right = [node for node, seen in landed.items() if seen == node]
+    unseen = [node for node, seen in landed.items() if seen is None]
+    parts = []
+    if right:
+        parts.append(f"mbind put a page on node {ids_text(right, ', ')}")
+    if unseen:
+        parts.append(f"mbind was accepted for node {ids_text(unseen, ', ')}, where cannot be seen")
+    parts += [
+        f"a page asked of node {node} came from node {seen} "
+        f"({size_text(machine.topology.node(node).free_memory_bytes())} free on node {node})"
+        for node, seen in landed.items()
+        if seen is not None and seen != node
+    ]
+    yield Capability(
+        name="bind",
+        available=bool(right or unseen),
+        detail="; ".join(parts) or "this process may use the memory of no node",
+        remedy="" if landed else "widen cpuset.mems of its cgroup",
+    )
+
+
+def verify(machine: Machine) -> Iterator[Capability]:
+    """Ask each witness where a page is."""
+    answers: dict[int, list[str]] = {}
+    refusals: list[str] = []
+    for name in _WITNESSES:
+        try:
+            answers.setdefault(_core.try_witness(name), []).append(name)
+        except OSError as error:
+            refusals.append(words_of(error))
+    seen = [f"{' and '.join(names)} saw a page on node {n}" for n, names in answers.items()]
+    remedy = ""
+    if not answers:
+        remedy = allow_calls(machine, "move_pages or get_mempolicy")
+    elif not any("move_pages" in names for names in answers.values()):
+        remedy = f"for faster answers: {allow_calls(machine, 'move_pages')}"
+    yield Capability(
+        name="verify",
+        available=bool(answers),
+        detail="; ".join(seen + refusals),
+        remedy=remedy,
+    )
+
+
+def migrate(machine: Machine) -> Iterator[Capability]:
+    """Move a page to a node that it is not on, where there is one."""
+    if not machine.usable_nodes:
+        yield Capability(
+            name="migrate", available=False, detail="this process may use the memory of no node"
+        )
+        return
+    here = _core.current_node()
+    target = next((n for n in machine.usable_nodes if n != here), machine.usable_nodes[0])
+    try:
+        seen = _core.try_move(target)
+    except OSError as error:
+        yield Capability(
+            name="migrate",
+            available=False,
+            detail=words_of(error),
+            remedy=allow_calls(machine, "move_pages"),
+        )
+        return
+    if target == here:
+        detail = "the call is accepted; with one node there is nowhere to move to"
+    elif seen is None:
+        detail = f"a page was to move to node {target}; whether it did cannot be seen"
+    elif seen == target:
+        detail = f"a page was moved to node {target}"
+    else:
+        detail = f"a page was to move to node {target} and stayed on node {seen}"
+    available = None if seen is None and target != here else target == here or seen == target
+    yield Capability(name="migrate", available=available, detail=detail)
+
+
+def weighted_interleave(machine: Machine) -> Iterator[Capability]:
+    """Try the policy, and read the system's weights."""
+    folder = "/sys/kernel/mm/mempolicy/weighted_interleave"
+    weights = {
+        int(name[4:]): machine.number(f"{folder}/{name}")
+        for name in machine.names(folder)
+        if name.startswith("node") and name[4:].isdigit()
+    }
+    text = ", ".join(f"node {node}: {weights[node]}" for node in sorted(weights))
+    try:
+        if machine.usable_nodes:
+            _core.try_bind(machine.usable_nodes[0], True)
+    except OSError as error:
+        yield Capability(
+            name="weighted interleave",
+            available=False,
+            detail=f"{words_of(error)} (MPOL_WEIGHTED_INTERLEAVE)",
+            remedy=""
+            if weights
+            else "Linux 6.9 or later; without it memory is interleaved equally",
+        )
+        return
+    yield Capability(
+        name="weighted interleave",
+        available=bool(weights),
+        detail=f"the policy is accepted; the system's weights: {text or 'not in sysfs'}",
+    )
+
+
+def populate(machine: Machine) -> Iterator[Capability]:
+    """Make a page resident by madvise(2)."""
+    with mmap.mmap(-1, mmap.PAGESIZE, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS) as scratch:
+        try:
+            scratch.madvise(MADV_POPULATE_WRITE)
+        except OSError as error:
+            yield Capability(
+                name="populate",
+                available=False,
+                detail=f"madvise(MADV_POPULATE_WRITE): {error.strerror}; pages are touched one "
+                "by one instead",
+                remedy="Linux 5.14 or later, for fewer page faults",
+            )
+            return
+    yield Capability(
+        name="populate",
+        available=True,
+        detail="madvise(MADV_POPULATE_WRITE) makes pages resident without a fault for each",
+    )

@@ -1,0 +1,95 @@
+"""What a thread may choose: its CPUs and its memory policy. Tried in a thread made for it."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Callable, Iterator
+from typing import TypeVar
+
+from numapool import _core
+from numapool.affinity import usable_cpus
+from numapool.capability import Capability
+from numapool.probes.machine import Machine, words_of
+from numapool.probes.placement import allow_calls
+from numapool.text import ids_text
+
+_T = TypeVar("_T")
+
+
+def _in_thread(body: Callable[[], _T]) -> _T:
+    """Return what `body` returns in a thread of its own, or raise what it raises."""
+    results: list[_T] = []
+    errors: list[BaseException] = []
+
+    def run() -> None:
+        try:
+            results.append(body())
+        except BaseException as error:
+            errors.append(error)
+
+    thread = threading.Thread(target=run, name="numapool-probe")
+    thread.start()
+    thread.join()
+    if errors:
+        raise errors[0]
+    return results[0]
+
+
+def thread_cpus(machine: Machine) -> Iterator[Capability]:
+    """Put a thread on one CPU."""
+    if not hasattr(os, "sched_setaffinity"):
+        yield Capability(
+            name="thread CPUs", available=False, detail="this platform has no sched_setaffinity"
+        )
+        return
+    usable = usable_cpus()
+    cpu = max(usable)
+
+    def move() -> set[int]:
+        os.sched_setaffinity(0, {cpu})
+        return os.sched_getaffinity(0)
+
+    try:
+        seen = _in_thread(move)
+    except OSError as error:
+        yield Capability(
+            name="thread CPUs",
+            available=False,
+            detail=f"sched_setaffinity: {error.strerror}",
+            remedy=allow_calls(machine, "sched_setaffinity"),
+        )
+        return
+    yield Capability(
+        name="thread CPUs",
+        available=seen == {cpu},
+        detail=f"a thread was put on CPU {ids_text(seen)}; this one may use CPUs "
+        f"{ids_text(usable, ', ')}",
+    )
+
+
+def thread_memory(machine: Machine) -> Iterator[Capability]:
+    """Set a thread's memory policy."""
+    usable = machine.usable_nodes
+
+    def prefer() -> None:
+        _core.set_thread_policy("preferred", [usable[0]])
+
+    try:
+        if usable:
+            _in_thread(prefer)
+    except OSError as error:
+        yield Capability(
+            name="thread memory",
+            available=False,
+            detail=words_of(error),
+            remedy=allow_calls(machine, "set_mempolicy"),
+        )
+        return
+    yield Capability(
+        name="thread memory",
+        available=bool(usable),
+        detail=f"a thread was made to prefer node {usable[0]} (set_mempolicy)"
+        if usable
+        else "this process may use the memory of no node",
+    )

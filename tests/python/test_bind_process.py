@@ -1,0 +1,143 @@
+"""bind_process: every thread there is, and those to come; what cannot be done is said."""
+
+from __future__ import annotations
+
+import errno
+
+from support import child
+
+SETUP = """
+import os, pathlib, tempfile, threading, warnings
+import numapool as nump
+from support.affinity import cpus_of_threads, own_cpus, split_machine
+everywhere = own_cpus()
+topology = split_machine(pathlib.Path(tempfile.mkdtemp()))
+first, rest = (frozenset(topology.node(n).cpu_cores) for n in (0, 1))
+stop = threading.Event()
+threads = [threading.Thread(target=stop.wait, daemon=True) for _ in range(3)]
+for thread in threads:
+    thread.start()
+
+def end():
+    stop.set()
+    for thread in threads:
+        thread.join()
+"""
+
+
+def check(body: str) -> str:
+    return child.check(SETUP + body + "\nend()\n")
+
+
+def test_every_thread_is_bound_and_new_ones_follow() -> None:
+    check("""
+bound = nump.bind_process(0, topology=topology)
+assert set(cpus_of_threads().values()) == {first}, cpus_of_threads()
+assert set(bound.thread_ids) == set(cpus_of_threads())
+assert (bound.requested_node, bound.node_id, bound.cpus) == (0, 0, tuple(sorted(first)))
+seen = []
+thread = threading.Thread(target=lambda: seen.append(own_cpus()))
+thread.start()
+thread.join()
+assert seen == [first]
+assert any("memory policy of 3 other threads" in one for one in bound.not_done), bound
+""")
+
+
+def test_it_binds_anew_and_blocks_may_still_go_elsewhere() -> None:
+    check("""
+nump.bind_process(0, topology=topology)
+assert own_cpus() == first
+with nump.run_on(1, topology=topology):
+    assert own_cpus() == rest
+assert own_cpus() == first
+nump.bind_process(1, topology=topology)
+assert set(cpus_of_threads().values()) == {rest}
+seen = []
+def elsewhere():
+    with nump.run_on(0, topology=topology):
+        seen.append(own_cpus())
+thread = threading.Thread(target=elsewhere)
+thread.start()
+thread.join()
+assert seen == [first]
+""")
+
+
+def test_threads_that_start_meanwhile_are_caught() -> None:
+    check("""
+going = True
+def spawn():
+    while going:
+        one = threading.Thread(target=lambda: None)
+        one.start()
+        one.join()
+spawners = [threading.Thread(target=spawn, daemon=True) for _ in range(2)]
+for one in spawners:
+    one.start()
+try:
+    for node, cpus in [(0, first), (1, rest)] * 20:
+        bound = nump.bind_process(node, topology=topology)
+        assert not [one for one in bound.not_done if "CPUs of" in one], bound
+        assert set(cpus_of_threads().values()) == {cpus}
+finally:
+    going = False
+    stop.set()
+for one in spawners:
+    one.join()
+""")
+
+
+def test_memory_is_preferred_from_the_node_by_this_thread_and_its_children() -> None:
+    child.check("""
+import ctypes, threading
+import numapool as nump
+from support.policy import kernel_policy
+node = nump.NumaTopology.detect().nodes[0].node_id
+bound = nump.bind_process(node)
+assert bound.memory_node == node
+assert kernel_policy() == (1, 1 << node)
+seen = []
+thread = threading.Thread(target=lambda: seen.append(kernel_policy()))
+thread.start()
+thread.join()
+assert seen == [(1, 1 << node)]
+assert bound.not_done == ()
+""")
+
+
+def test_memory_without_cpus_is_this_threads_default() -> None:
+    check("""
+with warnings.catch_warnings(record=True) as caught:
+    warnings.simplefilter("always")
+    bound = nump.bind_process(2, topology=topology)
+assert ["node 2 has no CPUs" in str(one.message) for one in caught] == [True]
+assert (bound.requested_node, bound.node_id) == (2, 1)
+assert set(cpus_of_threads().values()) == {rest}
+assert nump._core.home_node() == 2
+nump.bind_process(0, topology=topology)
+assert nump._core.home_node() == -1
+""")
+
+
+def test_a_refused_policy_is_said_and_the_rest_is_done() -> None:
+    check(f"""
+from support import seccomp
+seccomp.refuse(["set_mempolicy"], {errno.EPERM})
+bound = nump.bind_process(0, topology=topology)
+assert bound.memory_node is None
+assert any("set_mempolicy" in one for one in bound.not_done), bound
+assert set(cpus_of_threads().values()) == {{first}}
+""")
+
+
+def test_a_warning_that_is_an_error_changes_nothing() -> None:
+    check("""
+warnings.simplefilter("error")
+try:
+    nump.bind_process(2, topology=topology)
+except nump.PlacementWarning:
+    assert set(cpus_of_threads().values()) == {everywhere}
+else:
+    raise AssertionError
+""")
