@@ -83,8 +83,8 @@ class ReleaseReport:
     compaction_would_help : bool or None
         With "free-page-reporting": free memory in smaller blocks is at least a tenth of
         `released_bytes`, and at least one block. How much of it a compaction joins depends on
-        where it lies, from none to two thirds of it. False for the other mechanisms, which take single
-        pages; None where free blocks cannot be counted.
+        where it lies, from none to two thirds of it. False for the other mechanisms, which take
+        single pages; None where free blocks cannot be counted.
     compacted : bool
         Memory was compacted, as asked; the other attributes are from after it.
     compaction_gain_bytes : int
