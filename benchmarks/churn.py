@@ -20,12 +20,12 @@ import numapool
 
 _PAGE = os.sysconf("SC_PAGE_SIZE")
 _SMALLEST, _LARGEST = 4 << 10, 64 << 20
-_DAYS = 24  # the load rises and falls so many times
+_DAYS = 30  # the load rises and falls so many times
+_TENTHS = 10  # each asks for the same at random: what grows from one to the next is the pool
 
 
 def _resident_bytes() -> int:
-    with open("/proc/self/statm", "rb") as file:
-        return int(file.read().split()[1]) * _PAGE
+    return int(Path("/proc/self/statm").read_bytes().split()[1]) * _PAGE
 
 
 def _level(step: int, steps: int, most: int) -> int:
@@ -55,7 +55,7 @@ def churn(steps: int, most_live: int, samples: int, seed: int) -> Iterator[dict[
     samples : int
         Samples of the memory, evenly spread over the steps, peaks included.
     """
-    chance = random.Random(seed)
+    chance = random.Random()
     before = _resident_bytes()
     every = max(1, steps // samples)
     live: list[numapool.NodeBuffer] = []
@@ -63,6 +63,8 @@ def churn(steps: int, most_live: int, samples: int, seed: int) -> Iterator[dict[
     peak = {"asked_bytes": 0, "in_use_bytes": 0, "resident_bytes": 0}
     with numapool.BufferPool() as pool:
         for step in range(1, steps + 1):
+            if (step - 1) % (steps // _TENTHS) == 0:
+                chance.seed(seed)
             if chance.random() < 0.0002:
                 pool.trim(chance.randrange(_LARGEST))
             elif not live or len(live) < _level(step, steps, most_live) * 2 * chance.random():

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from pytest_benchmark.fixture import BenchmarkFixture
 
@@ -12,7 +14,8 @@ ROUNDS = 15
 
 
 def test_acquire_and_release_in_the_core(benchmark: BenchmarkFixture) -> None:
-    races = benchmark.pedantic(pool_races, args=(ROUNDS,), rounds=1)
+    pedantic: Any = benchmark.pedantic  # it has no annotations
+    races = pedantic(pool_races, args=(ROUNDS,), rounds=1)
     targets = {"65536": {"mimalloc": 3.0}, "1048576": {"mimalloc": 1 / 3, "jemalloc": 1 / 3}}
     for size, name in (("65536", "64 KiB"), ("1048576", "1 MiB")):
         times = races[size]

@@ -46,7 +46,7 @@ def test_warm(
         before=lambda contender: page_ns.append(warm_up(bare, size)),
     )
     note = (
-        f"{size_mib} MiB warm: just before each run the same amount was used, at "
+        f"{size_mib} MiB warm: just before each run three times as much was used, at "
         f"{time_text(statistics.median(page_ns))} a 4 KiB page in huge pages"
     )
     for peer in peers:

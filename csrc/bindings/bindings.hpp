@@ -12,5 +12,7 @@ void bind_policy(pybind11::module_& module);
 void bind_pool(pybind11::module_& module);
 void bind_probe(pybind11::module_& module);
 void bind_ring(pybind11::module_& module);
+void bind_host(pybind11::module_& module);
+void bind_pressure(pybind11::module_& module);
 
 }  // namespace numapool::bindings

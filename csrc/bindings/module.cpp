@@ -19,4 +19,6 @@ PYBIND11_MODULE(_core, module, py::mod_gil_not_used()) {
   if (numapool::bindings::add_pool_type(module.ptr()) != 0) throw py::error_already_set();
   numapool::bindings::bind_pool(module);
   numapool::bindings::bind_ring(module);
+  numapool::bindings::bind_host(module);
+  numapool::bindings::bind_pressure(module);
 }

@@ -33,6 +33,9 @@ class PoolImpl final : public Pool {
                         const InterruptCheck& check, const Degraded& degraded) override;
   std::uint64_t trim(std::optional<std::uint64_t> at_least,
                      std::optional<int> node) noexcept override;
+  std::uint64_t trim_within(std::uint64_t wanted, std::uint64_t most,
+                            std::optional<int> node) noexcept override;
+  std::uint64_t retained_bytes(std::optional<int> node) const noexcept override;
   PoolStatistics statistics() override;
   const PoolOptions& options() const noexcept override { return options_; }
   bool give_back(void* cookie, bool moved) noexcept override;
@@ -71,7 +74,8 @@ class PoolImpl final : public Pool {
     std::uint32_t shard = 0;
   };
   struct TrimPlan {
-    std::uint64_t left = 0;  // bytes still to give back
+    std::uint64_t left = 0;           // bytes still to give back
+    std::uint64_t most = UINT64_MAX;  // that may go
     std::optional<std::uint16_t> slot;
     std::optional<std::uint32_t> unused_since_ms;
     std::uint32_t now_ms = 0;

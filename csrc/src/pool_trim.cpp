@@ -19,6 +19,30 @@ std::uint64_t PoolImpl::trim(std::optional<std::uint64_t> at_least,
   return trim(plan);
 }
 
+std::uint64_t PoolImpl::trim_within(std::uint64_t wanted, std::uint64_t most,
+                                    std::optional<int> node) noexcept {
+  TrimPlan plan;
+  plan.left = std::min(wanted, most);
+  plan.most = most;
+  if (node) {
+    plan.slot = slot_of(*node);
+    if (!plan.slot) return 0;
+  }
+  return trim(plan);
+}
+
+std::uint64_t PoolImpl::retained_bytes(std::optional<int> node) const noexcept {
+  const auto only = node ? slot_of(*node) : std::nullopt;
+  if (node && !only) return 0;
+  std::int64_t bytes = 0;
+  for (const Shard& shard : shards_) {
+    for (std::size_t slot = 0; slot < nodes_.size(); ++slot) {
+      if (!only || *only == slot) bytes += shard.shelves[slot].retained_bytes.get();
+    }
+  }
+  return static_cast<std::uint64_t>(std::max<std::int64_t>(bytes, 0));
+}
+
 // First what fits into the demand, largest first; then one that covers the rest. The lists of a
 // class are off while it is picked over, and whoever misses meanwhile waits for the mutex; memory
 // goes back after that, outside of every lock.
@@ -118,7 +142,11 @@ void PoolImpl::pick_whole(std::size_t size_class, TrimPlan& plan, bool last_reso
       return !plan.unused_since_ms || plan.now_ms - filed_ms >= *plan.unused_since_ms;
     };
     const auto fits = [&](std::uint64_t bytes) {
-      return plan.left != 0 && (last_resort || bytes <= plan.left);
+      return plan.left != 0 && bytes <= plan.most && (last_resort || bytes <= plan.left);
+    };
+    const auto goes = [&](std::uint64_t bytes) {
+      plan.left -= std::min(plan.left, bytes);
+      plan.most -= std::min(plan.most, bytes);
     };
     const std::uint32_t now = plan.now_ms;
     std::vector<OwnBlock*> own;
@@ -150,7 +178,7 @@ void PoolImpl::pick_whole(std::size_t size_class, TrimPlan& plan, bool last_reso
       if (!fits(bytes)) break;
       block->doomed = true;
       victims.own.push_back(block);
-      plan.left -= std::min(plan.left, bytes);
+      goes(bytes);
     }
     for (Slab* const slab : slabs) {
       const std::uint64_t resident = slab->mapping.length() - slab->hollow * bytes;
@@ -160,7 +188,7 @@ void PoolImpl::pick_whole(std::size_t size_class, TrimPlan& plan, bool last_reso
       for (std::uint32_t i = 0; i < slab->count; ++i) slab->blocks[i].doomed = true;
       forget_slab(slab);
       victims.slabs.push_back(slab);
-      plan.left -= std::min(plan.left, resident);
+      goes(resident);
     }
   } catch (const std::bad_alloc&) {
     for (const Found& one : found) {
@@ -183,12 +211,13 @@ void PoolImpl::pick_parts(std::size_t size_class, TrimPlan& plan, Victims& victi
   }
   for (const Found& one : found) {
     PoolBlock& block = *one.block;
-    if (plan.left == 0) break;
+    if (plan.left == 0 || bytes > plan.most) break;
     if (block.slab == nullptr) continue;
     if (plan.unused_since_ms && plan.now_ms - block.filed_ms < *plan.unused_since_ms) continue;
     block.doomed = true;
     victims.parts.push_back(&block);
     plan.left -= std::min(plan.left, bytes);
+    plan.most -= std::min(plan.most, bytes);
   }
   put_back(found);
 }

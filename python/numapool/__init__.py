@@ -19,8 +19,19 @@ from numapool.errors import (
 from numapool.placement import AllocationStep, Placement
 from numapool.policy import memory_policy
 from numapool.pool import BufferPool, PoolCounts, PoolStatistics
+from numapool.pressure import PressureMonitor
+from numapool.pressure_policy import (
+    PressureEvent,
+    PressureLevel,
+    PressurePolicy,
+    PressureSource,
+    PressureStatistics,
+)
+from numapool.pressure_reading import NodeSupply, PressureReading
+from numapool.publishing import publish_pools
 from numapool.ring import BufferRing
 from numapool.running import ProcessBinding, bind_process, run_on
+from numapool.subscription import EventStream, Subscription
 from numapool.topology import NumaNode, NumaTopology
 
 if _typing.TYPE_CHECKING:
@@ -32,9 +43,11 @@ __all__ = [
     "BufferRing",
     "Capability",
     "CpuPlacement",
+    "EventStream",
     "NodeBuffer",
     "NodeExecutor",
     "NodeNotFoundError",
+    "NodeSupply",
     "NumaAllocator",
     "NumaNode",
     "NumaTopology",
@@ -45,7 +58,15 @@ __all__ = [
     "PoolCounts",
     "PoolExhaustedError",
     "PoolStatistics",
+    "PressureEvent",
+    "PressureLevel",
+    "PressureMonitor",
+    "PressurePolicy",
+    "PressureReading",
+    "PressureSource",
+    "PressureStatistics",
     "ProcessBinding",
+    "Subscription",
     "TopologyError",
     "UnsupportedError",
     "__version__",
@@ -55,6 +76,7 @@ __all__ = [
     "empty",
     "full",
     "memory_policy",
+    "publish_pools",
     "run_on",
     "zeros",
 ]
@@ -63,14 +85,16 @@ __all__ = [
 _LATE = {"NodeExecutor": "numapool.executor"}
 
 
-def __getattr__(name: str) -> object:
-    if name not in _LATE:
-        raise AttributeError(f"module 'numapool' has no attribute {name!r}")
-    from importlib import import_module
+if not _typing.TYPE_CHECKING:  # to a type checker, only what is listed is there
 
-    value: object = getattr(import_module(_LATE[name]), name)
-    globals()[name] = value
-    return value
+    def __getattr__(name: str) -> object:
+        if name not in _LATE:
+            raise AttributeError(f"module 'numapool' has no attribute {name!r}")
+        from importlib import import_module
+
+        value: object = getattr(import_module(_LATE[name]), name)
+        globals()[name] = value
+        return value
 
 
 def __dir__() -> list[str]:

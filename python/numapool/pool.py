@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import operator
+import weakref
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from types import MappingProxyType, TracebackType
@@ -93,6 +94,14 @@ def _idle_ms(idle_s: float | None) -> int | None:
     return min(math.ceil(idle_s * 1000) if math.isfinite(idle_s) else _MAX_IDLE_MS, _MAX_IDLE_MS)
 
 
+_pools: weakref.WeakSet[BufferPool] = weakref.WeakSet()
+
+
+def pools_of_this_process() -> list[BufferPool]:
+    """Every pool that is open."""
+    return [pool for pool in tuple(_pools) if not pool.closed]
+
+
 class BufferPool(_core.PoolBase):
     """Keeps memory blocks by node for reuse.
 
@@ -159,6 +168,7 @@ class BufferPool(_core.PoolBase):
             hugetlb_bytes,
             self._zero_on_reuse,
         )
+        _pools.add(self)
 
     @property
     def allocator(self) -> NumaAllocator:

@@ -133,7 +133,7 @@ def test_a_migrated_block_is_filed_where_it_went() -> None:
             assert _sole_node(other) == 0
         with pool.acquire(size, 1) as moved:
             assert _sole_node(moved) == 1
-            # A small block shares its huge page: its neighbours went with it, and any of them may come first.
+            # Small blocks share a huge page: all of them went, and any may come first.
             assert moved.address // (2 * MIB) == address // (2 * MIB)
 
 

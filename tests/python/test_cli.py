@@ -51,7 +51,7 @@ def test_help(command: list[str]) -> None:
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout.startswith("Usage: numapool [OPTIONS] COMMAND")
     listed = [line.split()[0] for line in done.stdout.splitlines() if line.startswith("  ")]
-    assert listed[-3:] == ["info", "doctor", "demo"]
+    assert listed[-4:] == ["info", "doctor", "demo", "watch"]
     for name, options in (
         ("info", ("--sysfs", "--json")),
         ("doctor", ("--json",)),

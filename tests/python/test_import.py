@@ -13,9 +13,9 @@ import numapool as nump
 # What the package may load of the standard library, over Python's versions, apart from the modules
 # with an underscore that these bring along: every program that imports it pays for more.
 LIGHT = (
-    "abc annotationlib ast collections contextlib copy copyreg dataclasses dis enum errno "
+    "abc annotationlib ast atexit collections contextlib copy copyreg dataclasses dis enum errno "
     "functools genericpath importlib inspect itertools keyword linecache math opcode operator os "
-    "posixpath re reprlib stat threading time token tokenize types typing warnings weakref"
+    "posixpath re reprlib select stat threading time token tokenize types typing warnings weakref"
 )
 
 NAMES: dict[str, dict[str, list[str]]] = {

@@ -274,3 +274,19 @@ def test_subclasses_work() -> None:
     pool = Named()
     pool.extra = 1  # type: ignore[attr-defined]
     assert pool.acquire(1).nbytes == 1
+
+
+def test_hundreds_of_thousands_of_small_buffers(pool: nump.BufferPool) -> None:
+    """Mappings of their own would run into vm.max_map_count, where even munmap fails."""
+    buffers = [pool.acquire(4096) for _ in range(200_000)]
+    for number, buffer in enumerate(buffers):
+        memoryview(buffer)[:4] = number.to_bytes(4, "little")
+    for buffer in buffers[::2]:
+        buffer.close()
+    assert pool.trim() >= 100_000 * 4096
+    for number, buffer in enumerate(buffers):
+        if number % 2:
+            assert bytes(memoryview(buffer)[:4]) == number.to_bytes(4, "little")
+    again = [pool.acquire(4096) for _ in range(100_000)]
+    assert not any(bytes(memoryview(buffer)[:4]) != bytes(4) for buffer in again)
+    assert pool.statistics().total.in_use_bytes == 200_000 * 4096

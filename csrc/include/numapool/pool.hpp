@@ -73,6 +73,11 @@ class Pool : public Keeper {
   // back (nothing: all), of one node or of all. Returns the bytes. Live blocks are untouched.
   virtual std::uint64_t trim(std::optional<std::uint64_t> at_least,
                              std::optional<int> node) noexcept = 0;
+  // The same for `wanted` bytes, but never more than `most`: a block that would pass it stays.
+  virtual std::uint64_t trim_within(std::uint64_t wanted, std::uint64_t most,
+                                    std::optional<int> node) noexcept = 0;
+  // Retained now, on one node or on all; a few loads for each CPU.
+  [[nodiscard]] virtual std::uint64_t retained_bytes(std::optional<int> node) const noexcept = 0;
   [[nodiscard]] virtual PoolStatistics statistics() = 0;
   [[nodiscard]] virtual const PoolOptions& options() const noexcept = 0;
 

@@ -1,0 +1,304 @@
+// All sources of memory pressure on Linux: which there are, waiting and looking.
+#include "platform/linux/pressure_watch.hpp"
+
+#include <poll.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <cerrno>
+#include <cstdlib>
+#include <cstring>
+
+#include "platform/linux/tree.hpp"
+#include "platform/linux/values.hpp"
+#include "platform/memory.hpp"
+
+namespace numapool::platform {
+namespace {
+
+constexpr std::uint64_t kFollowEvery = 1'000'000'000;  // ns
+
+constexpr std::uint32_t bit_of(PressureSource source) noexcept {
+  return std::uint32_t{1} << static_cast<unsigned>(source);
+}
+
+std::string text_of(const char* path) {
+  const Folder root = Folder::open("/");
+  const auto text = root.ok() ? root.read(path) : std::nullopt;
+  return std::string(text.value_or(std::string_view{}));
+}
+
+bool has_memory_controller(const std::string& mount_point) {
+  return text_of((mount_point.substr(1) + "/cgroup.controllers").c_str()).find("memory") !=
+         std::string::npos;
+}
+
+// The folder of this process in the v2 hierarchy, whichever controllers it has; empty at its root,
+// whose pressure is the machine's.
+std::string v2_folder_of(std::string_view cgroup_text, const std::string& mountinfo) {
+  const std::size_t at = cgroup_text.find("0::");
+  if (at == std::string_view::npos || (at != 0 && cgroup_text[at - 1] != '\n')) return {};
+  const std::string_view line = cgroup_text.substr(at, cgroup_text.find('\n', at) - at);
+  const auto place = find_memory_cgroup(line, mountinfo, [](const std::string&) { return true; });
+  return place && place->path != "/" ? place->mount_point + place->path : std::string{};
+}
+
+std::string trigger_words(const WatchRequest& request) {
+  return "wakes at " + std::to_string(request.wake_stall_us / 1000) + " ms of stall in " +
+         std::to_string(request.window_us / 1000) + " ms";
+}
+
+}  // namespace
+
+LinuxPressureWatch::LinuxPressureWatch(const WatchRequest& request)
+    : request_(request), bell_fd_(eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC)) {
+  open_all();
+}
+
+LinuxPressureWatch::~LinuxPressureWatch() {
+  if (bell_fd_ >= 0) ::close(bell_fd_);
+}
+
+bool LinuxPressureWatch::wants(PressureSource source) const noexcept {
+  return request_.sources == 0 || (request_.sources & bit_of(source)) != 0;
+}
+
+void LinuxPressureWatch::state(PressureSource source, bool active, bool wakes, std::string path,
+                               std::string detail) {
+  const std::lock_guard guard(mutex_);
+  std::erase_if(states_, [&](const SourceState& one) { return one.source == source; });
+  states_.push_back({source, active, wakes, std::move(path), std::move(detail)});
+  std::sort(states_.begin(), states_.end(),
+            [](const SourceState& a, const SourceState& b) { return a.source < b.source; });
+}
+
+std::vector<SourceState> LinuxPressureWatch::sources() const {
+  const std::lock_guard guard(mutex_);
+  return states_;
+}
+
+void LinuxPressureWatch::open_all() {
+  {
+    const std::lock_guard guard(mutex_);
+    states_.clear();
+  }
+  if (const auto text = self_cgroup_.read()) cgroup_text_.assign(*text);
+  const std::string mountinfo = text_of("proc/self/mountinfo");
+  systemd_.close();
+  if (wants(PressureSource::kSystemd)) open_systemd();
+  open_stall(v2_folder_of(cgroup_text_, mountinfo));
+  const auto place = find_memory_cgroup(cgroup_text_, mountinfo, has_memory_controller);
+  std::vector<CgroupLimits> levels;
+  if (place) {
+    for (const CgroupLevel& level : levels_of(*place))
+      levels.emplace_back(level.folder(), place->version);
+  }
+  const std::string folder =
+      place ? place->mount_point + (place->path == "/" ? "" : place->path) : std::string{};
+  open_cgroup(folder, place ? place->version : 0, std::move(levels));
+  open_machine();
+}
+
+void LinuxPressureWatch::open_stall(const std::string& v2_folder) {
+  psi_.close();
+  stall_lost_ = false;
+  if (request_.sources == 0 && systemd_.unwanted()) {
+    // The service manager has the last word on stalls; what is measured in bytes is still looked
+    // at.
+    const char* const why = "the service manager asks not to watch ($MEMORY_PRESSURE_WATCH)";
+    state(PressureSource::kCgroupStall, false, false, "", why);
+    state(PressureSource::kStall, false, false, "", why);
+    return;
+  }
+  if (wants(PressureSource::kCgroupStall)) {
+    if (v2_folder.empty()) {
+      state(PressureSource::kCgroupStall, false, false, "",
+            "this process is in the root cgroup, or in none of version 2");
+    } else if (try_stall(PressureSource::kCgroupStall, v2_folder + "/memory.pressure")) {
+      if (wants(PressureSource::kStall))
+        state(PressureSource::kStall, false, false, "/proc/pressure/memory",
+              "the cgroup's own is watched instead");
+      return;
+    }
+  }
+  if (wants(PressureSource::kStall)) try_stall(PressureSource::kStall, "/proc/pressure/memory");
+}
+
+bool LinuxPressureWatch::try_stall(PressureSource source, const std::string& path) {
+  const std::string why_not = psi_.open(path);
+  if (!why_not.empty()) {
+    state(source, false, false, path, why_not);
+    return false;
+  }
+  stall_source_ = source;
+  const int refused = psi_.arm(request_.wake_stall_us, request_.window_us);
+  state(source, true, refused == 0, path,
+        refused == 0 ? trigger_words(request_)
+                     : "looked at all the time: a trigger this quick needs CAP_SYS_RESOURCE (" +
+                           std::string(std::strerror(refused)) + ")");
+  return true;
+}
+
+void LinuxPressureWatch::open_cgroup(const std::string& folder, int version,
+                                     std::vector<CgroupLimits> levels) {
+  counters_.close();
+  notices_.close();
+  levels_.clear();
+  if (wants(PressureSource::kCgroup)) {
+    const bool counted = version == 2 && counters_.open(folder);
+    levels_ = std::move(levels);
+    const bool limited = tightest(levels_).has_value();
+    state(PressureSource::kCgroup, counted || limited, counted, folder,
+          version == 0 ? "no memory controller"
+          : counted    ? "limits looked at, and memory.events wakes"
+          : limited    ? "limits looked at"
+                       : "no limit");
+    if (!counted && !limited) levels_.clear();
+  }
+  if (wants(PressureSource::kCgroupNotice)) {
+    const std::string why_not =
+        version == 1 ? notices_.open(folder) : std::string("no cgroup of version 1");
+    state(PressureSource::kCgroupNotice, why_not.empty(), why_not.empty(), folder,
+          why_not.empty() ? "memory.pressure_level \"medium\" wakes" : why_not);
+  }
+}
+
+void LinuxPressureWatch::open_systemd() {
+  const std::string why_not =
+      systemd_.open(std::getenv("MEMORY_PRESSURE_WATCH"), std::getenv("MEMORY_PRESSURE_WRITE"));
+  state(PressureSource::kSystemd, why_not.empty(), why_not.empty(), systemd_.path(),
+        why_not.empty() ? "wakes as the service manager has set it up" : why_not);
+}
+
+void LinuxPressureWatch::open_machine() {
+  if (wants(PressureSource::kNodes)) {
+    const bool some = !nodes_.look(monotonic_ns()).empty();
+    state(PressureSource::kNodes, some, false, "/proc/zoneinfo",
+          some ? "looked at" : "no node tells its memory");
+  }
+  if (wants(PressureSource::kBalloon)) {
+    const auto text = vmstat_.read();
+    const bool counted = text && number_after(*text, "balloon_inflate ").has_value();
+    state(PressureSource::kBalloon, counted, false, "/proc/vmstat",
+          counted ? "looked at" : "the kernel counts no balloon");
+  }
+  if (wants(PressureSource::kMachine)) {
+    const auto text = meminfo_.read();
+    const bool told = text && number_after(*text, "MemAvailable:").has_value();
+    state(PressureSource::kMachine, told, false, "/proc/meminfo",
+          told ? "looked at" : "no MemAvailable");
+  }
+}
+
+void LinuxPressureWatch::note(PressureSource source) noexcept {
+  pending_notices_ |= bit_of(source);
+}
+
+void LinuxPressureWatch::ring() noexcept {
+  const std::uint64_t one = 1;
+  static_cast<void>(!::write(bell_fd_, &one, sizeof(one)));
+}
+
+bool LinuxPressureWatch::wait(std::uint32_t timeout_ms) noexcept {
+  std::array<pollfd, 5> set{};
+  nfds_t count = 0;
+  const auto add = [&](int fd, short events) {
+    if (fd < 0) return -1;
+    set[count] = {fd, events, 0};
+    return static_cast<int>(count++);
+  };
+  add(bell_fd_, POLLIN);
+  const int psi = psi_.armed() ? add(psi_.descriptor(), POLLPRI) : -1;
+  const int counters = add(counters_.descriptor(), POLLPRI);
+  const int notices = add(notices_.descriptor(), POLLIN);
+  const int systemd = add(systemd_.descriptor(), systemd_.poll_events());
+  const int timeout = static_cast<int>(std::min<std::uint32_t>(timeout_ms, 1U << 30));
+  if (::poll(set.data(), count, timeout) <= 0) return false;
+  const auto got = [&](int index) {
+    return index < 0 ? short{0} : set[static_cast<std::size_t>(index)].revents;
+  };
+  std::uint64_t rung = 0;
+  if (got(0) != 0) static_cast<void>(!::read(bell_fd_, &rung, sizeof(rung)));
+  // The cgroup was removed: poll would answer so forever.
+  if ((got(psi) & POLLERR) != 0) {
+    psi_.close();
+    stall_lost_ = true;
+  }
+  if (got(counters) != 0) take_notices();
+  if (got(notices) != 0 && notices_.take()) note(PressureSource::kCgroupNotice);
+  if (got(systemd) != 0) {
+    if ((got(systemd) & (POLLERR | POLLHUP | POLLNVAL)) != 0 || !systemd_.take()) {
+      systemd_.close();
+      state(PressureSource::kSystemd, false, false, systemd_.path(), "the other end is gone");
+    } else {
+      note(PressureSource::kSystemd);
+    }
+  }
+  return pending_notices_ != 0;
+}
+
+void LinuxPressureWatch::take_notices() noexcept {
+  const auto since = counters_.look();
+  if (!since) {
+    counters_.close();
+    return;
+  }
+  if (since->high != 0 || since->max != 0 || since->oom != 0) note(PressureSource::kCgroup);
+  if (since->max != 0 || since->oom != 0) near_the_killer_ = true;
+}
+
+// A process may be moved to another cgroup at any time, and its cgroup removed after that.
+void LinuxPressureWatch::follow_cgroup(std::uint64_t now_ns) {
+  if (now_ns - followed_ns_ < kFollowEvery) return;
+  followed_ns_ = now_ns;
+  const auto text = self_cgroup_.read();
+  if (stall_lost_ || (text && *text != cgroup_text_)) open_all();
+}
+
+std::optional<StallTotals> LinuxPressureWatch::look_at_stall() {
+  if (psi_.descriptor() < 0) return std::nullopt;
+  const auto totals = psi_.read();
+  if (!totals) {
+    psi_.close();
+    stall_lost_ = true;
+    return std::nullopt;
+  }
+  return StallTotals{stall_source_, totals->some_us, totals->full_us};
+}
+
+PressureLook LinuxPressureWatch::look() {
+  const std::uint64_t now_ns = monotonic_ns();
+  follow_cgroup(now_ns);
+  PressureLook out;
+  out.stall = look_at_stall();
+  if (wants(PressureSource::kMachine)) {
+    if (const auto text = meminfo_.read()) {
+      const auto available = meminfo_bytes(*text, "MemAvailable:");
+      const auto total = meminfo_bytes(*text, "MemTotal:");
+      if (available && total) out.machine = Supply{*available, *total};
+    }
+  }
+  if (wants(PressureSource::kNodes)) out.nodes = nodes_.look(now_ns);
+  if (counters_.descriptor() >= 0) take_notices();
+  out.cgroup = tightest(levels_);
+  if (wants(PressureSource::kBalloon)) {
+    if (const auto text = vmstat_.read()) {
+      const auto in = number_after(*text, "balloon_inflate ");
+      const auto out_of = number_after(*text, "balloon_deflate ");
+      if (in && out_of) out.balloon_bytes = (*in > *out_of ? *in - *out_of : 0) * base_page_bytes();
+    }
+  }
+  out.notices = std::exchange(pending_notices_, 0);
+  out.near_the_killer = std::exchange(near_the_killer_, false);
+  return out;
+}
+
+Result<std::unique_ptr<PressureWatch>> open_pressure_watch(const WatchRequest& request) {
+  auto watch = std::make_unique<LinuxPressureWatch>(request);
+  if (!watch->can_wait()) return Failure{Cause::kOther, "eventfd", errno, "to wake the monitor"};
+  return std::unique_ptr<PressureWatch>(std::move(watch));
+}
+
+}  // namespace numapool::platform

@@ -1,0 +1,67 @@
+// All sources of memory pressure on Linux, and the poll(2) that waits for those that wake.
+#pragma once
+
+#include <cstdint>
+#include <mutex>
+#include <string>
+#include <vector>
+
+#include "platform/linux/cgroup_pressure.hpp"
+#include "platform/linux/kept_file.hpp"
+#include "platform/linux/psi.hpp"
+#include "platform/linux/systemd_pressure.hpp"
+#include "platform/linux/watermarks.hpp"
+#include "platform/pressure.hpp"
+
+namespace numapool::platform {
+
+class LinuxPressureWatch final : public PressureWatch {
+ public:
+  explicit LinuxPressureWatch(const WatchRequest& request);
+  ~LinuxPressureWatch() override;
+
+  bool wait(std::uint32_t timeout_ms) noexcept override;
+  void ring() noexcept override;
+  [[nodiscard]] PressureLook look() override;
+  [[nodiscard]] std::optional<StallTotals> look_at_stall() override;
+  [[nodiscard]] bool stall_wakes() const noexcept override { return psi_.armed(); }
+  [[nodiscard]] std::vector<SourceState> sources() const override;
+  [[nodiscard]] bool can_wait() const noexcept { return bell_fd_ >= 0; }
+
+ private:
+  [[nodiscard]] bool wants(PressureSource source) const noexcept;
+  void state(PressureSource source, bool active, bool wakes, std::string path, std::string detail);
+  void open_all();
+  void open_stall(const std::string& v2_folder);
+  bool try_stall(PressureSource source, const std::string& path);
+  void open_cgroup(const std::string& folder, int version, std::vector<CgroupLimits> levels);
+  void open_systemd();
+  void open_machine();
+  void follow_cgroup(std::uint64_t now_ns);
+  void take_notices() noexcept;
+  void note(PressureSource source) noexcept;
+
+  // Touched by the one thread that waits and looks, but for bell_fd_ and what the mutex guards.
+  WatchRequest request_;
+  int bell_fd_ = -1;
+  PsiFile psi_;
+  PressureSource stall_source_ = PressureSource::kStall;
+  bool stall_lost_ = false;
+  CgroupCounters counters_;
+  CgroupNotices notices_;
+  std::vector<CgroupLimits> levels_;
+  SystemdPressure systemd_;
+  NodeSupplies nodes_;
+  KeptFile meminfo_{"/proc/meminfo"};
+  KeptFile vmstat_{"/proc/vmstat"};
+  KeptFile self_cgroup_{"/proc/self/cgroup"};
+  std::string cgroup_text_;
+  std::uint64_t followed_ns_ = 0;
+  std::uint32_t pending_notices_ = 0;
+  bool near_the_killer_ = false;
+
+  mutable std::mutex mutex_;  // a leaf: nothing is called under it
+  std::vector<SourceState> states_;
+};
+
+}  // namespace numapool::platform

@@ -1,0 +1,66 @@
+// The monitor's thread and what it shares with its callers.
+#pragma once
+
+#include <atomic>
+#include <memory>
+#include <mutex>
+#include <thread>
+#include <vector>
+
+#include "numapool/pressure.hpp"
+#include "pressure_judge.hpp"
+
+namespace numapool {
+
+class MonitorImpl final : public Monitor {
+ public:
+  MonitorImpl(const PressurePolicy& policy, std::uint32_t sources)
+      : policy_(policy), wanted_sources_(sources) {}
+  ~MonitorImpl() override;
+
+  void start() override;
+  void stop() noexcept override;
+  bool running() const noexcept override { return running_.load(std::memory_order_relaxed); }
+  void attach(Pool& pool, std::uint64_t floor_bytes, double weight) override;
+  bool detach(Pool& pool) noexcept override;
+  void subscribe(std::shared_ptr<EventQueue> queue) override;
+  PressureLevel level() const noexcept override { return level_.load(std::memory_order_relaxed); }
+  std::vector<platform::SourceState> sources() const override;
+  MonitorStatistics statistics() const override;
+  std::optional<platform::PressureLook> last_look() const override;
+
+ private:
+  struct Attached {
+    Pool* pool = nullptr;  // pinned
+    std::uint64_t floor_bytes = 0;
+    double weight = 1;
+  };
+
+  void run() noexcept;
+  void look_and_act(PressureJudge& judge);
+  std::uint64_t trim(std::uint64_t wanted, std::optional<int> node) noexcept;
+  void drop_closed_pools() noexcept;
+  void count(const PressureEvent& event) noexcept;
+  void post(const PressureEvent& event) noexcept;
+
+  const PressurePolicy policy_;
+  const std::uint32_t wanted_sources_;
+
+  // Lock order: control_mutex_ (start and stop, one at a time), trim_mutex_ (held while the thread
+  // trims; guards attached_), state_mutex_ (queues_, statistics_, last_look_, the pointer watch_). A pool's
+  // locks come after trim_mutex_, a queue's after state_mutex_.
+  std::mutex control_mutex_;
+  std::mutex trim_mutex_;
+  mutable std::mutex state_mutex_;
+  std::vector<Attached> attached_;
+  std::vector<std::shared_ptr<EventQueue>> queues_;
+  MonitorStatistics statistics_;
+  std::optional<platform::PressureLook> last_look_;
+  std::shared_ptr<platform::PressureWatch> watch_;
+  std::thread thread_;
+  std::atomic<bool> ends_{false};
+  std::atomic<bool> running_{false};
+  std::atomic<PressureLevel> level_{PressureLevel::kNone};
+};
+
+}  // namespace numapool

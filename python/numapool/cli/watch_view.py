@@ -1,0 +1,126 @@
+"""The live view of ``numapool watch``, from the same dictionary that ``--json`` prints."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+from rich.box import SIMPLE_HEAD
+from rich.console import Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from numapool.cli.format import size_text
+from numapool.pressure_policy import PressureEvent
+
+_COLORS = {"NONE": "green", "MODERATE": "yellow", "CRITICAL": "red"}
+_BAR = 16
+
+
+def _table(*headings: str, left: tuple[int, ...] = (0,)) -> Table:
+    table = Table(box=SIMPLE_HEAD, show_edge=False, padding=(0, 1, 0, 0), pad_edge=False)
+    for index, heading in enumerate(headings):
+        table.add_column(heading, justify="left" if index in left else "right", no_wrap=True)
+    return table
+
+
+def _bar(available: int, total: int) -> Text:
+    """Draw used memory in blocks, and what is to be had in dots."""
+    used = round(_BAR * (1 - available / total)) if total else 0
+    color = "green" if available > total / 10 else "yellow" if available > total / 50 else "red"
+    return Text("█" * used + "·" * (_BAR - used), style=color)
+
+
+def _head(state: dict[str, Any]) -> Text:
+    reading, level = state["reading"], state["level"]
+    clock = time.strftime("%H:%M:%S", time.localtime(state["time"]))
+    text = Text.assemble(("memory pressure ", "bold"), (level, f"bold {_COLORS[level]}"))
+    text.append(f"   {clock}", style="dim")
+    if state["stall"] is not None:
+        some, full = state["stall"]["some"], state["stall"]["full"]
+        text.append(f"   stall: some {some:.1%}, full {full:.1%}")
+    if reading and reading["available_bytes"] is not None:
+        available, total = size_text(reading["available_bytes"]), size_text(reading["total_bytes"])
+        text.append(f"\navailable {available} of {total}")
+    if reading and reading["cgroup_limit_bytes"] is not None:
+        needed, limit = reading["cgroup_needed_bytes"], reading["cgroup_limit_bytes"]
+        text.append(f"   cgroup: {size_text(needed)} of {size_text(limit)}")
+    if reading and reading["balloon_bytes"] is not None:
+        text.append(f"   balloon {size_text(reading['balloon_bytes'])}")
+    return text
+
+
+def _nodes(reading: dict[str, Any]) -> Table:
+    table = _table("node", "used", "memory", "free", "available", "reserve", left=(1,))
+    for node in reading["nodes"]:
+        table.add_row(
+            str(node["node_id"]),
+            _bar(node["available_bytes"], node["total_bytes"]),
+            size_text(node["total_bytes"]),
+            size_text(node["free_bytes"]),
+            size_text(node["available_bytes"]),
+            size_text(node["reserve_bytes"]),
+        )
+    return table
+
+
+def _sources(state: dict[str, Any]) -> Table:
+    table = _table("source", "watched", "how, or why not", left=(0, 1, 2))
+    table.columns[2].no_wrap = False
+    for source in state["sources"]:
+        how = "wakes" if source["wakes"] else "looked at" if source["active"] else "no"
+        style = "" if source["active"] else "dim"
+        table.add_row(source["name"], how, source["detail"], style=style)
+    return table
+
+
+def _pools(state: dict[str, Any]) -> RenderableType:
+    if not state["pools"]:
+        return Text("no program publishes its pools (numapool.publish_pools)", style="dim")
+    table = _table("process", "program", "in use", "retained", "trimmed", "hits", left=(0, 1))
+    for process in state["pools"]:
+        for pool in process["pools"]:
+            total = pool["total"]
+            requests = total["hits"] + total["misses"]
+            table.add_row(
+                str(process["pid"]),
+                str(process["program"])[:20],
+                size_text(total["in_use_bytes"]),
+                size_text(total["retained_bytes"]),
+                size_text(total["trimmed_bytes"]),
+                f"{total['hits'] / requests:.0%}" if requests else "-",
+            )
+    return table
+
+
+def _events(recent: list[tuple[float, PressureEvent]]) -> RenderableType:
+    if not recent:
+        return Text("no event yet", style="dim")
+    table = _table("began", "level", "source", "where", "asked", "stall", left=(0, 1, 2, 3))
+    for began, event in reversed(recent):
+        table.add_row(
+            time.strftime("%H:%M:%S", time.localtime(began)),
+            Text(event.level.name, style=_COLORS[event.level.name]),
+            event.source,
+            "machine" if event.node_id is None else f"node {event.node_id}",
+            size_text(event.demand_bytes) if event.level else "relieved",
+            f"{event.stall_s * 1000:.0f} ms",
+        )
+    return table
+
+
+def view(state: dict[str, Any], recent: list[tuple[float, PressureEvent]]) -> Group:
+    """Lay out one update.
+
+    Parameters
+    ----------
+    state : dict
+        As :func:`numapool.cli.watch.state_of` returns it.
+    recent : list of (float, PressureEvent)
+        The last events and when they began, oldest first.
+    """
+    parts: list[RenderableType] = [_head(state), Text()]
+    if state["reading"] and state["reading"]["nodes"]:
+        parts += [_nodes(state["reading"]), Text()]
+    parts += [_sources(state), Text(), _pools(state), Text(), _events(recent)]
+    return Group(*parts)

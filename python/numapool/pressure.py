@@ -1,0 +1,280 @@
+"""Watches memory pressure in a native thread, trims pools, and tells subscribers."""
+
+from __future__ import annotations
+
+import atexit
+import math
+import operator
+import os
+import threading
+import weakref
+from collections.abc import Callable, Iterable
+from types import TracebackType
+from typing import Literal, Self, SupportsIndex
+
+from numapool import _core
+from numapool.pool import BufferPool
+from numapool.pressure_policy import (
+    SOURCES,
+    PressureEvent,
+    PressureLevel,
+    PressurePolicy,
+    PressureSource,
+    PressureStatistics,
+)
+from numapool.pressure_reading import PressureReading, reading_of
+from numapool.subscription import EventStream, Subscription
+
+_monitors: weakref.WeakSet[PressureMonitor] = weakref.WeakSet()
+#: Monitors of the parent process: their threads are not in this one, so they must never be joined.
+_left_behind: list[_core.Monitor] = []
+
+
+def _source_bits(sources: Iterable[str]) -> int:
+    if isinstance(sources, str):
+        if sources != "auto":
+            raise ValueError(f'sources must be "auto" or names out of {SOURCES}, not {sources!r}')
+        return 0
+    bits = 0
+    for name in sources:
+        if name not in SOURCES:
+            raise ValueError(f"there is no source {name!r}; there are {', '.join(SOURCES)}")
+        bits |= 1 << SOURCES.index(name)
+    if bits == 0:
+        raise ValueError('sources must name at least one source, or be "auto"')
+    return bits
+
+
+def _microseconds(seconds: float) -> int:
+    return round(seconds * 1e6)
+
+
+class PressureMonitor:
+    """Answers memory pressure from one native thread, without the GIL.
+
+    While it runs it trims the pools attached to it as soon as memory is short, and tells
+    subscribers what is still asked of them. Use it in a ``with``, or with :meth:`start` and
+    :meth:`stop`. After a fork the child's monitor runs anew, with the same pools and handlers.
+
+    Parameters
+    ----------
+    policy : PressurePolicy, optional
+        When there is pressure, and how much is asked for.
+    sources : "auto" or iterable of str
+        What to watch. "auto": all there is; of stalls, those of the own cgroup come before those
+        of the machine. Names: "cgroup-psi", "psi", "cgroup" (limits and memory.events),
+        "cgroup-v1" (memory.pressure_level), "systemd" ($MEMORY_PRESSURE_WATCH), "nodes"
+        (watermarks), "balloon", "meminfo".
+
+    Raises
+    ------
+    ValueError
+        A source that there is not.
+    """
+
+    def __init__(
+        self,
+        policy: PressurePolicy | None = None,
+        sources: Literal["auto"] | Iterable[str] = "auto",
+    ) -> None:
+        self._policy = PressurePolicy() if policy is None else policy
+        self._source_bits = _source_bits(sources)
+        self._lock = threading.RLock()  # before the core's locks
+        self._attached: dict[int, tuple[weakref.ref[BufferPool], int, float]] = {}
+        self._subscriptions: set[Subscription] = set()
+        self._core = self._make_core()
+        _monitors.add(self)
+
+    def _make_core(self) -> _core.Monitor:
+        policy = self._policy
+        return _core.Monitor(
+            window_us=_microseconds(policy.window_s),
+            moderate_us=_microseconds(policy.moderate_stall_s),
+            critical_us=_microseconds(policy.critical_stall_s),
+            margin_bytes=policy.margin_bytes,
+            cgroup_margin_bytes=policy.cgroup_margin_bytes,
+            node_margin_bytes=policy.node_margin_bytes,
+            critical_share=policy.critical_share,
+            hysteresis=policy.hysteresis,
+            step_bytes=policy.step_bytes,
+            cooldown_ms=math.ceil(policy.cooldown_s * 1000),
+            relief_ms=math.ceil(policy.relief_s * 1000),
+            poll_ms=math.ceil(policy.poll_s * 1000),
+            sources=self._source_bits,
+        )
+
+    @property
+    def policy(self) -> PressurePolicy:
+        """When there is pressure, and how much is asked for."""
+        return self._policy
+
+    @property
+    def running(self) -> bool:
+        """Whether the native thread runs."""
+        return self._core.running
+
+    @property
+    def level(self) -> PressureLevel:
+        """How short memory is now; NONE while the monitor does not run."""
+        return PressureLevel(self._core.level)
+
+    @property
+    def sources(self) -> tuple[PressureSource, ...]:
+        """What is watched and how, and what is not and why; empty before the first start."""
+        return tuple(
+            PressureSource(
+                name=SOURCES[number], active=active, wakes=wakes, path=path, detail=detail
+            )
+            for number, active, wakes, path, detail in self._core.sources()
+        )
+
+    def start(self) -> Self:
+        """Begin to watch; while it runs, do nothing.
+
+        Raises
+        ------
+        UnsupportedError
+            Nothing tells of memory pressure on this system.
+        OSError
+            The system refused a descriptor or a thread.
+        """
+        with self._lock:
+            self._core.start()
+        return self
+
+    def stop(self) -> None:
+        """End the native thread, and wait for it, which takes no longer than a trim. Idempotent.
+
+        Subscriptions stay, and are served again after another :meth:`start`. A handler that runs
+        goes on; this may be called from a handler.
+        """
+        self._core.stop()
+
+    def close(self) -> None:
+        """Stop, and end all subscriptions. Idempotent."""
+        self.stop()
+        for subscription in tuple(self._subscriptions):
+            subscription.cancel()
+
+    def attach(self, pool: BufferPool, floor_bytes: SupportsIndex = 0, weight: float = 1.0) -> None:
+        """Trim `pool` when memory is short. Live buffers are never touched.
+
+        Parameters
+        ----------
+        pool : BufferPool
+            It may be closed or dropped while attached.
+        floor_bytes : int
+            What always stays retained.
+        weight : float
+            Its share of the demand, beside the weights of other pools; what one pool cannot give,
+            others do.
+
+        Raises
+        ------
+        ValueError
+            A negative floor, a weight that is not positive; the pool is closed.
+        """
+        floor = operator.index(floor_bytes)
+        if floor < 0:
+            raise ValueError(f"floor_bytes must be at least 0, not {floor}")
+        if not (math.isfinite(weight) and weight > 0):
+            raise ValueError(f"weight must be positive and finite, not {weight}")
+        if pool.closed:
+            raise ValueError("the pool is closed")
+        with self._lock:
+            self._core.attach(pool, min(floor, 2**63), float(weight))
+            self._attached[id(pool)] = (weakref.ref(pool), floor, float(weight))
+
+    def detach(self, pool: BufferPool) -> None:
+        """Leave `pool` alone from here on: once this returns, no trim touches it.
+
+        Raises
+        ------
+        ValueError
+            It is not attached.
+        """
+        with self._lock:
+            self._attached.pop(id(pool), None)
+            if not self._core.detach(pool) and not pool.closed:
+                raise ValueError("the pool is not attached to this monitor")
+
+    def subscribe(self, handler: Callable[[PressureEvent], object]) -> Subscription:
+        """Call `handler` with every event from now on, on a Python thread of its own."""
+        if not callable(handler):
+            raise TypeError(f"a handler must be callable, not {type(handler).__name__}")
+        with self._lock:
+            subscription = Subscription(
+                self._core.subscribe(), handler, self._subscriptions.discard
+            )
+            self._subscriptions.add(subscription)
+        return subscription
+
+    def events(self) -> EventStream:
+        """Return an asynchronous iterator over the events from now on."""
+        return EventStream(self._core.subscribe())
+
+    def reading(self) -> PressureReading | None:
+        """Return what the monitor saw last, up to a second ago; None before its first look."""
+        return reading_of(self._core.last_look())
+
+    def statistics(self) -> PressureStatistics:
+        """Return what was seen and done; cheap enough to read each second."""
+        events, bounds, reactions, sum_us, trimmed, looks, dropped = self._core.statistics()
+        limits = [limit / 1000 for limit in bounds] + [math.inf]
+        return PressureStatistics(
+            events_by_source={
+                name: count for name, count in zip(SOURCES, events, strict=True) if count
+            },
+            trimmed_bytes=trimmed,
+            reactions_by_limit_s=dict(zip(limits, reactions, strict=True)),
+            reaction_sum_s=sum_us / 1e6,
+            looks=looks,
+            dropped_events=dropped,
+        )
+
+    def _run_anew(self) -> None:
+        """In the child of a fork: it has no such thread, and shares the parent's descriptors."""
+        self._lock = threading.RLock()
+        was_running = self._core.running
+        _left_behind.append(self._core)
+        self._core = self._make_core()
+        for reference, floor, weight in tuple(self._attached.values()):
+            pool = reference()
+            if pool is not None and not pool.closed:
+                self._core.attach(pool, min(floor, 2**63), weight)
+        for subscription in tuple(self._subscriptions):
+            subscription._start(self._core.subscribe())
+        if was_running:
+            self._core.start()
+
+    def __enter__(self) -> Self:
+        return self.start()
+
+    def __exit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def __repr__(self) -> str:
+        if not self.running:
+            return "<PressureMonitor, not running>"
+        active = ", ".join(source.name for source in self.sources if source.active)
+        return f"<PressureMonitor, level {self.level.name}, watching {active or 'nothing'}>"
+
+
+def _after_fork_in_child() -> None:
+    for monitor in tuple(_monitors):
+        monitor._run_anew()
+
+
+@atexit.register
+def _stop_all() -> None:
+    for monitor in tuple(_monitors):
+        monitor.stop()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork_in_child)

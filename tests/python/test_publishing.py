@@ -1,0 +1,93 @@
+"""What one process publishes of its pools, another one of the same user reads."""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from pathlib import Path
+
+import pytest
+from support import child
+
+import numapool as nump
+from numapool.publishing import published_pools
+
+MIB = 1 << 20
+
+
+@pytest.fixture(autouse=True)
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
+    return tmp_path / f"numapool-{os.getuid()}"
+
+
+def test_pools_of_another_process_are_seen() -> None:
+    code = """
+    import time, numapool as nump
+    with nump.publish_pools(0.05), nump.BufferPool() as pool:
+        buffer = pool.acquire(1 << 20)
+        print("ready", flush=True)
+        pool.reserve(1 << 20, 3)
+        time.sleep(0.3)
+        from numapool.publishing import published_pools
+        print(list(published_pools())[0]["pools"][0]["total"]["retained_bytes"])
+    print(list(published_pools()))
+    """
+    lines = child.check(code).splitlines()
+    assert lines == ["ready", str(3 * MIB), "[]"]
+
+
+def test_it_is_kept_up_to_date_and_taken_away(folder: Path) -> None:
+    with nump.BufferPool() as pool, nump.publish_pools(0.02) as publication:
+        (seen,) = published_pools()
+        assert seen["pid"] == os.getpid()
+        pool.reserve(MIB, 5)
+        end = time.monotonic() + 10
+        while time.monotonic() < end:
+            (seen,) = published_pools()
+            retained = [one["total"]["retained_bytes"] for one in seen["pools"]]
+            if 5 * MIB in retained:
+                break
+            time.sleep(0.01)
+        assert 5 * MIB in retained
+        assert folder.stat().st_mode & 0o077 == 0
+        publication.close()
+        publication.close()
+        assert list(published_pools()) == []
+    assert list(folder.iterdir()) == []
+
+
+def test_files_that_make_no_sense_are_left_out(folder: Path) -> None:
+    assert list(published_pools()) == []
+    now = time.time()
+    for name, text in {
+        "1.json": "no json",
+        "x.json": json.dumps({"time": now}),
+        f"{os.getpid()}.json": json.dumps({"time": now - 100, "pools": []}),
+        "2.json": json.dumps([now]),
+    }.items():
+        (folder / name).write_text(text)
+    assert list(published_pools()) == []
+
+
+def test_a_process_that_is_gone_is_forgotten(folder: Path) -> None:
+    list(published_pools())
+    pid = int(child.check("import os; print(os.getpid())"))
+    (folder / f"{pid}.json").write_text(json.dumps({"time": time.time(), "pools": []}))
+    assert list(published_pools()) == []
+    assert list(folder.iterdir()) == []
+
+
+def test_a_folder_that_others_can_write_to_is_not_used(folder: Path) -> None:
+    folder.mkdir(mode=0o700)
+    folder.chmod(0o777)
+    with pytest.raises(PermissionError, match="this user alone"):
+        nump.publish_pools()
+    assert list(published_pools()) == []
+
+
+@pytest.mark.parametrize("interval_s", [0, -1, float("nan"), 1e9])
+def test_bad_intervals(interval_s: float) -> None:
+    with pytest.raises(ValueError, match="interval_s"):
+        nump.publish_pools(interval_s)
