@@ -56,6 +56,7 @@ def test_help(command: list[str]) -> None:
         ("info", ("--sysfs", "--json")),
         ("doctor", ("--json",)),
         ("demo", ("--size", "--json")),
+        ("watch", ("--interval", "--updates", "--json")),
     ):
         shown = run(name, "--help", command=command).stdout
         assert shown.startswith(f"Usage: numapool {name} ")

@@ -58,7 +58,7 @@ print(json.dumps(report | {
     "free": error_of(topology.nodes[0].free_memory_bytes),
     "tree": error_of(numapool.NumaTopology.from_sysfs, "/nowhere"),
     "capabilities": [one.to_dict() for one in numapool.capabilities()],
-    "bound": list(numapool.bind_process(0).not_done),
+    "not_done": list(numapool.bind_process(0).not_done),
 }))
 """
 
@@ -136,4 +136,4 @@ def test_it_says_what_it_cannot_do(report: dict[str, Any]) -> None:
         assert "not supported on this platform" in found[name]["detail"], found[name]
         assert found[name]["remedy"] or name == "weighted interleave"
     assert not any(one["detail"].startswith("could not") for one in found.values())
-    assert any("not supported on this platform" in one for one in report["bound"])
+    assert any("not supported on this platform" in one for one in report["not_done"])
