@@ -65,6 +65,7 @@ struct PressureLook {
   std::vector<NodeSupply> nodes;  // those with memory
   std::optional<CgroupSupply> cgroup;
   std::optional<std::uint64_t> balloon_bytes;
+  std::optional<std::uint64_t> balloon_target_bytes;  // what the host wants in it, where it shows
   std::uint32_t notices = 0;  // bit of each source that gave notice by itself since the last look
   bool near_the_killer = false;  // the cgroup came to its hard limit since the last look
 };

@@ -58,20 +58,30 @@ PressureJudge::Deficit PressureJudge::deficit(std::uint64_t available, std::uint
   return {wanted - available, available < scaled(policy_.critical_share)};
 }
 
-// The balloon asks for what it takes, until as much is released or it stops growing.
+// The balloon asks for what it takes, until as much is released or it stops growing. Where the
+// host's wish is known, it asks for all of that at once.
 void PressureJudge::follow_balloon(const PressureLook& look, std::uint64_t now_ns) noexcept {
   if (!look.balloon_bytes) return;
   const std::uint64_t now = *look.balloon_bytes;
   const std::uint64_t before = balloon_bytes_.value_or(now);
+  const std::uint64_t target = look.balloon_target_bytes.value_or(0);
+  const std::uint64_t grown = now > before ? now - before : 0;
   balloon_bytes_ = now;
-  if (now > before) {
-    if (balloon_owed_ == 0) balloon_began_ns_ = now_ns;
-    balloon_owed_ += now - before;
+  const std::uint64_t owed_before = balloon_owed_;
+  const std::uint64_t paid = std::min(balloon_credit_, grown);
+  balloon_credit_ = target > now ? balloon_credit_ - paid : 0;
+  balloon_owed_ += grown - paid;
+  if (target > now && target - now > balloon_credit_)
+    balloon_owed_ = std::max(balloon_owed_, target - now - balloon_credit_);
+  balloon_ahead_ = target > now;
+  if (balloon_owed_ > owed_before) {
+    if (owed_before == 0) balloon_began_ns_ = now_ns;
     balloon_grew_ns_ = now_ns;
-  } else {
-    balloon_owed_ -= std::min(balloon_owed_, before - now);
-    if (now_ns - balloon_grew_ns_ >= 2 * policy_.cooldown_ms * kMs) balloon_owed_ = 0;
+    return;
   }
+  if (now < before) balloon_owed_ -= std::min(balloon_owed_, before - now);
+  if (!balloon_ahead_ && now_ns - balloon_grew_ns_ >= 2 * policy_.cooldown_ms * kMs)
+    balloon_owed_ = 0;
 }
 
 std::vector<PressureEvent> PressureJudge::judge(const PressureLook& look, std::uint64_t now_ns) {
@@ -217,6 +227,8 @@ void PressureJudge::relieve(std::uint64_t now_ns, std::vector<PressureEvent>& ou
 }
 
 void PressureJudge::released(std::uint64_t bytes) noexcept {
+  // What is released ahead of the balloon is not asked for again when it is taken.
+  if (balloon_ahead_) balloon_credit_ += std::min(balloon_owed_, bytes);
   balloon_owed_ -= std::min(balloon_owed_, bytes);
 }
 

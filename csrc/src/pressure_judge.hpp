@@ -69,6 +69,8 @@ class PressureJudge {
   std::map<int, bool> in_deficit_;  // of nodes; kMachine and below: see the .cpp
   std::optional<std::uint64_t> balloon_bytes_;
   std::uint64_t balloon_owed_ = 0;
+  std::uint64_t balloon_credit_ = 0;  // released, and not yet taken
+  bool balloon_ahead_ = false;
   std::uint64_t balloon_began_ns_ = 0;
   std::uint64_t balloon_grew_ns_ = 0;
   std::uint64_t looked_ns_ = 0;

@@ -6,6 +6,8 @@ from numapool._core import NodeBuffer, __version__
 from numapool.affinity import CpuPlacement
 from numapool.allocator import NumaAllocator
 from numapool.arrays import asarray, empty, full, zeros
+from numapool.balloon import BalloonDriver
+from numapool.balloon_report import BalloonState, ReleaseReport
 from numapool.capability import Capability, capabilities
 from numapool.errors import (
     NodeNotFoundError,
@@ -16,6 +18,7 @@ from numapool.errors import (
     TopologyError,
     UnsupportedError,
 )
+from numapool.hypervisor import HypervisorInfo, detect_hypervisor
 from numapool.placement import AllocationStep, Placement
 from numapool.policy import memory_policy
 from numapool.pool import BufferPool, PoolCounts, PoolStatistics
@@ -39,11 +42,14 @@ if _typing.TYPE_CHECKING:
 
 __all__ = [
     "AllocationStep",
+    "BalloonDriver",
+    "BalloonState",
     "BufferPool",
     "BufferRing",
     "Capability",
     "CpuPlacement",
     "EventStream",
+    "HypervisorInfo",
     "NodeBuffer",
     "NodeExecutor",
     "NodeNotFoundError",
@@ -66,6 +72,7 @@ __all__ = [
     "PressureSource",
     "PressureStatistics",
     "ProcessBinding",
+    "ReleaseReport",
     "Subscription",
     "TopologyError",
     "UnsupportedError",
@@ -73,6 +80,7 @@ __all__ = [
     "asarray",
     "bind_process",
     "capabilities",
+    "detect_hypervisor",
     "empty",
     "full",
     "memory_policy",

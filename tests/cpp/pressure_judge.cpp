@@ -217,6 +217,23 @@ TEST_CASE("a balloon asks for what it takes, less what was released") {
   CHECK(one.at(100).empty());
 }
 
+TEST_CASE("what the host wants in the balloon is asked for before it is taken") {
+  Judged one;
+  one.look.balloon_bytes = 100 * kMiB;
+  one.look.balloon_target_bytes = 100 * kMiB;
+  CHECK(one.at(100).empty());
+  one.look.balloon_target_bytes = 400 * kMiB;
+  const Events events = one.at(100);
+  REQUIRE(events.size() == 1);
+  CHECK(events[0].demand_bytes == 300 * kMiB);
+  one.judge.released(300 * kMiB);
+  one.look.balloon_bytes = 150 * kMiB;  // on its way: nothing more is needed
+  CHECK(one.at(300).empty());
+  CHECK(one.at(300).empty());
+  one.look.balloon_target_bytes = 0;  // it shrinks: nothing is asked for
+  CHECK(one.is_relieved_within(4000));
+}
+
 TEST_CASE("each node that is short asks for itself") {
   Judged one;
   one.look.nodes = {{0, {3000 * kMiB, 5120 * kMiB}}, {1, {10 * kMiB, 5120 * kMiB}}};

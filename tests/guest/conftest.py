@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from .harness.selection import inside, machine, pytest_configure, pytest_generate_tests
+from .support.host import host
 
-__all__ = ["machine", "pytest_configure", "pytest_generate_tests"]
+__all__ = ["host", "machine", "pytest_configure", "pytest_generate_tests"]
 
 if not inside():
     from .harness.plugin import (  # noqa: F401

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from .harness.machine import HmatFigures, Machine, Node
+from .harness.machine import Balloon, HmatFigures, Machine, Node
 
 #: Two equal nodes: the usual two-socket server.
 TWO_EQUAL = Machine(
@@ -85,6 +85,21 @@ SMALL_BESIDE_BIG = Machine(
     ),
 )
 
+#: A small machine whose memory its host can take, and is told of as it comes free.
+BALLOON = Machine(
+    name="balloon",
+    cpu_count=2,
+    nodes=(Node(node_id=0, memory_mib=1024, cpus=(0, 1)),),
+    shared_memory=True,
+    balloon=Balloon(),
+)
+#: A newer kernel, and a balloon that keeps what it has when memory is short: MemTotal shrinks.
+BALLOON_FIRM_612 = replace(
+    BALLOON, name="balloon_firm_612", kernel="6.12", balloon=Balloon(deflate_on_oom=False)
+)
+#: A balloon whose host is told nothing of free memory.
+BALLOON_SILENT = replace(BALLOON, name="balloon_silent", balloon=Balloon(free_page_reporting=False))
+
 TWO_EQUAL_612 = replace(TWO_EQUAL, name="two_equal_612", kernel="6.12")
 SMALL_BESIDE_BIG_612 = replace(SMALL_BESIDE_BIG, name="small_beside_big_612", kernel="6.12")
 HMAT_612 = replace(HMAT, name="hmat_612", kernel="6.12")
@@ -101,5 +116,8 @@ BY_NAME: dict[str, Machine] = {
         TWO_EQUAL_612,
         SMALL_BESIDE_BIG_612,
         HMAT_612,
+        BALLOON,
+        BALLOON_FIRM_612,
+        BALLOON_SILENT,
     )
 }

@@ -80,10 +80,6 @@ std::vector<SourceState> LinuxPressureWatch::sources() const {
 }
 
 void LinuxPressureWatch::open_all() {
-  {
-    const std::lock_guard guard(mutex_);
-    states_.clear();
-  }
   if (const auto text = self_cgroup_.read()) cgroup_text_.assign(*text);
   const std::string mountinfo = text_of("proc/self/mountinfo");
   systemd_.close();
@@ -179,10 +175,11 @@ void LinuxPressureWatch::open_machine() {
           some ? "looked at" : "no node tells its memory");
   }
   if (wants(PressureSource::kBalloon)) {
-    const auto text = vmstat_.read();
-    const bool counted = text && number_after(*text, "balloon_inflate ").has_value();
-    state(PressureSource::kBalloon, counted, false, "/proc/vmstat",
-          counted ? "looked at" : "the kernel counts no balloon");
+    const bool metered = !balloon_.source().empty();
+    state(PressureSource::kBalloon, metered, false, std::string(balloon_.source()),
+          metered             ? "looked at"
+          : balloon_.device() ? "its size cannot be read"
+                              : "no balloon device");
   }
   if (wants(PressureSource::kMachine)) {
     const auto text = meminfo_.read();
@@ -284,11 +281,8 @@ PressureLook LinuxPressureWatch::look() {
   if (counters_.descriptor() >= 0) take_notices();
   out.cgroup = tightest(levels_);
   if (wants(PressureSource::kBalloon)) {
-    if (const auto text = vmstat_.read()) {
-      const auto in = number_after(*text, "balloon_inflate ");
-      const auto out_of = number_after(*text, "balloon_deflate ");
-      if (in && out_of) out.balloon_bytes = (*in > *out_of ? *in - *out_of : 0) * base_page_bytes();
-    }
+    out.balloon_bytes = balloon_.inflated_bytes();
+    if (out.balloon_bytes) out.balloon_target_bytes = balloon_.target_bytes();
   }
   out.notices = std::exchange(pending_notices_, 0);
   out.near_the_killer = std::exchange(near_the_killer_, false);

@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "platform/linux/balloon_meter.hpp"
 #include "platform/linux/cgroup_pressure.hpp"
 #include "platform/linux/kept_file.hpp"
 #include "platform/linux/psi.hpp"
@@ -53,7 +54,7 @@ class LinuxPressureWatch final : public PressureWatch {
   SystemdPressure systemd_;
   NodeSupplies nodes_;
   KeptFile meminfo_{"/proc/meminfo"};
-  KeptFile vmstat_{"/proc/vmstat"};
+  BalloonMeter balloon_;
   KeptFile self_cgroup_{"/proc/self/cgroup"};
   std::string cgroup_text_;
   std::uint64_t followed_ns_ = 0;

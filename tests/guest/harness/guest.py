@@ -155,6 +155,13 @@ class Guest:
         assert self._qmp is not None
         return self._qmp.execute(command, **arguments)
 
+    def shared_memory_bytes(self) -> int:
+        """Host memory behind the guest's: RssShmem of QEMU, for machines with shared memory."""
+        for line in Path(f"/proc/{self.pid}/status").read_text().splitlines():
+            if line.startswith("RssShmem:"):
+                return int(line.split()[1]) * 1024
+        raise self.failure("QEMU has no RssShmem: it has ended")
+
     @property
     def monitor(self) -> QmpClient:
         """The QMP connection, for its events."""

@@ -3,7 +3,8 @@
 ``python -m tests.guest.harness.inside FILE ARGUMENT...``: FILE lists node ids, one a line; the
 arguments go to pytest. Standard output carries ``{"start": nodeid}``, ``{"report": ...}`` and
 ``{"finish": nodeid}`` as they happen, so that the host knows which test was running when a guest
-dies. What pytest itself writes goes to the console.
+dies; and ``{"ask": request}``, which the host answers by a line on standard input (requests.py).
+What pytest itself writes goes to the console.
 """
 
 from __future__ import annotations
@@ -11,25 +12,35 @@ from __future__ import annotations
 import json
 import os
 import sys
+import threading
 from collections.abc import Generator
 from pathlib import Path
 from typing import Any, TextIO
 
 import pytest
 
+from ..support.host import HOST_KEY, Host
 from ..support.kernel_log import KernelLog
+from .errors import GuestError
 
 
 class Reporter:
-    """Sends each report on; a failed test's with what the kernel logged meanwhile."""
+    """Sends each report on; a failed test's with what the kernel logged meanwhile.
 
-    def __init__(self, stream: TextIO) -> None:
+    Passes what tests ask of the host on as well, from any of their threads.
+    """
+
+    def __init__(self, stream: TextIO, answers: TextIO) -> None:
         self._stream = stream
+        self._answers = answers
+        self._stream_lock = threading.Lock()
+        self._ask_lock = threading.Lock()
         self._config: pytest.Config
         self._log = KernelLog()
 
     def pytest_configure(self, config: pytest.Config) -> None:
         self._config = config
+        config.stash[HOST_KEY] = Host(self._ask)
 
     def pytest_runtest_logstart(self, nodeid: str) -> None:
         self._log.close()
@@ -52,17 +63,32 @@ class Reporter:
     def pytest_runtest_logfinish(self, nodeid: str) -> None:
         self._send({"finish": nodeid})
 
+    def _ask(self, request: dict[str, Any]) -> Any:
+        with self._ask_lock:
+            self._send({"ask": request})
+            line = self._answers.readline()
+        if not line:
+            raise GuestError(f"the host has gone, and did not answer {request}")
+        answer = json.loads(line)
+        if "error" in answer:
+            raise GuestError(answer["error"])
+        return answer["result"]
+
     def _send(self, message: dict[str, Any]) -> None:
-        print(json.dumps(message), file=self._stream, flush=True)
+        with self._stream_lock:
+            print(json.dumps(message), file=self._stream, flush=True)
 
 
 def main(list_file: str, arguments: list[str]) -> int:
     """Run the tests named in ``list_file``; the exit status is pytest's."""
-    with Path(list_file).open() as names, os.fdopen(os.dup(1), "w") as stream:
+    with (
+        Path(list_file).open() as names,
+        os.fdopen(os.dup(1), "w") as stream,
+        os.fdopen(os.dup(0)) as answers,
+    ):
         os.dup2(2, 1)
-        return int(
-            pytest.main([*arguments, *names.read().splitlines()], plugins=[Reporter(stream)])
-        )
+        reporter = Reporter(stream, answers)
+        return int(pytest.main([*arguments, *names.read().splitlines()], plugins=[reporter]))
 
 
 if __name__ == "__main__":

@@ -45,6 +45,22 @@ class HmatFigures:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Balloon:
+    """A virtio balloon device; inside, ``modprobe virtio_balloon`` puts it to work.
+
+    Parameters
+    ----------
+    free_page_reporting
+        The guest tells of free pages, and QEMU gives them back to the host at once.
+    deflate_on_oom
+        The guest may take memory back before its OOM killer does; MemTotal then stays as it is.
+    """
+
+    free_page_reporting: bool = True
+    deflate_on_oom: bool = True
+
+
+@dataclass(frozen=True, kw_only=True)
 class Machine:
     """A complete description from which a guest is booted.
 
@@ -72,6 +88,8 @@ class Machine:
         Appended to QEMU's, for devices.
     shared_memory
         Back guest memory by a memfd, so that the host sees it as RssShmem of QEMU.
+    balloon
+        A balloon device; None for none.
     """
 
     name: str
@@ -85,6 +103,7 @@ class Machine:
     kernel_options: tuple[str, ...] = ()
     qemu_options: tuple[str, ...] = field(default=())
     shared_memory: bool = False
+    balloon: Balloon | None = None
 
     def __post_init__(self) -> None:
         if tuple(node.node_id for node in self.nodes) != tuple(range(len(self.nodes))):

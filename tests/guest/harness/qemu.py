@@ -70,6 +70,7 @@ def command_line(machine: Machine, kernel: Kernel, folder: Path) -> list[str]:
             "-device",
             "virtio-rng-pci,rng=rng",
         ),
+        *_balloon(machine),
         *machine.qemu_options,
     ]
 
@@ -113,6 +114,15 @@ def _nodes(machine: Machine) -> list[str]:
             f"hmat-lb,{ends},data-type=access-bandwidth,bandwidth={row_.bandwidth_mib_s}M",
         ]
     return options
+
+
+def _balloon(machine: Machine) -> list[str]:
+    if machine.balloon is None:
+        return []
+    reporting = "on" if machine.balloon.free_page_reporting else "off"
+    deflate = "on" if machine.balloon.deflate_on_oom else "off"
+    options = f"free-page-reporting={reporting},deflate-on-oom={deflate}"
+    return ["-device", f"virtio-balloon-pci,id=balloon,{options}"]
 
 
 def _shared_folders(folder: Path) -> list[str]:

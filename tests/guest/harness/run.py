@@ -15,6 +15,7 @@ from typing import Any
 
 import pytest
 
+from . import requests
 from .errors import GuestError, Unavailable
 from .guest import Guest
 from .machine import Machine
@@ -99,7 +100,9 @@ class MachineRun:
                 for line in process.lines(SILENCE_TIMEOUT_S):
                     message = json.loads(line)
                     running = message.get("start", running)
-                    if "report" in message:
+                    if "ask" in message:
+                        process.send(json.dumps(requests.answer(guest, message["ask"])))
+                    elif "report" in message:
                         self._inboxes[message["report"]["nodeid"]].put(message["report"])
                     elif "finish" in message:
                         self._finish(message["finish"])

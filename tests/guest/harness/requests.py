@@ -1,0 +1,24 @@
+"""Host side of what tests inside a guest ask of their host; support/host.py is the other side.
+
+``{"qmp": command, "arguments": {...}}`` runs a QMP command, ``{"shared_memory_bytes": true}`` asks
+what host memory is behind the guest's. Answers are ``{"result"}`` or ``{"error": text}``.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from .errors import GuestError
+from .guest import Guest
+
+
+def answer(guest: Guest, request: dict[str, Any]) -> dict[str, Any]:
+    """Do what is asked and say what came of it."""
+    try:
+        if "qmp" in request:
+            return {"result": guest.qmp(request["qmp"], **request["arguments"])}
+        if "shared_memory_bytes" in request:
+            return {"result": guest.shared_memory_bytes()}
+    except GuestError as error:
+        return {"error": str(error)}
+    return {"error": f"the host knows no such request: {request}"}
