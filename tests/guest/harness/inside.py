@@ -19,33 +19,49 @@ from typing import Any, TextIO
 
 import pytest
 
-from ..support.host import HOST_KEY, Host
+from ..support.host import LINK_NAME
 from ..support.kernel_log import KernelLog
-from .errors import GuestError
 
 
-class Reporter:
-    """Sends each report on; a failed test's with what the kernel logged meanwhile.
-
-    Passes what tests ask of the host on as well, from any of their threads.
-    """
+class Link:
+    """The way to the host: messages out, answers back. Any thread may use it."""
 
     def __init__(self, stream: TextIO, answers: TextIO) -> None:
         self._stream = stream
         self._answers = answers
         self._stream_lock = threading.Lock()
         self._ask_lock = threading.Lock()
+
+    def send(self, message: dict[str, Any]) -> None:
+        """Send one message."""
+        with self._stream_lock:
+            print(json.dumps(message), file=self._stream, flush=True)
+
+    def ask(self, request: dict[str, Any]) -> dict[str, Any]:
+        """Send a request and return the answer (requests.py)."""
+        with self._ask_lock:
+            self.send({"ask": request})
+            line = self._answers.readline()
+        return dict(json.loads(line)) if line else {"error": f"the host has gone: {request}"}
+
+
+class Reporter:
+    """Sends each report on; a failed test's with what the kernel logged meanwhile."""
+
+    def __init__(self, link: Link) -> None:
+        self._link = link
         self._config: pytest.Config
         self._log = KernelLog()
 
     def pytest_configure(self, config: pytest.Config) -> None:
         self._config = config
-        config.stash[HOST_KEY] = Host(self._ask)
+        # By its name: pytest imports the tests' modules again, under names of its own.
+        config.pluginmanager.register(self._link, LINK_NAME)
 
     def pytest_runtest_logstart(self, nodeid: str) -> None:
         self._log.close()
         self._log = KernelLog()
-        self._send({"start": nodeid})
+        self._link.send({"start": nodeid})
 
     @pytest.hookimpl(wrapper=True)
     def pytest_runtest_makereport(
@@ -58,25 +74,10 @@ class Reporter:
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         to_serializable = self._config.hook.pytest_report_to_serializable
-        self._send({"report": to_serializable(config=self._config, report=report)})
+        self._link.send({"report": to_serializable(config=self._config, report=report)})
 
     def pytest_runtest_logfinish(self, nodeid: str) -> None:
-        self._send({"finish": nodeid})
-
-    def _ask(self, request: dict[str, Any]) -> Any:
-        with self._ask_lock:
-            self._send({"ask": request})
-            line = self._answers.readline()
-        if not line:
-            raise GuestError(f"the host has gone, and did not answer {request}")
-        answer = json.loads(line)
-        if "error" in answer:
-            raise GuestError(answer["error"])
-        return answer["result"]
-
-    def _send(self, message: dict[str, Any]) -> None:
-        with self._stream_lock:
-            print(json.dumps(message), file=self._stream, flush=True)
+        self._link.send({"finish": nodeid})
 
 
 def main(list_file: str, arguments: list[str]) -> int:
@@ -87,7 +88,7 @@ def main(list_file: str, arguments: list[str]) -> int:
         os.fdopen(os.dup(0)) as answers,
     ):
         os.dup2(2, 1)
-        reporter = Reporter(stream, answers)
+        reporter = Reporter(Link(stream, answers))
         return int(pytest.main([*arguments, *names.read().splitlines()], plugins=[reporter]))
 
 

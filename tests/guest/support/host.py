@@ -8,6 +8,11 @@ from typing import Any
 
 import pytest
 
+from ..harness.errors import GuestError
+
+#: Under which the pytest inside a guest knows its way to the host (harness/inside.py).
+LINK_NAME = "link to the host of this guest"
+
 
 class Host:
     """What the fixture ``host`` gives. Each call takes about 0.1 s; any thread may make it.
@@ -15,16 +20,16 @@ class Host:
     Every method raises GuestError with the reason where the host refuses.
     """
 
-    def __init__(self, ask: Callable[[dict[str, Any]], Any]) -> None:
+    def __init__(self, ask: Callable[[dict[str, Any]], dict[str, Any]]) -> None:
         self._ask = ask
 
     def qmp(self, command: str, **arguments: object) -> Any:
         """Run a QMP command, spelled as QEMU spells it, and return its result."""
-        return self._ask({"qmp": command, "arguments": arguments})
+        return self._request({"qmp": command, "arguments": arguments})
 
     def shared_memory_bytes(self) -> int:
         """Host memory behind the guest's (RssShmem of QEMU); of machines with shared memory."""
-        return int(self._ask({"shared_memory_bytes": True}))
+        return int(self._request({"shared_memory_bytes": True}))
 
     def leave_guest(self, size_bytes: int) -> None:
         """Ask the balloon to take all but ``size_bytes`` of the guest's memory, without waiting."""
@@ -51,11 +56,16 @@ class Host:
             time.sleep(0.1)
         return time.monotonic() - began
 
-
-HOST_KEY = pytest.StashKey[Host]()
+    def _request(self, request: dict[str, Any]) -> Any:
+        answer = self._ask(request)
+        if "error" in answer:
+            raise GuestError(answer["error"])
+        return answer["result"]
 
 
 @pytest.fixture
 def host(request: pytest.FixtureRequest) -> Host:
     """The host of the guest that this test runs in."""
-    return request.config.stash[HOST_KEY]
+    link = request.config.pluginmanager.get_plugin(LINK_NAME)
+    assert link is not None, "only tests that run inside a guest have a host"
+    return Host(link.ask)
