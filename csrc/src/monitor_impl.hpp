@@ -47,8 +47,8 @@ class MonitorImpl final : public Monitor {
   const std::uint32_t wanted_sources_;
 
   // Lock order: control_mutex_ (start and stop, one at a time), trim_mutex_ (held while the thread
-  // trims; guards attached_), state_mutex_ (queues_, statistics_, last_look_, the pointer watch_). A pool's
-  // locks come after trim_mutex_, a queue's after state_mutex_.
+  // trims; guards attached_), state_mutex_ (queues_, statistics_, last_look_, the pointer watch_).
+  // A pool's locks come after trim_mutex_, a queue's after state_mutex_.
   std::mutex control_mutex_;
   std::mutex trim_mutex_;
   mutable std::mutex state_mutex_;

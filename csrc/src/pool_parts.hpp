@@ -99,10 +99,11 @@ struct Slab {
   Mapping mapping;
   std::unique_ptr<PoolBlock[]> blocks;
   std::uint32_t count = 0;
-  std::uint32_t hollow = 0;     // blocks whose pages are with the system
-  std::uint32_t free_now = 0;   // of the trim that runs: blocks found free
-  std::uint32_t newest_ms = 0;  // of the trim that runs: the last of them that came back
-  std::uint16_t slot = 0;       // of the node it is counted under
+  std::uint32_t hollow = 0;        // blocks whose pages are with the system
+  std::uint32_t free_now = 0;      // of the trim that runs: blocks found free
+  std::uint32_t newest_ms = 0;     // of the trim that runs: the last of them that came back
+  std::uint16_t slot = 0;          // of the node it is counted under
+  std::atomic<bool> split{false};  // parts went back, and no huge page may be made of it again
 };
 
 // The free blocks of one node, and what was counted of it, on one CPU.

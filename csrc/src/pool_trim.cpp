@@ -261,6 +261,11 @@ std::uint64_t PoolImpl::free_parts(std::vector<PoolBlock*>& victims) noexcept {
       ++end;
     }
     const std::uint64_t length = (end - i) * bytes;
+    // khugepaged would make a huge page of what is left, and so bring back what is given up here.
+    if (!first->slab->split.exchange(true)) {
+      const Mapping& whole = first->slab->mapping;
+      static_cast<void>(platform::forbid_huge_pages(whole.address(), whole.length()));
+    }
     const bool gone = platform::discard(first->address, length).ok();
     for (std::size_t k = i; k < end; ++k) {
       PoolBlock& block = *victims[k];

@@ -93,14 +93,16 @@ __all__ = [
 _LATE = {"NodeExecutor": "numapool.executor"}
 
 
-def __getattr__(name: str) -> object:
-    if name not in _LATE:
-        raise AttributeError(f"module 'numapool' has no attribute {name!r}")
-    from importlib import import_module
+if not _typing.TYPE_CHECKING:  # to a type checker, only what is listed is there
 
-    value: object = getattr(import_module(_LATE[name]), name)
-    globals()[name] = value
-    return value
+    def __getattr__(name: str) -> object:
+        if name not in _LATE:
+            raise AttributeError(f"module 'numapool' has no attribute {name!r}")
+        from importlib import import_module
+
+        value: object = getattr(import_module(_LATE[name]), name)
+        globals()[name] = value
+        return value
 
 
 def __dir__() -> list[str]:

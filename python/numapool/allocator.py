@@ -50,9 +50,7 @@ def _page_kind(page_size: PageSize) -> tuple[int, int]:
 
 def _warn_once(causes: list[tuple[str, str]], stacklevel: int = 3) -> None:
     for cause, message in causes:
-        warn_once(
-            cause, f"{message} (said once per cause; strict=True raises instead)", stacklevel + 1
-        )
+        warn_once(cause, f"{message} (said once per cause; strict=True raises instead)", stacklevel)
 
 
 class NumaAllocator:

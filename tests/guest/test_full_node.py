@@ -192,7 +192,7 @@ def _fragment_small_node() -> int:
 def test_fragmented_node_gives_base_pages_instead_of_remote_huge_ones(
     machine: Machine, allocator: nump.NumaAllocator
 ) -> None:
-    size = 48 * MIB
+    size = 64 * MIB
     with (
         setting("/proc/sys/vm/compact_unevictable_allowed", "0"),
         beside_child(_fragment_small_node) as freed,

@@ -226,6 +226,27 @@ def test_a_cpuset_that_changes_inside(machine: Machine) -> None:
     }
 
 
+def test_a_cpuset_that_grows_afterwards(machine: Machine) -> None:
+    """A thread that had all CPUs of its cpuset before has what comes to it after the block."""
+    first, last = (
+        machine.present_cpus(one)[0] for one in machine.online_nodes if machine.present_cpus(one)
+    )
+    everything = f"0-{machine.cpu_count - 1}"
+    with Cgroup("growing", cpuset_cpus=f"{first},{last}") as cgroup:
+
+        def work() -> list[list[int]]:
+            seen = []
+            with nump.run_on(0):
+                seen.append(sorted(os.sched_getaffinity(0)))
+            seen.append(sorted(os.sched_getaffinity(0)))
+            (cgroup.path / "cpuset.cpus").write_text(everything)
+            seen.append(sorted(os.sched_getaffinity(0)))
+            return seen
+
+        seen = _result(in_child(work, cgroup=cgroup))
+    assert seen == [[first], [first, last], list(range(machine.cpu_count))]
+
+
 def test_bind_process_binds_cpus_and_memory(machine: Machine) -> None:
     node = [one for one in machine.online_nodes if machine.present_cpus(one)][-1]
     memory = _memory_node(machine, node.node_id)

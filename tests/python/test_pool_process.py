@@ -38,6 +38,30 @@ def test_what_is_trimmed_has_left_the_process(size: int) -> None:
     assert full - resident_bytes() >= freed * 9 // 10
 
 
+def vm_flags(address: int) -> set[str]:
+    """Flags of the mapping that an address is in (proc(5), smaps)."""
+    inside = False
+    for line in Path("/proc/self/smaps").read_text(encoding="ascii").splitlines():
+        head = line.split(maxsplit=1)
+        if "-" in head[0] and not head[0].endswith(":"):
+            first, last = (int(end, 16) for end in head[0].split("-"))
+            inside = first <= address < last
+        elif inside and head[0] == "VmFlags:":
+            return set(head[1].split())
+    raise AssertionError(f"{address:#x} is in no mapping")
+
+
+def test_no_huge_page_is_made_of_a_slab_that_gave_parts_back() -> None:
+    """Khugepaged would fill the gaps, and what was trimmed would be resident again."""
+    with nump.BufferPool() as pool:
+        buffers = [pool.acquire(64 * KIB) for _ in range(32)]
+        assert "nh" not in vm_flags(buffers[1].address)
+        for buffer in buffers[::2]:
+            buffer.close()
+        assert pool.trim() == 16 * 64 * KIB
+        assert all("nh" in vm_flags(buffer.address) for buffer in buffers[1::2])
+
+
 def test_threads_never_share_a_block() -> None:
     pool = nump.BufferPool(max_bytes=64 * MIB)
     errors: list[str] = []

@@ -6,7 +6,7 @@ import errno
 import os
 import random
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import TypeVar
 
@@ -15,7 +15,7 @@ from support import child
 from support.affinity import own_cpus, split_machine
 
 import numapool as nump
-from numapool import _core
+from numapool import _core, affinity
 
 T = TypeVar("T")
 
@@ -184,6 +184,52 @@ def test_cpus_that_a_thread_was_denied_are_not_taken(topology: nump.NumaTopology
     placement = in_thread(confined)
     assert (placement.requested_node, placement.node_id) == (1, 0)
     assert placement.cpus == tuple(sorted(only))
+
+
+def test_what_other_threads_may_use_is_their_own_matter(topology: nump.NumaTopology) -> None:
+    """Another thread was narrowed to the same CPUs from more: this one gets no more by that."""
+    only = cpus_of(topology, 0)
+
+    def confined() -> int:
+        os.sched_setaffinity(0, only)
+        with nump.run_on(0, topology=topology):
+            in_thread(from_everywhere)
+            with (
+                pytest.warns(nump.PlacementWarning),
+                nump.run_on(1, topology=topology) as placement,
+            ):
+                assert own_cpus() == only
+        return placement.node_id
+
+    def from_everywhere() -> bool:
+        os.sched_setaffinity(0, everywhere)
+        with nump.run_on(0, topology=topology):
+            return True
+
+    everywhere = own_cpus()
+    assert in_thread(confined) == 0
+
+
+def test_a_call_that_fails_in_between_leaves_the_former_cpus(
+    topology: nump.NumaTopology, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    everywhere, only, other = own_cpus(), cpus_of(topology, 0), cpus_of(topology, 1)
+    real = os.sched_setaffinity
+
+    def failing(thread: int, cpus: Iterable[int]) -> None:
+        wanted = frozenset(cpus)
+        if wanted == other:
+            raise OSError(errno.EIO, os.strerror(errno.EIO))
+        real(thread, wanted)
+
+    def confined() -> frozenset[int]:
+        real(0, only)
+        with pytest.raises(OSError, match="Input/output"):
+            affinity.pin(1, topology, everywhere)
+        return own_cpus()
+
+    monkeypatch.setattr(os, "sched_setaffinity", failing)
+    assert in_thread(confined) == only
 
 
 def test_memory_without_cpus_is_served_by_the_nearest_cpus_and_says_so_once(

@@ -57,6 +57,8 @@ print(json.dumps(report | {
     "missing": error_of(allocator.allocate, 1 << 20, 7),
     "free": error_of(topology.nodes[0].free_memory_bytes),
     "tree": error_of(numapool.NumaTopology.from_sysfs, "/nowhere"),
+    "capabilities": [one.to_dict() for one in numapool.capabilities()],
+    "not_done": list(numapool.bind_process(0).not_done),
 }))
 """
 
@@ -125,3 +127,13 @@ def test_what_it_cannot_do_is_unsupported(report: dict[str, Any], what: str) -> 
 def test_wrong_requests_are_refused_as_anywhere(report: dict[str, Any]) -> None:
     assert report["absurd"][0] == "MemoryError"
     assert report["missing"][0] == "NodeNotFoundError"
+
+
+def test_it_says_what_it_cannot_do(report: dict[str, Any]) -> None:
+    found = {one["name"]: one for one in report["capabilities"]}
+    for name in ("bind", "verify", "migrate", "thread memory", "weighted interleave"):
+        assert found[name]["available"] is False, found[name]
+        assert "not supported on this platform" in found[name]["detail"], found[name]
+        assert found[name]["remedy"] or name == "weighted interleave"
+    assert not any(one["detail"].startswith("could not") for one in found.values())
+    assert any("not supported on this platform" in one for one in report["not_done"])

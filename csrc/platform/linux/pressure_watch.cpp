@@ -80,10 +80,6 @@ std::vector<SourceState> LinuxPressureWatch::sources() const {
 }
 
 void LinuxPressureWatch::open_all() {
-  {
-    const std::lock_guard guard(mutex_);
-    states_.clear();
-  }
   if (const auto text = self_cgroup_.read()) cgroup_text_.assign(*text);
   const std::string mountinfo = text_of("proc/self/mountinfo");
   systemd_.close();

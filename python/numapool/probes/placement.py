@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import mmap
 from collections.abc import Iterator
 
@@ -14,14 +15,16 @@ MADV_POPULATE_WRITE = 23  # include/uapi/asm-generic/mman-common.h
 _WITNESSES = ("move_pages", "get_mempolicy", "numa_maps")
 
 
-def allow_calls(machine: Machine, calls: str) -> str:
+def allow_calls(machine: Machine, calls: str, error: OSError | None = None) -> str:
     """Say how system calls that were refused are allowed."""
     if machine.has_seccomp_filter:
         return (
             f"allow {calls} in the container's seccomp profile; Docker's allows mbind and "
             "set_mempolicy with --cap-add SYS_NICE (Kubernetes: capabilities.add SYS_NICE)"
         )
-    return "run on a Linux kernel with CONFIG_NUMA"
+    if error is not None and error.errno in (errno.EPERM, errno.EACCES):
+        return f"have the sandbox or security module around this process allow {calls}"
+    return "run on Linux, with a kernel that has CONFIG_NUMA"
 
 
 def nodes(machine: Machine) -> Iterator[Capability]:
@@ -49,7 +52,7 @@ def bind(machine: Machine) -> Iterator[Capability]:
                 name="bind",
                 available=False,
                 detail=words_of(error),
-                remedy=allow_calls(machine, "mbind"),
+                remedy=allow_calls(machine, "mbind", error),
             )
             return
     right = [node for node, seen in landed.items() if seen == node]
@@ -77,17 +80,19 @@ def verify(machine: Machine) -> Iterator[Capability]:
     """Ask each witness where a page is."""
     answers: dict[int, list[str]] = {}
     refusals: list[str] = []
+    last: OSError | None = None
     for name in _WITNESSES:
         try:
             answers.setdefault(_core.try_witness(name), []).append(name)
         except OSError as error:
             refusals.append(words_of(error))
+            last = error
     seen = [f"{' and '.join(names)} saw a page on node {n}" for n, names in answers.items()]
     remedy = ""
     if not answers:
-        remedy = allow_calls(machine, "move_pages or get_mempolicy")
+        remedy = allow_calls(machine, "move_pages or get_mempolicy", last)
     elif not any("move_pages" in names for names in answers.values()):
-        remedy = f"for faster answers: {allow_calls(machine, 'move_pages')}"
+        remedy = f"for faster answers: {allow_calls(machine, 'move_pages', last)}"
     yield Capability(
         name="verify",
         available=bool(answers),
@@ -112,7 +117,7 @@ def migrate(machine: Machine) -> Iterator[Capability]:
             name="migrate",
             available=False,
             detail=words_of(error),
-            remedy=allow_calls(machine, "move_pages"),
+            remedy=allow_calls(machine, "move_pages", error),
         )
         return
     if target == here:

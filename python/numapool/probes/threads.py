@@ -57,7 +57,7 @@ def thread_cpus(machine: Machine) -> Iterator[Capability]:
             name="thread CPUs",
             available=False,
             detail=f"sched_setaffinity: {error.strerror}",
-            remedy=allow_calls(machine, "sched_setaffinity"),
+            remedy=allow_calls(machine, "sched_setaffinity", error),
         )
         return
     yield Capability(
@@ -83,7 +83,7 @@ def thread_memory(machine: Machine) -> Iterator[Capability]:
             name="thread memory",
             available=False,
             detail=words_of(error),
-            remedy=allow_calls(machine, "set_mempolicy"),
+            remedy=allow_calls(machine, "set_mempolicy", error),
         )
         return
     yield Capability(

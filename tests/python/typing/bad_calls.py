@@ -45,3 +45,12 @@ buf.migrate(node=0)  # E: call-arg
 
 class Mine(nump.NodeBuffer):  # E: misc
     anything: Any
+
+
+nump.run_on("0")  # E: arg-type
+nump.run_on(0, topo)  # E: call-arg
+nump.bind_process([0])  # E: arg-type
+nump.NodeExecutor()  # E: call-arg
+nump.NodeExecutor(0, "2")  # E: arg-type
+nump.NodeExecutor(0, max_workers=2)  # E: call-arg
+nump.Capability("bind", True, "")  # E: call-arg

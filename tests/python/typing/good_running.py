@@ -1,0 +1,46 @@
+"""Running near the data, and asking what a machine can do."""
+
+from __future__ import annotations
+
+import json
+from concurrent.futures import Executor, Future
+from typing import Any, assert_type
+
+import numapool as nump
+
+node = nump.NumaTopology.detect().nodes[0].node_id
+
+with nump.run_on(node) as placement:
+    assert_type(placement, nump.CpuPlacement)
+    assert_type(placement.node_id, int)
+    assert_type(placement.cpus, tuple[int, ...])
+
+
+@nump.run_on(node)
+def near(count: int) -> str:
+    return "x" * count
+
+
+assert_type(near(3), str)
+
+with nump.NodeExecutor(node, workers=2, initializer=print, initargs=("in place",)) as executor:
+    as_any: Executor = executor
+    future = executor.submit(near, 2)
+    assert_type(future, Future[str])
+    assert_type(future.result(), str)
+    assert_type(list(executor.map(near, [1, 2])), list[str])
+    assert_type(executor.memory_node, int | None)
+    assert_type(executor.workers, int)
+
+bound = nump.bind_process(node)
+assert_type(bound, nump.ProcessBinding)
+assert_type(bound.thread_ids, tuple[int, ...])
+assert_type(bound.not_done, tuple[str, ...])
+
+for one in nump.capabilities():
+    assert_type(one, nump.Capability)
+    assert_type(one.available, bool | None)
+    assert_type(one.detail + one.remedy, str)
+    assert_type(one.essential, bool)
+    assert_type(one.to_dict(), dict[str, Any])
+    json.dumps(one.to_dict())
