@@ -31,9 +31,9 @@ import numapool as nump
 cgroup = {cgroup!r}
 MIB = 1 << 20
 with tempfile.TemporaryFile(dir="/var/tmp") as file:
-    file.write(os.urandom(64 * MIB)); file.flush(); os.fsync(file.fileno())
     with open(cgroup + "/cgroup.procs", "w") as procs:
         procs.write(str(os.getpid()))
+    file.write(os.urandom(64 * MIB)); file.flush(); os.fsync(file.fileno())  # charged to it
     events = []
     with nump.BufferPool() as pool, nump.PressureMonitor(sources=["cgroup-v1"]) as monitor:
         (source,) = monitor.sources
