@@ -29,6 +29,9 @@ class PyMonitor {
   PyMonitor(const PressurePolicy& policy, std::uint32_t sources)
       : monitor_(Monitor::make(policy, sources).release()) {}
   Monitor* operator->() const noexcept { return monitor_.get(); }
+  // In the child of a fork: its thread is not here, so that it can never be joined, nor freed. Not
+  // to be used after this.
+  void abandon() noexcept { static_cast<void>(monitor_.release()); }
 
  private:
   std::unique_ptr<Monitor, WithoutGilDelete> monitor_;
@@ -155,6 +158,7 @@ void bind_pressure(py::module_& module) {
            py::arg("node_margin_bytes"), py::arg("critical_share"), py::arg("hysteresis"),
            py::arg("step_bytes"), py::arg("cooldown_ms"), py::arg("relief_ms"), py::arg("poll_ms"),
            py::arg("sources"))
+      .def("abandon", &PyMonitor::abandon)
       .def("start", &start)
       .def("stop", &stop)
       .def_property_readonly("running", [](const PyMonitor& self) { return self->running(); })

@@ -26,8 +26,6 @@ from numapool.pressure_reading import PressureReading, reading_of
 from numapool.subscription import EventStream, Subscription
 
 _monitors: weakref.WeakSet[PressureMonitor] = weakref.WeakSet()
-#: Monitors of the parent process: their threads are not in this one, so they must never be joined.
-_left_behind: list[_core.Monitor] = []
 
 
 def _source_bits(sources: Iterable[str]) -> int:
@@ -236,7 +234,7 @@ class PressureMonitor:
         """In the child of a fork: it has no such thread, and shares the parent's descriptors."""
         self._lock = threading.RLock()
         was_running = self._core.running
-        _left_behind.append(self._core)
+        self._core.abandon()
         self._core = self._make_core()
         for reference, floor, weight in tuple(self._attached.values()):
             pool = reference()
