@@ -21,6 +21,7 @@ INSTALLED := $(VENV)/.numapool
 BUILT := build/stamps/built
 REPAIRED := build/stamps/repaired
 UNSUPPORTED := build/stamps/unsupported
+PEERS := $(VENV)/.peers
 
 .PHONY: help setup demo wheel test lint bench clean apt-build apt-test apt-bench
 
@@ -46,7 +47,7 @@ lint: $(INSTALLED) | apt-test
 	@$(IN_VENV) .ci/lint
 
 ## make bench   measure, each figure beside its peer
-bench: $(INSTALLED) | apt-bench
+bench: $(INSTALLED) $(PEERS) | apt-bench
 	@$(IN_VENV) python -m pytest benchmarks
 
 ## make clean   remove everything that the targets above made
@@ -56,6 +57,11 @@ clean:
 
 apt-build apt-test apt-bench: apt-%:
 	@.ci/apt-install $*
+
+$(PEERS): .ci/requirements-bench.txt $(REQUIREMENTS) | apt-build
+	$(PIP) install --quiet setuptools==84.2.1  # what the peer is built with, here and now
+	$(PIP) install --quiet --no-build-isolation -r $<
+	@touch $@
 
 $(VENV_PYTHON): | apt-build
 	.ci/make-venv $(VENV) "$(PYTHON)"

@@ -100,6 +100,9 @@ BALLOON_FIRM_612 = replace(
 #: A balloon whose host is told nothing of free memory.
 BALLOON_SILENT = replace(BALLOON, name="balloon_silent", balloon=Balloon(free_page_reporting=False))
 
+#: A kernel that does not count stalls.
+NO_PSI = replace(TWO_EQUAL, name="no_psi", kernel_options=("psi=0",))
+
 TWO_EQUAL_612 = replace(TWO_EQUAL, name="two_equal_612", kernel="6.12")
 SMALL_BESIDE_BIG_612 = replace(SMALL_BESIDE_BIG, name="small_beside_big_612", kernel="6.12")
 HMAT_612 = replace(HMAT, name="hmat_612", kernel="6.12")
@@ -119,5 +122,6 @@ BY_NAME: dict[str, Machine] = {
         BALLOON,
         BALLOON_FIRM_612,
         BALLOON_SILENT,
+        NO_PSI,
     )
 }

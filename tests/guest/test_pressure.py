@@ -138,14 +138,19 @@ def test_it_follows_the_process_to_another_cgroup() -> None:
             return source.path if source.active else ""
 
         with nump.PressureMonitor(nump.PressurePolicy(poll_s=0.1)) as monitor:
-            first = path()
+            before = path()
             second.enter()
+            first.path.rmdir()  # with a trigger armed on it
+            processor = time.process_time()
             followed = _within_seconds(lambda: path().startswith(str(second.path)))
-        return {"first": first, "followed": followed}
+            time.sleep(1)
+            processor = time.process_time() - processor
+        first.path.mkdir()  # for what cleans up
+        return {"first": before, "followed": followed, "spins": processor > 0.8}
 
     with Cgroup("first") as first, Cgroup("second") as second:
         result = _result(in_child(follow, cgroup=first))
-    assert result == {"first": f"{first.path}/memory.pressure", "followed": True}
+    assert result == {"first": f"{first.path}/memory.pressure", "followed": True, "spins": False}
 
 
 def test_a_node_that_is_short_gets_back_what_is_on_it() -> None:
@@ -185,3 +190,29 @@ def test_idle_it_hardly_runs() -> None:
         spent = time.process_time() - before
     print(f"{looks} looks in 6 s, {spent * 1000:.1f} ms of CPU")
     assert looks <= 8  # a stall wakes it: once a second is enough
+
+
+@pytest.mark.machine("no_psi")
+def test_without_stall_information_the_rest_is_watched() -> None:
+    def grow() -> dict[str, Any]:
+        with nump.BufferPool() as pool, nump.PressureMonitor() as monitor:
+            pool.reserve(8 * MIB, 16)
+            monitor.attach(pool)
+            sources = {source.name: source for source in monitor.sources}
+            held = _populate(110 * MIB)
+            trimmed = _within_seconds(lambda: pool.statistics().total.trimmed_bytes)
+            del held
+        return {
+            "trimmed": trimmed,
+            "psi": [sources[name].active for name in ("psi", "cgroup-psi")],
+            "why": sources["psi"].detail,
+            "cgroup": sources["cgroup"].active,
+        }
+
+    drop_caches()
+    with Cgroup("grows", memory_high=256 * MIB) as cgroup:
+        result = _result(in_child(grow, cgroup=cgroup))
+    assert result["trimmed"]
+    assert result["psi"] == [False, False]
+    assert result["why"]
+    assert result["cgroup"]
