@@ -68,6 +68,7 @@ class BalloonDriver:
         self._monitor: PressureMonitor | None = None
         self._closed = False
         self._account = ResidencyAccount()
+        self._supported = True
         self._read()
 
     def _read(
@@ -76,6 +77,7 @@ class BalloonDriver:
         try:
             return _core.read_balloon(self._root)
         except UnsupportedError:
+            self._supported = False
             return None, False, "", (), False, None, None, None
 
     @property
@@ -115,10 +117,9 @@ class BalloonDriver:
                 f"the {driver} balloon at {place} has no driver: load one with "
                 f"'modprobe {_MODULES[driver]}'"
             )
-        try:
-            kind = self.hypervisor.kind
-        except UnsupportedError:
+        if not self._supported:
             return "balloon devices are looked for on Linux alone"
+        kind = self.hypervisor.kind
         if kind is None:
             return "there is no balloon device, and no hypervisor was found: this is bare metal"
         remedy = " or its driver is not loaded ('modprobe vmw_balloon')" if kind == "vmware" else ""

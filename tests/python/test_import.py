@@ -42,6 +42,23 @@ NAMES: dict[str, dict[str, list[str]]] = {
         "BufferRing": [],
         "PoolStatistics": [],
     },
+    "balloon": {
+        "BalloonDriver": [
+            "close",
+            "driver",
+            "features",
+            "hypervisor",
+            "is_available",
+            "reason",
+            "register_pressure_handler",
+            "report_memory_released",
+            "state",
+        ],
+        "BalloonState": ["features", "inflated_bytes", "target_bytes"],
+        "ReleaseReport": ["compacted", "mechanism", "page_order", "returned_bytes"],
+        "HypervisorInfo": ["evidence", "kind", "product", "vendor_signature"],
+        "detect_hypervisor": [],
+    },
     "arrays": {"asarray": [], "empty": [], "full": [], "zeros": []},
     "running": {
         "run_on": [],

@@ -27,6 +27,7 @@ def error_of(call, *arguments, **options):
 
 allocator = numapool.NumaAllocator()
 topology = allocator.topology
+balloon = numapool.BalloonDriver()
 with warnings.catch_warnings(record=True) as seen:
     warnings.simplefilter("always")
     array = numapool.full(1 << 19, 2.0)
@@ -58,6 +59,10 @@ print(json.dumps(report | {
     "free": error_of(topology.nodes[0].free_memory_bytes),
     "tree": error_of(numapool.NumaTopology.from_sysfs, "/nowhere"),
     "capabilities": [one.to_dict() for one in numapool.capabilities()],
+    "balloon": [balloon.is_available, balloon.driver, balloon.reason, list(balloon.features)],
+    "released": balloon.report_memory_released(1 << 20).to_dict(),
+    "compact": error_of(balloon.report_memory_released, 1, compact=True),
+    "hypervisor": numapool.detect_hypervisor(cpuid_signatures=["VMwareVMware"]).kind,
     "not_done": list(numapool.bind_process(0).not_done),
 }))
 """
@@ -137,3 +142,15 @@ def test_it_says_what_it_cannot_do(report: dict[str, Any]) -> None:
         assert found[name]["remedy"] or name == "weighted interleave"
     assert not any(one["detail"].startswith("could not") for one in found.values())
     assert any("not supported on this platform" in one for one in report["not_done"])
+
+
+def test_there_is_no_balloon_and_it_says_why(report: dict[str, Any]) -> None:
+    why = "balloon devices are looked for on Linux alone"
+    assert report["balloon"] == [False, None, why, []]
+    assert report["released"]["returned_bytes"] is None
+    assert report["released"]["mechanism"] is None
+    assert why in report["released"]["host_sees"]
+    kind, message = report["compact"]
+    assert kind == "UnsupportedError"
+    assert "cannot compact memory" in message
+    assert report["hypervisor"] == "vmware"
