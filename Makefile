@@ -72,7 +72,8 @@ $(REQUIREMENTS): .ci/requirements.txt | $(VENV_PYTHON)
 
 $(BUILT): $(SOURCES) $(REQUIREMENTS) | apt-build
 	@rm -rf build/wheel && mkdir -p build/stamps
-	$(BUILD_WHEEL) --wheel-dir build/wheel --config-settings=build-dir=build/module .
+	$(BUILD_WHEEL) --wheel-dir build/wheel --config-settings=build-dir=build/module \
+	  --config-settings=cmake.define.NUMAPOOL_WERROR=ON .
 	@touch $@
 
 $(INSTALLED): $(BUILT)
