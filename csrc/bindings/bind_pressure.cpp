@@ -26,8 +26,8 @@ struct WithoutGilDelete {
 
 class PyMonitor {
  public:
-  PyMonitor(const PressurePolicy& policy, std::uint32_t sources)
-      : monitor_(Monitor::make(policy, sources).release()) {}
+  PyMonitor(const PressurePolicy& policy, PressureSources sources)
+      : monitor_(Monitor::make(policy, std::move(sources)).release()) {}
   Monitor* operator->() const noexcept { return monitor_.get(); }
   // In the child of a fork: its thread is not here, so that it can never be joined, nor freed. Not
   // to be used after this.
@@ -41,7 +41,8 @@ PyMonitor make(std::uint64_t window_us, std::uint64_t moderate_us, std::uint64_t
                std::optional<std::uint64_t> margin, std::optional<std::uint64_t> cgroup_margin,
                std::optional<std::uint64_t> node_margin, double critical_share, double hysteresis,
                std::uint64_t step_bytes, std::uint32_t cooldown_ms, std::uint32_t relief_ms,
-               std::uint32_t poll_ms, std::uint32_t sources) {
+               std::uint32_t poll_ms, std::uint32_t sources, std::string service_watch,
+               std::string service_write) {
   PressurePolicy policy;
   policy.window_us = window_us;
   policy.moderate_some_us = moderate_us;
@@ -55,7 +56,7 @@ PyMonitor make(std::uint64_t window_us, std::uint64_t moderate_us, std::uint64_t
   policy.cooldown_ms = cooldown_ms;
   policy.relief_ms = relief_ms;
   policy.poll_ms = poll_ms;
-  return {policy, sources};
+  return {policy, {sources, std::move(service_watch), std::move(service_write)}};
 }
 
 // (level, demand, trimmed, node or None, source, stall_us, origin_ns)
@@ -157,7 +158,7 @@ void bind_pressure(py::module_& module) {
            py::arg("critical_us"), py::arg("margin_bytes"), py::arg("cgroup_margin_bytes"),
            py::arg("node_margin_bytes"), py::arg("critical_share"), py::arg("hysteresis"),
            py::arg("step_bytes"), py::arg("cooldown_ms"), py::arg("relief_ms"), py::arg("poll_ms"),
-           py::arg("sources"))
+           py::arg("sources"), py::arg("service_watch"), py::arg("service_write"))
       .def("abandon", &PyMonitor::abandon)
       .def("start", &start)
       .def("stop", &stop)

@@ -73,6 +73,10 @@ struct PressureLook {
 // Thresholds for those sources that wake: of `window_us`, the stall that is worth a look.
 struct WatchRequest {
   std::uint32_t sources = 0;  // bits; 0: whatever there is
+  // $MEMORY_PRESSURE_WATCH and _WRITE as they were when the caller could safely look: the
+  // environment may change while the watch's thread runs. Empty: not set.
+  std::string service_watch;
+  std::string service_write;
   std::uint32_t wake_stall_us = 0;
   std::uint32_t window_us = 0;
 };

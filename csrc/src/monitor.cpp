@@ -10,8 +10,8 @@
 
 namespace numapool {
 
-std::unique_ptr<Monitor> Monitor::make(const PressurePolicy& policy, std::uint32_t sources) {
-  return std::make_unique<MonitorImpl>(policy, sources);
+std::unique_ptr<Monitor> Monitor::make(const PressurePolicy& policy, PressureSources sources) {
+  return std::make_unique<MonitorImpl>(policy, std::move(sources));
 }
 
 MonitorImpl::~MonitorImpl() {
@@ -24,7 +24,9 @@ void MonitorImpl::start() {
   const std::lock_guard control(control_mutex_);
   if (thread_.joinable()) return;
   platform::WatchRequest request;
-  request.sources = wanted_sources_;
+  request.sources = wanted_.bits;
+  request.service_watch = wanted_.service_watch;
+  request.service_write = wanted_.service_write;
   request.window_us = static_cast<std::uint32_t>(policy_.window_us);
   // A trigger only wakes: the judge decides from the totals, and needs to see the stall grow.
   request.wake_stall_us =

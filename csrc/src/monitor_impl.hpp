@@ -5,6 +5,7 @@
 #include <memory>
 #include <mutex>
 #include <thread>
+#include <utility>
 #include <vector>
 
 #include "numapool/pressure.hpp"
@@ -14,8 +15,8 @@ namespace numapool {
 
 class MonitorImpl final : public Monitor {
  public:
-  MonitorImpl(const PressurePolicy& policy, std::uint32_t sources)
-      : policy_(policy), wanted_sources_(sources) {}
+  MonitorImpl(const PressurePolicy& policy, PressureSources sources)
+      : policy_(policy), wanted_(std::move(sources)) {}
   ~MonitorImpl() override;
 
   void start() override;
@@ -44,7 +45,7 @@ class MonitorImpl final : public Monitor {
   void post(const PressureEvent& event) noexcept;
 
   const PressurePolicy policy_;
-  const std::uint32_t wanted_sources_;
+  const PressureSources wanted_;
 
   // Lock order: control_mutex_ (start and stop, one at a time), trim_mutex_ (held while the thread
   // trims; guards attached_), state_mutex_ (queues_, statistics_, last_look_, the pointer watch_).

@@ -99,6 +99,8 @@ class PressureMonitor:
             relief_ms=math.ceil(policy.relief_s * 1000),
             poll_ms=math.ceil(policy.poll_s * 1000),
             sources=self._source_bits,
+            service_watch=os.fsencode(os.environ.get("MEMORY_PRESSURE_WATCH", "")),
+            service_write=os.fsencode(os.environ.get("MEMORY_PRESSURE_WRITE", "")),
         )
 
     @property

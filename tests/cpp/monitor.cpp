@@ -21,7 +21,7 @@ struct Monitored : Pools {
     PressurePolicy policy;
     policy.poll_ms = 5;
     policy.relief_ms = 50;
-    monitor = Monitor::make(policy, 0);
+    monitor = Monitor::make(policy, {});
   }
   ~Monitored() {
     monitor.reset();

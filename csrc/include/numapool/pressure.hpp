@@ -8,6 +8,7 @@
 #include <memory>
 #include <mutex>
 #include <optional>
+#include <string>
 #include <vector>
 
 #include "numapool/pool.hpp"
@@ -33,6 +34,14 @@ struct PressurePolicy {
   std::uint32_t cooldown_ms = 250;
   std::uint32_t relief_ms = 2000;
   std::uint32_t poll_ms = 100;
+};
+
+// What a monitor is to watch: bits of sources (0: all there are), and what the service manager has
+// set up for this process (platform::WatchRequest).
+struct PressureSources {
+  std::uint32_t bits = 0;
+  std::string service_watch;
+  std::string service_write;
 };
 
 struct PressureEvent {
@@ -82,7 +91,7 @@ struct MonitorStatistics {
 class Monitor {
  public:
   [[nodiscard]] static std::unique_ptr<Monitor> make(const PressurePolicy& policy,
-                                                     std::uint32_t sources);
+                                                     PressureSources sources);
   virtual ~Monitor() = default;
 
   // Throws Error(kUnsupported, kSystem) where nothing can be watched. A second start does nothing.

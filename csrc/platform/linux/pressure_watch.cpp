@@ -8,7 +8,6 @@
 #include <algorithm>
 #include <array>
 #include <cerrno>
-#include <cstdlib>
 #include <cstring>
 
 #include "platform/linux/tree.hpp"
@@ -163,7 +162,7 @@ void LinuxPressureWatch::open_cgroup(const std::string& folder, int version,
 
 void LinuxPressureWatch::open_systemd() {
   const std::string why_not =
-      systemd_.open(std::getenv("MEMORY_PRESSURE_WATCH"), std::getenv("MEMORY_PRESSURE_WRITE"));
+      systemd_.open(request_.service_watch.c_str(), request_.service_write.c_str());
   state(PressureSource::kSystemd, why_not.empty(), why_not.empty(), systemd_.path(),
         why_not.empty() ? "wakes as the service manager has set it up" : why_not);
 }
