@@ -151,6 +151,7 @@ class PoolImpl final : public Pool {
   std::uint64_t free_own(const std::vector<OwnBlock*>& victims) noexcept;
   std::uint64_t free_slabs(const std::vector<Slab*>& victims) noexcept;
   std::uint64_t free_parts(std::vector<PoolBlock*>& victims) noexcept;
+  static void keep_split(Slab& slab) noexcept;
   void retire(PoolBlock& block) noexcept;  // gives back one block that no list takes any more
   void forget_slab(Slab* slab) noexcept;   // mutex_ is held
   [[nodiscard]] std::unique_ptr<Slab> hollow_out(PoolBlock& block) noexcept;  // mutex_ is held

@@ -2,6 +2,7 @@
 // slabs.
 #include <algorithm>
 #include <memory>
+#include <new>
 
 #include "platform/process.hpp"
 #include "pool_impl.hpp"
@@ -247,6 +248,17 @@ std::uint64_t PoolImpl::free_slabs(const std::vector<Slab*>& victims) noexcept {
   return freed;
 }
 
+// khugepaged would make a huge page of what is left, and so bring back what is given up.
+void PoolImpl::keep_split(Slab& slab) noexcept {
+  if (slab.split.exchange(true)) return;
+  try {
+    // Where it fails there are no huge pages.
+    static_cast<void>(platform::forbid_huge_pages(slab.mapping.address(), slab.mapping.length()));
+  } catch (const std::bad_alloc&) {
+    slab.split = false;  // no memory for the words of a failure: the next trim tries again
+  }
+}
+
 // Runs of neighbours in one call each.
 std::uint64_t PoolImpl::free_parts(std::vector<PoolBlock*>& victims) noexcept {
   std::sort(victims.begin(), victims.end(),
@@ -261,11 +273,7 @@ std::uint64_t PoolImpl::free_parts(std::vector<PoolBlock*>& victims) noexcept {
       ++end;
     }
     const std::uint64_t length = (end - i) * bytes;
-    // khugepaged would make a huge page of what is left, and so bring back what is given up here.
-    if (!first->slab->split.exchange(true)) {
-      const Mapping& whole = first->slab->mapping;
-      static_cast<void>(platform::forbid_huge_pages(whole.address(), whole.length()));
-    }
+    keep_split(*first->slab);
     const bool gone = platform::discard(first->address, length).ok();
     for (std::size_t k = i; k < end; ++k) {
       PoolBlock& block = *victims[k];
