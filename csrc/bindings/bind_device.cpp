@@ -44,11 +44,9 @@ py::tuple tuple_of(const Items& items, const Make& make) {
   return out;
 }
 
-// `topology` None: the running machine as it is now.
-DeviceLocality locate(const Topology* topology, const std::string& name) {
+DeviceLocality locate(const Topology& topology, const std::string& name) {
   const WithoutGil released;
-  return topology != nullptr ? locate_device(*topology, name)
-                             : locate_device(Topology::detect(), name);
+  return locate_device(topology, name);
 }
 
 std::vector<Device> devices_of(const Topology& topology) {
@@ -62,22 +60,22 @@ void bind_device(py::module_& module) {
   // (legs, nodes, node_id, steps, reason, outdated)
   module.def(
       "locate_device",
-      [](const Topology* topology, const std::string& name) {
+      [](const Topology& topology, const std::string& name) {
         const DeviceLocality found = locate(topology, name);
         return py::make_tuple(tuple_of(found.legs, device_tuple),
                               tuple_of(found.nodes, [](int node) { return py::int_(node); }),
                               id_or_none(found.node_id), tuple_of(found.steps, step_tuple),
                               text_or_none(found.reason), found.outdated);
       },
-      py::arg("topology").none(true), py::arg("name"));
-  // the node alone, and whether the topology is outdated
+      py::arg("topology"), py::arg("name"));
+  // (node_id, number of nodes, outdated)
   module.def(
       "device_node",
-      [](const Topology* topology, const std::string& name) {
+      [](const Topology& topology, const std::string& name) {
         const DeviceLocality found = locate(topology, name);
-        return py::make_tuple(id_or_none(found.node_id), found.outdated);
+        return py::make_tuple(id_or_none(found.node_id), found.nodes.size(), found.outdated);
       },
-      py::arg("topology").none(true), py::arg("name"));
+      py::arg("topology"), py::arg("name"));
   module.def(
       "list_devices",
       [](const Topology& topology) { return tuple_of(devices_of(topology), device_tuple); },

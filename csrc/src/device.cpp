@@ -10,12 +10,17 @@
 namespace numapool {
 namespace {
 
-// Returns false for a node that the topology does not have, after taking it away.
+// Returns what is wrong with a node that the topology does not have, after taking it away.
+std::string drop_unknown(const Topology& topology, std::optional<int>& node_id) {
+  if (!node_id || topology.find(*node_id) != nullptr) return {};
+  return "node " + std::to_string(*std::exchange(node_id, std::nullopt)) + " is not online";
+}
+
+// False where the device's node was dropped.
 bool keep_known(const Topology& topology, Device& device) {
-  if (!device.node_id || topology.find(*device.node_id) != nullptr) return true;
-  device.reason = device.evidence + " says " + std::to_string(*device.node_id) +
-                  ", which is no node that is online";
-  device.node_id.reset();
+  const std::string wrong = drop_unknown(topology, device.node_id);
+  if (wrong.empty()) return true;
+  device.reason = wrong + ", which " + device.evidence + " tells";
   return false;
 }
 
@@ -47,7 +52,9 @@ DeviceLocality locate_device(const Topology& topology, const std::string& name) 
     add_reason(found.reason, leg.reason);
   }
   for (DeviceStep& step : found.steps) {
-    if (step.node_id && topology.find(*step.node_id) == nullptr) step.node_id.reset();
+    const std::string wrong = drop_unknown(topology, step.node_id);
+    if (!wrong.empty())
+      step.note = step.note.empty() ? wrong : wrong + ", which " + step.note + " tells";
   }
   for (const std::string& dead_end : walk.dead_ends) add_reason(found.reason, dead_end);
   if (found.legs.empty() && found.reason.empty()) found.reason = "the walk leads to no hardware";

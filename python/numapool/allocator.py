@@ -10,7 +10,7 @@ from typing import Literal, SupportsIndex
 
 from numapool import _core
 from numapool.degradation import warn_once
-from numapool.devices import DeviceLocality, PathLike, device_locality, device_node
+from numapool.devices import DeviceLocality, PathLike, locality_by, node_by
 from numapool.errors import NodeNotFoundError, PlacementError
 from numapool.topology import NumaTopology
 from numapool.weights import Weights, checked_weights
@@ -242,14 +242,14 @@ class NumaAllocator:
         OSError
             There is no such file or device.
         """
-        return device_node(path, self._state[0], on_outdated=self._renewed)
+        return node_by(path, self._state[0]._core, self._renewed)[0]
 
     def device_locality(self, path: PathLike) -> DeviceLocality:
         """Find the hardware under a path, with every leg, the walk, and what is unknown and why.
 
         Parameters and errors are those of :meth:`device_node`, whose result is the ``node_id``.
         """
-        return device_locality(path, self._state[0], on_outdated=self._renewed)
+        return locality_by(path, self._state[0]._core, self._renewed)
 
     def allocate_near(
         self,
@@ -307,12 +307,12 @@ class NumaAllocator:
             lock=lock,
         )
 
-    def _renewed(self) -> NumaTopology | None:
+    def _renewed(self) -> _core.Topology | None:
         """Look at the machine anew; None where one was given."""
         if not self._follow_machine:
             return None
         self._set_topology(NumaTopology.detect())
-        return self._state[0]
+        return self._state[0]._core
 
     def _core_for(self, nodes: tuple[int, ...]) -> _core.Allocator:
         """Check the node ids, looking at the machine anew if one is not known."""

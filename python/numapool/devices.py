@@ -131,12 +131,7 @@ def _to_dict(one: Device | DeviceStep) -> dict[str, Any]:
     return {field.name: getattr(one, field.name) for field in fields(one)}
 
 
-def device_locality(
-    path: PathLike,
-    topology: NumaTopology | None = None,
-    *,
-    on_outdated: Callable[[], NumaTopology | None] | None = None,
-) -> DeviceLocality:
+def device_locality(path: PathLike, topology: NumaTopology | None = None) -> DeviceLocality:
     """Find the hardware that a path, a name or an address leads to, and the nodes it is on.
 
     Parameters
@@ -149,37 +144,67 @@ def device_locality(
         The machine to look at, by default the running one. Of another
         (:meth:`NumaTopology.from_sysfs`) a path is looked up in the mounts it had, and need not
         exist here.
-    on_outdated : callable, optional
-        Called where the hardware is on a node that `topology` does not have; what it returns is
-        looked at instead, unless it is None.
 
     Raises
     ------
     OSError
         There is no such file or device (FileNotFoundError), or it may not be looked at.
     """
-    name, asked = _asked(path)
-    found = _core.locate_device(None if topology is None else topology._core, asked)
-    if found[-1] and on_outdated is not None and (newer := on_outdated()) is not None:
-        found = _core.locate_device(newer._core, asked)
-    return _locality(name, found)
+    if topology is not None:
+        return locality_by(path, topology._core)
+    found = locality_by(path, _running_machine(), _running_machine_anew)
+    return locality_by(path, _running_machine_anew()) if len(found.nodes) > 1 else found
 
 
-def device_node(
-    path: PathLike,
-    topology: NumaTopology | None = None,
-    *,
-    on_outdated: Callable[[], NumaTopology | None] | None = None,
-) -> int | None:
+def device_node(path: PathLike, topology: NumaTopology | None = None) -> int | None:
     """Return the node that is nearest to the hardware under a path; None where it is unknown.
 
     Parameters and errors are those of :func:`device_locality`, whose ``node_id`` this is.
     """
-    asked = _asked(path)[1]
-    node, outdated = _core.device_node(None if topology is None else topology._core, asked)
-    if outdated and on_outdated is not None and (newer := on_outdated()) is not None:
-        node, _ = _core.device_node(newer._core, asked)
-    return node
+    if topology is not None:
+        return node_by(path, topology._core)[0]
+    node, count = node_by(path, _running_machine(), _running_machine_anew)
+    return node_by(path, _running_machine_anew())[0] if count > 1 else node
+
+
+_Renew = Callable[[], _core.Topology | None]
+
+
+def locality_by(
+    path: PathLike, core: _core.Topology, renew: _Renew = lambda: None
+) -> DeviceLocality:
+    """Find the hardware by a topology, and by the one of `renew` if a node has come since."""
+    name, asked = _asked(path)
+    found = _core.locate_device(core, asked)
+    if found[-1] and (newer := renew()) is not None:
+        found = _core.locate_device(newer, asked)
+    return _locality(name, found)
+
+
+def node_by(
+    path: PathLike, core: _core.Topology, renew: _Renew = lambda: None
+) -> tuple[int | None, int]:
+    """Return the node as :func:`locality_by` finds it, and how many nodes there are legs on."""
+    _, asked = _asked(path)
+    node, count, outdated = _core.device_node(core, asked)
+    if outdated and (newer := renew()) is not None:
+        node, count, _ = _core.device_node(newer, asked)
+    return node, count
+
+
+# Looking at all nodes takes longer than the walk to a device does. What may have changed since is
+# looked at again: nodes that have come, and, where the nearest of several is wanted, which of them
+# this process may use.
+_running: list[_core.Topology] = []
+
+
+def _running_machine() -> _core.Topology:
+    return _running[0] if _running else _running_machine_anew()
+
+
+def _running_machine_anew() -> _core.Topology:
+    _running[:] = [_core.Topology.detect()]
+    return _running[0]
 
 
 def _asked(path: PathLike) -> tuple[str, bytes]:

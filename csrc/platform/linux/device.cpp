@@ -10,7 +10,7 @@
 namespace numapool::platform {
 namespace {
 
-bool walk_name(Walk& walk, const std::string& name) {
+bool walk_address_or_name(Walk& walk, const std::string& name) {
   const DeviceTree& tree = walk.tree;
   if (const auto address = pci_address(name)) {
     if (const auto device = tree.real("sys/bus/pci/devices/" + *address)) {
@@ -22,9 +22,14 @@ bool walk_name(Walk& walk, const std::string& name) {
     walk_net(walk, 0, name);
     return true;
   }
-  const auto device = device_by_name(tree, name);
-  if (device) walk_device(walk, 0, *device);
-  return device.has_value();
+  return walk_name(walk, 0, name);
+}
+
+DeviceWalk finished(Walk& walk) {
+  if (walk.found.legs.empty() && walk.found.dead_ends.empty()) {
+    walk.found.dead_ends.emplace_back("the walk leads round in a circle, to no hardware");
+  }
+  return std::move(walk.found);
 }
 
 }  // namespace
@@ -37,10 +42,10 @@ Result<DeviceWalk> walk_to_devices(const std::string& root, const std::string& n
   int code = 0;
   // Of another machine no folder is the current one.
   if (has_slash || tree.value().live()) {
-    if (walk_path(walk, 0, name, code)) return std::move(walk.found);
+    if (walk_path(walk, 0, name, code)) return finished(walk);
     if (has_slash || code != ENOENT) return failed("open", code, name);
   }
-  if (walk_name(walk, name)) return std::move(walk.found);
+  if (walk_address_or_name(walk, name)) return finished(walk);
   const std::string what = "'" + name + "' as a file, PCI address, network interface or device";
   return failed("look up", ENOENT, what);
 }

@@ -121,18 +121,6 @@ std::string resolved(const DeviceTree& tree, std::string rest) {
   return "/" + out;
 }
 
-// A device file of a tree that has no devices: by its name.
-bool walk_named(Walk& walk, int depth, const std::string& path) {
-  const std::string name = path.substr(5);  // after "/dev/"
-  auto device = block_by_name(walk.tree, name);
-  if (!device) device = device_by_name(walk.tree, std::string(name_of(name)));
-  if (!device) return false;
-  if (walk.enter(depth, step_of("device file", path), "path " + path)) {
-    walk_device(walk, depth + 1, *device);
-  }
-  return true;
-}
-
 // Another machine's tree has no files to ask: where its mounts are decides.
 bool walk_copied(Walk& walk, int depth, const std::string& asked, int& code) {
   const std::string path = resolved(walk.tree, asked);
@@ -142,7 +130,7 @@ bool walk_copied(Walk& walk, int depth, const std::string& asked, int& code) {
       path.starts_with("/dev/") && (!mount || mount->point == "/" || mount->point == "/dev");
   if (is_device) {
     code = ENOENT;
-    return walk_named(walk, depth, path);
+    return walk_name(walk, depth, path.substr(5));
   }
   if (path.starts_with("/sys/")) {
     code = ENOENT;

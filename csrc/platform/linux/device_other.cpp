@@ -1,6 +1,7 @@
 // Devices that are neither disks nor network interfaces: PCI functions, GPUs, InfiniBand, dax, VFIO
 // groups; and which function of ours walks from a device's folder.
 #include <array>
+#include <charconv>
 #include <string>
 
 #include "platform/linux/device_walk.hpp"
@@ -8,15 +9,10 @@
 namespace numapool::platform {
 namespace {
 
-// Where a device is looked for by its own name.
-constexpr std::array<const char*, 8> kFolders = {"sys/class/block/",
-                                                 "sys/class/nvme/",
-                                                 "sys/class/infiniband/",
-                                                 "sys/bus/dax/devices/",
-                                                 "sys/class/drm/",
-                                                 "sys/bus/nd/devices/",
-                                                 "sys/class/infiniband_verbs/",
-                                                 "sys/class/accel/"};
+// Where a device is looked for by its own name, after the block devices.
+constexpr std::array<const char*, 7> kFolders = {
+    "sys/class/nvme/",     "sys/class/infiniband/",       "sys/bus/dax/devices/", "sys/class/drm/",
+    "sys/bus/nd/devices/", "sys/class/infiniband_verbs/", "sys/class/accel/"};
 
 std::string kind_of(const std::string& subsystem) {
   if (subsystem == "drm" || subsystem == "accel") return "gpu";
@@ -115,12 +111,28 @@ void walk_char_number(Walk& walk, int depth, unsigned major, unsigned minor,
   }
 }
 
-std::optional<std::string> device_by_name(const DeviceTree& tree, const std::string& name) {
-  if (!is_plain_name(name)) return std::nullopt;
-  for (const char* const folder : kFolders) {
-    if (auto device = tree.real(folder + name)) return device;
+bool walk_name(Walk& walk, int depth, const std::string& name) {
+  const DeviceTree& tree = walk.tree;
+  if (const auto block = block_by_name(tree, name)) {
+    walk_block(walk, depth, *block);
+    return true;
   }
-  return std::nullopt;
+  const std::string own(name_of(name));  // /dev/infiniband/uverbs0, /dev/dri/card0
+  if (!is_plain_name(own)) return false;
+  std::optional<std::string> device;
+  for (const char* const folder : kFolders) {
+    if ((device = tree.real(folder + own))) break;
+  }
+  if (!device && name.starts_with("vfio/")) device = tree.real("sys/class/vfio/" + own);
+  unsigned minor = 0;
+  constexpr std::string_view kNvidia = "nvidia";
+  if (!device && own.starts_with(kNvidia)) {
+    const char* const end = own.data() + own.size();
+    const auto read = std::from_chars(own.data() + kNvidia.size(), end, minor);
+    if (read.ec == std::errc{} && read.ptr == end) device = nvidia_function(tree, minor);
+  }
+  if (device) walk_device(walk, depth, *device);
+  return device.has_value();
 }
 
 }  // namespace numapool::platform

@@ -48,6 +48,9 @@ void walk_net(Walk& walk, int depth, const std::string& name);
 void walk_pci(Walk& walk, int depth, const std::string& device);
 // A device of any subsystem: hands over to the functions above.
 void walk_device(Walk& walk, int depth, const std::string& device);
+// Any device but a network interface, by its own name or by that of its file below /dev. False
+// where there is none.
+bool walk_name(Walk& walk, int depth, const std::string& name);
 void walk_char_number(Walk& walk, int depth, unsigned major, unsigned minor,
                       const std::string& path);
 // The network interface that leads to a server; `whose` names what the server serves.
@@ -66,9 +69,6 @@ bool walk_stack(Walk& walk, int depth, const std::string& device);
 // The folder of a block device by what its file below /dev is called ("sda", "mapper/vg-data").
 [[nodiscard]] std::optional<std::string> block_by_name(const DeviceTree& tree,
                                                        std::string_view name);
-// The folder of any device by its own name: block, NVMe, InfiniBand, dax, GPU.
-[[nodiscard]] std::optional<std::string> device_by_name(const DeviceTree& tree,
-                                                        const std::string& name);
 // What may be the name of a file in a folder of sysfs.
 [[nodiscard]] bool is_plain_name(std::string_view name) noexcept;
 

@@ -31,38 +31,49 @@ def _verdict(locality: DeviceLocality) -> str:
     return f"node {locality.node_id}"
 
 
+def _note(step: DeviceStep) -> str | None:
+    """Return what is worth a line of its own: a device's own numa_node file goes without saying."""
+    if step.note is None or step.note == f"{step.path}/numa_node":
+        return None
+    return one_line(step.note)
+
+
 def _label(step: DeviceStep) -> Text:
     from rich.text import Text
 
     label = Text.assemble((one_line(step.kind), "dim"), " ", (one_line(step.name), "bold"))
     if step.node_id is not None:
         label.append(f"  node {step.node_id}", style="green")
-    if step.note is not None and step.note != step.name:
-        label.append(f"\n{one_line(step.note)}", style="dim" if step.node_id is not None else "")
+    if (note := _note(step)) is not None:
+        label.append(f"\n{note}")
     return label
 
 
 def _show(console: Console, locality: DeviceLocality) -> None:
-    """Print the verdict, and below it the steps as a tree."""
+    """Print the verdict, and below it the steps as a tree; the first may be the path itself."""
     from rich.text import Text
     from rich.tree import Tree
 
     style = "bold yellow" if locality.node_id is None else "bold green"
     head = Text.assemble((one_line(locality.path), "bold"), "  ", (_verdict(locality), style))
+    if not locality.steps:  # a system that tells nothing
+        console.print(head.append(f"\n{one_line(locality.reason or '')}"), highlight=False)
+        return
+    first, *others = locality.steps
+    if first.name == locality.path:
+        head = Text.assemble((f"{one_line(first.kind)} ", "dim"), head)
+        if (note := _note(first)) is not None:
+            head.append(f"\n{note}")
+    else:
+        others = [first, *others]
     tree = Tree(head, guide_style="dim")
-    branches = [tree]
-    for step in locality.steps:
-        del branches[step.depth + 1 :]
-        # The first step of a path is the path itself.
-        if step.depth == 0 and step.name == locality.path and step.note is None:
-            branches.append(tree)
-        else:
-            branches.append(branches[-1].add(_label(step)))
-    console.print(tree, overflow="fold", highlight=False)
-    if locality.reason is not None and not any(
-        step.note is not None and locality.reason in step.note for step in locality.steps
-    ):
-        console.print(Text(one_line(locality.reason)))
+    # By depth, with the head where the first step is.
+    branches = [tree] if first.name == locality.path else []
+    for step in others:
+        del branches[step.depth :]
+        parent = branches[-1] if branches else tree
+        branches.append(parent.add(_label(step)))
+    console.print(tree, highlight=False)
 
 
 def _find(path: str, topology: NumaTopology) -> DeviceLocality | str:
@@ -77,7 +88,7 @@ def device(
     paths: Annotated[
         list[str],
         typer.Argument(
-            metavar="PATH...",
+            metavar="PATH",
             help="Files, folders, device files; PCI addresses; network interfaces.",
         ),
     ],
