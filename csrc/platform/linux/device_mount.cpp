@@ -43,25 +43,27 @@ void walk_btrfs(Walk& walk, int depth, const Mount& mount) {
   walk_block(walk, depth, *source);
 }
 
-// A list of folders with colons between them; a colon inside of a name has a backslash before it.
+// Splits a list of folders at its colons. As in the option, a backslash stands before a character
+// that is meant itself.
 void split_layers(const std::string& text, std::vector<std::string>& layers) {
   std::string layer;
-  for (std::size_t i = 0; i <= text.size(); ++i) {
-    if (i < text.size() && text[i] == '\\' && i + 1 < text.size()) {
+  for (std::size_t i = 0; i < text.size(); ++i) {
+    if (text[i] == '\\' && i + 1 < text.size()) {
       layer += text[++i];
-    } else if (i < text.size() && text[i] != ':') {
+    } else if (text[i] != ':') {
       layer += text[i];
-    } else {
-      if (!layer.empty()) layers.push_back(std::exchange(layer, {}));
+    } else if (!layer.empty()) {
+      layers.push_back(std::exchange(layer, {}));
     }
   }
+  if (!layer.empty()) layers.push_back(std::move(layer));
 }
 
 // The layers of an overlay, the one that is written to first (overlayfs.rst). Since Linux 6.8 each
 // may have an option of its own.
 std::vector<std::string> layers_of(std::string_view options) {
   std::vector<std::string> layers;
-  if (const auto upper = mount_option(options, "upperdir")) layers.push_back(unescaped(*upper));
+  if (const auto upper = mount_option(options, "upperdir")) split_layers(unescaped(*upper), layers);
   while (!options.empty()) {
     const std::size_t length = std::min(options.find(','), options.size());
     const std::string_view one = options.substr(0, length);

@@ -1,6 +1,6 @@
 """Machines with devices: trees like those of :mod:`support.sysfs_tree`, on a two-socket server.
 
-An indented line of the first lines says what is to be found: ``PATH: NODE = LEG@NODE ...``, where an
+Indented lines at the beginning say what is to be found: ``PATH: NODE = LEG@NODE ...``, where an
 unknown node is ``unknown`` and ``?``; or ``PATH: no such``.
 """
 
@@ -8,9 +8,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from support import sysfs_tree
-
 from numapool import DeviceLocality, NumaTopology, device_locality
+from support import sysfs_tree
 
 FOLDER = Path(__file__).parents[2] / "fixtures" / "devices"
 
