@@ -183,4 +183,6 @@ def test_many_rounds_leak_nothing_and_touch_no_live_buffer(host: Host) -> None:
     assert result["trimmed"] >= _ROUNDS * 32 * MIB
     (fds, threads, nbytes), (fds_then, threads_then, bytes_then) = result["counts"]
     assert (fds_then, threads_then) == (fds, threads)
-    assert bytes_then - nbytes < 2 * MIB
+    # khugepaged may complete huge pages of the interpreter's own heap; one block leaked in each
+    # round would be 360 MiB.
+    assert bytes_then - nbytes < 8 * MIB
