@@ -21,4 +21,5 @@ PYBIND11_MODULE(_core, module, py::mod_gil_not_used()) {
   numapool::bindings::bind_ring(module);
   numapool::bindings::bind_host(module);
   numapool::bindings::bind_pressure(module);
+  numapool::bindings::bind_device(module);
 }

@@ -9,6 +9,7 @@ from numapool.arrays import asarray, empty, full, zeros
 from numapool.balloon import BalloonDriver
 from numapool.balloon_report import BalloonState, ReleaseReport
 from numapool.capability import Capability, capabilities
+from numapool.devices import Device, DeviceLocality, DeviceStep, device_locality, device_node
 from numapool.errors import (
     NodeNotFoundError,
     NumapoolError,
@@ -48,6 +49,9 @@ __all__ = [
     "BufferRing",
     "Capability",
     "CpuPlacement",
+    "Device",
+    "DeviceLocality",
+    "DeviceStep",
     "EventStream",
     "HypervisorInfo",
     "NodeBuffer",
@@ -81,6 +85,8 @@ __all__ = [
     "bind_process",
     "capabilities",
     "detect_hypervisor",
+    "device_locality",
+    "device_node",
     "empty",
     "full",
     "memory_policy",

@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import operator
+import os
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from typing import Literal, SupportsIndex
 
 from numapool import _core
 from numapool.degradation import warn_once
-from numapool.errors import NodeNotFoundError
+from numapool.devices import DeviceLocality, PathLike, locality_by, node_by
+from numapool.errors import NodeNotFoundError, PlacementError
 from numapool.topology import NumaTopology
+from numapool.weights import Weights, checked_weights
 
 NodeBuffer = _core.NodeBuffer
 
 PageSize = Literal["auto", "base", "transparent"] | int
-Weights = Literal["system"] | Mapping[int, int]
 
 # PageRequest::Kind of csrc/include/numapool/allocator.hpp
 _PAGE_KINDS = {"auto": 0, "base": 1, "transparent": 2}
@@ -208,7 +210,7 @@ class NumaAllocator:
         node_list = sorted({operator.index(node) for node in nodes}) if nodes is not None else []
         if nodes is not None and not node_list:
             raise ValueError("nodes must name at least one node")
-        node_list, weight_list = _weights(node_list, weights)
+        node_list, weight_list = checked_weights(node_list, weights)
         core = self._core_for(tuple(node_list))
         buffer, causes = core.allocate_interleaved(
             size,
@@ -225,6 +227,93 @@ class NumaAllocator:
             _warn_once(causes)
         return buffer
 
+    def device_node(self, path: PathLike) -> int | None:
+        """Return the node nearest to the hardware under a path, a name or an address.
+
+        None where the system does not tell it; :meth:`device_locality` says why.
+
+        Parameters
+        ----------
+        path : str or path-like
+            As for :func:`numapool.device_locality`, of this allocator's machine.
+
+        Raises
+        ------
+        OSError
+            There is no such file or device.
+        """
+        return node_by(path, self._state[0]._core, self._renewed)[0]
+
+    def device_locality(self, path: PathLike) -> DeviceLocality:
+        """Find the hardware under a path, with every leg, the walk, and what is unknown and why.
+
+        Parameters and errors are those of :meth:`device_node`, whose result is the ``node_id``.
+        """
+        return locality_by(path, self._state[0]._core, self._renewed)
+
+    def allocate_near(
+        self,
+        path: PathLike,
+        size_bytes: SupportsIndex,
+        *,
+        strict: bool = False,
+        page_size: PageSize = "auto",
+        populate: bool = True,
+        lock: bool = False,
+    ) -> NodeBuffer:
+        """Allocate zeroed memory on the usable node that is nearest to the hardware under a path.
+
+        Where the system does not tell that node, memory comes as :meth:`allocate` gives it without
+        a preferred node.
+
+        Parameters
+        ----------
+        path : str or path-like
+            As for :func:`numapool.device_locality`, of this allocator's machine.
+        size_bytes, strict, page_size, populate, lock
+            As for :meth:`allocate`.
+
+        Raises
+        ------
+        OSError
+            There is no such file or device.
+        PlacementError
+            ``strict`` only: the node is unknown on a machine with several, or cannot hold it.
+        ValueError, MemoryError, UnsupportedError
+            As for :meth:`allocate`.
+
+        Warns
+        -----
+        PlacementWarning
+            Once, when a node is unknown on a machine with several; and as for :meth:`allocate`.
+        """
+        node = self.device_node(path)
+        topology = self._state[0]
+        if node is not None:
+            near = topology.nearest(node)
+            node = near[0] if near else node
+        elif topology.is_numa:
+            reason = self.device_locality(path).reason
+            message = f"cannot tell which node {os.fspath(path)!r} is on: {reason}"
+            if strict:
+                raise PlacementError(message)
+            warn_once("device_node", message)
+        return self.allocate(
+            size_bytes,
+            node,
+            strict=strict,
+            page_size=page_size,
+            populate=populate,
+            lock=lock,
+        )
+
+    def _renewed(self) -> _core.Topology | None:
+        """Look at the machine anew; None where one was given."""
+        if not self._follow_machine:
+            return None
+        self._set_topology(NumaTopology.detect())
+        return self._state[0]._core
+
     def _core_for(self, nodes: tuple[int, ...]) -> _core.Allocator:
         """Check the node ids, looking at the machine anew if one is not known."""
         topology, core = self._state
@@ -239,23 +328,3 @@ class NumaAllocator:
                 exist = ", ".join(str(known.node_id) for known in topology.nodes)
                 raise NodeNotFoundError(f"there is no node {node}; this machine has: {exist}")
         return core
-
-
-def _weights(nodes: list[int], weights: Weights | None) -> tuple[list[int], list[int]]:
-    """Return the nodes and their weights; no weights means the system's."""
-    if weights is None or weights == "system":
-        return nodes, []
-    if isinstance(weights, str):
-        raise ValueError(
-            f"weights must be 'system' or a mapping of node to weight, not {weights!r}"
-        )
-    by_node = {operator.index(node): operator.index(weight) for node, weight in weights.items()}
-    if not by_node or (nodes and set(nodes) != set(by_node)):
-        raise ValueError(f"weights must name exactly the nodes {nodes}, not {sorted(by_node)}")
-    for node, weight in by_node.items():
-        if (
-            not 1 <= weight <= 255
-        ):  # a u8 in the kernel: Documentation/ABI/testing/sysfs-kernel-mm-mempolicy...
-            raise ValueError(f"the weight of node {node} must be from 1 to 255, not {weight}")
-    nodes = sorted(by_node)
-    return nodes, [by_node[node] for node in nodes]

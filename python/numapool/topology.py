@@ -9,6 +9,7 @@ from functools import cached_property
 from typing import Any, SupportsIndex
 
 from numapool import _core
+from numapool.devices import Device, DeviceList
 from numapool.errors import NodeNotFoundError
 
 
@@ -44,6 +45,21 @@ class NumaNode:
     read_bandwidth_bytes_s: int | None = None
     write_bandwidth_bytes_s: int | None = None
     _root: str = field(default="/", repr=False, compare=False)
+    _devices: DeviceList | None = field(default=None, repr=False, compare=False)
+
+    @property
+    def local_devices(self) -> tuple[Device, ...]:
+        """The disks, network and InfiniBand adapters, GPUs and dax devices of this node.
+
+        By kind and name; devices whose node the system does not tell are in
+        :attr:`NumaTopology.devices` alone. Read once for all nodes, when first asked for.
+
+        Raises
+        ------
+        OSError
+            The machine's folder has gone.
+        """
+        return () if self._devices is None else self._devices.on(self.node_id)
 
     def free_memory_bytes(self) -> int:
         """Read the node's free memory in bytes now; clean file cache is not counted.
@@ -56,7 +72,7 @@ class NumaNode:
         return _core.free_memory_bytes(os.fsencode(self._root), self.node_id)
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the attributes as a dictionary fit for JSON."""
+        """Return the attributes, apart from the devices, as a dictionary fit for JSON."""
         return {
             name: list(value) if isinstance(value, tuple) else value
             for name in self.__slots__
@@ -75,6 +91,7 @@ class NumaTopology:
     def __init__(self, core: _core.Topology, root: str) -> None:
         self._core = core
         self._root = root
+        self._devices = DeviceList(core)
 
     @classmethod
     def detect(cls) -> NumaTopology:
@@ -125,6 +142,7 @@ class NumaTopology:
                 read_bandwidth_bytes_s=speed[2],
                 write_bandwidth_bytes_s=speed[3],
                 _root=self._root,
+                _devices=self._devices,
             )
             for node_id, total, cpus, tier, *speed in self._core.nodes()
         )
@@ -137,6 +155,20 @@ class NumaTopology:
     @property
     def _known_ids(self) -> dict[int, int]:
         return self._by_id
+
+    @property
+    def devices(self) -> tuple[Device, ...]:
+        """All disks, network and InfiniBand adapters, GPUs and dax devices that are hardware.
+
+        By kind and name, those of unknown node too; read when first asked for. Of an NVMe namespace
+        with several paths there is one for each path.
+
+        Raises
+        ------
+        OSError
+            The machine's folder has gone.
+        """
+        return self._devices.all()
 
     @property
     def node_count(self) -> int:
@@ -217,7 +249,7 @@ class NumaTopology:
         return self._core.nearest(self.nodes[self._index(node_id)].node_id)
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the whole topology as a dictionary fit for JSON."""
+        """Return the topology, apart from the devices, as a dictionary fit for JSON."""
         return {
             "is_numa": self.is_numa,
             "allowed_node_ids": list(self.allowed_node_ids),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from . import devices
 from .harness.machine import Balloon, HmatFigures, Machine, Node
 
 #: Two equal nodes: the usual two-socket server.
@@ -102,6 +103,9 @@ BALLOON_SILENT = replace(BALLOON, name="balloon_silent", balloon=Balloon(free_pa
 
 #: A kernel that does not count stalls.
 NO_PSI = replace(TWO_EQUAL, name="no_psi", kernel_options=("psi=0",))
+#: Disks and network adapters behind expanders of both nodes, and on the root bus, of no node.
+DEVICES = replace(TWO_EQUAL, name="devices", qemu_options=devices.qemu_options())
+DEVICES_612 = replace(DEVICES, name="devices_612", kernel="6.12")
 
 TWO_EQUAL_612 = replace(TWO_EQUAL, name="two_equal_612", kernel="6.12")
 SMALL_BESIDE_BIG_612 = replace(SMALL_BESIDE_BIG, name="small_beside_big_612", kernel="6.12")
@@ -123,5 +127,7 @@ BY_NAME: dict[str, Machine] = {
         BALLOON_FIRM_612,
         BALLOON_SILENT,
         NO_PSI,
+        DEVICES,
+        DEVICES_612,
     )
 }

@@ -51,10 +51,11 @@ def test_help(command: list[str]) -> None:
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout.startswith("Usage: numapool [OPTIONS] COMMAND")
     listed = [line.split()[0] for line in done.stdout.splitlines() if line.startswith("  ")]
-    assert listed[-4:] == ["info", "doctor", "demo", "watch"]
+    assert listed[-5:] == ["info", "doctor", "device", "demo", "watch"]
     for name, options in (
         ("info", ("--sysfs", "--json")),
         ("doctor", ("--json",)),
+        ("device", ("--sysfs", "--json")),
         ("demo", ("--size", "--json")),
         ("watch", ("--interval", "--updates", "--json")),
     ):
@@ -71,6 +72,7 @@ def test_help(command: list[str]) -> None:
         (["info", "--jsn"], "No such option: --jsn"),
         (["info", "--sysfs"], "--sysfs"),
         (["doctor", "--jsn"], "No such option: --jsn"),
+        (["device"], "Missing argument"),
         (["demo", "--size", "0"], "--size"),
         (["demo", "--size", "much"], "--size"),
     ],
@@ -112,6 +114,8 @@ PRINTING = [
     ["info", "--json"],
     ["doctor"],
     ["doctor", "--json"],
+    ["device", "/", "lo"],
+    ["device", "--json", "/"],
     ["--help"],
     ["info", "--help"],
     ["--version"],

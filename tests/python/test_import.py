@@ -19,7 +19,10 @@ LIGHT = (
 )
 
 NAMES: dict[str, dict[str, list[str]]] = {
-    "topology": {"NumaTopology": ["detect", "from_sysfs"], "NumaNode": ["free_memory_bytes"]},
+    "topology": {
+        "NumaTopology": ["detect", "from_sysfs"],
+        "NumaNode": ["free_memory_bytes", "local_devices"],
+    },
     "allocation": {
         "NumaAllocator": ["allocate", "allocate_interleaved", "is_numa_aware", "topology"],
         "NodeBuffer": [
@@ -66,6 +69,14 @@ NAMES: dict[str, dict[str, list[str]]] = {
         "bind_process": [],
         "CpuPlacement": ["cpus", "node_id", "requested_node"],
         "ProcessBinding": ["cpus", "memory_node", "not_done", "thread_ids"],
+    },
+    "devices": {
+        "Device": ["evidence", "kind", "name", "node_id", "pci_address"],
+        "DeviceLocality": ["legs", "node_id", "nodes", "path", "reason", "steps"],
+        "DeviceStep": ["depth", "kind", "name", "node_id", "note", "path"],
+        "NumaAllocator": ["allocate_near", "device_locality", "device_node"],
+        "device_locality": [],
+        "device_node": [],
     },
     "capabilities": {
         "capabilities": [],

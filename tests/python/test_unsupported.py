@@ -56,6 +56,11 @@ print(json.dumps(report | {
     "lock": error_of(allocator.allocate, 1 << 20, lock=True),
     "absurd": error_of(allocator.allocate, 1 << 62),
     "missing": error_of(allocator.allocate, 1 << 20, 7),
+    "devices": topology.devices,
+    "local_devices": topology.nodes[0].local_devices,
+    "device_node": allocator.device_node("/"),
+    "device_reason": numapool.device_locality("/").reason,
+    "near": allocator.allocate_near("/", 1 << 20).nbytes,
     "free": error_of(topology.nodes[0].free_memory_bytes),
     "tree": error_of(numapool.NumaTopology.from_sysfs, "/nowhere"),
     "capabilities": [one.to_dict() for one in numapool.capabilities()],
@@ -127,6 +132,13 @@ def test_what_it_cannot_do_is_unsupported(report: dict[str, Any], what: str) -> 
     assert report[what] is not None
     name, text = report[what]
     assert name == "UnsupportedError", text
+
+
+def test_devices_are_unknown(report: dict[str, Any]) -> None:
+    assert report["devices"] == report["local_devices"] == []
+    assert report["device_node"] is None
+    assert "not supported on this platform" in report["device_reason"]
+    assert report["near"] == 1 << 20
 
 
 def test_wrong_requests_are_refused_as_anywhere(report: dict[str, Any]) -> None:

@@ -77,6 +77,17 @@ std::vector<std::string> Folder::names() const {
   return names;
 }
 
+std::optional<std::string> Folder::link(const char* relative) const {
+  char target[4096];  // PATH_MAX: a longer one could not be followed
+  const ssize_t length = readlinkat(fd_, relative, target, sizeof target);
+  if (length < 0) return std::nullopt;
+  return std::string(target, static_cast<std::size_t>(length));
+}
+
+bool Folder::has(const char* relative) const noexcept {
+  return faccessat(fd_, relative, F_OK, AT_SYMLINK_NOFOLLOW) == 0;
+}
+
 Failure Folder::nonsense(const char* relative, std::string_view text, const char* why) const {
   std::string quoted;
   for (const char c : text.substr(0, kQuotedBytes)) {

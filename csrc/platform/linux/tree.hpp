@@ -33,6 +33,10 @@ class Folder {
   [[nodiscard]] std::optional<std::string_view> read(const char* relative) const;
   // Names in the folder, in no order.
   [[nodiscard]] std::vector<std::string> names() const;
+  // What a symbolic link holds; nothing where there is no such link.
+  [[nodiscard]] std::optional<std::string> link(const char* relative) const;
+  // Whether there is such an entry, of any type.
+  [[nodiscard]] bool has(const char* relative) const noexcept;
 
   // The failure of a file that makes no sense: its name, the text it holds (cut), and why.
   [[nodiscard]] Failure nonsense(const char* relative, std::string_view text,

@@ -45,11 +45,16 @@ def _run() -> int | str | None:
 
 def _failed(error: Exception) -> int:
     if not isinstance(error, BrokenPipeError):  # whoever read our output has seen enough
-        print(f"numapool: {_one_line(str(error)) or type(error).__name__}", file=sys.stderr)
+        say_failure(str(error) or type(error).__name__)
     return 1
 
 
-def _one_line(text: str) -> str:
+def say_failure(reason: str) -> None:
+    """Print why something could not be done, in a line on standard error."""
+    print(f"numapool: {one_line(reason)}", file=sys.stderr)
+
+
+def one_line(text: str) -> str:
     """Escape what would end the line or steer a terminal: a path may hold any character."""
     return "".join(one if one.isprintable() else ascii(one)[1:-1] for one in text)
 

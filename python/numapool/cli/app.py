@@ -9,6 +9,7 @@ import typer
 
 from numapool import __version__
 from numapool.cli.demo import demo
+from numapool.cli.device import device
 from numapool.cli.doctor import doctor
 from numapool.cli.info import info
 from numapool.cli.watch import watch
@@ -22,6 +23,7 @@ app = typer.Typer(
 )
 app.command(short_help="Show the nodes: CPUs, memory, distances, page sizes.")(info)
 app.command(short_help="Show what numapool can use here, and what to do.")(doctor)
+app.command(short_help="Show which node a file, disk, network card or GPU is on.")(device)
 app.command(short_help="Put memory on every node, and prove where it went.")(demo)
 app.command(short_help="Show memory pressure, live.")(watch)
 

@@ -29,6 +29,21 @@ for node in topo.nodes:
     assert_type(topo.nearest(node.node_id), tuple[int, ...])
     assert_type(topo.distance(node.node_id, node.node_id), int)
 
+    for device in node.local_devices:
+        assert_type(device, nump.Device)
+        assert_type(device.node_id, int | None)
+        assert_type(device.pci_address, str | None)
+
+assert_type(topo.devices, tuple[nump.Device, ...])
+assert_type(nump.device_node("/"), int | None)
+assert_type(nump.device_node(Path("/"), topo), int | None)
+locality = nump.device_locality("lo", topo)
+assert_type(locality, nump.DeviceLocality)
+assert_type(locality.legs, tuple[nump.Device, ...])
+assert_type(locality.steps, tuple[nump.DeviceStep, ...])
+assert_type(locality.reason, str | None)
+json.dumps(locality.to_dict())
+
 by_node = {topo.node(node.node_id): node.total_memory_bytes for node in topo.nodes}
 assert_type(by_node, dict[nump.NumaNode, int])
 

@@ -1,0 +1,40 @@
+// Reads /proc/self/mountinfo (proc_pid_mountinfo(5)): which file system a path is on.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+
+namespace numapool::platform {
+
+struct Mount {
+  std::uint64_t id = 0;
+  unsigned major = 0;  // 0: the file system has no block device of its own
+  unsigned minor = 0;
+  std::string root;     // the folder of the file system that is mounted
+  std::string point;    // where
+  std::string type;     // "ext4", "btrfs", "overlay", ...
+  std::string source;   // "/dev/sda1", "server:/export", "tmpfs", ...
+  std::string options;  // of the file system, as the kernel writes them: escaped
+};
+
+// The mount of that id; nothing where no line has it.
+[[nodiscard]] std::optional<Mount> mount_of_id(std::string_view mountinfo, std::uint64_t id);
+// The mount that an absolute path without links is on: the longest mount point above it, the last
+// of several.
+[[nodiscard]] std::optional<Mount> mount_of_path(std::string_view mountinfo, std::string_view path);
+
+// The value of an option, up to a comma and still escaped ("" for one without); nothing where it is
+// not set.
+[[nodiscard]] std::optional<std::string_view> mount_option(std::string_view options,
+                                                           std::string_view name) noexcept;
+// `text` with \ooo put back to the character that it stands for.
+[[nodiscard]] std::string unescaped(std::string_view text);
+
+// What of `path` is below `folder`, with its leading slash ("" for the folder itself); nothing
+// where it is elsewhere.
+[[nodiscard]] std::optional<std::string_view> below(std::string_view path,
+                                                    std::string_view folder) noexcept;
+
+}  // namespace numapool::platform

@@ -1,0 +1,17 @@
+// Which network interface leads to an address, from /proc/net/route and /proc/net/ipv6_route.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <string_view>
+
+namespace numapool::platform {
+
+// The interface of the longest matching route, of the lowest metric where several match. `address`
+// is an IPv4 or IPv6 address as text; "fe80::1%eth0" names its interface itself. Nothing where no
+// route leads there, or the text is no address. Only the main table is seen.
+[[nodiscard]] std::optional<std::string> interface_to(std::string_view address,
+                                                      std::string_view routes4,
+                                                      std::string_view routes6);
+
+}  // namespace numapool::platform

@@ -1,0 +1,28 @@
+"""Weights of nodes, as callers give them for memory that is spread over several."""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Mapping
+from typing import Literal
+
+Weights = Literal["system"] | Mapping[int, int]
+
+
+def checked_weights(nodes: list[int], weights: Weights | None) -> tuple[list[int], list[int]]:
+    """Return the nodes and their weights; no weights means the system's."""
+    if weights is None or weights == "system":
+        return nodes, []
+    if isinstance(weights, str):
+        raise ValueError(
+            f"weights must be 'system' or a mapping of node to weight, not {weights!r}"
+        )
+    by_node = {operator.index(node): operator.index(weight) for node, weight in weights.items()}
+    if not by_node or (nodes and set(nodes) != set(by_node)):
+        raise ValueError(f"weights must name exactly the nodes {nodes}, not {sorted(by_node)}")
+    for node, weight in by_node.items():
+        # a u8 in the kernel: sysfs-kernel-mm-mempolicy-weighted-interleave
+        if not 1 <= weight <= 255:
+            raise ValueError(f"the weight of node {node} must be from 1 to 255, not {weight}")
+    nodes = sorted(by_node)
+    return nodes, [by_node[node] for node in nodes]
