@@ -20,6 +20,7 @@ from numapool.errors import (
     UnsupportedError,
 )
 from numapool.hypervisor import HypervisorInfo, detect_hypervisor
+from numapool.numpy_memory import numpy_allocator, set_numpy_allocator
 from numapool.placement import AllocationStep, Placement
 from numapool.policy import memory_policy
 from numapool.pool import BufferPool, PoolCounts, PoolStatistics
@@ -90,8 +91,10 @@ __all__ = [
     "empty",
     "full",
     "memory_policy",
+    "numpy_allocator",
     "publish_pools",
     "run_on",
+    "set_numpy_allocator",
     "zeros",
 ]
 
