@@ -8,6 +8,7 @@
 #include "platform/process.hpp"
 #include "platform/thread.hpp"
 #include "pool_impl.hpp"
+#include "quiet.hpp"
 
 namespace numapool {
 namespace {
@@ -233,7 +234,7 @@ PoolBlock* PoolImpl::refill(const Want& want, std::uint16_t slot) {
       budget.spend(slot);
       return block;
     }
-    static_cast<void>(platform::discard(region.address, region.length));
+    static_cast<void>(succeeds([&] { return platform::discard(region.address, region.length); }));
   }
   std::unique_ptr<Slab> unused;  // unmapped without the lock
   const std::lock_guard guard(mutex_);
