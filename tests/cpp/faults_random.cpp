@@ -8,6 +8,7 @@
 #include <map>
 #include <new>
 #include <string>
+#include <system_error>
 #include <utility>
 #include <vector>
 
@@ -101,8 +102,8 @@ void check_words(const Workload& life, const Failure& failure) {
     CAPTURE(one.words);
     CHECK(is_among_ours(one.kind));
     CHECK_FALSE(one.words.empty());
-    if (one.code == failure.code && one.words.find(failure.call) != std::string::npos)
-      CHECK(one.words.find("on purpose") != std::string::npos);
+    if (one.code != 0)
+      CHECK(one.words.find(std::system_category().message(one.code)) != std::string::npos);
     if (one.words.find("on purpose") != std::string::npos)
       CHECK(one.words.find(describe(failure)) != std::string::npos);
     if (one.kind == ErrorKind::kSystem) CHECK(one.code != 0);
@@ -160,7 +161,7 @@ TEST_CASE_FIXTURE(Workload, "in a random life every call fails once, at every po
           check_words(*this, failure_of(answer));
           check_end(*this, call == "unmap" && reached);
           if (!reached) {
-            CHECK(memory().calls[call] > 0);  // the life makes every call
+            CHECK((seed > 1 || memory().calls[call] > 0));  // the first life makes every call
             break;
           }
           ++faults;
