@@ -172,6 +172,7 @@ PoolImpl::Got PoolImpl::make(const Want& want, int node, bool whole_chain,
     request.preferred_node = node;
     request.page = options_.page;
     request.strict = want.strict;
+    request.dump = options_.dump;
     std::optional<Allocation> got;
     try {
       if (whole_chain || want.strict) {

@@ -121,6 +121,7 @@ Allocation PoolImpl::take_fixed(std::size_t size_bytes, std::optional<int> node,
   request.preferred_node = want.node;
   request.page = options_.page;
   request.strict = strict;
+  request.dump = options_.dump;
   if (!reserve_budget(size_bytes, want.slot)) throw exhausted(want, "");
   try {
     Allocation allocation = allocator_.allocate(request, check);

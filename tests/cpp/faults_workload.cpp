@@ -49,6 +49,7 @@ void Workload::run(std::uint32_t seed) {
   attempt([&] {
     PoolOptions options;
     options.max_bytes = 64 * kMiB;
+    options.dump = seed % 3 != 0;
     if (seed % 2 == 1) options.retain_bytes = 2 * kMiB;
     open(options);
   });
@@ -155,6 +156,7 @@ void Workload::let_go(std::size_t index) {
 void Workload::allocate_some() {
   AllocationRequest wish = request(any_size(), any_node(), pick(4) == 0);
   wish.lock = pick(8) == 0;
+  wish.dump = pick(4) != 0;
   wish.populate = wish.strict || pick(8) != 0;
   if (pick(8) == 0) {
     wish.page.kind = PageRequest::Kind::kHugetlb;

@@ -125,6 +125,13 @@ Status lock(void* address, std::size_t length, bool) {
   return on_part("lock", address, length, [](Machine&, const Part&) -> Status { return Done{}; });
 }
 
+Status keep_out_of_dumps(void* address, std::size_t length) {
+  return on_part("keep_out_of_dumps", address, length, [](Machine&, const Part& part) -> Status {
+    part.range->dumped = false;
+    return Done{};
+  });
+}
+
 // Nodes that are offline or not allowed drop out of a policy; none left is EINVAL. mbind(2).
 Status set_policy(void* address, std::size_t length, Policy policy, std::span<const int> nodes,
                   bool move) {

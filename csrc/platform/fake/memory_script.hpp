@@ -60,6 +60,8 @@ void reset_memory();
 // Mappings alive, and pages resident in them, to prove that nothing leaks.
 [[nodiscard]] std::size_t live_mappings();
 [[nodiscard]] std::size_t resident_pages();
+// Mappings alive that a core dump would hold.
+[[nodiscard]] std::size_t dumped_mappings();
 
 // Frees what is still mapped: after a test in which unmap() failed.
 void drop_live_mappings();
