@@ -91,6 +91,7 @@ class Allocator:
         hugetlb_bytes: SupportsIndex,
         populate: bool,
         lock: bool,
+        dump: bool,
     ) -> tuple[NodeBuffer, _Causes]: ...
     def allocate_interleaved(
         self,
@@ -103,6 +104,7 @@ class Allocator:
         hugetlb_bytes: SupportsIndex,
         populate: bool,
         lock: bool,
+        dump: bool,
     ) -> tuple[NodeBuffer, _Causes]: ...
 
 @disjoint_base
@@ -220,6 +222,7 @@ def pool_open(
     page_kind: SupportsIndex,
     hugetlb_bytes: SupportsIndex,
     zero_on_reuse: bool,
+    dump: bool,
 ) -> None: ...
 def pool_reserve(base: PoolBase, size_bytes: SupportsIndex, node: SupportsIndex | None) -> int: ...
 def pool_statistics(base: PoolBase) -> tuple[dict[int, _Counts], _Counts]: ...
