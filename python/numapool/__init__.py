@@ -16,6 +16,7 @@ from numapool.errors import (
     PlacementError,
     PlacementWarning,
     PoolExhaustedError,
+    StorageError,
     TopologyError,
     UnsupportedError,
 )
@@ -35,6 +36,8 @@ from numapool.pressure_reading import NodeSupply, PressureReading
 from numapool.publishing import publish_pools
 from numapool.ring import BufferRing
 from numapool.running import ProcessBinding, bind_process, run_on
+from numapool.storage import Transferred, read_into, readv, write_from, writev
+from numapool.stream import FileStream, StreamBlock, stream
 from numapool.subscription import EventStream, Subscription
 from numapool.topology import NumaNode, NumaTopology
 
@@ -53,6 +56,7 @@ __all__ = [
     "DeviceLocality",
     "DeviceStep",
     "EventStream",
+    "FileStream",
     "HypervisorInfo",
     "NodeBuffer",
     "NodeExecutor",
@@ -77,8 +81,11 @@ __all__ = [
     "PressureStatistics",
     "ProcessBinding",
     "ReleaseReport",
+    "StorageError",
+    "StreamBlock",
     "Subscription",
     "TopologyError",
+    "Transferred",
     "UnsupportedError",
     "__version__",
     "asarray",
@@ -91,7 +98,12 @@ __all__ = [
     "full",
     "memory_policy",
     "publish_pools",
+    "read_into",
+    "readv",
     "run_on",
+    "stream",
+    "write_from",
+    "writev",
     "zeros",
 ]
 

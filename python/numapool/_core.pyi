@@ -3,7 +3,7 @@ from collections.abc import Sequence
 from types import TracebackType
 from typing import Self, SupportsIndex, final
 
-from typing_extensions import disjoint_base
+from typing_extensions import Buffer, disjoint_base
 
 from numapool.placement import AllocationStep, Placement
 
@@ -17,6 +17,9 @@ _Step = tuple[int, str, str, str | None, str | None, int | None]
 _Locality = tuple[
     tuple[_Device, ...], tuple[int, ...], int | None, tuple[_Step, ...], str | None, bool
 ]
+
+_Failure = tuple[str, int, bool]
+_Transfer = tuple[int | None, int, str | None, _Failure | None]
 
 @final
 class NodeBuffer:
@@ -136,6 +139,16 @@ class Ring:
     def node_id(self) -> int | None: ...
 
 @final
+class Stream:
+    def next(
+        self, starved_ms: SupportsIndex | None
+    ) -> tuple[NodeBuffer, int] | tuple[None, int, _Failure] | None: ...
+    def starved(self) -> bool: ...
+    def close(self) -> None: ...
+    def closed(self) -> bool: ...
+    def figures(self) -> tuple[int, int, str | None, int | None, int, int]: ...
+
+@final
 class SavedPolicy: ...
 
 @final
@@ -230,6 +243,13 @@ def read_balloon(
     root: bytes,
 ) -> tuple[str | None, bool, str, tuple[str, ...], bool, str | None, int | None, int | None]: ...
 def read_cpuid() -> tuple[bool, tuple[str, ...]] | None: ...
+def read_file(
+    path: bytes,
+    buffers: Sequence[Buffer],
+    offset: SupportsIndex,
+    size: SupportsIndex | None,
+    direct: bool,
+) -> _Transfer: ...
 def resident_memory() -> tuple[int, int]: ...
 def ring_open(
     base: PoolBase,
@@ -241,8 +261,29 @@ def ring_open(
 def restore_thread_policy(saved: SavedPolicy) -> None: ...
 def set_home_node(node: SupportsIndex) -> None: ...
 def set_thread_policy(mode: str, nodes: Sequence[SupportsIndex]) -> SavedPolicy: ...
+def stream_open(
+    path: bytes,
+    base: PoolBase,
+    block_bytes: SupportsIndex,
+    depth: SupportsIndex,
+    offset: SupportsIndex,
+    size: SupportsIndex | None,
+    node: SupportsIndex | None,
+    strict: bool,
+    cpus: Sequence[SupportsIndex],
+    direct: bool,
+) -> Stream | _Failure: ...
 def transparent_page_bytes() -> int: ...
 def trim_heap() -> bool: ...
+def write_file(
+    path: bytes,
+    buffers: Sequence[Buffer],
+    offset: SupportsIndex,
+    size: SupportsIndex | None,
+    direct: bool,
+    truncate: bool,
+    sync: bool,
+) -> _Transfer: ...
 def write_unraisable(error: BaseException, where: object) -> None: ...
 def try_bind(node: SupportsIndex, weighted: bool) -> int | None: ...
 def try_hugetlb_page(page_bytes: SupportsIndex) -> int: ...

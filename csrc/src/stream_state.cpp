@@ -1,0 +1,344 @@
+// The threads that fill a stream's blocks, and the consumers that empty them.
+#include "stream_state.hpp"
+
+#include <algorithm>
+#include <chrono>
+#include <exception>
+#include <limits>
+#include <string>
+#include <system_error>
+#include <thread>
+#include <utility>
+
+#include "numapool/error.hpp"
+#include "platform/thread.hpp"
+
+namespace numapool {
+namespace {
+
+// Between two looks for signals; no block comes later for it.
+constexpr std::chrono::milliseconds kSlice{50};
+
+// A file that is opened with an alignment of 1 has no direct I/O, and blocks that are no multiple
+// keep their size rather than become direct.
+std::size_t alignment_of(const File& file, std::size_t block_bytes) noexcept {
+  return block_bytes % file.transfer_align() == 0 ? file.transfer_align() : 1;
+}
+
+std::uint64_t limit_of(const StreamOptions& options) noexcept {
+  constexpr std::uint64_t kMost = std::numeric_limits<std::uint64_t>::max();
+  if (!options.size || *options.size > kMost - options.offset) return kMost;
+  return options.offset + *options.size;
+}
+
+}  // namespace
+
+StreamState::StreamState(File&& file, Pool& pool, Block&& memory, std::size_t stride,
+                         std::uint32_t count, const StreamOptions& options)
+    : pool_(pool),
+      stride_(stride),
+      block_bytes_(options.block_bytes),
+      limit_(limit_of(options)),
+      align_(alignment_of(file, options.block_bytes)),
+      place_(memory.place),
+      slots_(count),
+      next_offset_(options.offset),
+      known_end_(file.size_bytes()) {
+  window_.reserve(count);
+  register_stream(this);  // the last that may throw: until here nothing was taken
+  pool_.pin();
+  file_.emplace(std::move(file));
+  memory_ = std::move(memory);
+}
+
+// No thread is left and no block is out, or this would be alive.
+StreamState::~StreamState() {
+  forget_stream(this);
+  Lock lock(mutex_);
+  stopped_ = true;
+  free_window();
+  end_if_unused(lock);
+}
+
+void StreamState::start(std::uint32_t threads, const std::vector<int>& cpus) {
+  try {
+    for (std::uint32_t i = 0; i < threads; ++i) {
+      const std::lock_guard guard(mutex_);  // counted before it may end
+      std::thread([self = shared_from_this(), cpus] {
+        platform::prepare_worker(cpus);
+        self->run();
+      }).detach();
+      ++threads_;
+    }
+  } catch (const std::system_error& error) {
+    // RLIMIT_NPROC or the cgroup's pids: fewer threads read as well, only not as fast.
+    const std::lock_guard guard(mutex_);
+    if (threads_ != 0) return;
+    throw Error(ErrorKind::kSystem,
+                "cannot start a thread that reads: " + std::string(error.what()),
+                error.code().value());
+  }
+}
+
+void StreamState::run() noexcept {
+  const InterruptCheck check = [this] {
+    if (stop_reading_.load(std::memory_order_relaxed))
+      throw Error(ErrorKind::kInterrupted, "the stream is closed");
+  };
+  Lock lock(mutex_);
+  while (!stopped_ && !ended_) {
+    Slot* const slot = begin_block();
+    if (slot == nullptr) {
+      work_.wait(lock);
+      continue;
+    }
+    const platform::Piece piece{address_of(*slot), slot->length};
+    lock.unlock();
+    Transfer got;
+    try {
+      got = file_->read({&piece, 1}, slot->offset, check);
+    } catch (const std::exception&) {  // stopped, or no memory for the words of a failure
+      got.failure.emplace();
+      got.failure->cause = platform::Cause::kNoMemory;
+    }
+    lock.lock();
+    end_block(*slot, std::move(got));
+  }
+  --threads_;
+  ready_.notify_all();
+  end_if_unused(lock);
+}
+
+// The first block ends where the others may begin; each is as long as a consumer expects it.
+std::size_t StreamState::length_at(std::uint64_t offset) const noexcept {
+  const std::size_t length = block_bytes_ - offset % align_;
+  return static_cast<std::size_t>(std::min<std::uint64_t>(length, limit_ - offset));
+}
+
+char* StreamState::address_of(const Slot& slot) const noexcept {
+  const auto index = static_cast<std::size_t>(&slot - slots_.data());
+  return static_cast<char*>(memory_.mapping.address()) + index * stride_;
+}
+
+StreamState::Slot* StreamState::free_slot() {
+  const auto found = std::find_if(slots_.begin(), slots_.end(),
+                                  [](const Slot& slot) { return slot.use == Use::kFree; });
+  return found == slots_.end() ? nullptr : &*found;
+}
+
+// Past what the file is known to hold one block is tried, when all before it was delivered: it
+// tells the end.
+StreamState::Slot* StreamState::begin_block() {
+  if (halted_ || next_offset_ >= limit_) return nullptr;
+  if (next_offset_ >= known_end_ && !window_.empty()) return nullptr;
+  Slot* const slot = free_slot();
+  if (slot == nullptr) return nullptr;
+  slot->use = Use::kReading;
+  slot->dropped = false;
+  slot->offset = next_offset_;
+  slot->length = length_at(next_offset_);
+  window_.push_back(slot);
+  next_offset_ += slot->length;
+  return slot;
+}
+
+void StreamState::end_block(Slot& slot, Transfer&& got) {
+  bytes_ += got.bytes;
+  direct_bytes_ += got.direct_bytes;
+  misplaced_ = misplaced_ || got.misplaced;
+  if (slot.dropped || stopped_) {
+    slot.use = Use::kFree;
+    work_.notify_all();
+    return;
+  }
+  slot.use = Use::kFilled;
+  slot.got = std::move(got);
+  if (slot.got.bytes < slot.length) halted_ = true;
+  ready_.notify_all();
+}
+
+std::optional<StreamItem> StreamState::take() {
+  require_open();
+  StreamItem item;
+  if (failure_) {
+    item = std::move(*failure_);
+    failure_.reset();
+    ended_ = true;
+  }
+  if (ended_ || (window_.empty() && next_offset_ >= limit_)) {
+    ended_ = true;
+    work_.notify_all();
+    ready_.notify_all();  // other consumers
+    return item;
+  }
+  if (window_.empty() || window_.front()->use != Use::kFilled) return std::nullopt;
+  Slot& slot = *window_.front();
+  window_.erase(window_.begin());
+  const std::size_t bytes = slot.got.bytes;
+  if (bytes < slot.length) restart_at(slot.offset + bytes);
+  if (slot.got.failure) {
+    failure_.emplace();
+    failure_->kind = StreamItem::Kind::kFailure;
+    failure_->offset = slot.offset + bytes;
+    failure_->failure = std::move(*slot.got.failure);
+    halted_ = true;
+  } else if (bytes == 0) {
+    ended_ = true;
+  }
+  if (bytes != 0) return lend(slot);
+  slot.use = Use::kFree;
+  return take();  // the failure or the end; no further
+}
+
+// What was read beyond a block that came short does not join it: the file has changed meanwhile.
+void StreamState::restart_at(std::uint64_t offset) {
+  free_window();
+  next_offset_ = offset;
+  known_end_ = offset;
+  halted_ = false;
+  work_.notify_all();
+}
+
+void StreamState::free_window() noexcept {
+  for (Slot* const slot : window_) {
+    if (slot->use == Use::kFilled) slot->use = Use::kFree;
+    slot->dropped = true;
+  }
+  window_.clear();
+}
+
+StreamItem StreamState::lend(Slot& slot) {
+  slot.use = Use::kLent;
+  if (lent_++ == 0) itself_ = shared_from_this();
+  StreamItem item;
+  item.kind = StreamItem::Kind::kBlock;
+  item.offset = slot.offset;
+  item.bytes = slot.got.bytes;
+  item.lease.region = {
+      address_of(slot), stride_, {platform::PageKind::kBase, platform::base_page_bytes()}};
+  item.lease.place = place_;
+  item.lease.keeper = this;
+  item.lease.cookie = &slot;
+  item.lease.dirty = true;
+  if (next_offset_ >= known_end_ && window_.empty()) work_.notify_all();  // the end may be tried
+  return item;
+}
+
+void StreamState::require_open() const {
+  if (orphaned_) {
+    throw Error(ErrorKind::kClosed,
+                "the stream was opened before this process was forked, and its threads are the "
+                "parent's: open one in the child");
+  }
+  if (stopped_) throw Error(ErrorKind::kClosed, "the stream is closed");
+}
+
+bool StreamState::is_starved() const { return window_.empty() && !ended_ && lent_ == slots_.size(); }
+
+std::optional<StreamItem> StreamState::try_next() {
+  const std::lock_guard guard(mutex_);
+  return take();
+}
+
+StreamItem StreamState::next(std::optional<std::uint64_t> starved_ms, const InterruptCheck& check) {
+  using Clock = std::chrono::steady_clock;
+  bool starving = false;
+  Clock::time_point since;
+  while (true) {
+    {
+      Lock lock(mutex_);
+      if (std::optional<StreamItem> item = take()) return std::move(*item);
+      if (!std::exchange(starving, is_starved())) since = Clock::now();
+      if (starving && starved_ms) {
+        if (Clock::now() - since >= std::chrono::milliseconds(*starved_ms)) {
+          throw Error(ErrorKind::kExhausted,
+                      "all " + std::to_string(slots_.size()) +
+                          " blocks of the stream are in use; let go of them as you go on, or open "
+                          "it with a greater depth");
+        }
+      }
+      ready_.wait_for(lock, kSlice);
+    }
+    check();
+  }
+}
+
+bool StreamState::starved() const {
+  const std::lock_guard guard(mutex_);
+  return is_starved();
+}
+
+bool StreamState::closed() const {
+  const std::lock_guard guard(mutex_);
+  return stopped_;
+}
+
+void StreamState::stop() noexcept {
+  Lock lock(mutex_);
+  stopped_ = true;
+  stop_reading_.store(true, std::memory_order_relaxed);
+  free_window();
+  work_.notify_all();
+  ready_.notify_all();
+  end_if_unused(lock);
+}
+
+void StreamState::wait_for_threads(const InterruptCheck& check) {
+  while (true) {
+    {
+      Lock lock(mutex_);
+      if (threads_ == 0) return;
+      ready_.wait_for(lock, kSlice);
+      if (threads_ == 0) return;
+    }
+    check();
+  }
+}
+
+bool StreamState::give_back(void* cookie, bool) noexcept {
+  std::shared_ptr<StreamState> last;  // ends it, if nobody else has it, after the lock
+  Lock lock(mutex_);
+  static_cast<Slot*>(cookie)->use = Use::kFree;
+  if (--lent_ == 0) last = std::move(itself_);
+  work_.notify_one();
+  end_if_unused(lock);
+  return false;
+}
+
+// The memory goes with the last block, the file with the last thread.
+void StreamState::end_if_unused(Lock& lock) noexcept {
+  if ((!stopped_ && !ended_) || threads_ != 0) return;
+  std::optional<File> file;
+  if (file_) {
+    why_not_direct_ = file_->why_not_direct();
+    file.emplace(std::move(*file_));
+    file_.reset();
+  }
+  const bool unused = lent_ == 0 && memory_.size_bytes != 0;
+  Block memory;
+  if (unused) {
+    memory = std::move(memory_);
+    memory_.size_bytes = 0;
+  }
+  lock.unlock();
+  if (unused) {
+    pool_.drop_fixed(std::move(memory));
+    pool_.unpin();
+  }
+}
+
+Stream::Figures StreamState::figures() const {
+  const std::lock_guard guard(mutex_);
+  Stream::Figures out;
+  out.bytes = bytes_;
+  out.direct_bytes = direct_bytes_;
+  out.why_not_direct = file_ ? file_->why_not_direct() : why_not_direct_;
+  if (out.why_not_direct.empty() && misplaced_)
+    out.why_not_direct = "blocks do not begin at a multiple of what direct I/O wants";
+  out.node_id = place_.node_id;
+  out.blocks = static_cast<std::uint32_t>(slots_.size());
+  out.block_bytes = block_bytes_;
+  return out;
+}
+
+}  // namespace numapool
