@@ -32,7 +32,8 @@ class Views {
       if (PyObject_GetBuffer(one.ptr(), &views_[i], writable ? PyBUF_WRITABLE : PyBUF_SIMPLE) != 0)
         throw py::error_already_set();
       ++held_;
-      pieces_.push_back({static_cast<char*>(views_[i].buf), static_cast<std::size_t>(views_[i].len)});
+      pieces_.push_back(
+          {static_cast<char*>(views_[i].buf), static_cast<std::size_t>(views_[i].len)});
     }
   }
   ~Views() {

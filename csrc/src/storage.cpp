@@ -29,10 +29,8 @@ class Cursor {
   [[nodiscard]] std::uint64_t offset() const noexcept { return offset_; }
   [[nodiscard]] const char* address() const noexcept { return pieces_[at_].address + in_; }
 
-  [[nodiscard]] std::size_t left_in_piece() const noexcept { return pieces_[at_].length - in_; }
-
-  // The stretch from here in up to platform::kMostPieces parts and kChunk bytes, each part and the address it
-  // begins at a multiple of what direct I/O wants. None: not from here.
+  // The stretch from here in up to platform::kMostPieces parts and kChunk bytes, each part and the
+  // address it begins at a multiple of what direct I/O wants. None: not from here.
   std::span<const Piece> aligned(std::size_t memory_align, std::size_t transfer_align) noexcept {
     const std::size_t whole = std::max(memory_align, transfer_align);
     if (offset_ % transfer_align != 0) return {};
@@ -85,7 +83,8 @@ class Cursor {
   std::span<const Piece> collect(const Take& take) noexcept {
     std::size_t count = 0;
     std::size_t bytes = 0;
-    for (std::size_t i = at_; i < pieces_.size() && count < platform::kMostPieces && bytes < kChunk; ++i) {
+    for (std::size_t i = at_; i < pieces_.size() && count < platform::kMostPieces && bytes < kChunk;
+         ++i) {
       const Piece rest = rest_of(i);
       Piece cut = rest;
       cut.length = std::min(cut.length, kChunk - bytes);
@@ -152,14 +151,15 @@ Transfer File::transfer(const Call& call, const char* name, std::span<const Piec
   const std::size_t whole = opened_.transfer_align;
   for (bool first = true; !cursor.done(); first = false) {
     if (!first) check();
-    const bool may = opened_.direct_handle != platform::kNoFile &&
-                     !refused_.load(std::memory_order_relaxed);
+    const bool may =
+        opened_.direct_handle != platform::kNoFile && !refused_.load(std::memory_order_relaxed);
     std::span<const Piece> parts;
     if (may) parts = cursor.aligned(memory, whole);
     const bool direct = !parts.empty();
+    bool could = false;  // have gone directly, aligned otherwise
     if (!direct) {
       const std::size_t head = may ? cursor.to_alignment(memory, whole) : 0;
-      out.misplaced = out.misplaced || (may && head == 0 && cursor.left_in_piece() >= 2 * whole);
+      could = may && head == 0;
       parts = cursor.any(head != 0 ? head : kChunk);
     }
     const IoResult result =
@@ -175,6 +175,7 @@ Transfer File::transfer(const Call& call, const char* name, std::span<const Piec
     }
     if (result.bytes == 0) return out;
     out.bytes += result.bytes;
+    out.misplaced = out.misplaced || (could && result.bytes >= 2 * whole);
     if (direct) out.direct_bytes += result.bytes;
     cursor.advance(result.bytes);
   }

@@ -233,7 +233,9 @@ void StreamState::require_open() const {
   if (stopped_) throw Error(ErrorKind::kClosed, "the stream is closed");
 }
 
-bool StreamState::is_starved() const { return window_.empty() && !ended_ && lent_ == slots_.size(); }
+bool StreamState::is_starved() const {
+  return window_.empty() && !ended_ && lent_ == slots_.size();
+}
 
 std::optional<StreamItem> StreamState::try_next() {
   const std::lock_guard guard(mutex_);

@@ -55,7 +55,7 @@ class StreamState final : public Keeper, public std::enable_shared_from_this<Str
   using Lock = std::unique_lock<std::mutex>;
 
   void run() noexcept;
-  [[nodiscard]] Slot* begin_block();          // under mutex_; nullptr: not now
+  [[nodiscard]] Slot* begin_block();           // under mutex_; nullptr: not now
   void end_block(Slot& slot, Transfer&& got);  // under mutex_
   [[nodiscard]] Slot* free_slot();
   [[nodiscard]] std::optional<StreamItem> take();  // under mutex_
@@ -96,7 +96,7 @@ class StreamState final : public Keeper, public std::enable_shared_from_this<Str
   std::uint64_t bytes_ = 0;
   std::uint64_t direct_bytes_ = 0;
   bool misplaced_ = false;
-  std::string why_not_direct_;            // once the file is closed
+  std::string why_not_direct_;           // once the file is closed
   std::shared_ptr<StreamState> itself_;  // while blocks are out
 };
 

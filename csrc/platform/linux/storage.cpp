@@ -75,8 +75,8 @@ IoResult transfer(Call call, FileHandle handle, std::span<const Piece> pieces,
   std::array<iovec, kMostPieces> vectors;
   const std::size_t count = std::min(pieces.size(), kMostPieces);
   for (std::size_t i = 0; i < count; ++i) vectors[i] = {pieces[i].address, pieces[i].length};
-  const ssize_t got = call(descriptor(handle), vectors.data(), static_cast<int>(count),
-                           static_cast<off_t>(offset));
+  const ssize_t got =
+      call(descriptor(handle), vectors.data(), static_cast<int>(count), static_cast<off_t>(offset));
   return result_of(got, errno);
 }
 
@@ -87,9 +87,9 @@ Result<OpenedFile> open_file(const std::string& path, const FileRequest& request
   // Opening a pipe waits for its other end, so it is looked at first.
   if (stat(path.c_str(), &facts) == 0 && (S_ISFIFO(facts.st_mode) || S_ISSOCK(facts.st_mode)))
     return failed("open", ESPIPE);
-  const int flags = request.write ? O_WRONLY | (request.create ? O_CREAT : 0) |
-                                        (request.truncate ? O_TRUNC : 0)
-                                  : O_RDONLY;
+  const int flags =
+      request.write ? O_WRONLY | (request.create ? O_CREAT : 0) | (request.truncate ? O_TRUNC : 0)
+                    : O_RDONLY;
   const int fd = open_retrying(path, flags);
   if (fd < 0) return failed("open", errno);
   OpenedFile file;
