@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <array>
 #include <cerrno>
+#include <limits>
 #include <utility>
 
 #include "direct_gate.hpp"
@@ -31,12 +32,16 @@ class Cursor {
 
   // The stretch from here in up to platform::kMostPieces parts and kChunk bytes, each part and the
   // address it begins at a multiple of what direct I/O wants. None: not from here.
-  std::span<const Piece> aligned(std::size_t memory_align, std::size_t transfer_align) noexcept {
+  std::span<const Piece> aligned(std::size_t memory_align, std::size_t transfer_align,
+                                 std::uint64_t most) noexcept {
     const std::size_t whole = std::max(memory_align, transfer_align);
     if (offset_ % transfer_align != 0) return {};
+    std::uint64_t left = most;
     return collect([&](const Piece& rest) -> std::size_t {
       if (reinterpret_cast<std::uintptr_t>(rest.address) % memory_align != 0) return 0;
-      return rest.length / whole * whole;
+      const std::uint64_t taken = std::min<std::uint64_t>(rest.length, left) / whole * whole;
+      left -= taken;
+      return static_cast<std::size_t>(taken);
     });
   }
   // The same without regard to alignment.
@@ -144,17 +149,18 @@ std::string File::why_not_direct() const {
 
 template <class Call>
 Transfer File::transfer(const Call& call, const char* name, std::span<const Piece> pieces,
-                        std::uint64_t offset, const InterruptCheck& check) const {
+                        std::uint64_t offset, std::uint64_t direct_end,
+                        const InterruptCheck& check) const {
   Transfer out;
   Cursor cursor(pieces, offset);
   const std::size_t memory = opened_.memory_align;
   const std::size_t whole = opened_.transfer_align;
   for (bool first = true; !cursor.done(); first = false) {
     if (!first) check();
-    const bool may =
-        opened_.direct_handle != platform::kNoFile && !refused_.load(std::memory_order_relaxed);
+    const bool may = opened_.direct_handle != platform::kNoFile &&
+                     !refused_.load(std::memory_order_relaxed) && cursor.offset() < direct_end;
     std::span<const Piece> parts;
-    if (may) parts = cursor.aligned(memory, whole);
+    if (may) parts = cursor.aligned(memory, whole, direct_end - cursor.offset());
     const bool direct = !parts.empty();
     bool could = false;  // have gone directly, aligned otherwise
     if (!direct) {
@@ -190,7 +196,9 @@ Transfer File::read(std::span<const Piece> pieces, std::uint64_t offset,
     const DirectRead gate;
     return platform::read_at(handle, parts, at);
   };
-  return transfer(call, "preadv", pieces, offset, check);
+  // A device writes whole blocks: of the file's last one, also what is beyond its end.
+  const std::uint64_t last = opened_.size_bytes / opened_.transfer_align * opened_.transfer_align;
+  return transfer(call, "preadv", pieces, offset, last, check);
 }
 
 Transfer File::write(std::span<const Piece> pieces, std::uint64_t offset, bool sync,
@@ -202,7 +210,8 @@ Transfer File::write(std::span<const Piece> pieces, std::uint64_t offset, bool s
     if (result.end == IoEnd::kDone && result.bytes == 0) return IoResult{0, IoEnd::kFailed, EIO};
     return result;
   };
-  Transfer out = transfer(call, "pwritev", pieces, offset, check);
+  constexpr std::uint64_t kAnywhere = std::numeric_limits<std::uint64_t>::max();
+  Transfer out = transfer(call, "pwritev", pieces, offset, kAnywhere, check);
   if (out.failure || !sync) return out;
   if (const int code = platform::sync_data(opened_.handle); code != 0)
     out.failure = failed("fdatasync", code, offset);

@@ -5,6 +5,7 @@
 #include <chrono>
 #include <exception>
 #include <limits>
+#include <new>
 #include <string>
 #include <system_error>
 #include <thread>
@@ -54,10 +55,10 @@ StreamState::StreamState(File&& file, Pool& pool, Block&& memory, std::size_t st
 // No thread is left and no block is out, or this would be alive.
 StreamState::~StreamState() {
   forget_stream(this);
-  Lock lock(mutex_);
+  const std::lock_guard guard(mutex_);
   stopped_ = true;
   free_window();
-  end_if_unused(lock);
+  end_if_unused();
 }
 
 void StreamState::start(std::uint32_t threads, const std::vector<int>& cpus) {
@@ -105,8 +106,8 @@ void StreamState::run() noexcept {
     end_block(*slot, std::move(got));
   }
   --threads_;
+  end_if_unused();
   ready_.notify_all();
-  end_if_unused(lock);
 }
 
 // The first block ends where the others may begin; each is as long as a consumer expects it.
@@ -276,13 +277,13 @@ bool StreamState::closed() const {
 }
 
 void StreamState::stop() noexcept {
-  Lock lock(mutex_);
+  const std::lock_guard guard(mutex_);
   stopped_ = true;
   stop_reading_.store(true, std::memory_order_relaxed);
   free_window();
   work_.notify_all();
   ready_.notify_all();
-  end_if_unused(lock);
+  end_if_unused();
 }
 
 void StreamState::wait_for_threads(const InterruptCheck& check) {
@@ -299,34 +300,29 @@ void StreamState::wait_for_threads(const InterruptCheck& check) {
 
 bool StreamState::give_back(void* cookie, bool) noexcept {
   std::shared_ptr<StreamState> last;  // ends it, if nobody else has it, after the lock
-  Lock lock(mutex_);
+  const std::lock_guard guard(mutex_);
   static_cast<Slot*>(cookie)->use = Use::kFree;
   if (--lent_ == 0) last = std::move(itself_);
   work_.notify_one();
-  end_if_unused(lock);
+  end_if_unused();
   return false;
 }
 
-// The memory goes with the last block, the file with the last thread.
-void StreamState::end_if_unused(Lock& lock) noexcept {
+// The memory goes with the last block, the file with the last thread: before anybody who waits for
+// that thread goes on.
+void StreamState::end_if_unused() noexcept {
   if ((!stopped_ && !ended_) || threads_ != 0) return;
-  std::optional<File> file;
   if (file_) {
-    why_not_direct_ = file_->why_not_direct();
-    file.emplace(std::move(*file_));
+    try {
+      why_not_direct_ = file_->why_not_direct();
+    } catch (const std::bad_alloc&) {  // nobody learns why
+    }
     file_.reset();
   }
-  const bool unused = lent_ == 0 && memory_.size_bytes != 0;
-  Block memory;
-  if (unused) {
-    memory = std::move(memory_);
-    memory_.size_bytes = 0;
-  }
-  lock.unlock();
-  if (unused) {
-    pool_.drop_fixed(std::move(memory));
-    pool_.unpin();
-  }
+  if (lent_ != 0 || memory_.size_bytes == 0) return;
+  pool_.drop_fixed(std::move(memory_));
+  memory_.size_bytes = 0;
+  pool_.unpin();
 }
 
 Stream::Figures StreamState::figures() const {

@@ -64,7 +64,7 @@ class StreamState final : public Keeper, public std::enable_shared_from_this<Str
   void free_window() noexcept;
   void require_open() const;
   [[nodiscard]] bool is_starved() const;
-  void end_if_unused(Lock& lock) noexcept;
+  void end_if_unused() noexcept;  // under mutex_
   [[nodiscard]] std::size_t length_at(std::uint64_t offset) const noexcept;
   [[nodiscard]] char* address_of(const Slot& slot) const noexcept;
 
@@ -75,7 +75,7 @@ class StreamState final : public Keeper, public std::enable_shared_from_this<Str
   const std::size_t align_;    // later blocks begin at multiples of it
   const BlockPlace place_;
 
-  // Before the pool's locks. Nothing else is called under it.
+  // Before the pool's locks, which are taken under it when the memory goes.
   mutable std::mutex mutex_;
   std::condition_variable work_;   // for threads: a free block, or the end
   std::condition_variable ready_;  // for consumers and who closes

@@ -37,7 +37,7 @@ from numapool.publishing import publish_pools
 from numapool.ring import BufferRing
 from numapool.running import ProcessBinding, bind_process, run_on
 from numapool.storage import Transferred, read_into, readv, write_from, writev
-from numapool.stream import FileStream, StreamBlock, stream
+from numapool.streaming import FileStream, StreamBlock, stream
 from numapool.subscription import EventStream, Subscription
 from numapool.topology import NumaNode, NumaTopology
 

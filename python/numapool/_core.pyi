@@ -3,9 +3,10 @@ from collections.abc import Sequence
 from types import TracebackType
 from typing import Self, SupportsIndex, final
 
-from typing_extensions import Buffer, disjoint_base
+from typing_extensions import disjoint_base
 
 from numapool.placement import AllocationStep, Placement
+from numapool.storage import Memory
 
 __version__: str
 
@@ -245,7 +246,7 @@ def read_balloon(
 def read_cpuid() -> tuple[bool, tuple[str, ...]] | None: ...
 def read_file(
     path: bytes,
-    buffers: Sequence[Buffer],
+    buffers: Sequence[Memory],
     offset: SupportsIndex,
     size: SupportsIndex | None,
     direct: bool,
@@ -277,7 +278,7 @@ def transparent_page_bytes() -> int: ...
 def trim_heap() -> bool: ...
 def write_file(
     path: bytes,
-    buffers: Sequence[Buffer],
+    buffers: Sequence[Memory],
     offset: SupportsIndex,
     size: SupportsIndex | None,
     direct: bool,

@@ -13,7 +13,13 @@ from numapool.devices import PathLike
 from numapool.errors import StorageError, UnsupportedError
 
 if TYPE_CHECKING:
+    from typing import Any, TypeAlias
+
+    import numpy.typing as npt
     from typing_extensions import Buffer
+
+    # Before Python 3.12 the types of arrays do not say that they are buffers.
+    Memory: TypeAlias = Buffer | npt.NDArray[Any]
 
 _MOST = 2**63 - 1
 
@@ -51,7 +57,7 @@ class Transferred:
 
 def read_into(
     path: PathLike,
-    buffer: Buffer,
+    buffer: Memory,
     offset: SupportsIndex = 0,
     size: SupportsIndex | None = None,
     *,
@@ -82,7 +88,8 @@ def read_into(
     Returns
     -------
     Transferred
-        How many bytes came, and which way. What follows them in the buffer is unchanged.
+        How many bytes came, and which way. What follows them in the buffer is unchanged, unless the
+        file became shorter meanwhile.
 
     Raises
     ------
@@ -103,7 +110,7 @@ def read_into(
 
 def readv(
     path: PathLike,
-    buffers: Sequence[Buffer],
+    buffers: Sequence[Memory],
     offset: SupportsIndex = 0,
     *,
     direct: bool = True,
@@ -120,7 +127,7 @@ def readv(
 
 def write_from(
     path: PathLike,
-    buffer: Buffer,
+    buffer: Memory,
     offset: SupportsIndex = 0,
     size: SupportsIndex | None = None,
     *,
@@ -163,7 +170,7 @@ def write_from(
 
 def writev(
     path: PathLike,
-    buffers: Sequence[Buffer],
+    buffers: Sequence[Memory],
     offset: SupportsIndex = 0,
     *,
     direct: bool = True,
@@ -222,11 +229,11 @@ def _at_least_0(name: str, value: SupportsIndex) -> int:
     return number
 
 
-def _part(buffer: Buffer, size: SupportsIndex | None) -> Buffer:
+def _part(buffer: Memory, size: SupportsIndex | None) -> Memory:
     if size is None:
         return buffer
     wanted = _at_least_0("size", size)
-    view = memoryview(buffer)
+    view = memoryview(buffer)  # type: ignore[arg-type]
     if not view.c_contiguous:
         raise BufferError("the buffer is not contiguous")
     if wanted > view.nbytes:

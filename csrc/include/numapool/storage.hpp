@@ -53,7 +53,8 @@ class File {
   explicit File(platform::OpenedFile opened) noexcept : opened_(std::move(opened)) {}
   template <class Call>
   Transfer transfer(const Call& call, const char* name, std::span<const platform::Piece> pieces,
-                    std::uint64_t offset, const InterruptCheck& check) const;
+                    std::uint64_t offset, std::uint64_t direct_end,
+                    const InterruptCheck& check) const;
 
   platform::OpenedFile opened_;
   mutable std::atomic<bool> refused_{false};  // the system took back what it told of direct I/O

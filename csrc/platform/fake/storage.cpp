@@ -42,6 +42,17 @@ std::uint64_t allowed(const fake::StorageFile& file, std::uint64_t offset, std::
   return bad == file.bad.end() ? asked : std::min(asked, bad->first - offset);
 }
 
+// As a device does, whole blocks come: what is beyond the end of the file is zero.
+void clear(const fake::StorageFile& file, std::span<const Piece> pieces, std::uint64_t from) {
+  std::uint64_t end = (from + file.transfer_align - 1) / file.transfer_align * file.transfer_align;
+  std::uint64_t at = 0;
+  for (const Piece& piece : pieces) {
+    for (std::size_t i = 0; i < piece.length; ++i, ++at) {
+      if (at >= from && at < end) piece.address[i] = 0;
+    }
+  }
+}
+
 void copy(fake::StorageFile& file, std::span<const Piece> pieces, std::uint64_t offset,
           std::uint64_t bytes, bool write) {
   for (const Piece& piece : pieces) {
@@ -94,6 +105,7 @@ IoResult transfer(FileHandle handle, std::span<const Piece> pieces, std::uint64_
   if (write && bytes == 0) return {0, IoEnd::kFailed, ENOSPC};
   if (write && file.bytes.size() < offset + bytes) file.bytes.resize(offset + bytes);
   copy(file, pieces, offset, bytes, write);
+  if (direct && !write) clear(file, pieces, bytes);
   script.calls.push_back({write, direct, offset, asked, bytes});
   script.changed.notify_all();
   return {bytes, IoEnd::kDone, 0};

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import gc
 import math
 import operator
 import os
@@ -102,8 +101,7 @@ class FileStream:
         most = None if size is None else _at_least_0("size", size)
         self._timeout_s = timeout_s
         source = _default_pool() if pool is None else pool
-        os.stat(self._path)  # what is not there is no matter of nodes
-        device = device_node(self._path)
+        device = _device_of(self._path)
         chosen, cpus = _place(source.allocator.topology, node, device)
         opened = _core.stream_open(
             asked, source, length, threads, start, most, chosen, False, cpus, direct
@@ -143,6 +141,8 @@ class FileStream:
         if not self._core.starved():
             # A block is on its way. What comes with it leaves the next call to find out.
             return None
+        import gc
+
         gc.collect()  # blocks in cycles are nobody's
         return 0 if threading.active_count() == 1 else None
 
@@ -264,6 +264,15 @@ def stream(
         As for :meth:`BufferPool.ring`.
     """
     return FileStream(path, block_bytes, depth, node, pool, offset, size, direct, timeout_s)
+
+
+def _device_of(path: str) -> int | None:
+    # To device_node() a name that is no file may be a device's.
+    os.stat(path)  # noqa: PTH116 - pathlib takes 2 ms to import
+    try:
+        return device_node(path)
+    except OSError:
+        return None
 
 
 def _place(
