@@ -51,7 +51,7 @@ class BlockCache:
             return memoryview(buffer).toreadonly()[:nbytes]
 
     def write(self, number: int, content: bytes) -> None:
-        """Change the beginning of a block, in the file (``sync=True``: for good) and in the cache."""
+        """Change the beginning of a block in the file and in the cache."""
         with self._lock:
             start = number * self._ring.block_bytes
             nump.write_from(self._path, content, start)
