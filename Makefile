@@ -22,8 +22,9 @@ BUILT := build/stamps/built
 REPAIRED := build/stamps/repaired
 UNSUPPORTED := build/stamps/unsupported
 PEERS := $(VENV)/.peers
+DOCS_TOOLS := $(VENV)/.docs
 
-.PHONY: help setup demo wheel test lint bench clean apt-build apt-test apt-bench
+.PHONY: help setup demo wheel test lint docs bench clean apt-build apt-test apt-bench
 
 help:
 	@sed -n 's/^## //p' Makefile
@@ -43,8 +44,12 @@ test: $(INSTALLED) $(REPAIRED) $(UNSUPPORTED) | apt-test
 	@$(IN_VENV) .ci/test
 
 ## make lint    formatting, types, and builds free of warnings
-lint: $(INSTALLED) | apt-test
+lint: $(INSTALLED) $(DOCS_TOOLS) | apt-test
 	@$(IN_VENV) .ci/lint
+
+## make docs    the documentation in build/docs/html, its examples tried out; no warning is let pass
+docs: $(INSTALLED) $(DOCS_TOOLS)
+	@$(IN_VENV) .ci/docs
 
 ## make bench   measure, each figure beside its peer
 bench: $(INSTALLED) $(PEERS) | apt-bench
@@ -61,6 +66,10 @@ apt-build apt-test apt-bench: apt-%:
 $(PEERS): .ci/requirements-bench.txt $(REQUIREMENTS) | apt-build
 	$(PIP) install --quiet setuptools==84.2.1  # what the peer is built with, here and now
 	$(PIP) install --quiet --no-build-isolation -r $<
+	@touch $@
+
+$(DOCS_TOOLS): .ci/requirements-docs.txt $(REQUIREMENTS)
+	$(PIP) install --quiet -r $<
 	@touch $@
 
 $(VENV_PYTHON): | apt-build

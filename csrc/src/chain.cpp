@@ -22,6 +22,7 @@ namespace {
 // With less than this to spare beside a quarter of the request, some pages may go elsewhere: the
 // kernel keeps its reserves (min_free_kbytes), and other processes allocate meanwhile.
 constexpr std::uint64_t kTightBytes = std::uint64_t{64} << 20;
+constexpr int kMostPulls = 8;
 
 std::string spread_text(const Placement& placement) {
   std::string text;
@@ -168,16 +169,12 @@ Chain::Outcome Chain::place_on(int node, Precision precision) {
   bool redone = false;
   if (huge && !seen.wholly_on(node, length) && has_free(node, bytes_elsewhere(seen, node)))
     redone = base_pages();
-  if (!seen.wholly_on(node, length)) {
-    pull_onto(node, seen);
-    seen = look_now(precision);
-  }
+  seen = pull_onto(node, std::move(seen), precision);
   // Reclaiming clean cache frees base pages here and there: a huge page may find no place among
   // them.
   if (huge && !redone && !seen.wholly_on(node, length)) {
     base_pages();
-    pull_onto(node, seen);
-    seen = look_now(precision);
+    seen = pull_onto(node, std::move(seen), precision);
   }
   if (seen.wholly_on(node, length)) {
     return settle(node == preferred_ ? AllocationStep::kPreferred : AllocationStep::kNearest,
@@ -217,19 +214,27 @@ void Chain::redo_with_base_pages(int node) {
 // A strict policy with MPOL_MF_MOVE reclaims clean cache on the node and moves what fits; for the
 // rest it answers EIO. It is safe because every page is resident and nobody else has the memory
 // yet: no page can be asked for while it is in force. mbind(2), MPOL_MF_STRICT.
-void Chain::pull_onto(int node, const Placement& seen) {
-  if (seen.not_resident_bytes != 0) return;
-  const auto room = platform::node_room(node);
-  if (room && mapping_.pages().kind != PageKind::kHugetlb &&
-      room.value().free_bytes + room.value().clean_file_bytes < bytes_elsewhere(seen, node)) {
-    return;
-  }
+// Reclaim beside other work may end early with cache left (mbind asks for it without patience), so
+// the call is made again while it gets on, and once more where it did not.
+Placement Chain::pull_onto(int node, Placement seen, Precision precision) {
   const std::array<int, 1> target{node};
-  const platform::Status moved =
-      platform::set_policy(mapping_.address(), mapping_.length(), Policy::kBind, target, true);
-  restore_preferred(node);
-  if (!moved && platform::is_denied(moved.failure()))
-    return;  // read back: the caller sees what is where
+  int in_vain = 0;
+  for (int pulls = 0; pulls < kMostPulls && in_vain < 2; ++pulls) {
+    const std::uint64_t missing = bytes_elsewhere(seen, node);
+    if (missing == 0 || seen.not_resident_bytes != 0) break;
+    const auto room = platform::node_room(node);
+    if (room && mapping_.pages().kind != PageKind::kHugetlb &&
+        room.value().free_bytes + room.value().clean_file_bytes < missing) {
+      break;
+    }
+    const platform::Status moved =
+        platform::set_policy(mapping_.address(), mapping_.length(), Policy::kBind, target, true);
+    restore_preferred(node);
+    seen = look_now(precision);
+    if (!moved && platform::is_denied(moved.failure())) break;
+    if (bytes_elsewhere(seen, node) >= missing) ++in_vain;
+  }
+  return seen;
 }
 
 void Chain::restore_preferred(int node) const {

@@ -42,7 +42,7 @@ class Chain {
   [[nodiscard]] Placement look_now(platform::Precision precision) const;
   void redo_with_base_pages(int node);
   [[nodiscard]] static bool has_free(int node, std::uint64_t bytes);
-  void pull_onto(int node, const Placement& seen);
+  Placement pull_onto(int node, Placement seen, platform::Precision precision);
   [[nodiscard]] std::vector<int> cpus_for(int node) const;
   void empty();
   Outcome settle(AllocationStep step, Placement placement, const std::string& reason) const;

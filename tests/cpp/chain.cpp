@@ -52,6 +52,23 @@ TEST_CASE_FIXTURE(Scripted, "clean file cache makes way on the preferred node") 
   }
 }
 
+TEST_CASE_FIXTURE(Scripted, "reclaim that ends early is asked for once more") {
+  memory().rooms[1] = {4 * kMiB, 60 * kMiB};
+  // The first call prefers the node, the second one pulls.
+  memory().failures_at["set_policy"][2] = Failure{Cause::kPartial, "mbind", EIO, {}};
+  const Allocation got = allocate(request(32 * kMiB, 1, true));
+  CHECK(where(got).bytes_by_node == Bytes{{1, 32 * kMiB}});
+  CHECK(memory().calls["set_policy"] == 5);  // prefer, pull, prefer, pull, prefer
+}
+
+TEST_CASE_FIXTURE(Scripted, "reclaim that frees nothing is given up") {
+  memory().rooms[1] = {4 * kMiB, 60 * kMiB};
+  for (const int pull : {2, 4, 6, 8})  // twice with huge pages, twice without
+    memory().failures_at["set_policy"][pull] = Failure{Cause::kPartial, "mbind", EIO, {}};
+  const Allocation got = allocate(request(32 * kMiB, 1));
+  CHECK(got.block.place.step == AllocationStep::kNearest);
+}
+
 TEST_CASE_FIXTURE(Scripted, "no strict policy is left behind for pages to come") {
   memory().rooms[1] = {4 * kMiB, 60 * kMiB};
   const Allocation got = allocate(request(32 * kMiB, 1));

@@ -111,11 +111,7 @@ def test_it_trims_while_another_thread_holds_the_gil(pool: nump.BufferPool, fifo
     with nump.PressureMonitor(sources=["systemd"]) as monitor:
         monitor.attach(pool)
         writer = subprocess.Popen(
-            [
-                sys.executable,
-                "-c",
-                f"import time; time.sleep(0.3); open({str(fifo)!r}, 'w').write('!')",
-            ]
+            ["/bin/sh", "-c", 'sleep 0.2; echo ! >"$0"', str(fifo)]  # starts faster than Python
         )
         began = time.monotonic_ns()
         ctypes.PyDLL(None).usleep(2_000_000)  # PyDLL keeps the GIL
@@ -125,7 +121,7 @@ def test_it_trims_while_another_thread_holds_the_gil(pool: nump.BufferPool, fifo
         counts = monitor.statistics()
     assert held_ns > 1_900_000_000
     assert retained == 0
-    assert counts.reaction_sum_s < 1.0
+    assert 0 < counts.reaction_sum_s < held_ns / 1e9
 
 
 def test_no_service_manager_wants_a_watch(monkeypatch: pytest.MonkeyPatch) -> None:
