@@ -155,9 +155,10 @@ Transfer File::transfer(const Call& call, const char* name, std::span<const Piec
   Cursor cursor(pieces, offset);
   const std::size_t memory = opened_.memory_align;
   const std::size_t whole = opened_.transfer_align;
+  bool careful = false;
   for (bool first = true; !cursor.done(); first = false) {
     if (!first) check();
-    const bool may = opened_.direct_handle != platform::kNoFile &&
+    const bool may = opened_.direct_handle != platform::kNoFile && !careful &&
                      !refused_.load(std::memory_order_relaxed) && cursor.offset() < direct_end;
     std::span<const Piece> parts;
     if (may) parts = cursor.aligned(memory, whole, direct_end - cursor.offset());
@@ -175,6 +176,9 @@ Transfer File::transfer(const Call& call, const char* name, std::span<const Piec
       refused_.store(true, std::memory_order_relaxed);
       continue;
     }
+    // A direct call fails as a whole, one through the page cache after what still went well.
+    careful = direct && result.end != IoEnd::kDone;
+    if (careful) continue;
     if (result.end != IoEnd::kDone) {
       out.failure = failed(name, result.code, cursor.offset());
       return out;

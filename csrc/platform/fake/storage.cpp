@@ -95,10 +95,11 @@ IoResult transfer(FileHandle handle, std::span<const Piece> pieces, std::uint64_
     return {0, IoEnd::kMisaligned, EINVAL};
   }
   if (direct && file.refuses_direct) return {0, IoEnd::kMisaligned, EINVAL};
-  if (const auto bad = file.bad.find(offset); bad != file.bad.end())
-    return {0, IoEnd::kFailed, bad->second};
   std::uint64_t asked = 0;
   for (const Piece& piece : pieces) asked += piece.length;
+  const auto bad = file.bad.lower_bound(offset);
+  if (bad != file.bad.end() && (direct ? bad->first < offset + asked : bad->first == offset))
+    return {0, IoEnd::kFailed, bad->second};
   std::uint64_t bytes = allowed(file, offset, asked);
   const std::uint64_t end = write ? file.room : file.bytes.size();
   bytes = offset >= end ? 0 : std::min(bytes, end - offset);
