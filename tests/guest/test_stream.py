@@ -100,7 +100,7 @@ def test_blocks_and_threads_are_beside_the_disk(folder: Path) -> None:
     path = folder / "file"
     with nump.NumaAllocator().allocate(len(_HELD), _NODE) as buffer:
         memoryview(buffer)[:] = _HELD
-        assert nump.write_from(path, buffer, sync=True).direct_bytes == len(_HELD) // 4096 * 4096
+        assert nump.write_from(path, buffer, sync=True).buffered_bytes < 4096
     assert nump.device_node(path) == _NODE
     cpus = Path(f"/sys/devices/system/node/node{_NODE}/cpulist").read_text().strip()
     before = tasks()
@@ -116,7 +116,7 @@ def test_blocks_and_threads_are_beside_the_disk(folder: Path) -> None:
             with block:
                 assert set(pages.bytes_by_node(block.buffer)) == {_NODE}
                 got += memoryview(block.buffer)
-        assert stream.direct_bytes == len(_HELD) // 4096 * 4096
+        assert stream.nbytes - stream.direct_bytes < 4096
         assert stream.reason is None
     assert got == _HELD
 
