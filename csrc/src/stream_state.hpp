@@ -2,6 +2,7 @@
 #pragma once
 
 #include <atomic>
+#include <chrono>
 #include <condition_variable>
 #include <cstdint>
 #include <memory>
@@ -53,6 +54,9 @@ class StreamState final : public Keeper, public std::enable_shared_from_this<Str
     Transfer got;
   };
   using Lock = std::unique_lock<std::mutex>;
+
+  // Between two looks for signals; no block comes later for it.
+  static constexpr std::chrono::milliseconds kSlice{50};
 
   void run() noexcept;
   [[nodiscard]] Slot* begin_block();           // under mutex_; nullptr: not now
