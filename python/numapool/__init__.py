@@ -21,6 +21,7 @@ from numapool.errors import (
     UnsupportedError,
 )
 from numapool.hypervisor import HypervisorInfo, detect_hypervisor
+from numapool.numpy_memory import numpy_allocator, set_numpy_allocator
 from numapool.placement import AllocationStep, Placement
 from numapool.policy import memory_policy
 from numapool.pool import BufferPool, PoolCounts, PoolStatistics
@@ -97,10 +98,12 @@ __all__ = [
     "empty",
     "full",
     "memory_policy",
+    "numpy_allocator",
     "publish_pools",
     "read_into",
     "readv",
     "run_on",
+    "set_numpy_allocator",
     "stream",
     "write_from",
     "writev",

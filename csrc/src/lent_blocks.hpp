@@ -1,0 +1,50 @@
+// Which blocks of pools are out as plain pointers, by address: whoever frees one has nothing else.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+#include <unordered_map>
+
+#include "numapool/buffer.hpp"
+#include "pool_parts.hpp"
+
+namespace numapool {
+
+// One table for the process, in parts with a lock each, so that threads seldom meet. The locks are
+// leaves: nothing is called while one is held.
+class LentBlocks {
+ public:
+  struct Entry {
+    Lease lease;
+    std::size_t bytes = 0;  // as asked for
+  };
+
+  // False where there is no memory for the entry.
+  [[nodiscard]] bool add(const Lease& lease, std::size_t bytes) noexcept;
+  // Nothing where the pointer is no block's.
+  [[nodiscard]] std::optional<Entry> take(const void* address) noexcept;
+  [[nodiscard]] std::optional<Entry> find(const void* address) noexcept;
+  void resize(const void* address, std::size_t bytes) noexcept;
+
+  void before_fork() noexcept;
+  void after_fork() noexcept;
+
+ private:
+  struct alignas(64) Part {
+    SpinLock lock;
+    std::unordered_map<const void*, Entry> entries;
+  };
+  static constexpr std::size_t kParts = 64;
+
+  // Blocks begin at a page: the low bits tell nothing. A pointer within one is no block's.
+  [[nodiscard]] static bool may_be_block(const void* address) noexcept;
+  [[nodiscard]] Part& part_of(const void* address) noexcept;
+
+  Part parts_[kParts];
+};
+
+// Never destroyed: arrays may outlive everything else.
+[[nodiscard]] LentBlocks& lent_blocks();
+
+}  // namespace numapool
