@@ -7,6 +7,7 @@ import os
 import random
 import threading
 import time
+from collections import Counter
 from pathlib import Path
 
 import numpy as np
@@ -112,6 +113,8 @@ def test_threads_pools_and_a_monitor() -> None:
     soak(0.5)  # opens what stays open for the process: its account of the machine
     files, threads = open_files(), native_threads()
     counts = soak(SECONDS)
-    assert open_files() == files
+    # A file of the system's account may be opened for the first time, and stays open once.
+    more = Counter(open_files()) - Counter(files)
+    assert all(path.startswith(("/proc/", "/sys/")) and n == 1 for path, n in more.items()), more
     assert native_threads() <= threads
     print(f"\nsoak: {THREADS} threads, {SECONDS:.0f} s: {counts}")
