@@ -41,7 +41,7 @@ demo: $(INSTALLED)
 wheel: $(REPAIRED)
 
 ## make test    C++ tests, Python tests, and tests on real many-node kernels in virtual machines
-test: $(INSTALLED) $(REPAIRED) $(UNSUPPORTED) | apt-test
+test: $(INSTALLED) $(REPAIRED) $(UNSUPPORTED) | apt-test $(if $(filter true,$(CI)),apt-fuzz)
 	@$(IN_VENV) .ci/test
 
 ## make lint    formatting, types, and builds free of warnings

@@ -107,10 +107,11 @@ class RingImpl final : public Ring {
     Block memory = std::move(memory_);
     memory_.size_bytes = 0;
     const bool ends = !owned_;
+    Pool& pool = pool_;  // once unlocked, the owner may let go, and *this with it
     guard.unlock();
     if (memory.size_bytes != 0) {
-      pool_.drop_fixed(std::move(memory));
-      pool_.unpin();
+      pool.drop_fixed(std::move(memory));
+      pool.unpin();
     }
     if (ends) delete this;
   }

@@ -215,7 +215,7 @@ def test_signals_never_run_on_native_threads() -> None:
 def threads():
     return {int(name) for name in os.listdir("/proc/self/task")}
 others = threads()  # of other libraries, too
-nump.PressureMonitor(sources=["meminfo"]).start()
+own = nump.PressureMonitor(sources=["meminfo"]).start()
 native = threads() - others
 assert len(native) == 1, native
 for one in native:

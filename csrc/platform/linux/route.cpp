@@ -19,6 +19,12 @@ namespace {
 constexpr std::uint32_t kUp = 0x1;
 constexpr std::uint32_t kReject = 0x200;
 
+// What a kernel takes for the name of an interface (dev_valid_name in net/core/dev.c).
+bool is_name(std::string_view text) noexcept {
+  return !text.empty() && text.size() < IFNAMSIZ && text != "." && text != ".." &&
+         text.find('/') == std::string_view::npos;
+}
+
 std::vector<std::string_view> words_of(std::string_view line) {
   constexpr std::string_view kBlank = " \t\r";
   std::vector<std::string_view> words;
@@ -120,9 +126,7 @@ std::optional<std::string> interface_to(std::string_view address, std::string_vi
   }
   if (const std::size_t scope = address.find('%'); scope != std::string_view::npos) {
     const std::string_view name = address.substr(scope + 1);
-    const bool is_name = !name.empty() && name.size() < IFNAMSIZ && name != "." && name != ".." &&
-                         name.find('/') == std::string_view::npos;
-    return is_name ? std::optional(std::string(name)) : std::nullopt;
+    return is_name(name) ? std::optional(std::string(name)) : std::nullopt;
   }
   const std::string text(address);
   std::string found;
@@ -141,7 +145,7 @@ std::optional<std::string> interface_to(std::string_view address, std::string_vi
       found = route6(bytes, routes6);
     }
   }
-  if (found.empty()) return std::nullopt;
+  if (!is_name(found)) return std::nullopt;
   return found;
 }
 

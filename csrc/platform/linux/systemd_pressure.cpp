@@ -91,6 +91,13 @@ std::string SystemdPressure::open(const char* watch, const char* write) {
     return "is neither a file, nor a FIFO, nor a socket";
   }
   if (fd_ < 0) return because("cannot be opened");
+  // Nothing is written to what came in its place meanwhile.
+  struct stat opened{};
+  if (!S_ISSOCK(kind.st_mode) &&
+      (fstat(fd_, &opened) != 0 || opened.st_dev != kind.st_dev || opened.st_ino != kind.st_ino)) {
+    close();
+    return "changed while it was opened";
+  }
   if (first && ::write(fd_, first->data(), first->size()) < 0)
     return because("refuses $MEMORY_PRESSURE_WRITE");
   poll_events_ = S_ISREG(kind.st_mode) ? POLLPRI : POLLIN;

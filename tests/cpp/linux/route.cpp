@@ -59,6 +59,15 @@ TEST_CASE("an address with what is no name of an interface leads nowhere") {
   }
 }
 
+TEST_CASE("a table with what is no name of an interface leads nowhere") {
+  for (const char* const name : {"../eth0", "a-name-of-sixteen", ".."}) {
+    CAPTURE(name);
+    const std::string table =
+        "Iface\n" + std::string(name) + "\t00000000\t0100000A\t0003\t0\t0\t0\t00000000\t0\t0\t0\n";
+    CHECK_FALSE(interface_to("8.8.8.8", table, ""));
+  }
+}
+
 TEST_CASE("what is no address and no table leads nowhere") {
   for (const char* const address : {"", "server", "10.1", "1.2.3.4.5", ":::", "[", "[]", "]["}) {
     CAPTURE(address);
