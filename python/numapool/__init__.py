@@ -20,7 +20,6 @@ from numapool.errors import (
     UnsupportedError,
 )
 from numapool.hypervisor import HypervisorInfo, detect_hypervisor
-from numapool.numpy_memory import numpy_allocator, set_numpy_allocator
 from numapool.placement import AllocationStep, Placement
 from numapool.policy import memory_policy
 from numapool.pool import BufferPool, PoolCounts, PoolStatistics
@@ -41,6 +40,7 @@ from numapool.topology import NumaNode, NumaTopology
 
 if _typing.TYPE_CHECKING:
     from numapool.executor import NodeExecutor
+    from numapool.numpy_memory import numpy_allocator, set_numpy_allocator
 
 __all__ = [
     "AllocationStep",
@@ -99,7 +99,11 @@ __all__ = [
 ]
 
 # What loads more of the standard library than an import should cost, by the module that has it.
-_LATE = {"NodeExecutor": "numapool.executor"}
+_LATE = {
+    "NodeExecutor": "numapool.executor",
+    "numpy_allocator": "numapool.numpy_memory",
+    "set_numpy_allocator": "numapool.numpy_memory",
+}
 
 
 if not _typing.TYPE_CHECKING:  # to a type checker, only what is listed is there
