@@ -16,6 +16,7 @@ from numapool.errors import (
     PlacementError,
     PlacementWarning,
     PoolExhaustedError,
+    StorageError,
     TopologyError,
     UnsupportedError,
 )
@@ -35,6 +36,8 @@ from numapool.pressure_reading import NodeSupply, PressureReading
 from numapool.publishing import publish_pools
 from numapool.ring import BufferRing
 from numapool.running import ProcessBinding, bind_process, run_on
+from numapool.storage import Transferred, read_into, readv, write_from, writev
+from numapool.streaming import FileStream, StreamBlock, stream
 from numapool.subscription import EventStream, Subscription
 from numapool.topology import NumaNode, NumaTopology
 
@@ -54,6 +57,7 @@ __all__ = [
     "DeviceLocality",
     "DeviceStep",
     "EventStream",
+    "FileStream",
     "HypervisorInfo",
     "NodeBuffer",
     "NodeExecutor",
@@ -78,8 +82,11 @@ __all__ = [
     "PressureStatistics",
     "ProcessBinding",
     "ReleaseReport",
+    "StorageError",
+    "StreamBlock",
     "Subscription",
     "TopologyError",
+    "Transferred",
     "UnsupportedError",
     "__version__",
     "asarray",
@@ -93,8 +100,13 @@ __all__ = [
     "memory_policy",
     "numpy_allocator",
     "publish_pools",
+    "read_into",
+    "readv",
     "run_on",
     "set_numpy_allocator",
+    "stream",
+    "write_from",
+    "writev",
     "zeros",
 ]
 
