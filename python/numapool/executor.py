@@ -241,9 +241,7 @@ def _try_memory_of(topology: NumaTopology, node: int) -> int | None:
     return memory_node
 
 
-def _numpy_on(
-    node: int, topology: NumaTopology, pool: BufferPool | None
-) -> numpy_allocator | None:
+def _numpy_on(node: int, topology: NumaTopology, pool: BufferPool | None) -> numpy_allocator | None:
     """Return what puts NumPy's arrays on the node; None where there is no NumPy to do so."""
     try:
         import numpy  # noqa: F401
