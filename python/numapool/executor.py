@@ -11,7 +11,11 @@ from typing import Any, SupportsIndex
 
 from numapool import _core
 from numapool.affinity import pin, unpin, warn_of_other_node
+from numapool.allocator import NumaAllocator
 from numapool.degradation import warn_once
+from numapool.errors import NodeNotFoundError
+from numapool.numpy_memory import IDLE_S, numpy_allocator
+from numapool.pool import BufferPool
 from numapool.running import prefer_memory_of
 from numapool.topology import NumaTopology
 
@@ -19,10 +23,11 @@ from numapool.topology import NumaTopology
 class NodeExecutor(ThreadPoolExecutor):
     """An executor (:mod:`concurrent.futures`) whose threads run on one node's CPUs.
 
-    The threads also prefer the node's memory for whatever libraries allocate in them, and
-    numapool's allocations that name no node go to it. A full node is no error: memory comes from
-    the nearest then. Where the node has no CPUs that this process may use, the nearest node's are
-    used, with a warning, and memory still comes from the node that was asked for.
+    The threads also prefer the node's memory for whatever libraries allocate in them, numapool's
+    allocations that name no node go to it, and the arrays that NumPy makes in them live on it, as
+    by :class:`numpy_allocator`. A full node is no error: memory comes from the nearest then. Where
+    the node has no CPUs that this process may use, the nearest node's are used, with a warning, and
+    memory still comes from the node that was asked for.
 
     After a fork the child's executor starts threads of its own; futures of the parent's that were
     not done are never done in the child.
@@ -42,13 +47,22 @@ class NodeExecutor(ThreadPoolExecutor):
         Arguments of `initializer`.
     topology : NumaTopology, optional
         The machine; detected now if not given.
+    numpy_arrays : bool
+        Whether NumPy's arrays are put on the node. With False the threads have NumPy's own
+        allocator, whose new pages come from the node too, but which gives out whatever another
+        thread freed before.
+    pool : BufferPool, optional
+        Where large NumPy arrays take their memory from; by default the one that
+        :class:`numpy_allocator` shares.
 
     Raises
     ------
     NodeNotFoundError
         The machine has no such node.
     ValueError
-        `workers` is less than 1.
+        `workers` is less than 1; a pool that is closed, or is given with ``numpy_arrays=False``.
+    PoolExhaustedError
+        The pool is at its ``max_bytes``.
     UnsupportedError
         The platform has no way to choose CPUs, or the system refuses sched_setaffinity(2).
 
@@ -68,9 +82,13 @@ class NodeExecutor(ThreadPoolExecutor):
         initializer: Callable[..., object] | None = None,
         initargs: tuple[Any, ...] = (),
         topology: NumaTopology | None = None,
+        numpy_arrays: bool = True,
+        pool: BufferPool | None = None,
     ) -> None:
         if initializer is not None and not callable(initializer):
             raise TypeError("initializer must be callable")
+        if pool is not None and not numpy_arrays:
+            raise ValueError("the pool is for NumPy's arrays, and numpy_arrays is False")
         topology = NumaTopology.detect() if topology is None else topology
         count = None if workers is None else operator.index(workers)
         if count is not None and count < 1:
@@ -82,11 +100,22 @@ class NodeExecutor(ThreadPoolExecutor):
         wanted = self._placement.requested_node
         warn_of_other_node(self._placement)
         self._memory_node = _try_memory_of(topology, wanted)
+        self._numpy_allocator = (
+            _numpy_on(self._memory_node, topology, pool)
+            if numpy_arrays and self._memory_node is not None
+            else None
+        )
         self._workers = len(self._placement.cpus) if count is None else count
         self._is_shut_down = False
         self._thread_name = thread_name_prefix or f"numapool-node{wanted}"
         self._settle = _Settle(
-            topology, wanted, pinned.base, self._memory_node, initializer, initargs
+            topology,
+            wanted,
+            pinned.base,
+            self._memory_node,
+            self._numpy_allocator,
+            initializer,
+            initargs,
         )
         self._open()
         _executors.add(self)
@@ -119,6 +148,15 @@ class NodeExecutor(ThreadPoolExecutor):
     def memory_node(self) -> int | None:
         """The node whose memory the threads prefer; None where the system let no policy be set."""
         return self._memory_node
+
+    @property
+    def numpy_allocator(self) -> numpy_allocator | None:
+        """What puts NumPy's arrays of the threads on the node: its pool can be trimmed or watched.
+
+        None where it was not wanted, where NumPy cannot be imported, and where there is no
+        `memory_node`.
+        """
+        return self._numpy_allocator
 
     @property
     def workers(self) -> int:
@@ -155,6 +193,7 @@ class _Settle:
         node: int,
         base: frozenset[int],
         memory_node: int | None,
+        numpy_memory: numpy_allocator | None,
         initializer: Callable[..., object] | None,
         initargs: tuple[Any, ...],
     ) -> None:
@@ -162,6 +201,7 @@ class _Settle:
         self._node = node
         self._base = base
         self._memory_node = memory_node
+        self._numpy_memory = numpy_memory
         self._initializer = initializer
         self._initargs = initargs
 
@@ -174,6 +214,8 @@ class _Settle:
             prefer_memory_of(self._topology, self._node)
         if placement.node_id != self._node:
             _core.set_home_node(self._node)
+        if self._numpy_memory is not None:
+            self._numpy_memory.initializer()
         if self._initializer is not None:
             self._initializer(*self._initargs)
 
@@ -197,6 +239,21 @@ def _try_memory_of(topology: NumaTopology, node: int) -> int | None:
             stacklevel=3,
         )
     return memory_node
+
+
+def _numpy_on(node: int, topology: NumaTopology, pool: BufferPool | None) -> numpy_allocator | None:
+    """Return what puts NumPy's arrays on the node; None where there is no NumPy to do so."""
+    try:
+        import numpy  # noqa: F401
+    except ImportError:
+        return None
+    try:
+        return numpy_allocator(node, pool)
+    except NodeNotFoundError:
+        if pool is not None:
+            raise
+    # The pool that all share is older than the node, or of another machine than `topology`.
+    return numpy_allocator(node, BufferPool(NumaAllocator(topology), idle_s=IDLE_S))
 
 
 _executors: weakref.WeakSet[NodeExecutor] = weakref.WeakSet()

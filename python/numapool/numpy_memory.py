@@ -12,14 +12,14 @@ from numapool import _core
 from numapool.pool import BufferPool
 
 # By default memory that no array has used for so long goes back to the system.
-_IDLE_S = 10.0
+IDLE_S = 10.0
 
 _entered: ContextVar[tuple[object, ...]] = ContextVar("numapool_numpy_allocators", default=())
 
 
 @functools.cache
 def _shared_pool() -> BufferPool:
-    return BufferPool(idle_s=_IDLE_S)
+    return BufferPool(idle_s=IDLE_S)
 
 
 class numpy_allocator:

@@ -73,3 +73,24 @@ def test_the_storage_cache_keeps_what_somebody_holds(tmp_path: Path) -> None:
         assert cache.read(9) == b""
         cache.close()
         assert pool.statistics().total.in_use_bytes == 0
+
+
+def test_the_pipeline_keeps_parts_on_their_nodes() -> None:
+    done = subprocess.run(
+        [sys.executable, str(EXAMPLES / "numpy_pipeline.py")],
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=True,
+        cwd="/",
+    )
+    found = re.search(r"32768 rows in 8 parts on (\d+) node\(s\)\n(.*)", done.stdout)
+    assert found is not None, done.stdout
+    assert len(set(re.findall(r"'(\w+)'", found[2]))) == int(found[1])
+    assert len(re.findall(r"'\d+'", found[2])) == 8
+    # The parts are normal with deviation 2 around 0, 1, ..., 7, the same for all columns: they vary
+    # together by 5.25 of 9.25.
+    strongest = re.search(r"strongest correlation of two columns: ([\d.]+)", done.stdout)
+    assert strongest is not None, done.stdout
+    assert 5.25 / 9.25 <= float(strongest[1]) < 0.6
+    assert done.stderr == ""
