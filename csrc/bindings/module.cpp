@@ -23,4 +23,6 @@ PYBIND11_MODULE(_core, module, py::mod_gil_not_used()) {
   numapool::bindings::bind_pressure(module);
   numapool::bindings::bind_device(module);
   numapool::bindings::bind_numpy(module);
+  numapool::bindings::bind_hold(module);
+  numapool::bindings::bind_exchange(module);
 }
