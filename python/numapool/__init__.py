@@ -2,10 +2,11 @@
 
 import typing as _typing
 
-from numapool._core import NodeBuffer, __version__
+from numapool._core import BufferHold, NodeBuffer, __version__
 from numapool.affinity import CpuPlacement
 from numapool.allocator import NumaAllocator
 from numapool.arrays import asarray, empty, full, zeros
+from numapool.arrow import arrow_buffer
 from numapool.balloon import BalloonDriver
 from numapool.balloon_report import BalloonState, ReleaseReport
 from numapool.capability import Capability, capabilities
@@ -19,7 +20,9 @@ from numapool.errors import (
     TopologyError,
     UnsupportedError,
 )
+from numapool.extents import placement_of
 from numapool.hypervisor import HypervisorInfo, detect_hypervisor
+from numapool.moving import MoveReport, move
 from numapool.numpy_memory import numpy_allocator, set_numpy_allocator
 from numapool.placement import AllocationStep, Placement
 from numapool.policy import memory_policy
@@ -41,11 +44,13 @@ from numapool.topology import NumaNode, NumaTopology
 
 if _typing.TYPE_CHECKING:
     from numapool.executor import NodeExecutor
+    from numapool.shared import SharedNodeBuffer
 
 __all__ = [
     "AllocationStep",
     "BalloonDriver",
     "BalloonState",
+    "BufferHold",
     "BufferPool",
     "BufferRing",
     "Capability",
@@ -55,6 +60,7 @@ __all__ = [
     "DeviceStep",
     "EventStream",
     "HypervisorInfo",
+    "MoveReport",
     "NodeBuffer",
     "NodeExecutor",
     "NodeNotFoundError",
@@ -78,10 +84,12 @@ __all__ = [
     "PressureStatistics",
     "ProcessBinding",
     "ReleaseReport",
+    "SharedNodeBuffer",
     "Subscription",
     "TopologyError",
     "UnsupportedError",
     "__version__",
+    "arrow_buffer",
     "asarray",
     "bind_process",
     "capabilities",
@@ -91,7 +99,9 @@ __all__ = [
     "empty",
     "full",
     "memory_policy",
+    "move",
     "numpy_allocator",
+    "placement_of",
     "publish_pools",
     "run_on",
     "set_numpy_allocator",
@@ -99,7 +109,7 @@ __all__ = [
 ]
 
 # What loads more of the standard library than an import should cost, by the module that has it.
-_LATE = {"NodeExecutor": "numapool.executor"}
+_LATE = {"NodeExecutor": "numapool.executor", "SharedNodeBuffer": "numapool.shared"}
 
 
 if not _typing.TYPE_CHECKING:  # to a type checker, only what is listed is there
