@@ -140,7 +140,8 @@ PyObject* close(PyObject* object, PyObject*) {
       break;
     case Exports::Close::kBusy:
       PyErr_Format(PyExc_BufferError,
-                   "cannot close the buffer: %llu view(s) of it are alive (arrays, memoryviews); "
+                   "cannot close the buffer: %llu view(s) of it are alive (arrays, tensors, "
+                   "memoryviews, holds); "
                    "drop them first, or "
                    "leave a `with` block, which frees the memory when the last view goes",
                    static_cast<unsigned long long>(self->exports.count()));
