@@ -24,7 +24,8 @@ UNSUPPORTED := build/stamps/unsupported
 PEERS := $(VENV)/.peers
 DOCS_TOOLS := $(VENV)/.docs
 
-.PHONY: help setup demo wheel test lint docs bench clean apt-build apt-test apt-bench
+.PHONY: help setup demo wheel test lint docs bench clean apt-build apt-test apt-bench apt-fuzz apt-sanitize
+.PHONY: test-asan test-ubsan test-tsan test-valgrind fuzz soak
 
 help:
 	@sed -n 's/^## //p' Makefile
@@ -55,12 +56,28 @@ docs: $(INSTALLED) $(DOCS_TOOLS)
 bench: $(INSTALLED) $(PEERS) | apt-bench
 	@$(IN_VENV) python -m pytest benchmarks
 
+## make test-asan, test-ubsan, test-tsan   the C++ and Python tests under a sanitizer (test-valgrind: a short run under memcheck)
+test-asan test-ubsan test-tsan: test-%: $(REQUIREMENTS) | apt-test apt-build
+	@$(IN_VENV) .ci/sanitize $*
+
+test-valgrind: $(INSTALLED) | apt-test apt-sanitize
+	@$(IN_VENV) .ci/valgrind
+
+## make fuzz    a million runs of every parser of texts, and long random lives of the Python surface
+fuzz: $(INSTALLED) | apt-fuzz
+	@$(IN_VENV) .ci/fuzz
+	@$(IN_VENV) NUMAPOOL_FUZZ_EXAMPLES=20000 python -m pytest -q tests/python/test_surface.py
+
+## make soak    8 threads for 10 minutes on pools under pressure, and every fault at every position
+soak: $(INSTALLED) | apt-test
+	@$(IN_VENV) .ci/soak
+
 ## make clean   remove everything that the targets above made
 clean:
 	rm -rf build dist $(VENV) .mypy_cache .pytest_cache .ruff_cache .hypothesis .benchmarks
 	find csrc python tests benchmarks .ci -name __pycache__ -prune -exec rm -rf {} + 2>/dev/null || true
 
-apt-build apt-test apt-bench: apt-%:
+apt-build apt-test apt-bench apt-fuzz apt-sanitize: apt-%:
 	@.ci/apt-install $*
 
 $(PEERS): .ci/requirements-bench.txt $(REQUIREMENTS) | apt-build

@@ -44,7 +44,8 @@ void bind_allocator(py::module_& module) {
       .def(
           "allocate",
           [](const Allocator& self, std::size_t size_bytes, std::optional<int> preferred_node,
-             bool strict, int page_kind, std::size_t hugetlb_bytes, bool populate, bool lock) {
+             bool strict, int page_kind, std::size_t hugetlb_bytes, bool populate, bool lock,
+             bool dump) {
             AllocationRequest request;
             request.size_bytes = size_bytes;
             request.preferred_node = preferred_node;
@@ -52,6 +53,7 @@ void bind_allocator(py::module_& module) {
             request.strict = strict;
             request.populate = populate;
             request.lock = lock;
+            request.dump = dump;
             Allocation allocation;
             {
               const WithoutGil released;
@@ -60,12 +62,12 @@ void bind_allocator(py::module_& module) {
             return to_tuple(std::move(allocation));
           },
           py::arg("size_bytes"), py::arg("preferred_node"), py::arg("strict"), py::arg("page_kind"),
-          py::arg("hugetlb_bytes"), py::arg("populate"), py::arg("lock"))
+          py::arg("hugetlb_bytes"), py::arg("populate"), py::arg("lock"), py::arg("dump"))
       .def(
           "allocate_interleaved",
           [](const Allocator& self, std::size_t size_bytes, std::vector<int> nodes, bool weighted,
              std::vector<unsigned> weights, bool strict, int page_kind, std::size_t hugetlb_bytes,
-             bool populate, bool lock) {
+             bool populate, bool lock, bool dump) {
             InterleaveRequest request;
             request.size_bytes = size_bytes;
             request.nodes = std::move(nodes);
@@ -75,6 +77,7 @@ void bind_allocator(py::module_& module) {
             request.strict = strict;
             request.populate = populate;
             request.lock = lock;
+            request.dump = dump;
             Allocation allocation;
             {
               const WithoutGil released;
@@ -84,7 +87,7 @@ void bind_allocator(py::module_& module) {
           },
           py::arg("size_bytes"), py::arg("nodes"), py::arg("weighted"), py::arg("weights"),
           py::arg("strict"), py::arg("page_kind"), py::arg("hugetlb_bytes"), py::arg("populate"),
-          py::arg("lock"));
+          py::arg("lock"), py::arg("dump"));
 }
 
 }  // namespace numapool::bindings

@@ -15,6 +15,7 @@ void bind_ring(pybind11::module_& module);
 void bind_host(pybind11::module_& module);
 void bind_pressure(pybind11::module_& module);
 void bind_device(pybind11::module_& module);
+void bind_storage(pybind11::module_& module);
 void bind_numpy(pybind11::module_& module);
 void bind_hold(pybind11::module_& module);
 void bind_exchange(pybind11::module_& module);

@@ -19,10 +19,12 @@ T guarded(const T& failed, const Body& body) noexcept;
 
 #include <new>
 
+#include "without_gil.hpp"
+
 template <class Body, class T>
 T numapool::bindings::guarded(const T& failed, const Body& body) noexcept {
   try {
-    return body();
+    return sleep_if_ending(body);
   } catch (const Error& error) {
     set_python_error(error);
   } catch (const std::bad_alloc&) {

@@ -7,7 +7,7 @@
 
 namespace py = pybind11;
 
-PYBIND11_MODULE(_core, module, py::mod_gil_not_used()) {
+PYBIND11_MODULE(_core_of_main, module, py::mod_gil_not_used()) {
   module.doc() = "The compiled core of numapool.";
   module.attr("__version__") = NUMAPOOL_VERSION;
   numapool::bindings::register_errors();
@@ -22,7 +22,19 @@ PYBIND11_MODULE(_core, module, py::mod_gil_not_used()) {
   numapool::bindings::bind_host(module);
   numapool::bindings::bind_pressure(module);
   numapool::bindings::bind_device(module);
+  numapool::bindings::bind_storage(module);
   numapool::bindings::bind_numpy(module);
   numapool::bindings::bind_hold(module);
   numapool::bindings::bind_exchange(module);
+}
+
+// The types and the handlers of forks belong to one interpreter. It is looked at before pybind11,
+// which on Python 3.11 would wait for ever for the GIL that a sub-interpreter's thread holds.
+extern "C" PYBIND11_EXPORT PyObject* PyInit__core() {
+  if (PyInterpreterState_Get() != PyInterpreterState_Main()) {
+    PyErr_SetString(PyExc_ImportError,
+                    "numapool works in the main interpreter only, not in a sub-interpreter");
+    return nullptr;
+  }
+  return PyInit__core_of_main();
 }

@@ -16,18 +16,23 @@ namespace numapool::bindings {
 // Before Python 3.14, taking the GIL in a daemon thread while the interpreter ends is pthread_exit,
 // which glibc does by unwinding: through a noexcept function or pybind11's catch (...) that would
 // abort the process. From 3.14 on such a thread sleeps until the process is gone; here it does so
-// everywhere.
-template <class Take>
-void take_gil_or_sleep(const Take& take) noexcept {
+// everywhere. Every call may take the GIL that runs Python code, if only to make an object.
+template <class Call>
+auto sleep_if_ending(const Call& call) {
 #if defined(__GLIBCXX__) && defined(__GLIBC__)
   try {
-    take();
+    return call();
   } catch (abi::__forced_unwind&) {
     while (true) std::this_thread::sleep_for(std::chrono::hours(1));
   }
 #else
-  take();
+  return call();
 #endif
+}
+
+template <class Take>
+void take_gil_or_sleep(const Take& take) noexcept {
+  sleep_if_ending([&take] { take(); });
 }
 
 class WithoutGil {

@@ -81,6 +81,9 @@ Status forbid_huge_pages(void* address, std::size_t length);
 // Page-locks the range. `resident_now` false locks each page when it is first touched.
 Status lock(void* address, std::size_t length, bool resident_now);
 
+// Leaves a whole mapping out of core dumps, for good.
+Status keep_out_of_dumps(void* address, std::size_t length);
+
 // Sets the policy of the range for pages to come. With `move`, resident pages elsewhere are moved
 // as far as the policy's nodes can take them (after reclaiming clean cache there); kPartial where
 // some stayed.

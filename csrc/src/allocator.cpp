@@ -43,6 +43,12 @@ Extent checked_extent(const AllocationRequest& request) {
   return extent;
 }
 
+Mapping map_for(const AllocationRequest& request, const Extent& extent) {
+  Mapping mapping = map_extent(extent);
+  if (!request.dump) keep_out_of_dumps(mapping);
+  return mapping;
+}
+
 Allocation finish(const AllocationRequest& request, int preferred, Chain& chain,
                   const Chain::Outcome& outcome) {
   Allocation out;
@@ -78,7 +84,7 @@ Allocation Allocator::allocate(const AllocationRequest& request,
   }
   const int preferred = resolve_node(*topology_, request.preferred_node);
   const Extent extent = checked_extent(request);
-  Chain chain(*topology_, preferred, map_extent(extent), check);
+  Chain chain(*topology_, preferred, map_for(request, extent), check);
   Chain::Outcome outcome;
   if (!request.populate) {
     outcome = chain.set_policy_only();
@@ -95,7 +101,7 @@ Allocator::Attempt Allocator::try_node(const AllocationRequest& request,
                                        const InterruptCheck& check) const {
   const int preferred = resolve_node(*topology_, request.preferred_node);
   const Extent extent = checked_extent(request);
-  Chain chain(*topology_, preferred, map_extent(extent), check);
+  Chain chain(*topology_, preferred, map_for(request, extent), check);
   Chain::Outcome outcome = chain.place_on(preferred, platform::Precision::kSampled);
   if (!outcome.placed && outcome.denied) outcome = chain.place_beyond_preferred(std::move(outcome));
   if (!outcome.placed) return {std::nullopt, std::move(outcome.reason)};

@@ -5,6 +5,7 @@
 
 #include "look.hpp"
 #include "numapool/error.hpp"
+#include "quiet.hpp"
 
 namespace numapool {
 
@@ -37,9 +38,9 @@ void Mapping::reset() noexcept {
   if (address_ == nullptr) return;
   // At vm.max_map_count munmap can fail, as it may have to split a mapping that the kernel merged
   // with its neighbour. The pages go back all the same; only address space stays.
-  if (!platform::unmap(address_, length_)) {
-    if (!platform::discard(address_, length_)) { /* nothing is left to try */
-    }
+  if (!succeeds([&] { return platform::unmap(address_, length_); }) &&
+      !succeeds([&] { return platform::discard(address_, length_); })) {
+    // Nothing is left to try.
   }
   address_ = nullptr;
   length_ = 0;

@@ -105,6 +105,7 @@ Allocation Allocator::allocate_interleaved(const InterleaveRequest& request,
   Block& block = out.block;
   block.size_bytes = request.size_bytes;
   block.mapping = map_extent(extent);
+  if (!request.dump) keep_out_of_dumps(block.mapping);
   const auto policy =
       request.weighted ? platform::Policy::kWeightedInterleave : platform::Policy::kInterleave;
   const platform::Status bound =

@@ -4,7 +4,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <optional>
-#include <unordered_map>
+#include <vector>
 
 #include "numapool/buffer.hpp"
 #include "pool_parts.hpp"
@@ -31,9 +31,17 @@ class LentBlocks {
   void after_fork() noexcept;
 
  private:
+  // Open addressing, at most half full: a free slot ends a search. A block's address is its key.
   struct alignas(64) Part {
     SpinLock lock;
-    std::unordered_map<const void*, Entry> entries;
+    std::size_t count = 0;
+    std::vector<Entry> slots;  // a power of two of them, or none
+
+    [[nodiscard]] std::size_t home(const void* address) const noexcept;
+    [[nodiscard]] Entry* find(const void* address) noexcept;
+    void put(const Entry& entry) noexcept;  // where there is room
+    void grow();
+    void erase(Entry* entry) noexcept;
   };
   static constexpr std::size_t kParts = 64;
 

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <exception>
+#include <new>
 #include <system_error>
 
 #include "numapool/error.hpp"
@@ -46,12 +47,22 @@ void MonitorImpl::start() {
   ends_ = false;
   try {
     thread_ = std::thread([this] { run(); });
+  } catch (const std::bad_alloc&) {
+    drop_watch();
+    throw;
   } catch (const std::system_error& error) {
+    drop_watch();
     throw Error(ErrorKind::kSystem,
                 "cannot start the monitor's thread: " + std::string(error.what()),
                 error.code().value());
   }
   running_ = true;
+}
+
+// What the watch has open goes back where no thread is to be had for it.
+void MonitorImpl::drop_watch() noexcept {
+  const std::lock_guard guard(state_mutex_);
+  watch_.reset();
 }
 
 void MonitorImpl::stop() noexcept {

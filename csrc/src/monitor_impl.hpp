@@ -37,6 +37,7 @@ class MonitorImpl final : public Monitor {
     double weight = 1;
   };
 
+  void drop_watch() noexcept;
   void run() noexcept;
   void look_and_act(PressureJudge& judge);
   std::uint64_t trim(std::uint64_t wanted, std::optional<int> node) noexcept;

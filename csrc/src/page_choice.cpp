@@ -103,4 +103,14 @@ Mapping map_extent(const Extent& extent) {
   }
 }
 
+void keep_out_of_dumps(const Mapping& mapping) {
+  const platform::Status done = platform::keep_out_of_dumps(mapping.address(), mapping.length());
+  if (done) return;
+  const platform::Failure& why = done.failure();
+  throw Error(platform::is_denied(why) ? ErrorKind::kUnsupported : ErrorKind::kSystem,
+              "cannot keep " + size_text(mapping.length()) +
+                  " out of core dumps: " + describe(why) + "; nothing was allocated",
+              why.code);
+}
+
 }  // namespace numapool

@@ -21,4 +21,8 @@ struct Extent {
 // to get more.
 [[nodiscard]] Mapping map_extent(const Extent& extent);
 
+// Leaves the mapping out of core dumps, before there is anything in it. Throws Error: kSystem,
+// kUnsupported.
+void keep_out_of_dumps(const Mapping& mapping);
+
 }  // namespace numapool

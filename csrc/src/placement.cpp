@@ -70,9 +70,6 @@ Placement placement_of(const Region& region) {
 
 Migration migrate(const Region& region, int node, const InterruptCheck& check) {
   auto* const bytes = static_cast<char*>(region.address);
-  const std::array<int, 1> target{node};
-  const platform::Status policy =
-      platform::set_policy(bytes, region.length, platform::Policy::kPreferred, target, false);
   const std::size_t chunk = std::max(kMoveChunk, region.pages.bytes);
   for (std::size_t at = 0; at < region.length; at += chunk) {
     check();
@@ -86,6 +83,11 @@ Migration migrate(const Region& region, int node, const InterruptCheck& check) {
                     ": " + describe(why) + "; the buffer keeps its contents where they are",
                 why.code);
   }
+  // Last, so that a refused or interrupted move leaves the policy as it was: pages to come go where
+  // the others are.
+  const std::array<int, 1> target{node};
+  const platform::Status policy =
+      platform::set_policy(bytes, region.length, platform::Policy::kPreferred, target, false);
   Migration out;
   out.placement = placement_of(region);
   out.place.requested_node = node;

@@ -94,26 +94,31 @@ void PoolImpl::after_fork_in_child() noexcept {
   after_fork_in_parent();
 }
 
-// What the parent retained: the child's own mappings of it go, the parent's stay.
+// What the parent retained: the child's own mappings of it go, the parent's stay. What there is no
+// memory to list waits for the next trim.
 void PoolImpl::pick_leavings(Victims& victims) noexcept {
-  PoolBlock* list = std::exchange(leavings_, nullptr);
-  while (list != nullptr) {
-    PoolBlock* const next_list = list->next_list;
-    list->next_list = nullptr;
-    for (PoolBlock* block = list; block != nullptr;) {
-      PoolBlock* const next = block->next;
-      try {
-        if (block->slab != nullptr) {
-          victims.parts.push_back(block);
-        } else {
-          victims.own.push_back(static_cast<OwnBlock*>(block));
-        }
-      } catch (const std::bad_alloc&) {  // it stays where it is, untouched
+  try {
+    while (leavings_ != nullptr) {
+      PoolBlock& block = *leavings_;
+      if (block.slab != nullptr) {
+        victims.parts.push_back(&block);
+      } else {
+        victims.own.push_back(static_cast<OwnBlock*>(&block));
       }
-      block = next;
+      static_cast<void>(pop_leaving());
     }
-    list = next_list;
+  } catch (const std::bad_alloc&) {
   }
+}
+
+// The first block of the first list; nothing where none is left. mutex_ is held.
+PoolBlock* PoolImpl::pop_leaving() noexcept {
+  PoolBlock* const block = leavings_;
+  if (block == nullptr) return nullptr;
+  if (block->next != nullptr) block->next->next_list = block->next_list;
+  leavings_ = block->next != nullptr ? block->next : block->next_list;
+  block->next = block->next_list = nullptr;
+  return block;
 }
 
 }  // namespace numapool

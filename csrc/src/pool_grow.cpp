@@ -8,6 +8,7 @@
 #include "platform/process.hpp"
 #include "platform/thread.hpp"
 #include "pool_impl.hpp"
+#include "quiet.hpp"
 
 namespace numapool {
 namespace {
@@ -171,6 +172,7 @@ PoolImpl::Got PoolImpl::make(const Want& want, int node, bool whole_chain,
     request.preferred_node = node;
     request.page = options_.page;
     request.strict = want.strict;
+    request.dump = options_.dump;
     std::optional<Allocation> got;
     try {
       if (whole_chain || want.strict) {
@@ -233,7 +235,7 @@ PoolBlock* PoolImpl::refill(const Want& want, std::uint16_t slot) {
       budget.spend(slot);
       return block;
     }
-    static_cast<void>(platform::discard(region.address, region.length));
+    static_cast<void>(succeeds([&] { return platform::discard(region.address, region.length); }));
   }
   std::unique_ptr<Slab> unused;  // unmapped without the lock
   const std::lock_guard guard(mutex_);

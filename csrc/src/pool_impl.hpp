@@ -147,7 +147,8 @@ class PoolImpl final : public Pool {
   void put_back(const std::vector<Found>& found) noexcept;
   void pick_whole(std::size_t size_class, TrimPlan& plan, bool last_resort, Victims& victims);
   void pick_parts(std::size_t size_class, TrimPlan& plan, Victims& victims);
-  void pick_leavings(Victims& victims) noexcept;
+  void pick_leavings(Victims& victims) noexcept;    // pool_fork.cpp
+  [[nodiscard]] PoolBlock* pop_leaving() noexcept;  // pool_fork.cpp
   std::uint64_t free_own(const std::vector<OwnBlock*>& victims) noexcept;
   std::uint64_t free_slabs(const std::vector<Slab*>& victims) noexcept;
   std::uint64_t free_parts(std::vector<PoolBlock*>& victims) noexcept;

@@ -5,6 +5,7 @@
 #include "look.hpp"
 #include "pool_idle.hpp"
 #include "pool_impl.hpp"
+#include "quiet.hpp"
 
 namespace numapool {
 
@@ -46,6 +47,11 @@ void PoolImpl::close() noexcept {
   }
   trim(std::nullopt, std::nullopt);
   // What the trim had no memory to list goes one by one.
+  const auto leaving = [this] {
+    const std::lock_guard guard(mutex_);
+    return pop_leaving();
+  };
+  while (PoolBlock* const block = leaving()) put(*block);
   for (std::uint16_t slot = 0; slot < nodes_.size(); ++slot) {
     for (std::size_t c = 0; c < SizeClasses::kCount; ++c) {
       while (PoolBlock* const block = pop(slot, c)) put(*block);
@@ -63,7 +69,7 @@ void PoolImpl::retire(PoolBlock& block) noexcept {
   if (slab == nullptr) {
     delete static_cast<OwnBlock*>(&block);
   } else {
-    gone = platform::discard(block.address, bytes).ok();
+    gone = succeeds([&] { return platform::discard(block.address, bytes); });
   }
   std::unique_ptr<Slab> unused;  // unmapped without the lock
   const std::uint64_t held = gone ? bytes : 0;
@@ -115,6 +121,7 @@ Allocation PoolImpl::take_fixed(std::size_t size_bytes, std::optional<int> node,
   request.preferred_node = want.node;
   request.page = options_.page;
   request.strict = strict;
+  request.dump = options_.dump;
   if (!reserve_budget(size_bytes, want.slot)) throw exhausted(want, "");
   try {
     Allocation allocation = allocator_.allocate(request, check);

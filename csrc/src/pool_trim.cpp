@@ -6,6 +6,7 @@
 
 #include "platform/process.hpp"
 #include "pool_impl.hpp"
+#include "quiet.hpp"
 
 namespace numapool {
 
@@ -274,7 +275,7 @@ std::uint64_t PoolImpl::free_parts(std::vector<PoolBlock*>& victims) noexcept {
     }
     const std::uint64_t length = (end - i) * bytes;
     keep_split(*first->slab);
-    const bool gone = platform::discard(first->address, length).ok();
+    const bool gone = succeeds([&] { return platform::discard(first->address, length); });
     for (std::size_t k = i; k < end; ++k) {
       PoolBlock& block = *victims[k];
       block.doomed = false;

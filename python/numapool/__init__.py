@@ -17,13 +17,13 @@ from numapool.errors import (
     PlacementError,
     PlacementWarning,
     PoolExhaustedError,
+    StorageError,
     TopologyError,
     UnsupportedError,
 )
 from numapool.extents import placement_of
 from numapool.hypervisor import HypervisorInfo, detect_hypervisor
 from numapool.moving import MoveReport, move
-from numapool.numpy_memory import numpy_allocator, set_numpy_allocator
 from numapool.placement import AllocationStep, Placement
 from numapool.policy import memory_policy
 from numapool.pool import BufferPool, PoolCounts, PoolStatistics
@@ -39,11 +39,14 @@ from numapool.pressure_reading import NodeSupply, PressureReading
 from numapool.publishing import publish_pools
 from numapool.ring import BufferRing
 from numapool.running import ProcessBinding, bind_process, run_on
+from numapool.storage import Transferred, read_into, readv, write_from, writev
+from numapool.streaming import FileStream, StreamBlock, stream
 from numapool.subscription import EventStream, Subscription
 from numapool.topology import NumaNode, NumaTopology
 
 if _typing.TYPE_CHECKING:
     from numapool.executor import NodeExecutor
+    from numapool.numpy_memory import numpy_allocator, set_numpy_allocator
     from numapool.shared import SharedNodeBuffer
 
 __all__ = [
@@ -59,6 +62,7 @@ __all__ = [
     "DeviceLocality",
     "DeviceStep",
     "EventStream",
+    "FileStream",
     "HypervisorInfo",
     "MoveReport",
     "NodeBuffer",
@@ -85,8 +89,11 @@ __all__ = [
     "ProcessBinding",
     "ReleaseReport",
     "SharedNodeBuffer",
+    "StorageError",
+    "StreamBlock",
     "Subscription",
     "TopologyError",
+    "Transferred",
     "UnsupportedError",
     "__version__",
     "arrow_buffer",
@@ -103,13 +110,23 @@ __all__ = [
     "numpy_allocator",
     "placement_of",
     "publish_pools",
+    "read_into",
+    "readv",
     "run_on",
     "set_numpy_allocator",
+    "stream",
+    "write_from",
+    "writev",
     "zeros",
 ]
 
 # What loads more of the standard library than an import should cost, by the module that has it.
-_LATE = {"NodeExecutor": "numapool.executor", "SharedNodeBuffer": "numapool.shared"}
+_LATE = {
+    "NodeExecutor": "numapool.executor",
+    "SharedNodeBuffer": "numapool.shared",
+    "numpy_allocator": "numapool.numpy_memory",
+    "set_numpy_allocator": "numapool.numpy_memory",
+}
 
 
 if not _typing.TYPE_CHECKING:  # to a type checker, only what is listed is there

@@ -6,6 +6,7 @@ from typing import Any, Self, SupportsIndex, final
 from typing_extensions import CapsuleType, disjoint_base
 
 from numapool.placement import AllocationStep, Placement
+from numapool.storage import Memory
 
 __version__: str
 
@@ -19,6 +20,9 @@ _Step = tuple[int, str, str, str | None, str | None, int | None]
 _Locality = tuple[
     tuple[_Device, ...], tuple[int, ...], int | None, tuple[_Step, ...], str | None, bool
 ]
+
+_Failure = tuple[str, int, bool]
+_Transfer = tuple[int | None, int, str | None, _Failure | None]
 
 @final
 class NodeBuffer:
@@ -117,6 +121,7 @@ class Allocator:
         hugetlb_bytes: SupportsIndex,
         populate: bool,
         lock: bool,
+        dump: bool,
     ) -> tuple[NodeBuffer, _Causes]: ...
     def allocate_interleaved(
         self,
@@ -129,6 +134,7 @@ class Allocator:
         hugetlb_bytes: SupportsIndex,
         populate: bool,
         lock: bool,
+        dump: bool,
     ) -> tuple[NodeBuffer, _Causes]: ...
 
 @disjoint_base
@@ -160,6 +166,16 @@ class Ring:
     def lent(self) -> int: ...
     def stride_bytes(self) -> int: ...
     def node_id(self) -> int | None: ...
+
+@final
+class Stream:
+    def next(
+        self, starved_ms: SupportsIndex | None
+    ) -> tuple[NodeBuffer, int] | tuple[None, int, _Failure] | None: ...
+    def starved(self) -> bool: ...
+    def close(self) -> None: ...
+    def closed(self) -> bool: ...
+    def figures(self) -> tuple[int, int, str | None, int | None, int, int]: ...
 
 @final
 class SavedPolicy: ...
@@ -254,6 +270,7 @@ def pool_open(
     page_kind: SupportsIndex,
     hugetlb_bytes: SupportsIndex,
     zero_on_reuse: bool,
+    dump: bool,
 ) -> None: ...
 def pool_reserve(base: PoolBase, size_bytes: SupportsIndex, node: SupportsIndex | None) -> int: ...
 def pool_statistics(base: PoolBase) -> tuple[dict[int, _Counts], _Counts]: ...
@@ -264,6 +281,13 @@ def read_balloon(
     root: bytes,
 ) -> tuple[str | None, bool, str, tuple[str, ...], bool, str | None, int | None, int | None]: ...
 def read_cpuid() -> tuple[bool, tuple[str, ...]] | None: ...
+def read_file(
+    path: bytes,
+    buffers: Sequence[Memory],
+    offset: SupportsIndex,
+    size: SupportsIndex | None,
+    direct: bool,
+) -> _Transfer: ...
 def resident_memory() -> tuple[int, int]: ...
 def numpy_handler(
     base: PoolBase, node: SupportsIndex | None, strict: bool, zero_on_reuse: bool
@@ -279,8 +303,29 @@ def ring_open(
 def restore_thread_policy(saved: SavedPolicy) -> None: ...
 def set_home_node(node: SupportsIndex) -> None: ...
 def set_thread_policy(mode: str, nodes: Sequence[SupportsIndex]) -> SavedPolicy: ...
+def stream_open(
+    path: bytes,
+    base: PoolBase,
+    block_bytes: SupportsIndex,
+    depth: SupportsIndex,
+    offset: SupportsIndex,
+    size: SupportsIndex | None,
+    node: SupportsIndex | None,
+    strict: bool,
+    cpus: Sequence[SupportsIndex],
+    direct: bool,
+) -> Stream | _Failure: ...
 def transparent_page_bytes() -> int: ...
 def trim_heap() -> bool: ...
+def write_file(
+    path: bytes,
+    buffers: Sequence[Memory],
+    offset: SupportsIndex,
+    size: SupportsIndex | None,
+    direct: bool,
+    truncate: bool,
+    sync: bool,
+) -> _Transfer: ...
 def write_unraisable(error: BaseException, where: object) -> None: ...
 def try_bind(node: SupportsIndex, weighted: bool) -> int | None: ...
 def try_hugetlb_page(page_bytes: SupportsIndex) -> int: ...

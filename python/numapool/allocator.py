@@ -100,6 +100,7 @@ class NumaAllocator:
         page_size: PageSize = "auto",
         populate: bool = True,
         lock: bool = False,
+        dump: bool = True,
     ) -> NodeBuffer:
         """Allocate zeroed memory on a node, or as near to it as it fits.
 
@@ -123,6 +124,9 @@ class NumaAllocator:
             policy says.
         lock : bool
             Lock the memory against swapping (mlock(2)).
+        dump : bool
+            False leaves the memory out of core dumps (MADV_DONTDUMP, madvise(2)): for keys and
+            other secrets. Refused, it is an error, never a warning.
 
         Returns
         -------
@@ -146,7 +150,7 @@ class NumaAllocator:
             A page size that this machine does not have or has not reserved; with ``strict``, a
             kernel that refuses mbind(2) or does not show where pages are.
         OSError
-            The memory could not be locked.
+            The memory could not be locked, or not be left out of core dumps.
 
         Warns
         -----
@@ -157,7 +161,9 @@ class NumaAllocator:
         node = None if preferred_node is None else operator.index(preferred_node)
         kind, hugetlb_bytes = _page_kind(page_size)
         core = self._core_for(() if node is None else (node,))
-        buffer, causes = core.allocate(size, node, strict, kind, hugetlb_bytes, populate, lock)
+        buffer, causes = core.allocate(
+            size, node, strict, kind, hugetlb_bytes, populate, lock, dump
+        )
         if causes:
             _warn_once(causes)
         return buffer
@@ -172,6 +178,7 @@ class NumaAllocator:
         page_size: PageSize = "auto",
         populate: bool = True,
         lock: bool = False,
+        dump: bool = True,
     ) -> NodeBuffer:
         """Allocate zeroed memory that is spread over nodes page by page.
 
@@ -185,7 +192,7 @@ class NumaAllocator:
             Spread by weight instead of equally (MPOL_WEIGHTED_INTERLEAVE, Linux 6.9). The kernel
             has one table of weights for the whole system: ``"system"`` uses it, a mapping must
             agree with it.
-        strict, page_size, populate, lock
+        strict, page_size, populate, lock, dump
             As for :meth:`allocate`. With huge pages the spread is by huge page.
 
         Returns
@@ -222,6 +229,7 @@ class NumaAllocator:
             hugetlb_bytes,
             populate,
             lock,
+            dump,
         )
         if causes:
             _warn_once(causes)
@@ -260,6 +268,7 @@ class NumaAllocator:
         page_size: PageSize = "auto",
         populate: bool = True,
         lock: bool = False,
+        dump: bool = True,
     ) -> NodeBuffer:
         """Allocate zeroed memory on the usable node that is nearest to the hardware under a path.
 
@@ -270,7 +279,7 @@ class NumaAllocator:
         ----------
         path : str or path-like
             As for :func:`numapool.device_locality`, of this allocator's machine.
-        size_bytes, strict, page_size, populate, lock
+        size_bytes, strict, page_size, populate, lock, dump
             As for :meth:`allocate`.
 
         Raises
@@ -305,6 +314,7 @@ class NumaAllocator:
             page_size=page_size,
             populate=populate,
             lock=lock,
+            dump=dump,
         )
 
     def _renewed(self) -> _core.Topology | None:

@@ -34,6 +34,23 @@ class PoolExhaustedError(NumapoolError, MemoryError):
     """A pool holds ``max_bytes`` already, or a ring's next block is in use; nothing was changed."""
 
 
+class StorageError(NumapoolError, OSError):
+    """A transfer failed midway; ``errno`` and ``filename`` say how and of what.
+
+    Attributes
+    ----------
+    offset : int
+        The first byte of the file that was not transferred.
+    """
+
+    def __init__(self, code: int, message: str, path: str, offset: int) -> None:
+        super().__init__(code, message, path)
+        self.offset = offset
+
+    def __reduce__(self) -> tuple[type[StorageError], tuple[int, str, str, int]]:
+        return type(self), (self.errno or 0, self.strerror or "", self.filename, self.offset)
+
+
 class UnsupportedError(NumapoolError, OSError):
     """The operating system lacks or refuses what was asked; the message says how to get it.
 

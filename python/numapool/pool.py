@@ -133,6 +133,9 @@ class BufferPool(_core.PoolBase):
         a hypervisor takes free pages, touching memory again costs 30 to 50 times as much.
     page_size : "auto", "base", "transparent" or int
         As for :meth:`NumaAllocator.allocate`; with a hugetlb size, blocks are whole huge pages.
+    dump : bool
+        False leaves all of the pool's memory out of core dumps, as for
+        :meth:`NumaAllocator.allocate`.
 
     Raises
     ------
@@ -142,7 +145,14 @@ class BufferPool(_core.PoolBase):
         A page size that this machine does not have.
     """
 
-    __slots__ = ("__weakref__", "_allocator", "_max_bytes", "_retain_bytes", "_zero_on_reuse")
+    __slots__ = (
+        "__weakref__",
+        "_allocator",
+        "_dump",
+        "_max_bytes",
+        "_retain_bytes",
+        "_zero_on_reuse",
+    )
 
     def __init__(
         self,
@@ -152,7 +162,9 @@ class BufferPool(_core.PoolBase):
         zero_on_reuse: bool = False,
         idle_s: float | None = None,
         page_size: PageSize = "auto",
+        dump: bool = True,
     ) -> None:
+        self._dump = bool(dump)
         self._allocator = NumaAllocator() if allocator is None else allocator
         self._max_bytes = _limit("max_bytes", max_bytes)
         self._retain_bytes = _limit("retain_bytes", retain_bytes)
@@ -167,6 +179,7 @@ class BufferPool(_core.PoolBase):
             kind,
             hugetlb_bytes,
             self._zero_on_reuse,
+            self._dump,
         )
         _pools.add(self)
 
@@ -189,6 +202,11 @@ class BufferPool(_core.PoolBase):
     def zero_on_reuse(self) -> bool:
         """Whether blocks are cleared before they are lent again."""
         return self._zero_on_reuse
+
+    @property
+    def dump(self) -> bool:
+        """Whether core dumps hold the pool's memory."""
+        return self._dump
 
     @property
     def closed(self) -> bool:

@@ -31,7 +31,8 @@ struct Monitored : Pools {
     auto& script = pressure_script();
     const std::lock_guard guard(script.mutex);
     script.look = {};
-    script.refuses = script.fails = false;
+    script.fails = false;
+    script.refusal.reset();
     script.looks = 0;
   }
   static void change(const std::function<void(platform::PressureLook&)>& how) {
@@ -170,10 +171,11 @@ TEST_CASE_FIXTURE(Monitored, "it starts and stops at any time, and only says no 
     monitor->stop();
     monitor->stop();
   }
-  pressure_script().refuses = true;
+  pressure_script().refusal =
+      platform::Failure{platform::Cause::kUnsupported, "memory pressure", 0, "scripted"};
   CHECK_THROWS_AS(monitor->start(), Error);
   CHECK_FALSE(monitor->running());
-  pressure_script().refuses = false;
+  pressure_script().refusal.reset();
   monitor->start();
   CHECK(monitor->sources().size() == 1);
 }

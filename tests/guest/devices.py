@@ -39,6 +39,7 @@ DISKS = (
     Disk(serial="flash0", driver="nvme", node_id=0),
     Disk(serial="flash1", driver="nvme", node_id=1),
     Disk(serial="spare0", driver="nvme", node_id=0),
+    Disk(serial="files1", driver="nvme", node_id=1),
     Disk(serial="rootbus", driver="nvme", node_id=None),
     Disk(serial="virtio1", driver="virtio-blk-pci", node_id=1),
     Disk(serial="virtio-rootbus", driver="virtio-blk-pci", node_id=None),

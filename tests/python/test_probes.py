@@ -174,7 +174,7 @@ def test_automatic_balancing(ask: Ask, text: str | None, available: bool, words:
 @pytest.mark.parametrize(
     ("files", "words", "remedy"),
     [
-        ({}, "not in this kernel", ""),
+        ({}, "not shown here", "show /sys in the container"),
         ({"enabled": "always madvise [never]\n"}, "switched off", "echo madvise"),
         ({"enabled": "[always] madvise never\n", "status": "0"}, "PR_SET_THP_DISABLE", "parent"),
     ],
@@ -190,6 +190,13 @@ def test_transparent_huge_pages_that_are_off(
     assert one.available is False
     assert words in one.detail
     assert remedy in one.remedy
+
+
+@pytest.mark.parametrize("probe", [huge_pages.transparent, huge_pages.hugetlb])
+def test_a_kernel_without_huge_pages_is_no_container(ask: Ask, probe: Probe) -> None:
+    one = ask(probe, {"sys/kernel/mm/ksm/run": "0\n"})
+    assert one.available is False
+    assert one.detail.startswith("not in this kernel: no /sys/kernel/mm/")
 
 
 def test_hugetlb_pages_by_size_and_node(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import errno
+from pathlib import Path
 
 import pytest
-from support import child
+from support import child, files
 
 SETUP = """
 import warnings
@@ -126,3 +127,25 @@ with allocator.allocate(128 << 20, node, strict=True) as buffer:
     assert buffer.placement().bytes_by_node == {node: 128 << 20}
 """,
     )
+
+
+def test_alignment_without_statx(tmp_path: Path) -> None:
+    """Before Linux 6.1, and in old containers, the kernel does not tell what direct I/O wants."""
+    if not files.has_direct(tmp_path):
+        pytest.skip("no direct I/O here")
+    path = tmp_path / "file"
+    path.write_bytes(files.contents(50_000))
+    out = after(
+        ["statx"],
+        errno.ENOSYS,
+        f"""
+held = open({str(path)!r}, "rb").read()
+buffer = allocator.allocate(1 << 16)
+done = nump.read_into({str(path)!r}, buffer)
+assert bytes(memoryview(buffer)[:50_000]) == held
+print(done.direct_bytes >= 50_000 // 4096 * 4096, done.reason)
+with nump.stream({str(path)!r}, 8192) as stream:
+    assert b"".join(bytes(block.buffer) for block in stream) == held
+""",
+    )
+    assert out.split() == ["True", "None"]

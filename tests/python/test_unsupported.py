@@ -61,6 +61,9 @@ print(json.dumps(report | {
     "device_node": allocator.device_node("/"),
     "device_reason": numapool.device_locality("/").reason,
     "near": allocator.allocate_near("/", 1 << 20).nbytes,
+    "read": error_of(numapool.read_into, "/", bytearray(1)),
+    "write": error_of(numapool.write_from, "/nowhere/else", b"x"),
+    "stream": error_of(numapool.stream, "/"),
     "free": error_of(topology.nodes[0].free_memory_bytes),
     "tree": error_of(numapool.NumaTopology.from_sysfs, "/nowhere"),
     "capabilities": [one.to_dict() for one in numapool.capabilities()],
@@ -127,7 +130,10 @@ def test_it_warns_once(report: dict[str, Any]) -> None:
     assert "not supported on this platform" in text
 
 
-@pytest.mark.parametrize("what", ["strict", "migrate", "huge", "lock", "free", "tree"])
+_UNSUPPORTED = ("strict", "migrate", "huge", "lock", "free", "tree", "read", "write", "stream")
+
+
+@pytest.mark.parametrize("what", _UNSUPPORTED)
 def test_what_it_cannot_do_is_unsupported(report: dict[str, Any], what: str) -> None:
     assert report[what] is not None
     name, text = report[what]

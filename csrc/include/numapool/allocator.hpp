@@ -33,6 +33,7 @@ struct AllocationRequest {
   bool strict = false;
   bool populate = true;
   bool lock = false;
+  bool dump = true;  // false: core dumps leave the memory out
 };
 
 struct InterleaveRequest {
@@ -44,6 +45,7 @@ struct InterleaveRequest {
   bool strict = false;
   bool populate = true;
   bool lock = false;
+  bool dump = true;
 };
 
 // Throws Error: kNodeNotFound for a node the machine does not have, kPlacement for one without
@@ -69,7 +71,7 @@ class Allocator {
   explicit Allocator(std::shared_ptr<const Topology> topology) : topology_(std::move(topology)) {}
 
   // Throws Error: kInvalidArgument, kNodeNotFound, kNoMemory, kPlacement (strict only),
-  // kUnsupported, kSystem (lock), kInterrupted. On any of them every page is back with the system.
+  // kUnsupported, kSystem (lock, dump), kInterrupted. On any of them every page is back with the system.
   [[nodiscard]] Allocation allocate(const AllocationRequest& request,
                                     const InterruptCheck& check) const;
   [[nodiscard]] Allocation allocate_interleaved(const InterleaveRequest& request,

@@ -86,6 +86,13 @@ std::size_t resident_pages() {
   return count;
 }
 
+std::size_t dumped_mappings() {
+  Machine& m = machine();
+  const std::lock_guard guard(m.mutex);
+  return static_cast<std::size_t>(std::count_if(
+      m.ranges.begin(), m.ranges.end(), [](const auto& range) { return range.second.dumped; }));
+}
+
 void drop_live_mappings() {
   Machine& m = machine();
   const std::lock_guard guard(m.mutex);

@@ -20,6 +20,7 @@ struct Range {
   std::size_t length = 0;
   Pages pages;
   bool huge_forbidden = false;
+  bool dumped = true;
   Policy policy = Policy::kPreferred;
   std::vector<int> nodes;         // of the policy; empty: none was set, first touch decides
   std::vector<int> node_of_page;  // by base page

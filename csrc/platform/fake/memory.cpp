@@ -35,6 +35,7 @@ Failure bad_range(const char* call) { return {Cause::kInvalid, call, EINVAL, "no
 template <class Body>
 Status on_part(const char* call, void* address, std::size_t length, const Body& body) {
   Machine& m = machine();
+  if (m.script.turn) m.script.turn();
   const std::lock_guard guard(m.mutex);
   if (auto failure = scripted(m, call)) return *failure;
   const auto part = fake::part_of(m, address, length);
@@ -63,6 +64,7 @@ std::string hugetlb_reserve_hint(std::size_t) { return "reserve some on the scri
 // calloc, so that a large mapping costs nothing until its bytes are written.
 Result<void*> map(std::size_t length, const Pages& pages) {
   Machine& m = machine();
+  if (m.script.turn) m.script.turn();
   const std::lock_guard guard(m.mutex);
   if (auto failure = scripted(m, "map")) return *failure;
   if (length == 0 || length % kBasePage != 0) ++m.script.misuses;
@@ -123,6 +125,13 @@ Status forbid_huge_pages(void* address, std::size_t length) {
 
 Status lock(void* address, std::size_t length, bool) {
   return on_part("lock", address, length, [](Machine&, const Part&) -> Status { return Done{}; });
+}
+
+Status keep_out_of_dumps(void* address, std::size_t length) {
+  return on_part("keep_out_of_dumps", address, length, [](Machine&, const Part& part) -> Status {
+    part.range->dumped = false;
+    return Done{};
+  });
 }
 
 // Nodes that are offline or not allowed drop out of a policy; none left is EINVAL. mbind(2).

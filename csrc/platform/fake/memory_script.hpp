@@ -31,6 +31,9 @@ struct MemoryScript {
   // Runs before each call is answered, under the machine's lock: for what happens meanwhile, and
   // for std::bad_alloc. It gets the name of the call and how many there were, this one included.
   std::function<void(MemoryScript&, std::string_view call, int count)> before;
+  // Runs before each call that maps, unmaps or changes pages, without any lock of the machine's:
+  // where another thread may come in between.
+  std::function<void()> turn;
 
   // Fragmentation: huge pages exist on this node alone, and move to no other.
   std::optional<int> huge_pages_only_on;
@@ -60,6 +63,8 @@ void reset_memory();
 // Mappings alive, and pages resident in them, to prove that nothing leaks.
 [[nodiscard]] std::size_t live_mappings();
 [[nodiscard]] std::size_t resident_pages();
+// Mappings alive that a core dump would hold.
+[[nodiscard]] std::size_t dumped_mappings();
 
 // Frees what is still mapped: after a test in which unmap() failed.
 void drop_live_mappings();

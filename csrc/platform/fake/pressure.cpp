@@ -11,6 +11,14 @@ namespace {
 
 class FakeWatch final : public PressureWatch {
  public:
+  FakeWatch() {
+    const std::lock_guard guard(script_.mutex);
+    ++script_.open_watches;
+  }
+  ~FakeWatch() override {
+    const std::lock_guard guard(script_.mutex);
+    --script_.open_watches;
+  }
   bool wait(std::uint32_t timeout_ms) noexcept override {
     std::unique_lock lock(script_.mutex);
     script_.changed.wait_for(lock, std::chrono::milliseconds(timeout_ms),
@@ -28,7 +36,7 @@ class FakeWatch final : public PressureWatch {
   PressureLook look() override {
     const std::lock_guard guard(script_.mutex);
     ++script_.looks;
-    if (script_.fails) throw std::bad_alloc();
+    if (script_.fails || script_.looks == script_.fails_at) throw std::bad_alloc();
     PressureLook seen = script_.look;
     script_.look.notices = 0;
     script_.look.near_the_killer = false;
@@ -55,8 +63,7 @@ fake::PressureScript& fake::pressure_script() {
 }
 
 Result<std::unique_ptr<PressureWatch>> open_pressure_watch(const WatchRequest&) {
-  if (fake::pressure_script().refuses)
-    return Failure{Cause::kUnsupported, "memory pressure", 0, "the scripted machine tells nothing"};
+  if (const auto& refusal = fake::pressure_script().refusal) return *refusal;
   return std::unique_ptr<PressureWatch>(std::make_unique<FakeWatch>());
 }
 

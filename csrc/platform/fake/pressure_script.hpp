@@ -3,6 +3,7 @@
 
 #include <condition_variable>
 #include <mutex>
+#include <optional>
 
 #include "platform/pressure.hpp"
 
@@ -13,8 +14,10 @@ struct PressureScript {
   std::mutex mutex;
   std::condition_variable changed;
   PressureLook look;
-  bool refuses = false;  // there is nothing to watch
-  bool fails = false;    // a look finds no memory
+  std::optional<Failure> refusal;  // why there is nothing to watch
+  bool fails = false;              // a look finds no memory
+  int fails_at = 0;                // the k-th look finds none
+  int open_watches = 0;
   bool rung = false;
   int looks = 0;
 };

@@ -1,6 +1,8 @@
 // The scripted machine's process: its clock stands still until a test moves it.
 #include "platform/process.hpp"
 
+#include <mutex>
+
 #include "platform/fake/process_script.hpp"
 
 namespace numapool::platform {
@@ -13,10 +15,9 @@ fake::ProcessScript& fake::process_script() {
 std::uint32_t coarse_ms() noexcept { return fake::process_script().now_ms.load(); }
 
 bool on_fork(void (*before)(), void (*in_parent)(), void (*in_child)()) noexcept {
-  fake::ProcessScript& script = fake::process_script();
-  script.before_fork = before;
-  script.in_parent = in_parent;
-  script.in_child = in_child;
+  static std::mutex mutex;
+  const std::lock_guard guard(mutex);
+  fake::process_script().on_fork.push_back({before, in_parent, in_child});
   return true;
 }
 

@@ -57,7 +57,7 @@ std::string below(const Mount& mount, std::string_view path) {
     path.remove_prefix(mount.root.size());
     if (!path.empty() && path.front() != '/') return "/";
   }
-  if (path.empty() || path.find("/..") != std::string_view::npos) return "/";
+  if (!path.starts_with('/') || path.find("/..") != std::string_view::npos) return "/";
   return std::string(path);
 }
 

@@ -133,6 +133,13 @@ Status lock(void* address, std::size_t length, bool resident_now) {
   return Done{};
 }
 
+Status keep_out_of_dumps(void* address, std::size_t length) {
+  if (madvise(address, length, MADV_DONTDUMP) != 0) {
+    return failed("madvise(MADV_DONTDUMP)", errno, length_text(length));
+  }
+  return Done{};
+}
+
 Status set_policy(void* address, std::size_t length, Policy policy, std::span<const int> nodes,
                   bool move) {
   const NodeMask mask(nodes);

@@ -2,6 +2,7 @@
 #include "platform/linux/route.hpp"
 
 #include <arpa/inet.h>
+#include <net/if.h>
 
 #include <array>
 #include <bit>
@@ -118,7 +119,10 @@ std::optional<std::string> interface_to(std::string_view address, std::string_vi
     address = address.substr(1, address.size() - 2);
   }
   if (const std::size_t scope = address.find('%'); scope != std::string_view::npos) {
-    return std::string(address.substr(scope + 1));
+    const std::string_view name = address.substr(scope + 1);
+    const bool is_name = !name.empty() && name.size() < IFNAMSIZ && name != "." && name != ".." &&
+                         name.find('/') == std::string_view::npos;
+    return is_name ? std::optional(std::string(name)) : std::nullopt;
   }
   const std::string text(address);
   std::string found;

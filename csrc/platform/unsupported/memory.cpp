@@ -55,6 +55,8 @@ Status forbid_huge_pages(void*, std::size_t) { return no_such("forbid_huge_pages
 
 Status lock(void*, std::size_t, bool) { return no_such("lock"); }
 
+Status keep_out_of_dumps(void*, std::size_t) { return no_such("keep_out_of_dumps"); }
+
 Status set_policy(void*, std::size_t, Policy, std::span<const int>, bool) {
   return no_such("set_policy");
 }

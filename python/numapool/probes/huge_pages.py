@@ -18,13 +18,27 @@ def _chosen(text: str | None) -> str | None:
     return text.partition("[")[2].partition("]")[0] if text and "[" in text else text
 
 
+def _not_there(machine: Machine, name: str, folder: str, remedy: str) -> Capability:
+    """Tell a kernel without it from a container that does not show it."""
+    if machine.names("/sys/kernel/mm"):
+        return Capability(
+            name=name, available=False, detail=f"not in this kernel: no {folder}", remedy=remedy
+        )
+    return Capability(
+        name=name,
+        available=False,
+        detail=f"cannot be used: {folder} is not shown here",
+        remedy="show /sys in the container; read-only will do",
+    )
+
+
 def transparent(machine: Machine) -> Iterator[Capability]:
     """Have a huge page made of a scratch mapping."""
     name = "transparent huge pages"
     mode = _chosen(machine.read(f"{_TRANSPARENT}/enabled"))
     size = machine.number(f"{_TRANSPARENT}/hpage_pmd_size")
     if mode is None or size is None:
-        yield Capability(name=name, available=False, detail="not in this kernel")
+        yield _not_there(machine, name, _TRANSPARENT, "")
         return
     if mode == "never":
         yield Capability(
@@ -70,12 +84,8 @@ def hugetlb(machine: Machine) -> Iterator[Capability]:
     for size in sizes:
         yield _hugetlb_of(machine, size)
     if not sizes:
-        yield Capability(
-            name="hugetlb pages",
-            available=False,
-            detail=f"not in this kernel: no {_RESERVED}",
-            remedy="a kernel with CONFIG_HUGETLBFS; transparent huge pages need no reservation",
-        )
+        remedy = "a kernel with CONFIG_HUGETLBFS; transparent huge pages need no reservation"
+        yield _not_there(machine, "hugetlb pages", _RESERVED, remedy)
 
 
 def _hugetlb_of(machine: Machine, size: int) -> Capability:

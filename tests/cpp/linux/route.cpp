@@ -50,6 +50,15 @@ TEST_CASE("IPv6") {
   CHECK(to("fe80::1%eth7") == "eth7");
 }
 
+TEST_CASE("an address with what is no name of an interface leads nowhere") {
+  for (const char* const address :
+       {"fe80::1%", "f:1%", "fe80::1%..", "fe80::1%.", "fe80::1%../../block/sda", "fe80::1%a/b",
+        "fe80::1%a-name-of-sixteen"}) {
+    CAPTURE(address);
+    CHECK_FALSE(to(address));
+  }
+}
+
 TEST_CASE("what is no address and no table leads nowhere") {
   for (const char* const address : {"", "server", "10.1", "1.2.3.4.5", ":::", "[", "[]", "]["}) {
     CAPTURE(address);

@@ -72,6 +72,7 @@ TEST_CASE("what needs an operating system's help says that it is not supported")
   CHECK(is_unsupported(set_policy(page, length, Policy::kPreferred, kNode, false)));
   CHECK(is_unsupported(move_to_node(page, length, base_pages(), 0)));
   CHECK(is_unsupported(lock(page, length, true)));
+  CHECK(is_unsupported(keep_out_of_dumps(page, length)));
   CHECK(is_unsupported(discard(page, length)));
   CHECK(is_unsupported(forbid_huge_pages(page, length)));
   CHECK(is_unsupported(available()));

@@ -26,6 +26,7 @@ NUMBERS = {
         "mlock": 149,
         "mlock2": 325,
         "sched_setaffinity": 203,
+        "statx": 332,
     },
     "aarch64": {
         "mbind": 235,
@@ -36,6 +37,7 @@ NUMBERS = {
         "mlock": 228,
         "mlock2": 284,
         "sched_setaffinity": 122,
+        "statx": 291,
     },
 }
 

@@ -54,3 +54,11 @@ nump.NodeExecutor()  # E: call-arg
 nump.NodeExecutor(0, "2")  # E: arg-type
 nump.NodeExecutor(0, max_workers=2)  # E: call-arg
 nump.Capability("bind", True, "")  # E: call-arg
+
+nump.read_into("file", "text")  # E: arg-type
+nump.read_into("file", bytearray(1), 0, 1, False)  # E: call-arg
+nump.readv("file", bytearray(1))  # E: arg-type
+nump.write_from("file", b"x", flush=True)  # E: call-arg
+nump.stream("file", node="far")  # E: arg-type
+nump.stream("file", 4096, 2, "near", pool, 0)  # E: call-arg
+nump.StreamBlock(b"x", 0)  # E: arg-type

@@ -1,0 +1,222 @@
+// Binds files and streams; numapool.storage and numapool.streaming raise what is failures here.
+#include <pybind11/pybind11.h>
+#include <pybind11/stl.h>
+
+#include <memory>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "bindings.hpp"
+#include "buffer_pool.hpp"
+#include "interrupt.hpp"
+#include "node_buffer.hpp"
+#include "numapool/error.hpp"
+#include "numapool/storage.hpp"
+#include "numapool/stream.hpp"
+#include "without_gil.hpp"
+
+namespace py = pybind11;
+
+namespace numapool::bindings {
+namespace {
+
+// The bytes of any contiguous object, held while they are transferred.
+class Views {
+ public:
+  Views(const py::sequence& objects, bool writable) : views_(objects.size()) {
+    pieces_.reserve(views_.size());
+    for (std::size_t i = 0; i < views_.size(); ++i) {
+      const py::object one = objects[i];
+      if (PyObject_GetBuffer(one.ptr(), &views_[i], writable ? PyBUF_WRITABLE : PyBUF_SIMPLE) != 0)
+        throw py::error_already_set();
+      ++held_;
+      pieces_.push_back(
+          {static_cast<char*>(views_[i].buf), static_cast<std::size_t>(views_[i].len)});
+    }
+  }
+  ~Views() {
+    for (std::size_t i = 0; i < held_; ++i) PyBuffer_Release(&views_[i]);
+  }
+  Views(const Views&) = delete;
+  Views& operator=(const Views&) = delete;
+
+  // The pieces up to `size` bytes.
+  [[nodiscard]] const std::vector<platform::Piece>& pieces(std::optional<std::uint64_t> size) {
+    std::uint64_t left = size.value_or(UINT64_MAX);
+    for (platform::Piece& piece : pieces_) {
+      piece.length = static_cast<std::size_t>(std::min<std::uint64_t>(piece.length, left));
+      left -= piece.length;
+    }
+    return pieces_;
+  }
+
+ private:
+  std::vector<Py_buffer> views_;
+  std::vector<platform::Piece> pieces_;
+  std::size_t held_ = 0;
+};
+
+// (call, code, words without the call), of what the system said.
+py::object failure_tuple(const std::optional<platform::Failure>& failure) {
+  if (!failure) return py::none();
+  return py::make_tuple(failure->call, failure->code,
+                        failure->cause == platform::Cause::kUnsupported);
+}
+
+py::object text_or_none(const std::string& text) {
+  return text.empty() ? py::object(py::none()) : py::object(py::str(text));
+}
+
+// (bytes, direct bytes, why some went through the page cache or None, failure or None); without
+// the first three where the file could not be opened.
+py::tuple transfer_tuple(const Transfer& done, std::string why) {
+  if (done.direct_bytes == done.bytes) {
+    why.clear();
+  } else if (why.empty() && done.misplaced) {
+    why = "address and offset are not aligned for direct I/O alike";
+  }
+  return py::make_tuple(done.bytes, done.direct_bytes, text_or_none(why),
+                        failure_tuple(done.failure));
+}
+
+py::tuple not_opened(const platform::Failure& failure) {
+  return py::make_tuple(py::none(), 0, py::none(), failure_tuple(failure));
+}
+
+py::tuple read_file(const std::string& path, const py::sequence& buffers, std::uint64_t offset,
+                    std::optional<std::uint64_t> size, bool direct) {
+  Views views(buffers, true);
+  const std::vector<platform::Piece>& pieces = views.pieces(size);
+  Transfer done;
+  std::string why;
+  std::optional<platform::Failure> failure;
+  {
+    const WithoutGil released;
+    const platform::Result<File> file = File::open(path, {false, false, false, direct});
+    if (file) {
+      done = file.value().read(pieces, offset, check_signals);
+      why = file.value().why_not_direct();
+    } else {
+      failure = file.failure();
+    }
+  }
+  return failure ? not_opened(*failure) : transfer_tuple(done, std::move(why));
+}
+
+py::tuple write_file(const std::string& path, const py::sequence& buffers, std::uint64_t offset,
+                     std::optional<std::uint64_t> size, bool direct, bool truncate, bool sync) {
+  Views views(buffers, false);
+  const std::vector<platform::Piece>& pieces = views.pieces(size);
+  Transfer done;
+  std::string why;
+  std::optional<platform::Failure> failure;
+  {
+    const WithoutGil released;
+    platform::Result<File> file = File::open(path, {true, true, truncate, direct});
+    if (file) {
+      done = file.value().write(pieces, offset, sync, check_signals);
+      why = file.value().why_not_direct();
+      const auto at_close = file.value().close();
+      if (!done.failure) done.failure = at_close;
+    } else {
+      failure = file.failure();
+    }
+  }
+  return failure ? not_opened(*failure) : transfer_tuple(done, std::move(why));
+}
+
+struct StreamEnd {
+  void operator()(Stream* stream) const noexcept {
+    const WithoutGil released;
+    delete stream;
+  }
+};
+using StreamHandle = std::unique_ptr<Stream, StreamEnd>;
+
+class PyStream {
+ public:
+  explicit PyStream(StreamHandle stream) : stream_(std::move(stream)) {}
+  Stream* operator->() const noexcept { return stream_.get(); }
+
+ private:
+  StreamHandle stream_;
+};
+
+// A stream, or the failure to open the file.
+py::object open_stream(const std::string& path, const py::object& base, std::size_t block_bytes,
+                       std::uint32_t depth, std::uint64_t offset, std::optional<std::uint64_t> size,
+                       std::optional<int> node, bool strict, std::vector<int> cpus, bool direct) {
+  Pool& pool = pool_of(base.ptr());
+  StreamOptions options{block_bytes, depth, offset, size, node, strict, std::move(cpus)};
+  std::vector<Degradation> degradations;
+  std::optional<platform::Failure> failure;
+  StreamHandle stream;
+  {
+    const WithoutGil released;
+    platform::Result<File> file = File::open(path, {false, false, false, direct});
+    if (file) {
+      stream.reset(Stream::open(std::move(file).value(), pool, options, check_signals,
+                                [&](const Degradation& one) { degradations.push_back(one); })
+                       .release());
+    } else {
+      failure = file.failure();
+    }
+  }
+  if (failure) return failure_tuple(failure);
+  py::object made = py::cast(PyStream(std::move(stream)));
+  warn_of(degradations);
+  return made;
+}
+
+// (buffer, offset), None at the end, or (None, offset, failure).
+py::object to_python(StreamItem&& item) {
+  if (item.kind == StreamItem::Kind::kEnd) return py::none();
+  if (item.kind == StreamItem::Kind::kFailure)
+    return py::make_tuple(py::none(), item.offset, failure_tuple(std::move(item.failure)));
+  PyObject* const buffer = make_node_buffer(item.lease, item.bytes);
+  if (buffer == nullptr) throw py::error_already_set();
+  return py::make_tuple(py::reinterpret_steal<py::object>(buffer), item.offset);
+}
+
+py::object next(const PyStream& stream, std::optional<std::uint64_t> starved_ms) {
+  std::optional<StreamItem> item = stream->try_next();
+  if (!item) {
+    const WithoutGil released;
+    item = stream->next(starved_ms, check_signals);
+  }
+  return to_python(std::move(*item));
+}
+
+void close(const PyStream& stream) {
+  const WithoutGil released;
+  stream->close(check_signals);
+}
+
+// (bytes, direct bytes, why not direct or None, node or None, blocks, bytes of a block)
+py::tuple figures(const PyStream& stream) {
+  const Stream::Figures seen = stream->figures();
+  return py::make_tuple(seen.bytes, seen.direct_bytes, text_or_none(seen.why_not_direct),
+                        seen.node_id, seen.blocks, seen.block_bytes);
+}
+
+}  // namespace
+
+void bind_storage(py::module_& module) {
+  module.def("read_file", &read_file, py::arg("path"), py::arg("buffers"), py::arg("offset"),
+             py::arg("size"), py::arg("direct"));
+  module.def("write_file", &write_file, py::arg("path"), py::arg("buffers"), py::arg("offset"),
+             py::arg("size"), py::arg("direct"), py::arg("truncate"), py::arg("sync"));
+  py::class_<PyStream>(module, "Stream")
+      .def("next", &next, py::arg("starved_ms"))
+      .def("starved", [](const PyStream& self) { return self->starved(); })
+      .def("close", &close)
+      .def("closed", [](const PyStream& self) { return self->closed(); })
+      .def("figures", &figures);
+  module.def("stream_open", &open_stream, py::arg("path"), py::arg("base"), py::arg("block_bytes"),
+             py::arg("depth"), py::arg("offset"), py::arg("size"), py::arg("node"),
+             py::arg("strict"), py::arg("cpus"), py::arg("direct"));
+}
+
+}  // namespace numapool::bindings

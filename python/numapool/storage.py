@@ -1,0 +1,241 @@
+"""Whole transfers between files and memory, past the page cache where alignment allows."""
+
+from __future__ import annotations
+
+import operator
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal, SupportsIndex
+
+from numapool import _core
+from numapool.devices import PathLike
+from numapool.errors import StorageError, UnsupportedError
+
+if TYPE_CHECKING:
+    from typing import Any, TypeAlias
+
+    import numpy.typing as npt
+    from typing_extensions import Buffer
+
+    # Before Python 3.12 the types of arrays do not say that they are buffers.
+    Memory: TypeAlias = Buffer | npt.NDArray[Any]
+
+_MOST = 2**63 - 1
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Transferred:
+    """What came of a transfer.
+
+    Attributes
+    ----------
+    nbytes : int
+        Bytes that were transferred; of a read, fewer than asked for at the end of the file.
+    direct_bytes : int
+        Of them, those that went past the page cache (O_DIRECT).
+    reason : str or None
+        Why more than the ends went through the page cache; None where that was not so.
+    """
+
+    nbytes: int
+    direct_bytes: int
+    reason: str | None = None
+
+    @property
+    def buffered_bytes(self) -> int:
+        """Bytes that went through the page cache."""
+        return self.nbytes - self.direct_bytes
+
+    @property
+    def way(self) -> Literal["direct", "buffered", "both"]:
+        """Which way the bytes went; none went the buffered way."""
+        if self.direct_bytes == 0:
+            return "buffered"
+        return "direct" if self.direct_bytes == self.nbytes else "both"
+
+
+def read_into(
+    path: PathLike,
+    buffer: Memory,
+    offset: SupportsIndex = 0,
+    size: SupportsIndex | None = None,
+    *,
+    direct: bool = True,
+) -> Transferred:
+    """Fill a buffer with what a file holds.
+
+    Reads until `size` bytes are there or the file ends, however often the system returns less, and
+    without the GIL. What is aligned goes past the page cache, straight into the buffer (O_DIRECT);
+    what is not, such as the last bytes of a file, through it. A node buffer begins at a page, so
+    that from an `offset` that is a multiple of 4096 all but the end of a transfer is aligned on
+    every device. Of a file that a program uses again and again, the page cache may be the faster
+    way: `direct` switches to it.
+
+    Parameters
+    ----------
+    path : str or path-like
+        A file or a block device.
+    buffer : bytes-like
+        Writable and contiguous: a :class:`NodeBuffer`, an array, a slice of a memoryview.
+    offset : int
+        Where to begin in the file, in bytes.
+    size : int, optional
+        How many bytes to read; by default as many as the buffer has.
+    direct : bool
+        Go past the page cache where that can be.
+
+    Returns
+    -------
+    Transferred
+        How many bytes came, and which way. What follows them in the buffer is unchanged, unless the
+        file became shorter meanwhile.
+
+    Raises
+    ------
+    StorageError
+        Reading failed at ``error.offset``; what is before it is in the buffer.
+    OSError
+        The file cannot be opened (FileNotFoundError, PermissionError, IsADirectoryError); it is a
+        pipe or a socket.
+    ValueError
+        A negative offset or size, a size that is more than the buffer has.
+    BufferError, TypeError
+        The buffer cannot be written to, is not contiguous, or is none.
+    KeyboardInterrupt
+        Ctrl-C is answered between pieces of 8 MiB.
+    """
+    return readv(path, [_part(buffer, size)], offset, direct=direct)
+
+
+def readv(
+    path: PathLike,
+    buffers: Sequence[Memory],
+    offset: SupportsIndex = 0,
+    *,
+    direct: bool = True,
+) -> Transferred:
+    """Fill several buffers, one after the other, with what a file holds from `offset` on.
+
+    Otherwise as :func:`read_into`. Neighbours that are aligned, and whose lengths are, are read by
+    one system call (up to 64 of them).
+    """
+    name, asked = _path(path)
+    start = _at_least_0("offset", offset)
+    return _result(name, start, _core.read_file(asked, buffers, start, None, direct))
+
+
+def write_from(
+    path: PathLike,
+    buffer: Memory,
+    offset: SupportsIndex = 0,
+    size: SupportsIndex | None = None,
+    *,
+    direct: bool = True,
+    truncate: bool = False,
+    sync: bool = False,
+) -> Transferred:
+    """Write a buffer into a file, which is made where it is not there.
+
+    Parameters
+    ----------
+    path, offset, direct
+        As for :func:`read_into`.
+    buffer : bytes-like
+        Contiguous.
+    size : int, optional
+        How many bytes to write; by default all.
+    truncate : bool
+        Drop what the file held before.
+    sync : bool
+        Return once the bytes are on the device (fdatasync(2)). Going past the page cache alone
+        does not say that: a device has a cache as well.
+
+    Returns
+    -------
+    Transferred
+        All was written, and which way.
+
+    Raises
+    ------
+    StorageError
+        Writing failed at ``error.offset`` (a full disk: ENOSPC, a limit: EFBIG, EDQUOT); what is
+        before it was written.
+    OSError, ValueError, BufferError, TypeError, KeyboardInterrupt
+        As for :func:`read_into`.
+    """
+    part = _part(buffer, size)
+    return writev(path, [part], offset, direct=direct, truncate=truncate, sync=sync)
+
+
+def writev(
+    path: PathLike,
+    buffers: Sequence[Memory],
+    offset: SupportsIndex = 0,
+    *,
+    direct: bool = True,
+    truncate: bool = False,
+    sync: bool = False,
+) -> Transferred:
+    """Write several buffers, one after the other, into a file from `offset` on.
+
+    Otherwise as :func:`write_from`, and as :func:`readv` does.
+    """
+    name, asked = _path(path)
+    start = _at_least_0("offset", offset)
+    done = _core.write_file(asked, buffers, start, None, direct, truncate, sync)
+    return _result(name, start, done)
+
+
+def open_error(path: str, failure: _core._Failure) -> OSError:
+    """Return what to raise for a file that could not be opened."""
+    _, code, unsupported = failure
+    if unsupported and code == 0:
+        return UnsupportedError("storage I/O is not supported on this platform")
+    return OSError(code, os.strerror(code), path)
+
+
+def transfer_error(path: str, offset: int, failure: _core._Failure) -> Exception:
+    """Return what to raise for a transfer that failed at an offset."""
+    call, code, _ = failure
+    if code == 0:
+        return MemoryError(f"no memory to read {path!r} at offset {offset}")
+    return StorageError(code, f"{os.strerror(code)} ({call} at offset {offset})", path, offset)
+
+
+def _result(path: str, start: int, done: _core._Transfer) -> Transferred:
+    nbytes, direct_bytes, reason, failure = done
+    if nbytes is None:
+        assert failure is not None
+        raise open_error(path, failure)
+    if failure is not None:
+        raise transfer_error(path, start + nbytes, failure)
+    return Transferred(nbytes=nbytes, direct_bytes=direct_bytes, reason=reason)
+
+
+def _path(path: PathLike) -> tuple[str, bytes]:
+    name = os.fspath(path)
+    if not isinstance(name, str):
+        raise TypeError(f"path must be a str or a path of str, not {type(path).__name__}")
+    if "\0" in name:
+        raise ValueError("path contains a null character")
+    return name, os.fsencode(name)
+
+
+def _at_least_0(name: str, value: SupportsIndex) -> int:
+    number = operator.index(value)
+    if not 0 <= number <= _MOST:
+        raise ValueError(f"{name} must be from 0 to 2**63 - 1, not {number}")
+    return number
+
+
+def _part(buffer: Memory, size: SupportsIndex | None) -> Memory:
+    if size is None:
+        return buffer
+    wanted = _at_least_0("size", size)
+    view = memoryview(buffer)  # type: ignore[arg-type]
+    if not view.c_contiguous:
+        raise BufferError("the buffer is not contiguous")
+    if wanted > view.nbytes:
+        raise ValueError(f"size is {wanted}, but the buffer has {view.nbytes} bytes")
+    return view.cast("B")[:wanted] if view.nbytes else view

@@ -1,0 +1,109 @@
+"""Many threads on pools under pressure for a while: what they write stays, and nothing grows."""
+
+from __future__ import annotations
+
+import os
+import random
+import threading
+import time
+from pathlib import Path
+
+import numpy as np
+
+import numapool as nump
+
+KIB, MIB = 1 << 10, 1 << 20
+#: `make soak`: 8 threads for 600 s.
+SECONDS = float(os.environ.get("NUMAPOOL_SOAK_S", "20"))
+THREADS = int(os.environ.get("NUMAPOOL_SOAK_THREADS", "4"))
+
+
+def open_files() -> int:
+    return len(list(Path("/proc/self/fd").iterdir()))
+
+
+def native_threads() -> int:
+    return len(list(Path("/proc/self/task").iterdir()))
+
+
+class Life:
+    """One thread's: it borrows, writes, looks, and gives back."""
+
+    def __init__(self, pools: list[nump.BufferPool], mark: int) -> None:
+        self.pools, self.mark = pools, mark
+        self.chance = random.Random(mark)
+        self.held: list[np.ndarray] = []
+        self.rounds = 0
+        self.errors: list[str] = []
+
+    def run(self, end: float) -> None:
+        try:
+            while time.monotonic() < end:
+                self.step()
+            self.held.clear()
+        except BaseException as error:
+            self.errors.append(repr(error))
+            raise
+
+    def step(self) -> None:
+        chance, pool = self.chance, self.chance.choice(self.pools)
+        self.rounds += 1
+        if self.held and (len(self.held) > 8 or chance.random() < 0.5):
+            array = self.held.pop(chance.randrange(len(self.held)))
+            if not (array == self.mark).all():
+                self.errors.append(f"thread {self.mark} found another's bytes")
+            return
+        size = chance.choice([100, 4 * KIB, 60 * KIB, 300 * KIB, MIB])
+        try:
+            buffer = pool.acquire(size, block=chance.random() < 0.2, timeout_s=0.01)
+        except nump.PoolExhaustedError:
+            self.held.clear()
+            return
+        array = np.frombuffer(buffer, np.uint8)
+        if pool.zero_on_reuse and array.any():
+            self.errors.append("zero_on_reuse left bytes")
+        array[:] = self.mark
+        self.held.append(array)
+        if chance.random() < 0.01:
+            pool.trim(MIB)
+
+
+def soak(seconds: float) -> str:
+    # The margin is more than any machine has: the monitor asks for memory all the time.
+    policy = nump.PressurePolicy(margin_bytes=1 << 60, cooldown_s=0.02, relief_s=0.05, poll_s=0.01)
+    pools = [
+        nump.BufferPool(max_bytes=64 * MIB),
+        nump.BufferPool(max_bytes=64 * MIB, zero_on_reuse=True, idle_s=0.05, dump=False),
+        nump.BufferPool(retain_bytes=8 * MIB),
+    ]
+    end = time.monotonic() + seconds
+    with nump.PressureMonitor(policy, sources=["meminfo"]) as monitor:
+        for pool in pools:
+            monitor.attach(pool)
+        seen: list[nump.PressureEvent] = []
+        monitor.subscribe(seen.append)
+        lives = [Life(pools, mark) for mark in range(1, THREADS + 1)]
+        threads = [threading.Thread(target=life.run, args=(end,)) for life in lives]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        counts = monitor.statistics()
+    assert [error for life in lives for error in life.errors] == []
+    for pool in pools:
+        assert pool.statistics().total.in_use_bytes == 0
+        pool.trim()
+        assert pool.statistics().total.retained_bytes == 0
+        pool.close()
+    rounds = sum(life.rounds for life in lives)
+    assert min(life.rounds for life in lives) > 0
+    return f"{rounds} rounds, {len(seen)} events, {counts.trimmed_bytes >> 20} MiB trimmed"
+
+
+def test_threads_pools_and_a_monitor() -> None:
+    soak(0.5)  # opens what stays open for the process: its account of the machine
+    files, threads = open_files(), native_threads()
+    counts = soak(SECONDS)
+    assert open_files() <= files
+    assert native_threads() <= threads
+    print(f"\nsoak: {THREADS} threads, {SECONDS:.0f} s: {counts}")
