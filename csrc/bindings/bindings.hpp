@@ -17,5 +17,7 @@ void bind_pressure(pybind11::module_& module);
 void bind_device(pybind11::module_& module);
 void bind_storage(pybind11::module_& module);
 void bind_numpy(pybind11::module_& module);
+void bind_hold(pybind11::module_& module);
+void bind_exchange(pybind11::module_& module);
 
 }  // namespace numapool::bindings

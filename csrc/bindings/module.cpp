@@ -24,6 +24,8 @@ PYBIND11_MODULE(_core_of_main, module, py::mod_gil_not_used()) {
   numapool::bindings::bind_device(module);
   numapool::bindings::bind_storage(module);
   numapool::bindings::bind_numpy(module);
+  numapool::bindings::bind_hold(module);
+  numapool::bindings::bind_exchange(module);
 }
 
 // The types and the handlers of forks belong to one interpreter. It is looked at before pybind11,

@@ -13,6 +13,8 @@
 #include <string>
 #include <utility>
 
+#include "claims.hpp"
+#include "dlpack.hpp"
 #include "errors.hpp"
 #include "exports.hpp"
 #include "interrupt.hpp"
@@ -138,7 +140,8 @@ PyObject* close(PyObject* object, PyObject*) {
       break;
     case Exports::Close::kBusy:
       PyErr_Format(PyExc_BufferError,
-                   "cannot close the buffer: %llu view(s) of it are alive (arrays, memoryviews); "
+                   "cannot close the buffer: %llu view(s) of it are alive (arrays, tensors, "
+                   "memoryviews, holds); "
                    "drop them first, or "
                    "leave a `with` block, which frees the memory when the last view goes",
                    static_cast<unsigned long long>(self->exports.count()));
@@ -187,6 +190,7 @@ PyObject* move_to(PyObject* object, PyObject* argument) {
     {
       const WithoutGil released;
       require_usable(Topology::detect(), node);
+      const Claim claim(Claim::Kind::kMove, self->lease.region);
       self->moved.store(true, std::memory_order_relaxed);
       const Moved moved(self->lease);  // an interrupted migration has moved some
       done = migrate(self->lease.region, node, check_signals);
@@ -196,6 +200,18 @@ PyObject* move_to(PyObject* object, PyObject* argument) {
     Py_END_CRITICAL_SECTION();
     return to_python(done.placement);
   });
+}
+
+Py_ssize_t length(PyObject* object) {
+  return static_cast<Py_ssize_t>(as_buffer(object)->size_bytes);
+}
+
+PyObject* array_interface(PyObject* object, void*) {
+  // An object of the buffer protocol stands where an address could: the array holds a view by it.
+  PyObject* const view = PyMemoryView_FromObject(object);
+  if (view == nullptr) return nullptr;
+  return Py_BuildValue("{s:i,s:(n),s:s,s:N}", "version", 3, "shape", length(object), "typestr",
+                       "|u1", "data", view);
 }
 
 BlockPlace place_now(PyObject* object) noexcept {
@@ -229,10 +245,6 @@ PyObject* get_closed(PyObject* object, void*) {
   return PyBool_FromLong(as_buffer(object)->exports.closed());
 }
 
-Py_ssize_t length(PyObject* object) {
-  return static_cast<Py_ssize_t>(as_buffer(object)->size_bytes);
-}
-
 PyObject* repr(PyObject* object) {
   return guarded(static_cast<PyObject*>(nullptr), [object] {
     const NodeBuffer* const self = as_buffer(object);
@@ -246,6 +258,10 @@ PyMethodDef methods[] = {
     {"close", close, METH_NOARGS, doc::kClose},
     {"placement", placement, METH_NOARGS, doc::kPlacement},
     {"migrate", move_to, METH_O, doc::kMigrate},
+    {"hold", hold_buffer, METH_NOARGS, doc::kHold},
+    {"__dlpack__", reinterpret_cast<PyCFunction>(reinterpret_cast<void (*)()>(dlpack)),
+     METH_FASTCALL | METH_KEYWORDS, doc::kDlpack},
+    {"__dlpack_device__", dlpack_device, METH_NOARGS, doc::kDlpackDevice},
     {"__enter__", enter, METH_NOARGS, nullptr},
     {"__exit__", reinterpret_cast<PyCFunction>(reinterpret_cast<void (*)()>(leave)), METH_FASTCALL,
      nullptr},
@@ -260,6 +276,7 @@ PyGetSetDef attributes[] = {
     {"step", get_step, nullptr, doc::kStep, nullptr},
     {"bound", get_bound, nullptr, doc::kBound, nullptr},
     {"locked", get_locked, nullptr, doc::kLocked, nullptr},
+    {"__array_interface__", array_interface, nullptr, doc::kArrayInterface, nullptr},
     {"closed", get_closed, nullptr, doc::kClosed, nullptr},
     {nullptr, nullptr, nullptr, nullptr, nullptr},
 };
@@ -320,6 +337,22 @@ PyObject* make_node_buffer(Block&& block) noexcept {
   PyObject* const object = make_node_buffer(lease, block.size_bytes);
   if (object != nullptr) as_buffer(object)->locked = block.locked;
   return object;
+}
+
+bool add_view(PyObject* buffer) noexcept {
+  if (as_buffer(buffer)->exports.add()) return true;
+  closed_error();
+  return false;
+}
+
+void drop_view(PyObject* buffer) noexcept {
+  NodeBuffer* const self = as_buffer(buffer);
+  if (self->exports.drop()) free_memory(self);
+}
+
+Held held_memory(PyObject* buffer) noexcept {
+  const NodeBuffer* const self = as_buffer(buffer);
+  return {self->lease.region, self->size_bytes, place_now(buffer).node_id};
 }
 
 void give_back(const Lease& lease) noexcept {

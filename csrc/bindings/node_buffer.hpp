@@ -18,6 +18,20 @@ int add_node_buffer_type(PyObject* module) noexcept;
 // it; nullptr with a Python error set on failure (the lease is given back).
 [[nodiscard]] PyObject* make_node_buffer(const Lease& lease, std::size_t size_bytes) noexcept;
 
+// For what exports a buffer's memory without the buffer protocol. add_view() counts one view more:
+// the memory stays until drop_view(); false with ValueError set where the buffer is closed. The
+// caller owns a reference to the buffer meanwhile; the GIL is held.
+[[nodiscard]] bool add_view(PyObject* buffer) noexcept;
+void drop_view(PyObject* buffer) noexcept;
+
+// The memory of a buffer of which the caller has a view.
+struct Held {
+  Region region;
+  std::size_t size_bytes = 0;
+  std::optional<int> node_id;
+};
+[[nodiscard]] Held held_memory(PyObject* buffer) noexcept;
+
 // Gives a lease back where there is no NodeBuffer of it. The GIL is held.
 void give_back(const Lease& lease) noexcept;
 

@@ -44,6 +44,27 @@ inline constexpr const char* kMigrate =
     "PlacementError\n    The node has no memory, or this process is not allowed to use it.\n"
     "UnsupportedError\n    The system refuses both move_pages(2) and mbind(2).\n"
     "ValueError\n    The buffer is closed.";
+inline constexpr const char* kHold =
+    "hold($self, /)\n--\n\n"
+    "Keep the pages where they are, for a device that is told their addresses.\n\n"
+    "Until the handle is released (it is a context manager), close() and migrate() are refused, a\n"
+    "pool does not get the memory back and so cannot trim it, and numapool.move leaves it "
+    "alone.\n\n"
+    "Returns\n-------\nBufferHold\n    Has `address`, `nbytes` and `release()`.\n\n"
+    "Raises\n------\nValueError\n    The buffer is closed.\n"
+    "BufferError\n    Its pages are being migrated at this moment.";
+inline constexpr const char* kDlpack =
+    "__dlpack__($self, /, *, stream=None, max_version=None, dl_device=None, copy=None)\n--\n\n"
+    "Export the bytes as a one-dimensional uint8 tensor (Python array API standard, DLPack "
+    "1.0).\n\n"
+    "The tensor counts as a view until its consumer drops it. `copy=True` makes a copy on the\n"
+    "buffer's node.\n\n"
+    "Raises\n------\nValueError\n    The buffer is closed.\n"
+    "BufferError\n    A stream, or a device other than the CPU, is asked for.";
+inline constexpr const char* kDlpackDevice =
+    "__dlpack_device__($self, /)\n--\n\nReturn (1, 0): the CPU's memory (kDLCPU).";
+inline constexpr const char* kArrayInterface =
+    "NumPy's array interface, version 3; its data is a memoryview, which counts as a view.";
 inline constexpr const char* kNbytes = "Size in bytes, as asked for.";
 inline constexpr const char* kAddress = "Address of the first byte; ValueError once closed.";
 inline constexpr const char* kRequestedNode =

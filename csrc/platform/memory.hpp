@@ -94,6 +94,24 @@ Status populate(void* address, std::size_t length, const Pages& pages);
 // Moves resident pages to `node` as far as it takes them, without changing the policy and without
 // risk to the contents. Succeeds when the system did what it could.
 Status move_to_node(void* address, std::size_t length, const Pages& pages, int node);
+// What became of pages that were to be moved, in bytes; nothing that is there already is counted.
+struct MoveTally {
+  std::uint64_t shared_bytes = 0;  // other processes have these pages, too
+  std::uint64_t busy_bytes = 0;    // in use by the kernel or a device at the moment
+  std::uint64_t full_bytes = 0;    // the node has no room
+  std::uint64_t other_bytes = 0;   // the system moves no such pages
+};
+// Moves the resident pages of a range that anybody may have mapped, base pages of `node` counting
+// as nothing to do; policies stay. kUnsupported or kRefused where the system does not let us.
+Result<MoveTally> move_resident(void* address, std::size_t length, int node);
+// A range of addresses [begin, end).
+struct Span {
+  std::uintptr_t begin = 0;
+  std::uintptr_t end = 0;
+};
+// The parts of this process that map files of a file system (memory shared by name or descriptor
+// is none), ascending; empty where that cannot be told.
+[[nodiscard]] std::vector<Span> file_mappings();
 // Where the pages are. Never fails: what cannot be told is counted as unknown_bytes.
 [[nodiscard]] Residency residency(const void* address, std::size_t length, const Pages& pages,
                                   Precision precision);

@@ -110,19 +110,19 @@ void require_available(std::uint64_t bytes, const char* what) {
                                         available.value().limit);
 }
 
-void populate(const Mapping& mapping, const PopulatePlan& plan, const InterruptCheck& check) {
-  auto* const begin = static_cast<char*>(mapping.address());
-  const bool reserved = mapping.pages().kind == platform::PageKind::kHugetlb;
-  const std::size_t chunk = std::max(kChunk, mapping.pages().bytes);
-  for (std::size_t at = 0; at < mapping.length(); at += chunk) {
-    const std::size_t length = std::min(chunk, mapping.length() - at);
+void populate(const Region& region, const PopulatePlan& plan, const InterruptCheck& check) {
+  auto* const begin = static_cast<char*>(region.address);
+  const bool reserved = region.pages.kind == platform::PageKind::kHugetlb;
+  const std::size_t chunk = std::max(kChunk, region.pages.bytes);
+  for (std::size_t at = 0; at < region.length; at += chunk) {
+    const std::size_t length = std::min(chunk, region.length - at);
     if (at != 0) {
       check();
-      if (!reserved) require_available(mapping.length() - at, "cannot populate the remaining ");
+      if (!reserved) require_available(region.length - at, "cannot populate the remaining ");
     }
-    Work work(begin + at, length, mapping.pages());
+    Work work(begin + at, length, region.pages);
     run_chunk(work, threads_for(length, plan), plan.cpus);
-    work.require_done(mapping.length());
+    work.require_done(region.length);
   }
 }
 

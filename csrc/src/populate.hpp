@@ -15,10 +15,14 @@ struct PopulatePlan {
   bool only_on_cpus = false;
 };
 
-// Populates the whole mapping. Between chunks of 256 MiB it calls `check` and looks whether the
+// Populates the whole region. Between chunks of 256 MiB it calls `check` and looks whether the
 // machine and the cgroups still have room for the rest. Throws Error(kNoMemory) or what `check`
 // throws; pages populated so far stay until the caller drops the mapping.
-void populate(const Mapping& mapping, const PopulatePlan& plan, const InterruptCheck& check);
+void populate(const Region& region, const PopulatePlan& plan, const InterruptCheck& check);
+inline void populate(const Mapping& mapping, const PopulatePlan& plan,
+                     const InterruptCheck& check) {
+  populate(mapping.region(), plan, check);
+}
 
 // Throws Error(kNoMemory) unless this process may still use `bytes`. `what` starts the message.
 void require_available(std::uint64_t bytes, const char* what);

@@ -2,10 +2,11 @@
 
 import typing as _typing
 
-from numapool._core import NodeBuffer, __version__
+from numapool._core import BufferHold, NodeBuffer, __version__
 from numapool.affinity import CpuPlacement
 from numapool.allocator import NumaAllocator
 from numapool.arrays import asarray, empty, full, zeros
+from numapool.arrow import arrow_buffer
 from numapool.balloon import BalloonDriver
 from numapool.balloon_report import BalloonState, ReleaseReport
 from numapool.capability import Capability, capabilities
@@ -20,7 +21,9 @@ from numapool.errors import (
     TopologyError,
     UnsupportedError,
 )
+from numapool.extents import placement_of
 from numapool.hypervisor import HypervisorInfo, detect_hypervisor
+from numapool.moving import MoveReport, move
 from numapool.placement import AllocationStep, Placement
 from numapool.policy import memory_policy
 from numapool.pool import BufferPool, PoolCounts, PoolStatistics
@@ -44,11 +47,13 @@ from numapool.topology import NumaNode, NumaTopology
 if _typing.TYPE_CHECKING:
     from numapool.executor import NodeExecutor
     from numapool.numpy_memory import numpy_allocator, set_numpy_allocator
+    from numapool.shared import SharedNodeBuffer
 
 __all__ = [
     "AllocationStep",
     "BalloonDriver",
     "BalloonState",
+    "BufferHold",
     "BufferPool",
     "BufferRing",
     "Capability",
@@ -59,6 +64,7 @@ __all__ = [
     "EventStream",
     "FileStream",
     "HypervisorInfo",
+    "MoveReport",
     "NodeBuffer",
     "NodeExecutor",
     "NodeNotFoundError",
@@ -82,6 +88,7 @@ __all__ = [
     "PressureStatistics",
     "ProcessBinding",
     "ReleaseReport",
+    "SharedNodeBuffer",
     "StorageError",
     "StreamBlock",
     "Subscription",
@@ -89,6 +96,7 @@ __all__ = [
     "Transferred",
     "UnsupportedError",
     "__version__",
+    "arrow_buffer",
     "asarray",
     "bind_process",
     "capabilities",
@@ -98,7 +106,9 @@ __all__ = [
     "empty",
     "full",
     "memory_policy",
+    "move",
     "numpy_allocator",
+    "placement_of",
     "publish_pools",
     "read_into",
     "readv",
@@ -113,6 +123,7 @@ __all__ = [
 # What loads more of the standard library than an import should cost, by the module that has it.
 _LATE = {
     "NodeExecutor": "numapool.executor",
+    "SharedNodeBuffer": "numapool.shared",
     "numpy_allocator": "numapool.numpy_memory",
     "set_numpy_allocator": "numapool.numpy_memory",
 }

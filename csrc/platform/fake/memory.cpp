@@ -177,6 +177,23 @@ Status move_to_node(void* address, std::size_t length, const Pages&, int node) {
   });
 }
 
+Result<MoveTally> move_resident(void* address, std::size_t length, int node) {
+  MoveTally tally;
+  const Status done =
+      on_part("move_resident", address, length, [&](Machine& m, const Part& part) -> Status {
+        for (std::size_t page = part.first; page < part.last; ++page) {
+          fake::move_page(m, *part.range, page, node);
+          const int now = part.range->node_of_page[page];
+          if (now != kNowhere && now != node) tally.full_bytes += kBasePage;
+        }
+        return Done{};
+      });
+  if (!done) return done.failure();
+  return tally;
+}
+
+std::vector<Span> file_mappings() { return {}; }
+
 Residency residency(const void* address, std::size_t length, const Pages&, Precision) {
   Machine& m = machine();
   const std::lock_guard guard(m.mutex);

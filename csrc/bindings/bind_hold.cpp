@@ -1,0 +1,87 @@
+// NodeBuffer.hold(): a view that also keeps the pages where they are.
+#include <pybind11/pybind11.h>
+
+#include <atomic>
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <utility>
+
+#include "bindings.hpp"
+#include "claims.hpp"
+#include "errors.hpp"
+#include "node_buffer.hpp"
+
+namespace py = pybind11;
+
+namespace numapool::bindings {
+namespace {
+
+class BufferHold {
+ public:
+  // The caller has a view of the buffer meanwhile.
+  BufferHold(py::object buffer, const Held& held)
+      : address_(reinterpret_cast<std::uintptr_t>(held.region.address)),
+        size_bytes_(held.size_bytes),
+        buffer_(std::move(buffer)),
+        claim_(std::in_place, Claim::Kind::kHold, held.region) {
+    if (!add_view(buffer_.ptr())) throw py::error_already_set();
+  }
+  ~BufferHold() { release(); }
+  BufferHold(const BufferHold&) = delete;
+  BufferHold& operator=(const BufferHold&) = delete;
+
+  void release() noexcept {
+    if (released_.exchange(true)) return;
+    claim_.reset();
+    drop_view(buffer_.ptr());
+    buffer_ = py::object();
+  }
+  [[nodiscard]] bool released() const noexcept { return released_.load(); }
+  [[nodiscard]] std::uintptr_t address() const {
+    if (released()) throw Error(ErrorKind::kClosed, "the hold was released");
+    return address_;
+  }
+  [[nodiscard]] std::size_t size_bytes() const noexcept { return size_bytes_; }
+
+ private:
+  std::atomic<bool> released_{false};
+  std::uintptr_t address_;
+  std::size_t size_bytes_;
+  py::object buffer_;
+  std::optional<Claim> claim_;
+};
+
+}  // namespace
+
+PyObject* hold_buffer(PyObject* buffer, PyObject*) noexcept {
+  if (!add_view(buffer)) return nullptr;
+  PyObject* const made = guarded(static_cast<PyObject*>(nullptr), [buffer]() -> PyObject* {
+    try {
+      auto held = std::make_unique<BufferHold>(py::reinterpret_borrow<py::object>(buffer),
+                                               held_memory(buffer));
+      return py::cast(std::move(held)).release().ptr();
+    } catch (py::error_already_set& error) {
+      error.restore();
+      return nullptr;
+    }
+  });
+  drop_view(buffer);
+  return made;
+}
+
+void bind_hold(py::module_& module) {
+  py::class_<BufferHold>(module, "BufferHold",
+                         "Keeps a NodeBuffer's pages where they are until it is released; made by "
+                         "NodeBuffer.hold().")
+      .def_property_readonly("address", &BufferHold::address,
+                             "Address of the first byte; ValueError once released.")
+      .def_property_readonly("nbytes", &BufferHold::size_bytes, "Size of the buffer in bytes.")
+      .def_property_readonly("released", &BufferHold::released, "Whether it holds no longer.")
+      .def("release", &BufferHold::release,
+           "Let the buffer be moved and closed again. Doing it twice is allowed.")
+      .def("__enter__", [](const py::object& self) { return self; })
+      .def("__exit__", [](BufferHold& self, const py::args&) { self.release(); });
+}
+
+}  // namespace numapool::bindings

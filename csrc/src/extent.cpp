@@ -1,0 +1,168 @@
+// Pages of memory that somebody else allocated.
+#include "numapool/extent.hpp"
+
+#include <algorithm>
+#include <utility>
+
+#include "look.hpp"
+#include "numapool/error.hpp"
+
+namespace numapool {
+namespace {
+
+using platform::Span;
+
+constexpr std::size_t kChunk = std::size_t{64} << 20;  // between two looks for an interrupt
+
+// One dimension after another, the widest first, until what is left touches pages without a gap.
+class Walk {
+ public:
+  Walk(std::vector<Span>& out, std::uint64_t block, const std::vector<Dimension>& outer)
+      : out_(out), block_(block), outer_(outer), page_(platform::base_page_bytes()) {}
+
+  void go(std::uintptr_t address, std::size_t depth) {
+    if (depth == outer_.size()) {
+      const Span span{address / page_ * page_, (address + block_ + page_ - 1) / page_ * page_};
+      if (!out_.empty() && out_.back().begin <= span.begin && span.begin <= out_.back().end) {
+        out_.back().end = std::max(out_.back().end, span.end);
+      } else {
+        out_.push_back(span);
+      }
+      return;
+    }
+    const Dimension& dimension = outer_[depth];
+    for (std::uint64_t i = 0; i < dimension.count; ++i) {
+      go(address + i * static_cast<std::uint64_t>(dimension.stride_bytes), depth + 1);
+    }
+  }
+
+ private:
+  std::vector<Span>& out_;
+  std::uint64_t block_;
+  const std::vector<Dimension>& outer_;
+  std::uintptr_t page_;
+};
+
+void add(Placement& sum, const Placement& part) {
+  for (const auto& [node, bytes] : part.bytes_by_node) sum.bytes_by_node[node] += bytes;
+  sum.not_resident_bytes += part.not_resident_bytes;
+  sum.unknown_bytes += part.unknown_bytes;
+  sum.page_size_bytes = std::max(sum.page_size_bytes, part.page_size_bytes);
+  if (sum.method.empty() || part.method == "unknown") sum.method = part.method;
+}
+
+// In chunks that end at huge pages' borders, so that no look at one stands for bytes of another.
+template <class Action>
+void in_chunks(const Span& span, const InterruptCheck& check, const Action& action) {
+  const std::size_t huge = platform::transparent_page_bytes();
+  for (std::uintptr_t at = span.begin; at < span.end;) {
+    check();
+    std::uintptr_t end = at - at % kChunk + kChunk;
+    if (huge != 0 && at % huge != 0) end = at - at % huge + huge;
+    end = std::min(end, span.end);
+    action(reinterpret_cast<void*>(at), end - at);
+    at = end;
+  }
+}
+
+}  // namespace
+
+std::vector<Span> pages_of(std::uintptr_t address, std::size_t item_bytes,
+                           std::vector<Dimension> dimensions) {
+  std::vector<Span> out;
+  std::vector<Dimension> wide;
+  for (Dimension one : dimensions) {
+    if (one.count == 0) return out;
+    if (one.count == 1 || one.stride_bytes == 0) continue;
+    if (one.stride_bytes < 0) {
+      address += (one.count - 1) * static_cast<std::uint64_t>(one.stride_bytes);
+      one.stride_bytes = -one.stride_bytes;
+    }
+    wide.push_back(one);
+  }
+  if (item_bytes == 0) return out;
+  std::sort(wide.begin(), wide.end(),
+            [](const Dimension& a, const Dimension& b) { return a.stride_bytes > b.stride_bytes; });
+  std::uint64_t block = item_bytes;
+  const std::uint64_t page = platform::base_page_bytes();
+  while (!wide.empty()) {
+    const Dimension& inner = wide.back();
+    const auto stride = static_cast<std::uint64_t>(inner.stride_bytes);
+    if (stride > block && stride - block >= page) break;  // a page may lie in the gap
+    if (inner.count - 1 > (UINTPTR_MAX - block) / stride)
+      throw Error(ErrorKind::kInvalidArgument, "the array is larger than the address space");
+    block += (inner.count - 1) * stride;
+    wide.pop_back();
+  }
+  if (block > UINTPTR_MAX - address - page)
+    throw Error(ErrorKind::kInvalidArgument, "the array reaches beyond the address space");
+  Walk(out, block, wide).go(address, 0);
+  return out;
+}
+
+std::vector<Span> merged(std::vector<Span> spans) {
+  std::sort(spans.begin(), spans.end(),
+            [](const Span& a, const Span& b) { return a.begin < b.begin; });
+  std::vector<Span> out;
+  for (const Span& span : spans) {
+    if (!out.empty() && span.begin <= out.back().end) {
+      out.back().end = std::max(out.back().end, span.end);
+    } else {
+      out.push_back(span);
+    }
+  }
+  return out;
+}
+
+Placement placement_of(const std::vector<Span>& spans, const InterruptCheck& check) {
+  Placement sum;
+  sum.page_size_bytes = platform::base_page_bytes();
+  const std::size_t huge = platform::transparent_page_bytes();
+  const platform::Pages pages =
+      huge == 0 ? platform::Pages{platform::PageKind::kBase, sum.page_size_bytes}
+                : platform::Pages{platform::PageKind::kTransparent, huge};
+  for (const Span& span : spans) {
+    in_chunks(span, check, [&](void* address, std::size_t length) {
+      add(sum, look(address, length, pages, platform::Precision::kExact));
+    });
+  }
+  if (sum.method.empty()) sum.method = "unknown";
+  return sum;
+}
+
+MoveOutcome move_to(const std::vector<Span>& spans, int node, const InterruptCheck& check) {
+  std::vector<Span> own;
+  MoveOutcome out;
+  const std::vector<Span> files = platform::file_mappings();
+  for (Span span : spans) {
+    for (const Span& file : files) {
+      if (file.end <= span.begin || file.begin >= span.end) continue;
+      if (file.begin > span.begin) own.push_back({span.begin, file.begin});
+      out.file_bytes += std::min(file.end, span.end) - std::max(file.begin, span.begin);
+      span.begin = std::min(file.end, span.end);
+    }
+    if (span.begin < span.end) own.push_back(span);
+  }
+  out.before = placement_of(spans, check);
+  for (const Span& span : own) {
+    in_chunks(span, check, [&](void* address, std::size_t length) {
+      const platform::Result<platform::MoveTally> moved =
+          platform::move_resident(address, length, node);
+      if (!moved) {
+        const platform::Failure& why = moved.failure();
+        throw Error(platform::is_denied(why) ? ErrorKind::kUnsupported : ErrorKind::kSystem,
+                    "cannot move pages to node " + std::to_string(node) + ": " + describe(why) +
+                        "; everything keeps its contents where it is",
+                    why.code);
+      }
+      out.kept.shared_bytes += moved.value().shared_bytes;
+      out.kept.busy_bytes += moved.value().busy_bytes;
+      out.kept.full_bytes += moved.value().full_bytes;
+      out.kept.other_bytes += moved.value().other_bytes;
+    });
+  }
+  out.after = placement_of(spans, check);
+  return out;
+}
+
+}  // namespace numapool
