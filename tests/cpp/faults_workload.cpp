@@ -252,7 +252,7 @@ void Workload::feel_pressure() {
 // Goes on as the child of a fork would.
 void Workload::fork_into_child() {
   const auto& process = platform::fake::process_script();
-  if (pool == nullptr || process.before_fork == nullptr) return;
+  if (pool == nullptr || process.fork_handlers == 0) return;
   process.before_fork();
   process.in_child();
 }

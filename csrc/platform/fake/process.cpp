@@ -17,7 +17,9 @@ std::uint32_t coarse_ms() noexcept { return fake::process_script().now_ms.load()
 bool on_fork(void (*before)(), void (*in_parent)(), void (*in_child)()) noexcept {
   static std::mutex mutex;
   const std::lock_guard guard(mutex);
-  fake::process_script().on_fork.push_back({before, in_parent, in_child});
+  fake::ProcessScript& script = fake::process_script();
+  if (script.fork_handlers == script.on_fork.size()) return false;
+  script.on_fork[script.fork_handlers++] = {before, in_parent, in_child};
   return true;
 }
 

@@ -1,9 +1,11 @@
 // The process of the scripted machine: its clock, its forks, and its count of moved pages.
 #pragma once
 
+#include <array>
 #include <atomic>
+#include <cstddef>
 #include <cstdint>
-#include <vector>
+#include <span>
 
 namespace numapool::platform::fake {
 
@@ -16,17 +18,20 @@ struct ForkHandlers {
 struct ProcessScript {
   std::atomic<std::uint32_t> now_ms{0};
   std::atomic<std::uint64_t> page_moves{0};
-  std::vector<ForkHandlers> on_fork;  // in the order of their registration
+  // In the order of their registration; an array, as it is to take them where no memory is to be
+  // had.
+  std::array<ForkHandlers, 16> on_fork;
+  std::size_t fork_handlers = 0;
 
   // A test plays a fork by calling the first and one of the others.
   void before_fork() const {
-    for (auto one = on_fork.rbegin(); one != on_fork.rend(); ++one) one->before();
+    for (std::size_t i = fork_handlers; i > 0; --i) on_fork[i - 1].before();
   }
   void in_parent() const {
-    for (const ForkHandlers& one : on_fork) one.in_parent();
+    for (const ForkHandlers& one : std::span(on_fork).first(fork_handlers)) one.in_parent();
   }
   void in_child() const {
-    for (const ForkHandlers& one : on_fork) one.in_child();
+    for (const ForkHandlers& one : std::span(on_fork).first(fork_handlers)) one.in_child();
   }
 };
 
