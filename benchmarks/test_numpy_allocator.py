@@ -2,11 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
-import time
-from collections.abc import Callable
-
 import pytest
 from pytest_benchmark.fixture import BenchmarkFixture
 
@@ -29,7 +24,11 @@ SIZES = [
 
 
 def _name(nbytes: int) -> str:
-    return f"{nbytes >> 20} MiB" if nbytes >= MIB else f"{nbytes >> 10 or nbytes} {'KiB' if nbytes >= 1024 else 'bytes'}"
+    return (
+        f"{nbytes >> 20} MiB"
+        if nbytes >= MIB
+        else f"{nbytes >> 10 or nbytes} {'KiB' if nbytes >= 1024 else 'bytes'}"
+    )
 
 
 @pytest.mark.parametrize(("nbytes", "repeats", "at_most"), SIZES, ids=[_name(s[0]) for s in SIZES])

@@ -35,10 +35,14 @@ def main() -> None:
         for group in row_groups_on_node(path, pool, node):
             total += pc.sum(group["number"]).as_py()
             placement = nump.placement_of(group)
-            print(f"{group.num_rows} rows, all on node {node}: {set(placement.bytes_by_node) == {node}}")
+            print(
+                f"{group.num_rows} rows, all on node {node}: {set(placement.bytes_by_node) == {node}}"
+            )
         del group
         counts = pool.statistics().total
-        print(f"sum {total}; the pool served {counts.hits} of {counts.hits + counts.misses} tables again")
+        print(
+            f"sum {total}; the pool served {counts.hits} of {counts.hits + counts.misses} tables again"
+        )
 
 
 if __name__ == "__main__":

@@ -51,11 +51,18 @@ def _tensor(tensor: Any) -> Extent:
     if tensor.device.type != "cpu":
         raise ValueError(f"the tensor is in the memory of {tensor.device}, which is on no node")
     if not str(tensor.layout).endswith("strided"):
-        raise TypeError(f"a tensor of layout {tensor.layout} has parts: give its values and indices")
+        raise TypeError(
+            f"a tensor of layout {tensor.layout} has parts: give its values and indices"
+        )
     item = tensor.element_size()
-    return tensor.data_ptr(), item, [
-        (count, stride * item) for count, stride in zip(tensor.shape, tensor.stride(), strict=True)
-    ]
+    return (
+        tensor.data_ptr(),
+        item,
+        [
+            (count, stride * item)
+            for count, stride in zip(tensor.shape, tensor.stride(), strict=True)
+        ],
+    )
 
 
 def _arrow_array(array: Any) -> list[Extent]:

@@ -89,6 +89,8 @@ def move(obj: Any, node: SupportsIndex) -> MoveReport:
     return MoveReport(
         node_id=target,
         placement=after,
-        moved_bytes=max(0, after.bytes_by_node.get(target, 0) - before.bytes_by_node.get(target, 0)),
+        moved_bytes=max(
+            0, after.bytes_by_node.get(target, 0) - before.bytes_by_node.get(target, 0)
+        ),
         kept_bytes={reason: count for reason, count in kept.items() if count},
     )

@@ -25,7 +25,7 @@ def _shared_pool() -> BufferPool:
 class numpy_allocator:
     """Put every NumPy array that is made in a ``with`` block on a node.
 
-    Arrays of 16 KiB and more, temporaries of expressions included, take their memory from a pool,
+    Arrays of 64 KiB and more, temporaries of expressions included, take their memory from a pool,
     smaller ones from NumPy's own allocator. It holds for the current context
     (:mod:`contextvars`), as NumPy's memory handlers do (NEP 49): other threads and other asyncio
     tasks are not concerned, tasks started inside are. Blocks may be nested. An array keeps its

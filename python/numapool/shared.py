@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import errno
 import fcntl
 import mmap
 import operator
@@ -9,7 +11,6 @@ import os
 import secrets
 from multiprocessing import reduction
 from pathlib import Path
-from types import TracebackType
 from typing import Any, Self, SupportsIndex
 
 from numapool import _core
@@ -83,8 +84,10 @@ class SharedNodeBuffer(mmap.mmap):
             fcntl.fcntl(fd, fcntl.F_ADD_SEALS, _seals())
             self = super().__new__(cls, fd, size)
             self._fd, self._token = fd, token
-        except BaseException:
+        except BaseException as error:
             os.close(fd)
+            if isinstance(error, OSError) and error.errno in (errno.ENOMEM, errno.EFBIG):
+                raise MemoryError(f"cannot map {size} bytes of shared memory: {error}") from error
             raise
         whole = -(-size // mmap.PAGESIZE) * mmap.PAGESIZE
         target = None if node is None else operator.index(node)
@@ -94,7 +97,9 @@ class SharedNodeBuffer(mmap.mmap):
             self.close()
             raise
         if degraded:
-            warn_once("policy_refused_shared", f"shared memory is placed by first touch: {degraded}")
+            warn_once(
+                "policy_refused_shared", f"shared memory is placed by first touch: {degraded}"
+            )
         self.requested_node, self.bound = asked, bound
         return self
 
@@ -143,7 +148,9 @@ class SharedNodeBuffer(mmap.mmap):
             length, node = int(size), None if asked == "-" else int(asked)
         except ValueError:
             raise ValueError(f"not the handle of a SharedNodeBuffer: {handle!r}") from None
-        fd = os.open(path, os.O_RDWR | os.O_CLOEXEC)
+        # By its name before it is opened: opening may do something to a device, or wait on a pipe.
+        _verify_name(str(Path(path).readlink()), token)
+        fd = os.open(path, os.O_RDWR | os.O_CLOEXEC | os.O_NONBLOCK)
         return cls._adopt(fd, length, node, bound == "1", token)
 
     @property
@@ -209,18 +216,10 @@ class SharedNodeBuffer(mmap.mmap):
         if fd >= 0:
             os.close(fd)
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None = None,
-        error: BaseException | None = None,
-        traceback: TracebackType | None = None,
-        /,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         """Let go, or leave it to the last view, which keeps this object alive."""
-        try:
+        with contextlib.suppress(BufferError):
             self.close()
-        except BufferError:
-            pass
 
     def __del__(self) -> None:
         fd, self._fd = getattr(self, "_fd", -1), -1
@@ -250,11 +249,14 @@ def _seals() -> int:
     return seals
 
 
+def _verify_name(name: str, token: str) -> None:
+    if name.removesuffix(" (deleted)") != f"/memfd:numapool-{token}":
+        raise ValueError(f"the descriptor is of {name}, not of the SharedNodeBuffer that was meant")
+
+
 def _verify(fd: int, size: int, token: str) -> None:
     """Make sure that a descriptor is the sealed memory that was meant."""
-    name = str(Path(f"/proc/self/fd/{fd}").readlink())
-    if not name.startswith(f"/memfd:numapool-{token}"):
-        raise ValueError(f"the descriptor is of {name}, not of the SharedNodeBuffer that was meant")
+    _verify_name(str(Path(f"/proc/self/fd/{fd}").readlink()), token)
     if fcntl.fcntl(fd, fcntl.F_GET_SEALS) & _seals() != _seals() or os.fstat(fd).st_size != size:
         raise ValueError("the memory is not sealed, or of another size")
 

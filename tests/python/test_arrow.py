@@ -7,10 +7,10 @@ import sys
 from typing import Any
 
 import pytest
+from support.optional import needed
 
 import numapool as nump
 from numapool.extents import extents_of
-from support.optional import needed
 
 
 @pytest.fixture(scope="module")
@@ -44,9 +44,11 @@ def test_a_size_makes_a_writable_buffer(pa: Any, node: int) -> None:
 def test_bytes_are_copied(pa: Any, node: int, data: Any) -> None:
     copied = nump.arrow_buffer(data, node=node)
     assert copied.to_pybytes() == b"abc"
-    assert nump.arrow_buffer(pa.py_buffer(data), node=node).equals(copied) if isinstance(
-        data, bytes
-    ) else True
+    assert (
+        nump.arrow_buffer(pa.py_buffer(data), node=node).equals(copied)
+        if isinstance(data, bytes)
+        else True
+    )
     assert nump.arrow_buffer(b"").size == 0
 
 

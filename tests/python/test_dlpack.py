@@ -8,10 +8,10 @@ from typing import Any
 
 import numpy as np
 import pytest
-
-import numapool as nump
 from support.child import run
 from support.optional import needed
+
+import numapool as nump
 
 SIZE = 100_000
 
@@ -22,8 +22,8 @@ def buffer(allocator: nump.NumaAllocator, node: int) -> nump.NodeBuffer:
 
 
 def test_numpy_gets_the_same_bytes_writable(buffer: nump.NodeBuffer) -> None:
-    array = np.from_dlpack(buffer)  # type: ignore[arg-type]
-    assert (array.shape, array.dtype, array.strides) == ((SIZE,), np.uint8, (1,))
+    array = np.from_dlpack(buffer)
+    assert array.shape == (SIZE,) and array.dtype == np.uint8 and array.strides == (1,)
     assert array.__array_interface__["data"] == (buffer.address, False)
     array[SIZE - 1] = 77
     assert memoryview(buffer)[SIZE - 1] == 77
@@ -62,7 +62,7 @@ def test_an_export_counts_as_a_view_until_it_is_dropped(
 def test_the_tensor_keeps_the_memory_of_a_dropped_buffer(allocator: nump.NumaAllocator) -> None:
     made = allocator.allocate(SIZE)
     memoryview(made)[:4] = b"kept"
-    array = np.from_dlpack(made)  # type: ignore[arg-type]
+    array = np.from_dlpack(made)
     del made
     gc.collect()
     assert array[:4].tobytes() == b"kept"
@@ -71,7 +71,7 @@ def test_the_tensor_keeps_the_memory_of_a_dropped_buffer(allocator: nump.NumaAll
 def test_a_pool_gets_the_memory_back_once_the_tensor_is_gone(node: int) -> None:
     with nump.BufferPool() as pool:
         with pool.acquire(SIZE, node) as buffer:
-            array = np.from_dlpack(buffer)  # type: ignore[arg-type]
+            array = np.from_dlpack(buffer)
         del buffer
         assert pool.statistics().total.in_use_bytes > 0
         assert array[0] == 0
@@ -82,7 +82,7 @@ def test_a_pool_gets_the_memory_back_once_the_tensor_is_gone(node: int) -> None:
 
 def test_copies_are_separate_and_on_the_same_node(buffer: nump.NodeBuffer, node: int) -> None:
     memoryview(buffer)[:3] = b"abc"
-    for copied in (np.from_dlpack(buffer, copy=True), _copy_by_capsule(buffer)):  # type: ignore[arg-type,call-arg]
+    for copied in (np.from_dlpack(buffer, copy=True), _copy_by_capsule(buffer)):
         assert copied[:3].tobytes() == b"abc"
         copied[0] = 0
         assert memoryview(buffer)[0] == ord("a")
@@ -99,27 +99,27 @@ def _copy_by_capsule(buffer: nump.NodeBuffer) -> Any:
         def __dlpack_device__(self) -> tuple[int, int]:
             return buffer.__dlpack_device__()
 
-    return np.from_dlpack(Once())  # type: ignore[arg-type]
+    return np.from_dlpack(Once())
 
 
 def test_what_cannot_be_exported_is_refused(buffer: nump.NodeBuffer) -> None:
     assert buffer.__dlpack_device__() == (1, 0)
     buffer.__dlpack__(dl_device=(1, 0), copy=False)
     with pytest.raises(BufferError, match="stream"):
-        buffer.__dlpack__(stream=1)  # type: ignore[arg-type]
+        buffer.__dlpack__(stream=1)
     with pytest.raises(BufferError, match=r"\(2, 0\)"):
         buffer.__dlpack__(dl_device=(2, 0))
     with pytest.raises(TypeError, match="two integers"):
-        buffer.__dlpack__(max_version=1)  # type: ignore[arg-type]
+        buffer.__dlpack__(max_version=1)
     with pytest.raises(TypeError, match="colour"):
         buffer.__dlpack__(colour=1)  # type: ignore[call-arg]
     with pytest.raises(TypeError, match="keyword"):
-        buffer.__dlpack__(None)  # type: ignore[misc]
+        buffer.__dlpack__(None)
     buffer.close()  # no refusal left a view behind
 
 
 def test_tensors_may_be_dropped_by_any_thread(buffer: nump.NodeBuffer) -> None:
-    tensors = [np.from_dlpack(buffer) for _ in range(64)]  # type: ignore[arg-type]
+    tensors = [np.from_dlpack(buffer) for _ in range(64)]
 
     def drop() -> None:
         while True:

@@ -38,9 +38,8 @@ def test_close_and_migrate_are_refused_until_it_is_released(
 def test_any_array_of_the_memory_stays(allocator: nump.NumaAllocator, node: int) -> None:
     buffer = allocator.allocate(4 * MIB, node)
     array = np.frombuffer(buffer, np.uint8)
-    with buffer.hold():
-        with pytest.raises(BufferError, match="held"):
-            nump.move(array[MIB : 2 * MIB], node)
+    with buffer.hold(), pytest.raises(BufferError, match="held"):
+        nump.move(array[MIB : 2 * MIB], node)
     assert nump.move(array, node).placement.bytes_by_node == {node: 4 * MIB}
 
 

@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from support.optional import needed
 
 import numapool as nump
-from support.optional import needed
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 
@@ -67,9 +67,7 @@ class Cudart:
         return f"error {error}"
 
 
-def test_page_locked_memory_stays_where_it_is(
-    node: int, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_page_locked_memory_stays_where_it_is(node: int, monkeypatch: pytest.MonkeyPatch) -> None:
     needed("torch")
     monkeypatch.syspath_prepend(str(EXAMPLES))
     page_locked: Any = __import__("cuda_page_locked").page_locked

@@ -33,7 +33,7 @@ class ArrayMemory {
   using Slowly = std::function<void(const std::function<void()>&)>;
 
   // Requests below this are small: a block of a pool is whole pages.
-  static constexpr std::size_t kLeastBytes = 16384;
+  static constexpr std::size_t kLeastBytes = 65536;
 
   // Pins the pool until it is destroyed; blocks that are out live on without it.
   ArrayMemory(Pool& pool, const ArrayMemoryOptions& options, const SmallMemory& small,
