@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 import operator
 import weakref
@@ -95,6 +96,7 @@ def _idle_ms(idle_s: float | None) -> int | None:
 
 
 _pools: weakref.WeakSet[BufferPool] = weakref.WeakSet()
+_numbers = itertools.count(1)
 
 
 def pools_of_this_process() -> list[BufferPool]:
@@ -136,6 +138,9 @@ class BufferPool(_core.PoolBase):
     dump : bool
         False leaves all of the pool's memory out of core dumps, as for
         :meth:`NumaAllocator.allocate`.
+    name : str, optional
+        What metrics, logs and ``numapool watch`` call it; by default ``pool-1``, ``pool-2``, ...
+        in the order in which the process makes them. Pools may share a name.
 
     Raises
     ------
@@ -150,6 +155,7 @@ class BufferPool(_core.PoolBase):
         "_allocator",
         "_dump",
         "_max_bytes",
+        "_name",
         "_retain_bytes",
         "_zero_on_reuse",
     )
@@ -163,7 +169,11 @@ class BufferPool(_core.PoolBase):
         idle_s: float | None = None,
         page_size: PageSize = "auto",
         dump: bool = True,
+        name: str | None = None,
     ) -> None:
+        if name is not None and not isinstance(name, str):
+            raise TypeError(f"name must be a str, not {type(name).__name__}")
+        self._name = f"pool-{next(_numbers)}" if name is None else name
         self._dump = bool(dump)
         self._allocator = NumaAllocator() if allocator is None else allocator
         self._max_bytes = _limit("max_bytes", max_bytes)
@@ -182,6 +192,11 @@ class BufferPool(_core.PoolBase):
             self._dump,
         )
         _pools.add(self)
+
+    @property
+    def name(self) -> str:
+        """What metrics, logs and ``numapool watch`` call it."""
+        return self._name
 
     @property
     def allocator(self) -> NumaAllocator:
@@ -335,12 +350,13 @@ class BufferPool(_core.PoolBase):
 
     def __repr__(self) -> str:
         if self.closed:
-            return "<BufferPool, closed>"
+            return f"<BufferPool {self._name!r}, closed>"
         total = self.statistics().total
         cap = "" if self._max_bytes is None else f" of {_mib(self._max_bytes)} at most"
         return (
-            f"<BufferPool: {_mib(total.in_use_bytes)} in use, {_mib(total.retained_bytes)} "
-            f"retained{cap}; {total.hits} hits, {total.misses} misses, {total.spills} spills>"
+            f"<BufferPool {self._name!r}: {_mib(total.in_use_bytes)} in use, "
+            f"{_mib(total.retained_bytes)} retained{cap}; "
+            f"{total.hits} hits, {total.misses} misses, {total.spills} spills>"
         )
 
 
