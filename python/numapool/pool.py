@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import math
 import operator
+import sys
 import weakref
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
@@ -13,6 +14,7 @@ from typing import Any, Self, SupportsIndex
 
 from numapool import _core
 from numapool.allocator import NumaAllocator, PageSize, _page_kind, _size
+from numapool.errors import PoolExhaustedError
 from numapool.ring import BufferRing
 
 _MAX_BYTES = 2**63 - 1
@@ -97,6 +99,14 @@ def _idle_ms(idle_s: float | None) -> int | None:
 
 _pools: weakref.WeakSet[BufferPool] = weakref.WeakSet()
 _numbers = itertools.count(1)
+
+
+def _tell_exhausted(pool: BufferPool, error: PoolExhaustedError) -> None:
+    """Log it; called by the core too, where :meth:`BufferPool.acquire` fails."""
+    if "logging" in sys.modules:  # else nobody listens
+        from numapool import logs
+
+        logs.pool_exhausted(pool, str(error))
 
 
 def pools_of_this_process() -> list[BufferPool]:
@@ -269,7 +279,11 @@ class BufferPool(_core.PoolBase):
             raise ValueError(f"count must be at least 0, not {wanted}")
         added = 0
         while added < wanted:
-            added += _core.pool_reserve(self, size, chosen)
+            try:
+                added += _core.pool_reserve(self, size, chosen)
+            except PoolExhaustedError as error:
+                _tell_exhausted(self, error)
+                raise
             if progress is not None:
                 progress(min(added, wanted), wanted)
         return added
@@ -320,7 +334,12 @@ class BufferPool(_core.PoolBase):
             As for :meth:`NumaAllocator.allocate`.
         """
         chosen = None if node is None else self._node(node)
-        return BufferRing(self, _size(block_bytes), operator.index(count), chosen, strict=strict)
+        size, blocks = _size(block_bytes), operator.index(count)
+        try:
+            return BufferRing(self, size, blocks, chosen, strict=strict)
+        except PoolExhaustedError as error:
+            _tell_exhausted(self, error)
+            raise
 
     def statistics(self) -> PoolStatistics:
         """Count what is in use, retained, and was done, by node and in total."""
