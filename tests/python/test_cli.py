@@ -252,6 +252,22 @@ def test_help_loads_nothing_that_a_command_needs() -> None:
     assert (done.returncode, done.stderr.strip()) == (0, "[]")
 
 
+def test_a_failure_in_the_demo_is_told_below_the_table() -> None:
+    code = """
+        import sys
+        from numapool.allocator import NumaAllocator
+        from numapool.cli import main
+        def fail(*_): raise MemoryError("no room [for it]")
+        NumaAllocator.allocate = fail
+        sys.argv = ["numapool", "demo", "--size", "1"]
+        main()
+    """
+    done = run_code(code)
+    assert (done.returncode, done.stderr) == (1, "")
+    assert "failed, see below" in done.stdout
+    assert done.stdout.rstrip().endswith(": no room [for it]")
+
+
 def test_demo() -> None:
     done = run("demo", "--size", "16")
     assert (done.returncode, done.stderr) == (0, "")

@@ -71,7 +71,8 @@ def _sources(state: dict[str, Any]) -> Table:
     for source in state["sources"]:
         how = "wakes" if source["wakes"] else "looked at" if source["active"] else "no"
         style = "" if source["active"] else "dim"
-        table.add_row(source["name"], how, source["detail"], style=style)
+        detail = "" if source["detail"] == how else source["detail"]
+        table.add_row(source["name"], how, Text(detail), style=style)
     return table
 
 
