@@ -6,6 +6,7 @@ import re
 from pathlib import Path
 
 import pytest
+from support import child
 
 import numapool as nump
 
@@ -36,6 +37,15 @@ def test_the_readme_is_short_and_tells_every_command() -> None:
         assert command.callback is not None
         name = command.callback.__name__
         assert re.search(rf"^numapool {name} ", readme, re.MULTILINE)
+
+
+def test_the_examples_of_the_readme_run_one_after_the_other() -> None:
+    blocks = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
+    assert len(blocks) >= 3
+    printed = child.check("\n".join(blocks)).splitlines()
+    assert printed[0].startswith("AllocationStep.")
+    assert printed[1].startswith("Placement(bytes_by_node={")
+    assert printed[2] == "0.0"
 
 
 def test_pictures_say_what_they_show() -> None:
