@@ -158,11 +158,9 @@ def draw_topology(topology: NumaTopology, path: str | os.PathLike[str]) -> Pictu
         _draw_label(axes, label)
     # The same machine gives the same file.
     metadata = {"Date": None} if kind == "svg" else None
-    settings = {
-        "svg.hashsalt": "numapool",
-        "svg.fonttype": "path",
-        "text.hinting": "none",  # hinted letters are wider than they were measured
-    }
-    with mpl.rc_context(settings):
+    # Hinted letters would be wider than they were measured.
+    with mpl.rc_context(
+        {"svg.hashsalt": "numapool", "svg.fonttype": "path", "text.hinting": "none"}
+    ):
         figure.savefig(path, format=kind, dpi=_DOTS_PER_INCH, metadata=metadata)
     return picture
