@@ -186,11 +186,15 @@ def handler(number, frame):
     with pool.acquire(5000) as buffer, nump.NumaAllocator().allocate(MIB) as other:
         marks.append(buffer.nbytes + other.nbytes)
 signal.signal(signal.SIGUSR1, handler)
-signal.setitimer  # the sender is a thread: its signals come while the main thread is in a call
+# The sender is a thread: its signals come while the main thread is in a call. On a busy machine the
+# handler may take longer than the pause, so each signal waits for the one before it to be handled.
 stop = threading.Event()
 def send():
+    sent = 0
     while not stop.is_set():
-        os.kill(os.getpid(), signal.SIGUSR1)
+        if len(marks) >= sent:
+            os.kill(os.getpid(), signal.SIGUSR1)
+            sent += 1
         time.sleep(0.001)
 sender = threading.Thread(target=send)
 sender.start()
