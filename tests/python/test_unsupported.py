@@ -13,7 +13,7 @@ import pytest
 
 import numapool
 
-MODULE_FOLDER = Path(__file__).parents[2] / "build" / "unsupported" / "csrc" / "bindings"
+MODULE_FOLDER = Path(__file__).parents[2] / "build" / "module" / "csrc" / "bindings" / "unsupported"
 
 PROGRAM = """
 import json, os, warnings
@@ -79,10 +79,7 @@ print(json.dumps(report | {
 @pytest.fixture(scope="module")
 def report(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     modules = list(MODULE_FOLDER.glob("_core.*.so"))
-    assert modules, (
-        f"{MODULE_FOLDER} holds no module: cmake --preset unsupported && "
-        "cmake --build --preset unsupported"
-    )
+    assert modules, f"{MODULE_FOLDER} holds no module: make build/stamps/unsupported"
     root = tmp_path_factory.mktemp("unsupported")
     shutil.copytree(
         Path(numapool.__file__).parent,
