@@ -21,7 +21,8 @@ myst_enable_extensions = ["colon_fence", "fieldlist"]
 myst_heading_anchors = 3
 html_theme = "furo"
 html_title = "numapool"
-html_static_path: list[str] = []
+html_static_path = ["static"]
+html_css_files = ["style.css"]
 copybutton_prompt_text = r">>> |\.\.\. |\$ "
 copybutton_prompt_is_regexp = True
 

@@ -159,6 +159,21 @@ int acquire_slowly(PoolBase* self, const Arguments& arguments, Lease& lease) noe
   });
 }
 
+// Has Python log that a pool is exhausted. The error that is set stays, whatever comes of it.
+void tell_if_exhausted(PyObject* pool) noexcept {
+  sleep_if_ending([pool] {
+    py::error_already_set error;
+    try {
+      if (error.matches(py::module_::import("numapool.errors").attr("PoolExhaustedError")))
+        py::module_::import("numapool.pool")
+            .attr("_tell_exhausted")(py::handle(pool), error.value());
+    } catch (py::error_already_set& failure) {
+      failure.discard_as_unraisable("numapool: log that a pool is exhausted");
+    }
+    error.restore();
+  });
+}
+
 PyObject* acquire_with(PyObject* object, PyObject* const* values, Py_ssize_t count, PyObject* names,
                        bool zeroed) noexcept {
   PoolBase* const self = as_pool(object);
@@ -167,7 +182,10 @@ PyObject* acquire_with(PyObject* object, PyObject* const* values, Py_ssize_t cou
   Lease lease;
   const bool quick = self->pool != nullptr && !arguments.strict &&
                      self->pool->try_acquire(arguments.size_bytes, arguments.node, lease);
-  if (!quick && acquire_slowly(self, arguments, lease) != 0) return nullptr;
+  if (!quick && acquire_slowly(self, arguments, lease) != 0) {
+    tell_if_exhausted(object);
+    return nullptr;
+  }
   if (lease.dirty && zeroed) {
     if (arguments.size_bytes <= kZeroUnderGil) {
       std::memset(lease.region.address, 0, arguments.size_bytes);

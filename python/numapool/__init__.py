@@ -46,6 +46,7 @@ from numapool.topology import NumaNode, NumaTopology
 
 if _typing.TYPE_CHECKING:
     from numapool.executor import NodeExecutor
+    from numapool.metrics import MetricsCollector
     from numapool.numpy_memory import numpy_allocator, set_numpy_allocator
     from numapool.shared import SharedNodeBuffer
 
@@ -64,6 +65,7 @@ __all__ = [
     "EventStream",
     "FileStream",
     "HypervisorInfo",
+    "MetricsCollector",
     "MoveReport",
     "NodeBuffer",
     "NodeExecutor",
@@ -122,6 +124,7 @@ __all__ = [
 
 # What loads more of the standard library than an import should cost, by the module that has it.
 _LATE = {
+    "MetricsCollector": "numapool.metrics",
     "NodeExecutor": "numapool.executor",
     "SharedNodeBuffer": "numapool.shared",
     "numpy_allocator": "numapool.numpy_memory",

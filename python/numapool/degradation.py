@@ -1,7 +1,8 @@
-"""Tells once per cause that less was done than was asked for."""
+"""Tells once per cause that less was done than was asked for: in a warning, and to the log."""
 
 from __future__ import annotations
 
+import sys
 import threading
 import warnings
 
@@ -27,4 +28,8 @@ def warn_once(cause: str, message: str, stacklevel: int = 2) -> None:
         if cause in _warned_causes:
             return
         _warned_causes.add(cause)
+    if "logging" in sys.modules:  # else nobody listens
+        from numapool import logs
+
+        logs.degraded(message)
     warnings.warn(message, PlacementWarning, stacklevel=stacklevel + 1)

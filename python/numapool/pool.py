@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 import operator
+import sys
 import weakref
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
@@ -12,6 +14,7 @@ from typing import Any, Self, SupportsIndex
 
 from numapool import _core
 from numapool.allocator import NumaAllocator, PageSize, _page_kind, _size
+from numapool.errors import PoolExhaustedError
 from numapool.ring import BufferRing
 
 _MAX_BYTES = 2**63 - 1
@@ -95,6 +98,15 @@ def _idle_ms(idle_s: float | None) -> int | None:
 
 
 _pools: weakref.WeakSet[BufferPool] = weakref.WeakSet()
+_numbers = itertools.count(1)
+
+
+def _tell_exhausted(pool: BufferPool, error: PoolExhaustedError) -> None:
+    """Log it; called by the core too, where :meth:`BufferPool.acquire` fails."""
+    if "logging" in sys.modules:  # else nobody listens
+        from numapool import logs
+
+        logs.pool_exhausted(pool, str(error))
 
 
 def pools_of_this_process() -> list[BufferPool]:
@@ -136,6 +148,9 @@ class BufferPool(_core.PoolBase):
     dump : bool
         False leaves all of the pool's memory out of core dumps, as for
         :meth:`NumaAllocator.allocate`.
+    name : str, optional
+        What metrics, logs and ``numapool watch`` call it; by default ``pool-1``, ``pool-2``, ...
+        in the order in which the process makes them. Pools may share a name.
 
     Raises
     ------
@@ -150,6 +165,7 @@ class BufferPool(_core.PoolBase):
         "_allocator",
         "_dump",
         "_max_bytes",
+        "_name",
         "_retain_bytes",
         "_zero_on_reuse",
     )
@@ -163,7 +179,11 @@ class BufferPool(_core.PoolBase):
         idle_s: float | None = None,
         page_size: PageSize = "auto",
         dump: bool = True,
+        name: str | None = None,
     ) -> None:
+        if name is not None and not isinstance(name, str):
+            raise TypeError(f"name must be a str, not {type(name).__name__}")
+        self._name = f"pool-{next(_numbers)}" if name is None else name
         self._dump = bool(dump)
         self._allocator = NumaAllocator() if allocator is None else allocator
         self._max_bytes = _limit("max_bytes", max_bytes)
@@ -182,6 +202,11 @@ class BufferPool(_core.PoolBase):
             self._dump,
         )
         _pools.add(self)
+
+    @property
+    def name(self) -> str:
+        """What metrics, logs and ``numapool watch`` call it."""
+        return self._name
 
     @property
     def allocator(self) -> NumaAllocator:
@@ -254,7 +279,11 @@ class BufferPool(_core.PoolBase):
             raise ValueError(f"count must be at least 0, not {wanted}")
         added = 0
         while added < wanted:
-            added += _core.pool_reserve(self, size, chosen)
+            try:
+                added += _core.pool_reserve(self, size, chosen)
+            except PoolExhaustedError as error:
+                _tell_exhausted(self, error)
+                raise
             if progress is not None:
                 progress(min(added, wanted), wanted)
         return added
@@ -305,7 +334,12 @@ class BufferPool(_core.PoolBase):
             As for :meth:`NumaAllocator.allocate`.
         """
         chosen = None if node is None else self._node(node)
-        return BufferRing(self, _size(block_bytes), operator.index(count), chosen, strict=strict)
+        size, blocks = _size(block_bytes), operator.index(count)
+        try:
+            return BufferRing(self, size, blocks, chosen, strict=strict)
+        except PoolExhaustedError as error:
+            _tell_exhausted(self, error)
+            raise
 
     def statistics(self) -> PoolStatistics:
         """Count what is in use, retained, and was done, by node and in total."""
@@ -335,12 +369,13 @@ class BufferPool(_core.PoolBase):
 
     def __repr__(self) -> str:
         if self.closed:
-            return "<BufferPool, closed>"
+            return f"<BufferPool {self._name!r}, closed>"
         total = self.statistics().total
         cap = "" if self._max_bytes is None else f" of {_mib(self._max_bytes)} at most"
         return (
-            f"<BufferPool: {_mib(total.in_use_bytes)} in use, {_mib(total.retained_bytes)} "
-            f"retained{cap}; {total.hits} hits, {total.misses} misses, {total.spills} spills>"
+            f"<BufferPool {self._name!r}: {_mib(total.in_use_bytes)} in use, "
+            f"{_mib(total.retained_bytes)} retained{cap}; "
+            f"{total.hits} hits, {total.misses} misses, {total.spills} spills>"
         )
 
 

@@ -209,6 +209,22 @@ class PressureMonitor:
             self._subscriptions.add(subscription)
         return subscription
 
+    def log_events(self) -> Subscription:
+        """Tell the logger ``numapool.pressure`` of every event from now on.
+
+        CRITICAL pressure is an error, MODERATE pressure a warning, relief an information; further
+        events at the same level are for debugging. Each record has the event in its attribute
+        ``pressure_event``. Costs a Python thread, as every subscription.
+
+        Returns
+        -------
+        Subscription
+            ``cancel()`` it, or use it in a ``with``.
+        """
+        from numapool.logs import PressureLog
+
+        return self.subscribe(PressureLog())
+
     def events(self) -> EventStream:
         """Return an asynchronous iterator over the events from now on."""
         return EventStream(self._core.subscribe())

@@ -58,7 +58,10 @@ class Publication:
             "pid": self._pid,
             "program": os.path.basename(sys.argv[0]) if sys.argv else "",  # noqa: PTH119
             "time": time.time(),
-            "pools": [pool.statistics().to_dict() for pool in pools_of_this_process()],
+            "pools": [
+                {"name": pool.name, **pool.statistics().to_dict()}
+                for pool in pools_of_this_process()
+            ],
         }
 
     def _write(self) -> None:

@@ -51,9 +51,10 @@ def test_help(command: list[str]) -> None:
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout.startswith("Usage: numapool [OPTIONS] COMMAND")
     listed = [line.split()[0] for line in done.stdout.splitlines() if line.startswith("  ")]
-    assert listed[-5:] == ["info", "doctor", "device", "demo", "watch"]
+    assert listed[-6:] == ["info", "topo", "doctor", "device", "demo", "watch"]
     for name, options in (
         ("info", ("--sysfs", "--json")),
+        ("topo", ("--plot", "--sysfs", "--json")),
         ("doctor", ("--json",)),
         ("device", ("--sysfs", "--json")),
         ("demo", ("--size", "--json")),
@@ -71,6 +72,7 @@ def test_help(command: list[str]) -> None:
         (["inform"], "No such command 'inform'"),
         (["info", "--jsn"], "No such option: --jsn"),
         (["info", "--sysfs"], "--sysfs"),
+        (["topo", "--plot", "x.pdf"], "must end in .svg or .png"),
         (["doctor", "--jsn"], "No such option: --jsn"),
         (["device"], "Missing argument"),
         (["demo", "--size", "0"], "--size"),
@@ -112,6 +114,8 @@ def test_errors_are_one_line_on_standard_error(json_too: list[str], tmp_path: Pa
 PRINTING = [
     ["info"],
     ["info", "--json"],
+    ["topo"],
+    ["topo", "--json"],
     ["doctor"],
     ["doctor", "--json"],
     ["device", "/", "lo"],
@@ -246,6 +250,22 @@ def test_help_loads_nothing_that_a_command_needs() -> None:
     """
     done = run_code(code)
     assert (done.returncode, done.stderr.strip()) == (0, "[]")
+
+
+def test_a_failure_in_the_demo_is_told_below_the_table() -> None:
+    code = """
+        import sys
+        from numapool.allocator import NumaAllocator
+        from numapool.cli import main
+        def fail(*_): raise MemoryError("no room [for it]")
+        NumaAllocator.allocate = fail
+        sys.argv = ["numapool", "demo", "--size", "1"]
+        main()
+    """
+    done = run_code(code)
+    assert (done.returncode, done.stderr) == (1, "")
+    assert "failed, see below" in done.stdout
+    assert done.stdout.rstrip().endswith(": no room [for it]")
 
 
 def test_demo() -> None:

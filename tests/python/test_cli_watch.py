@@ -76,7 +76,10 @@ with nump.publish_pools(0.05), nump.BufferPool() as pool:
         env=environment,
         timeout=60,
     )
-    screen = done.stdout
+    screen = done.stdout.removesuffix("\n")  # of print
+    assert screen.startswith("memory pressure NONE")
+    assert screen.endswith("no event yet\n")
+    assert "pool-1" in screen
     assert "memory pressure NONE" in screen
     assert "7 MiB" in screen
     assert "no event yet" in screen

@@ -212,7 +212,7 @@ def test_closing_leaves_buffers_valid(pool: nump.BufferPool) -> None:
         for view in views:
             view[:] = 3
     assert pool.closed
-    assert repr(pool) == "<BufferPool, closed>"
+    assert repr(pool) == f"<BufferPool {pool.name!r}, closed>"
     pool.close()
     with pytest.raises(ValueError, match="pool is closed"):
         pool.acquire(1)

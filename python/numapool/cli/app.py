@@ -12,6 +12,7 @@ from numapool.cli.demo import demo
 from numapool.cli.device import device
 from numapool.cli.doctor import doctor
 from numapool.cli.info import info
+from numapool.cli.topo import topo
 from numapool.cli.watch import watch
 
 app = typer.Typer(
@@ -22,6 +23,7 @@ app = typer.Typer(
     help="Memory that lives where you say: NUMA nodes, and memory on them.",
 )
 app.command(short_help="Show the nodes: CPUs, memory, distances, page sizes.")(info)
+app.command(short_help="Draw the machine: nodes, CPUs, memory, devices, distances.")(topo)
 app.command(short_help="Show what numapool can use here, and what to do.")(doctor)
 app.command(short_help="Show which node a file, disk, network card or GPU is on.")(device)
 app.command(short_help="Put memory on every node, and prove where it went.")(demo)

@@ -72,18 +72,23 @@ def use_node(allocator: NumaAllocator, node_id: int, size_bytes: int) -> NodeRes
 
 
 def _show(console: Console, results: list[NodeResult]) -> None:
+    from rich.box import SIMPLE_HEAD
     from rich.table import Table
+    from rich.text import Text
 
     from numapool.cli.format import size_text
 
     size = size_text(results[0].size_bytes) if results else "nothing"
-    table = Table(title=f"One buffer of {size} for each node", title_justify="left")
-    for heading in ("node", "step", "pages are on", "in pages of", "copied", "sum"):
+    console.print()
+    console.print(f"[bold]One buffer of {size} for each node", highlight=False)
+    table = Table(box=SIMPLE_HEAD, show_edge=False, padding=(0, 1, 0, 0), pad_edge=False)
+    table.add_column("node", justify="right")
+    for heading in ("step", "pages are on", "in pages of", "copied", "sum"):
         table.add_column(heading)
-    table.add_column("time", justify="right")
+    table.add_column("time", justify="right", no_wrap=True)
     for one in results:
         if one.error is not None:
-            table.add_row(str(one.node_id), f"[red]{one.error}")
+            table.add_row(str(one.node_id), "[red]failed, see below")
             continue
         held = one.bytes_by_node or {}
         where = ", ".join(f"{node}: {size_text(held[node])}" for node in held)
@@ -97,6 +102,9 @@ def _show(console: Console, results: list[NodeResult]) -> None:
             f"{(one.allocate_s or 0) * 1e3:.1f} ms",
         )
     console.print(table)
+    for one in results:
+        if one.error is not None:
+            console.print(Text(f"node {one.node_id}: {one.error}", style="red"))
 
 
 def demo(

@@ -94,7 +94,9 @@ def device(
     ],
     sysfs: Annotated[
         Path | None,
-        typer.Option(help="Another machine, captured: the folder that holds its sys and proc."),
+        typer.Option(
+            metavar="FOLDER", help="Another machine, captured: the folder that holds sys and proc."
+        ),
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
 ) -> None:

@@ -88,11 +88,11 @@ def _show_live(monitor: PressureMonitor, interval_s: float, updates: int | None)
     stall.since_last(monitor)
     with (
         monitor.subscribe(fresh.append),
-        Live(console=console, auto_refresh=False, screen=console.is_terminal) as live,
         contextlib.ExitStack() as stack,
+        Live(console=console, auto_refresh=False, screen=console.is_terminal) as live,
     ):
         if not console.is_terminal:
-            stack.callback(typer.echo)  # the last update ends a line
+            stack.callback(typer.echo)  # Live leaves the last line without its end
         shown = 0
         while True:
             now = time.monotonic_ns()

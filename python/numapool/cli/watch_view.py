@@ -10,6 +10,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from numapool.cli import one_line
 from numapool.cli.format import size_text
 from numapool.pressure_policy import PressureEvent
 
@@ -70,21 +71,25 @@ def _sources(state: dict[str, Any]) -> Table:
     for source in state["sources"]:
         how = "wakes" if source["wakes"] else "looked at" if source["active"] else "no"
         style = "" if source["active"] else "dim"
-        table.add_row(source["name"], how, source["detail"], style=style)
+        detail = "" if source["detail"] == how else source["detail"]
+        table.add_row(source["name"], how, Text(detail), style=style)
     return table
 
 
 def _pools(state: dict[str, Any]) -> RenderableType:
     if not state["pools"]:
         return Text("no program publishes its pools (numapool.publish_pools)", style="dim")
-    table = _table("process", "program", "in use", "retained", "trimmed", "hits", left=(0, 1))
+    table = _table(
+        "process", "program", "pool", "in use", "retained", "trimmed", "hits", left=(0, 1, 2)
+    )
     for process in state["pools"]:
         for pool in process["pools"]:
             total = pool["total"]
             requests = total["hits"] + total["misses"]
             table.add_row(
                 str(process["pid"]),
-                str(process["program"])[:20],
+                one_line(str(process["program"]))[:16],
+                one_line(str(pool.get("name", "")))[:16],
                 size_text(total["in_use_bytes"]),
                 size_text(total["retained_bytes"]),
                 size_text(total["trimmed_bytes"]),

@@ -1,0 +1,330 @@
+"""Prometheus metrics: as prometheus_client's own parser reads them, beside what they stand for."""
+
+from __future__ import annotations
+
+import gc
+import os
+import re
+import sys
+import threading
+import time
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from support import child
+from support.optional import needed
+
+import numapool as nump
+
+MIB = 1 << 20
+Samples = dict[tuple[str, frozenset[tuple[str, str]]], float]
+
+
+def scrape(**options: Any) -> Samples:
+    """Scrape a collector that is made for it."""
+    needed("prometheus_client")
+    return read(nump.MetricsCollector(**options))
+
+
+def text_of(collector: nump.MetricsCollector) -> str:
+    from prometheus_client import CollectorRegistry, generate_latest
+
+    registry = CollectorRegistry()
+    registry.register(collector)
+    return generate_latest(registry).decode()
+
+
+def read(collector: nump.MetricsCollector) -> Samples:
+    """Return every sample by its name and labels; each is there once."""
+    from prometheus_client.parser import text_string_to_metric_families
+
+    found: Samples = {}
+    for family in text_string_to_metric_families(text_of(collector)):
+        assert family.documentation
+        for sample in family.samples:
+            key = sample.name, frozenset(sample.labels.items())
+            assert key not in found
+            found[key] = sample.value
+    return found
+
+
+def of(samples: Samples, name: str, **labels: object) -> float:
+    wanted = frozenset((key, str(value)) for key, value in labels.items())
+    return samples[f"numapool_{name}", wanted]
+
+
+def within_seconds(done: Callable[[], object], seconds: float = 10) -> bool:
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        if done():
+            return True
+        time.sleep(0.002)
+    return False
+
+
+def test_pools(node: int) -> None:
+    with nump.BufferPool(max_bytes=64 * MIB, name="cache") as pool:
+        held = pool.acquire(4 * MIB, node)
+        for _ in range(3):
+            pool.acquire(MIB, node).close()
+        pool.trim(MIB)
+        samples = scrape(pools=[pool])
+        counts = pool.statistics().by_node[node]
+        assert counts.hits == 2
+        assert counts.trimmed_bytes == MIB
+        for name in ("in_use_bytes", "retained_bytes", "high_water_bytes"):
+            assert of(samples, f"pool_{name}", pool="cache", node=node) == getattr(counts, name)
+        for name in ("hits", "misses", "spills", "trimmed_bytes"):
+            value = of(samples, f"pool_{name}_total", pool="cache", node=node)
+            assert value == getattr(counts, name)
+        assert of(samples, "pool_max_bytes", pool="cache") == 64 * MIB
+        held.close()
+
+
+def test_without_a_choice_every_open_pool_is_told_also_those_to_come(node: int) -> None:
+    needed("prometheus_client")
+    collector = nump.MetricsCollector()
+    with nump.BufferPool() as first, nump.BufferPool() as second:
+        assert first.name != second.name
+        assert re.fullmatch(r"pool-\d+", first.name)
+        first.reserve(MIB, 1, node)
+        second.reserve(MIB, 2, node)
+        samples = read(collector)
+        assert of(samples, "pool_retained_bytes", pool=first.name, node=node) >= MIB
+        assert of(samples, "pool_retained_bytes", pool=second.name, node=node) >= 2 * MIB
+        assert not any(key[0] == "numapool_pool_max_bytes" for key in samples)
+    assert not any(key[0] == "numapool_pool_in_use_bytes" for key in read(collector))
+
+
+def test_counters_never_fall_when_pools_end(node: int) -> None:
+    """Neither for pools of one name, nor for one whose address another takes."""
+    needed("prometheus_client")
+    collector = nump.MetricsCollector()
+
+    def misses() -> float:
+        return of(read(collector), "pool_misses_total", pool="shared", node=node)
+
+    first, second = nump.BufferPool(name="shared"), nump.BufferPool(name="shared")
+    held = [pool.acquire(MIB, node) for pool in (first, second, second)]
+    assert misses() == 3
+    assert of(read(collector), "pool_in_use_bytes", pool="shared", node=node) == 3 * MIB
+    del held
+    second.close()
+    assert misses() == 3
+    del first, second
+    gc.collect()
+    assert misses() == 3
+    for expected in range(4, 14):
+        with nump.BufferPool(name="shared") as again:
+            again.acquire(MIB, node).close()
+            assert misses() == expected
+        del again
+
+
+def test_nodes() -> None:
+    samples = scrape(pools=[])
+    topology = nump.NumaTopology.detect()
+    for node in topology.nodes:
+        at = node.node_id
+        assert of(samples, "node_memory_bytes", node=at) == node.total_memory_bytes
+        assert 0 <= of(samples, "node_memory_free_bytes", node=at) <= node.total_memory_bytes
+        assert of(samples, "node_cpus", node=at) == len(node.cpu_cores)
+    assert of(samples, "build_info", version=nump.__version__) == 1
+
+
+def test_pressure(node: int) -> None:
+    short = nump.PressurePolicy(margin_bytes=1 << 60, cooldown_s=0.02, poll_s=0.01)
+    needed("prometheus_client")
+    with nump.BufferPool() as pool, nump.PressureMonitor(short, sources=["meminfo"]) as monitor:
+        pool.reserve(4 * MIB, 4, node)
+        monitor.attach(pool)
+        assert within_seconds(lambda: pool.statistics().total.trimmed_bytes >= 16 * MIB)
+        assert within_seconds(lambda: monitor.statistics().trimmed_bytes >= 16 * MIB)
+        before = monitor.statistics()
+        samples = read(nump.MetricsCollector(pools=[], monitor=monitor))
+        after, reading = monitor.statistics(), monitor.reading()
+        assert reading is not None
+        assert of(samples, "pressure_level") == nump.PressureLevel.CRITICAL
+        events = of(samples, "pressure_events_total", source="meminfo")
+        assert 1 <= before.events_by_source["meminfo"] <= events
+        assert events <= after.events_by_source["meminfo"]
+        assert of(samples, "pressure_trimmed_bytes_total") == before.trimmed_bytes
+        assert before.looks <= of(samples, "pressure_looks_total") <= after.looks
+        assert of(samples, "pressure_dropped_events_total") == 0
+        assert of(samples, "machine_memory_bytes") == reading.total_bytes
+        assert of(samples, "machine_memory_available_bytes") > 0
+
+        # Buckets add up, as the histogram's rules want it.
+        buckets = sorted(
+            (float(dict(labels)["le"]), value)
+            for (name, labels), value in samples.items()
+            if name == "numapool_pressure_reaction_seconds_bucket"
+        )
+        counts = [value for _, value in buckets]
+        assert counts == sorted(counts)
+        assert buckets[-1][0] == float("inf")
+        assert counts[-1] == of(samples, "pressure_reaction_seconds_count") >= 1
+        assert len(buckets) == len(before.reactions_by_limit_s)
+        assert of(samples, "pressure_reaction_seconds_sum") > 0
+
+
+def test_every_source_that_is_watched(node: int) -> None:
+    needed("prometheus_client")
+    with nump.PressureMonitor() as monitor:
+        assert within_seconds(lambda: monitor.reading() is not None)
+        samples = read(nump.MetricsCollector(monitor=monitor))
+        reading = monitor.reading()
+        assert reading is not None
+        for supply in reading.nodes:
+            assert of(samples, "node_memory_available_bytes", node=supply.node_id) >= 0
+        if reading.stall_some_s is not None:
+            some = of(samples, "pressure_stall_seconds_total", tasks="some")
+            assert 0 <= some <= reading.stall_some_s + 10
+
+
+def test_balloon() -> None:
+    balloon = nump.BalloonDriver()
+    samples = scrape(pools=[], balloon=balloon)
+    state = balloon.state()
+    told = of(samples, "balloon_available", driver=state.driver or "none")
+    assert told == balloon.is_available
+    inflated = samples.get(("numapool_balloon_inflated_bytes", frozenset()))
+    assert (inflated is None) is (state.inflated_bytes is None)
+
+
+def test_names_follow_the_conventions() -> None:
+    """Prefix, base units at the end, _total for what only grows and for nothing else."""
+    needed("prometheus_client")
+    with nump.PressureMonitor() as monitor, nump.BufferPool(max_bytes=MIB):
+        assert within_seconds(lambda: monitor.reading() is not None)
+        collector = nump.MetricsCollector(monitor=monitor, balloon=nump.BalloonDriver())
+        kinds = dict(re.findall(r"^# TYPE (\S+) (\S+)$", text_of(collector), re.MULTILINE))
+    assert len(kinds) > 20
+    for name, kind in kinds.items():
+        assert re.fullmatch(r"numapool_[a-z_]+", name)
+        assert name.endswith("_total") is (kind == "counter"), name
+        assert not re.search(r"_(ms|us|ns|kb|mib|percent)(_|$)", name)
+        if kind == "histogram":
+            assert name.endswith("_seconds")
+
+
+def test_a_page_of_the_documentation_lists_every_metric() -> None:
+    page = child.TESTS.parents[1] / "docs" / "metrics.md"
+    listed = set(re.findall(r"`(numapool_[a-z_]+)", page.read_text()))
+    needed("prometheus_client")
+    with nump.PressureMonitor() as monitor, nump.BufferPool(max_bytes=MIB):
+        assert within_seconds(lambda: monitor.reading() is not None)
+        collector = nump.MetricsCollector(monitor=monitor, balloon=nump.BalloonDriver())
+        told = set(re.findall(r"^# TYPE (\S+) ", text_of(collector), re.MULTILINE))
+    assert told <= listed
+    # What this machine has not: a cgroup's limit, a host that says what it wants.
+    seldom = {"cgroup_limit_bytes", "cgroup_needed_bytes", "balloon_target_bytes"}
+    seldom |= {
+        "balloon_inflated_bytes",
+        "node_memory_available_bytes",
+        "pressure_stall_seconds_total",
+    }
+    assert listed - told <= {f"numapool_{name}" for name in seldom}
+
+
+def test_scrapes_of_many_threads_while_pools_come_and_go(node: int) -> None:
+    needed("prometheus_client")
+    collector = nump.MetricsCollector()
+    failures: list[BaseException] = []
+    ends = threading.Event()
+
+    def scrape_on() -> None:
+        try:
+            last = 0.0
+            while not ends.is_set():
+                samples = read(collector)
+                now = sum(
+                    value
+                    for (name, labels), value in samples.items()
+                    if name == "numapool_pool_misses_total" and ("pool", "busy") in labels
+                )
+                assert now >= last
+                last = now
+        except BaseException as error:
+            failures.append(error)
+
+    threads = [threading.Thread(target=scrape_on) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    for _ in range(60):
+        with nump.BufferPool(name="busy") as pool:
+            for _ in range(5):
+                pool.acquire(64 << 10, node).close()
+    ends.set()
+    for thread in threads:
+        thread.join()
+    assert not failures, failures
+
+
+def test_a_pool_keeps_no_longer_for_being_told(node: int) -> None:
+    needed("prometheus_client")
+    pool = nump.BufferPool()
+    collector = nump.MetricsCollector(pools=[pool])
+    assert any(name == "numapool_pool_in_use_bytes" for name, _ in read(collector))
+    del pool
+    gc.collect()
+    assert not any(name == "numapool_pool_in_use_bytes" for name, _ in read(collector))
+
+
+def test_without_prometheus_client(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "prometheus_client", None)
+    monkeypatch.delitem(sys.modules, "prometheus_client.core", raising=False)
+    with pytest.raises(nump.UnsupportedError, match=r"pip install 'numapool\[prometheus\]'"):
+        nump.MetricsCollector()
+
+
+def test_registering_reads_nothing_and_importing_loads_nothing() -> None:
+    needed("prometheus_client")
+    code = """
+        import sys
+        import numapool as nump
+        nump.BufferPool()
+        assert "prometheus_client" not in sys.modules
+        from prometheus_client import REGISTRY
+        collector = nump.MetricsCollector()
+        collector.collect = None
+        REGISTRY.register(collector)
+        print("ok")
+    """
+    assert child.check(code) == "ok\n"
+
+
+def test_a_name_is_a_text() -> None:
+    with pytest.raises(TypeError, match="name must be a str, not int"):
+        nump.BufferPool(name=7)  # type: ignore[arg-type]
+    with nump.BufferPool(name='odd "name"\n\\') as pool:
+        samples = scrape(pools=[pool])
+        assert any(("pool", pool.name) in labels for _, labels in samples)
+        assert repr(pool).startswith(f"<BufferPool {pool.name!r}: ")
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork here")
+def test_a_child_tells_its_own() -> None:
+    needed("prometheus_client")
+    code = """
+        import os
+        import numapool as nump
+        from prometheus_client import CollectorRegistry, generate_latest
+        pool = nump.BufferPool(name="here")
+        buffer = pool.acquire(1 << 20)
+        registry = CollectorRegistry()
+        registry.register(nump.MetricsCollector())
+        def misses():
+            lines = generate_latest(registry).decode().splitlines()
+            mine = (one for one in lines if one.startswith("numapool_pool_misses_total{"))
+            return sum(float(one.split()[-1]) for one in mine)
+        assert misses() == 1
+        child = os.fork()
+        if child == 0:
+            pool.acquire(1 << 20)
+            os._exit(int(misses() < 1))
+        assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+        print(misses())
+    """
+    assert child.check(code) == "1.0\n"
