@@ -11,7 +11,7 @@ from numapool.bench.rounds import LEAST_ROUNDS, Pace
 Progress = Callable[[str, float], None]
 
 # A quick run is asked to end within 20 s; Python, and what is underway at the end, take some.
-QUICK_S = 15.0
+QUICK_S = 13.0
 _MOST_S = 2.0  # for one figure of a full run
 _ROUND_NS = 40_000_000
 _SHORTEST_ROUND_NS = 2_000_000

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-#: The questions, in the order in which they are asked.
+#: The questions.
 SECTIONS = ("latency", "bandwidth", "loaded", "pages", "allocators", "device")
 
 LEAST_BYTES = 1 << 20

@@ -31,6 +31,7 @@ _BLUE, _ORANGE, _GREY = "#2f6f9f", "#d98c3f", "#8a8a8a"
 _PANEL_INCHES = (4.6, 3.5)
 _INCHES_A_NODE = 0.55
 _DARK = 0.5
+_WIDEST = 1.5  # times the longest bar
 _LEAST_BARS = 4  # room for so many, that one alone is no wall
 _MOST_CURVES = 8  # more lines than that nobody tells apart
 
@@ -142,6 +143,8 @@ def _text(value: float, figure: Figure, unit: str, verified: bool) -> str:
 
 def _heat_panel(report: BenchReport, matrix: Matrix) -> Panel:
     def panel(axes: Axes) -> None:
+        import numpy as np
+
         values = [
             [
                 math.nan
@@ -179,7 +182,7 @@ def _heat_panel(report: BenchReport, matrix: Matrix) -> Panel:
                 if one is None:
                     axes.text(x, y, "-", ha="center", va="center", color=_GREY)
                     continue
-                colour = image.to_rgba([values[y][x]])[0]
+                colour = [float(part) for part in image.to_rgba(np.array([values[y][x]]))[0]]
                 axes.text(
                     x,
                     y,
@@ -231,17 +234,18 @@ def _bars(
     axes.grid(axis="x", color="#dddddd", linewidth=0.6, zorder=0)
     for side in ("top", "right", "left"):
         axes.spines[side].set_visible(False)
+    # A single wild round is not to make all bars short: then its range ends at the edge.
+    most = max(scale(figure.highest) for figure in figures)
+    axes.set_xlim(0, 1.05 * min(most, _WIDEST * max(medians)))
     for place, figure in zip(places, figures, strict=True):
-        axes.annotate(
+        axes.text(
+            1.015,
+            place,
             text(figure),
-            (scale(figure.highest), place),
-            xytext=(4, 0),
-            textcoords="offset points",
+            transform=axes.get_yaxis_transform(),
             va="center",
             fontsize=8.5,
         )
-    axes.margins(x=0.22)
-    axes.set_xlim(left=0)
 
 
 def _bars_of_node(axes: Axes, report: BenchReport, matrices: Sequence[Matrix]) -> None:
@@ -267,7 +271,7 @@ def _bars_of_node(axes: Axes, report: BenchReport, matrices: Sequence[Matrix]) -
     limit = report.limits[0].bandwidth_bytes_s if report.limits else None
     if limit:
         axes.axvline(limit / 1e9, color=_ORANGE, linestyle="--", zorder=4)
-        axes.set_xlim(right=1.1 * max(limit / 1e9, axes.get_xlim()[1] / 1.1))
+        axes.set_xlim(right=max(1.05 * limit / 1e9, axes.get_xlim()[1]))
         axes.annotate(
             "physical limit",
             (limit / 1e9, 0),
@@ -298,9 +302,8 @@ def _curves(axes: Axes, points: Sequence[LoadPoint]) -> None:
     axes.set_title("Latency under load")
     axes.set_xlabel("load, GB/s")
     axes.set_ylabel("latency, ns")
-    axes.set_xlim(left=0)
-    axes.set_ylim(bottom=0)
-    axes.margins(0.06)
+    axes.set_xlim(0, 1.06 * max(point.load_bytes_s.median for point in points) / 1e9)
+    axes.set_ylim(0, 1.08 * max(point.latency_ns.median for point in points))
     axes.grid(color="#dddddd", linewidth=0.6)
     for side in ("top", "right"):
         axes.spines[side].set_visible(False)
