@@ -75,8 +75,8 @@ class TestClock:
     ) -> None:
         now = 0.0
         monkeypatch.setattr("numapool.bench.clock.time.monotonic", lambda: now)
-        shown: list[tuple[str, float]] = []
-        clock = Clock(100, quick=True, progress=lambda what, share: shown.append((what, share)))
+        shown: list[tuple[str, float, float]] = []
+        clock = Clock(100, quick=True, progress=lambda *told: shown.append(told))
         pace = clock.take("first")
         assert pace is not None
         assert pace.most_s == pytest.approx(QUICK_S / 100)
@@ -87,10 +87,25 @@ class TestClock:
         assert pace.round_ns >= 1_000_000
         now = QUICK_S
         assert clock.take("third") is None
-        assert [what for what, _ in shown] == ["first", "second", "third"]
-        assert [share for _, share in shown] == [0.0, 0.01, 0.02]
+        assert [what for what, _, _ in shown] == ["first", "second", "third"]
+        assert [share for _, share, _ in shown] == [0.0, 0.01, 0.02]
+        assert [left for _, _, left in shown] == pytest.approx([QUICK_S, 0.99, 0.0])
         assert clock.finish() == QUICK_S
-        assert shown[-1] == ("done", 1.0)
+        assert shown[-1] == ("done", 1.0, 0.0)
+
+    def test_the_time_that_is_left_is_told_by_the_figures_so_far(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        now = 0.0
+        monkeypatch.setattr("numapool.bench.clock.time.monotonic", lambda: now)
+        left: list[float] = []
+        clock = Clock(10, quick=False, progress=lambda _, __, seconds: left.append(seconds))
+        clock.take("first")
+        now = 3.0
+        clock.take("second")
+        now = 4.0
+        clock.take("third")
+        assert left[1:] == [27.0, 16.0]
 
     def test_a_full_run_takes_its_time(self) -> None:
         clock = Clock(1, quick=False)

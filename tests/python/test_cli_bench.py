@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import pty
 import re
 import subprocess
 import sys
@@ -180,6 +181,24 @@ class TestMeasuring:
         document = json.loads(run("--only", "latency", "--size", "4", "--quick", "--json").stdout)
         assert [matrix["name"] for matrix in document["matrices"]] == ["latency"]
         assert document["pages"] == document["allocations"] == document["loaded"] == []
+
+    def test_progress_on_a_screen_and_nothing_of_it_in_the_document(self) -> None:
+        leader, follower = pty.openpty()
+        with subprocess.Popen(
+            [*BENCH, "--only", "latency", "--size", "4", "--quick", "--json"],
+            stdout=subprocess.PIPE,
+            stderr=follower,
+            env={**ENVIRONMENT, "TERM": "xterm"},
+        ) as process:
+            os.close(follower)
+            assert process.stdout is not None
+            document = json.loads(process.stdout.read())
+        shown = os.read(leader, 1 << 20).decode()
+        os.close(leader)
+        assert process.returncode == 0
+        assert document["matrices"]
+        assert re.search(r" 0 % +0:\d\d left", re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "", shown))
+        assert "latency, node 0 to" in shown
 
     def test_quick_is_quick(self) -> None:
         """With the memory that it chooses itself, and all of Python's start in it."""

@@ -7,8 +7,8 @@ from collections.abc import Callable
 
 from numapool.bench.rounds import LEAST_ROUNDS, Pace
 
-#: Called with what is being done, and the share of the run that is over.
-Progress = Callable[[str, float], None]
+#: Called with what is being done, the share of the run that is over, and the seconds that are left.
+Progress = Callable[[str, float, float], None]
 
 # A quick run is asked to end within 20 s; Python, and what is underway at the end, take some.
 QUICK_S = 13.0
@@ -30,7 +30,7 @@ class Clock:
     def take(self, what: str) -> Pace | None:
         """Return the pace of the next figure; None where there is no time for it."""
         if self._progress is not None:
-            self._progress(what, min(self._done / self._figures, 1.0))
+            self._progress(what, min(self._done / self._figures, 1.0), self._left_s())
         left = max(self._figures - self._done, 1)
         self._done += 1
         if self._end is None:
@@ -42,12 +42,15 @@ class Clock:
         round_ns = int(most_s * 1e9 / (2 * LEAST_ROUNDS))
         return Pace(round_ns=min(max(round_ns, _SHORTEST_ROUND_NS), _ROUND_NS), most_s=most_s)
 
-    def skip(self, figures: int) -> None:
-        """Count figures as done that will not be measured."""
-        self._done += figures
+    def _left_s(self) -> float:
+        """Return how long it will take yet, as far as the figures so far tell."""
+        now = time.monotonic()
+        each = (now - self._began) / self._done if self._done else _MOST_S
+        left = each * max(self._figures - self._done, 0)
+        return left if self._end is None else min(left, max(self._end - now, 0.0))
 
     def finish(self) -> float:
         """Tell that all is done; the time it took, in seconds."""
         if self._progress is not None:
-            self._progress("done", 1.0)
+            self._progress("done", 1.0, 0.0)
         return time.monotonic() - self._began

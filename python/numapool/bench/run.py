@@ -37,7 +37,8 @@ def run(options: BenchOptions | None = None, progress: Progress | None = None) -
     options : BenchOptions, optional
         What to measure; by default everything but devices.
     progress : callable, optional
-        Called with what is being done, and the share of the run that is over.
+        Called with what is being done, the share of the run that is over, and the seconds that are
+        left.
 
     Returns
     -------

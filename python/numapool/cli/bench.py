@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from numapool.cli import say_failure
+from numapool.cli import one_line, say_failure
 
 if TYPE_CHECKING:
     from numapool.bench import BenchOptions, BenchReport
@@ -24,7 +24,7 @@ _MIB = 1 << 20
 def _progress() -> Iterator[Progress | None]:
     """Show what is being measured and how long it will take, where standard error is a screen."""
     from rich.console import Console
-    from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+    from rich.progress import BarColumn, Progress, TextColumn
 
     console = Console(stderr=True)
     if not console.is_terminal:
@@ -32,15 +32,16 @@ def _progress() -> Iterator[Progress | None]:
         return
     columns = (
         BarColumn(bar_width=24),
-        TextColumn("{task.percentage:>3.0f} %"),
-        TimeRemainingColumn(),
-        TextColumn("left  {task.description}", markup=False),
+        TextColumn("{task.percentage:>3.0f} %  {task.fields[left]:>6} left"),
+        TextColumn("{task.description}", markup=False),
     )
     with Progress(*columns, console=console, transient=True) as bar:
-        task = bar.add_task("", total=1.0)
+        task = bar.add_task("placing memory", total=1.0, left="")
 
-        def show(what: str, share: float) -> None:
-            bar.update(task, description=what, completed=share)
+        def show(what: str, share: float, left_s: float) -> None:
+            minutes, seconds = divmod(round(left_s), 60)
+            left = f"{minutes}:{seconds:02}"
+            bar.update(task, description=one_line(what), completed=share, left=left)
 
         yield show
 
