@@ -31,7 +31,8 @@ def check(path: str) -> int:
     descriptor = os.open(path, os.O_RDONLY)
     try:
         size = os.lseek(descriptor, 0, os.SEEK_END)
-        os.pread(descriptor, 1, 0)  # a folder opens, and says only here what it is
+        os.lseek(descriptor, 0, os.SEEK_SET)
+        os.read(descriptor, 1)  # a folder opens, and says only here what it is
     except OSError as error:
         raise OSError(error.errno, error.strerror, path) from error
     finally:

@@ -49,7 +49,14 @@ def figures(site: Site) -> int:
 
 def measure(site: Site) -> tuple[LoadPoint, ...]:
     """Measure each pair with less and less of a load."""
-    return tuple(point for source, target in pairs(site) for point in _curve(site, source, target))
+    found = pairs(site)
+    if not found:
+        site.warn(
+            "left out",
+            "latency under load takes two CPUs on a node, one to wait and others to load: no node "
+            "has two that this process may use",
+        )
+    return tuple(point for source, target in found for point in _curve(site, source, target))
 
 
 def _curve(site: Site, source: int, target: int) -> list[LoadPoint]:
