@@ -8,7 +8,6 @@ import pty
 import re
 import subprocess
 import sys
-import time
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
@@ -200,15 +199,12 @@ class TestMeasuring:
         assert re.search(r" 0 % +0:\d\d left", re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "", shown))
         assert "latency, node 0 to" in shown
 
-    def test_quick_is_quick(self) -> None:
-        """With the memory that it chooses itself, and all of Python's start in it."""
-        begin = time.monotonic()
-        document = json.loads(run("--quick", "--json").stdout)
-        took = time.monotonic() - begin
+    def test_quick_is_quick(self, measured: tuple[dict[str, Any], Path]) -> None:
+        """What it takes with the memory that it chooses itself, benchmarks measure."""
+        document, _ = measured
         assert document["quick"]
-        # Three times as long is let pass: other tests may run beside it. Its own clock is strict.
-        assert took < 60
-        assert document["took_s"] < 30
+        # More than its 13 s is let pass: other tests may run beside it.
+        assert document["took_s"] < 40
 
 
 class TestScreens:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from numapool.bench.report import BenchReport, Figure
+from numapool.text import size_text
 
 #: A change below this, or of figures whose rounds overlap, says nothing.
 NOISE = 0.05
@@ -104,7 +105,7 @@ def _figures(report: BenchReport) -> Iterator[tuple[_Key, Figure]]:
         yield ("loaded", f"{what}, latency", "ns"), point.latency_ns
         yield ("loaded", f"{what}, load", "bytes/s"), point.load_bytes_s
     for page in report.pages:
-        what = f"{page.kind} pages of {page.page_bytes} bytes"
+        what = f"{page.kind} {size_text(page.page_bytes)}"
         for name, unit, figure in (
             ("latency", "ns", page.latency_ns),
             ("page faults", "bytes/s", page.touch_bytes_s),
@@ -113,7 +114,7 @@ def _figures(report: BenchReport) -> Iterator[tuple[_Key, Figure]]:
             if figure is not None:
                 yield ("pages", f"{what}, {name}", unit), figure
     for one in report.allocations:
-        what = f"{one.name}, {one.size_bytes} bytes"
+        what = f"{one.name}, {size_text(one.size_bytes)}"
         yield ("allocators", what, "ns"), one.whole_ns
     for read in report.devices:
         yield ("device", f"{read.path} to node {read.target}", "bytes/s"), read.bytes_s

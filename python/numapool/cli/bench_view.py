@@ -30,7 +30,7 @@ from numapool.cli.bench_text import (
     time_text,
 )
 from numapool.cli.distances import _HEAT
-from numapool.text import size_text
+from numapool.text import ids_text, size_text
 
 _TITLES = {
     "latency": "Idle latency",
@@ -130,27 +130,22 @@ def _show_only_node(console: Console, report: BenchReport) -> None:
 def _show_limits(console: Console, report: BenchReport) -> None:
     """Print what each node's own memory reaches of what it could do."""
     read = report.matrix("read")
-    known = [one for one in report.limits if one.bandwidth_bytes_s]
-    if not known or read is None:
-        sources = dict.fromkeys(one.source for one in report.limits)
-        for source in sources:
-            console.print(Text(f"physical limit: {source}", style="dim"))
-        console.print()
-        return
-    table = _table("node", "read", "at most", "reached", "who says so", left=(0, 4))
-    table.columns[4].no_wrap = False
-    for one in known:
-        cell = read.cell(one.node_id, one.node_id)
-        if cell is None or not one.bandwidth_bytes_s:
-            continue
-        table.add_row(
-            str(one.node_id),
-            f"{digits(cell.figure.median / 1e9)} GB/s",
-            f"{digits(one.bandwidth_bytes_s / 1e9)} GB/s",
-            f"{cell.figure.median / one.bandwidth_bytes_s:.0%}",
-            one.source,
-        )
-    console.print(table)
+    table = _table("node", "read", "at most", "reached")
+    for one in report.limits:
+        cell = None if read is None else read.cell(one.node_id, one.node_id)
+        if cell is not None and one.bandwidth_bytes_s:
+            table.add_row(
+                str(one.node_id),
+                f"{digits(cell.figure.median / 1e9)} GB/s",
+                f"{digits(one.bandwidth_bytes_s / 1e9)} GB/s",
+                f"{cell.figure.median / one.bandwidth_bytes_s:.0%}",
+            )
+    if table.row_count:
+        console.print(table)
+    for source in dict.fromkeys(one.source for one in report.limits):
+        nodes = [one.node_id for one in report.limits if one.source == source]
+        where = "" if len(nodes) == len(report.limits) else f" of node {ids_text(nodes, ', ')}"
+        console.print(Text(f"physical limit{where}: {source}", style="dim"))
     console.print()
 
 
