@@ -17,6 +17,7 @@ SOURCES := pyproject.toml CMakeLists.txt README.md LICENSE \
 
 # The stamps of what lives in the environment go with it.
 REQUIREMENTS := $(VENV)/.requirements
+TEST_TOOLS := $(VENV)/.test
 INSTALLED := $(VENV)/.numapool
 BUILT := build/stamps/built
 REPAIRED := build/stamps/repaired
@@ -31,7 +32,7 @@ help:
 	@sed -n 's/^## //p' Makefile
 
 ## make setup   the packages of the system, and .venv with everything pinned
-setup: $(REQUIREMENTS)
+setup: $(TEST_TOOLS) $(DOCS_TOOLS)
 
 ## make demo    build and install numapool into .venv, and show what it does on this machine
 demo: $(INSTALLED)
@@ -41,35 +42,35 @@ demo: $(INSTALLED)
 wheel: $(REPAIRED)
 
 ## make test    C++ tests, Python tests, and tests on real many-node kernels in virtual machines
-test: $(INSTALLED) $(REPAIRED) $(UNSUPPORTED) | apt-test $(if $(filter true,$(CI)),apt-fuzz)
+test: $(INSTALLED) $(TEST_TOOLS) $(REPAIRED) $(UNSUPPORTED) | apt-test $(if $(filter true,$(CI)),apt-fuzz)
 	@$(IN_VENV) .ci/test
 
 ## make lint    formatting, types, and builds free of warnings
-lint: $(INSTALLED) $(DOCS_TOOLS) | apt-test
+lint: $(INSTALLED) $(UNSUPPORTED) $(TEST_TOOLS) $(DOCS_TOOLS) | apt-test
 	@$(IN_VENV) .ci/lint
 
 ## make docs    the documentation in build/docs/html, its examples tried out; no warning is let pass
-docs: $(INSTALLED) $(DOCS_TOOLS)
+docs: $(INSTALLED) $(TEST_TOOLS) $(DOCS_TOOLS)
 	@$(IN_VENV) .ci/docs
 
 ## make bench   measure, each figure beside its peer
-bench: $(INSTALLED) $(PEERS) | apt-bench
+bench: $(INSTALLED) $(TEST_TOOLS) $(PEERS) | apt-bench
 	@$(IN_VENV) python -m pytest benchmarks
 
 ## make test-asan, test-ubsan, test-tsan   the C++ and Python tests under a sanitizer (test-valgrind: a short run under memcheck)
-test-asan test-ubsan test-tsan: test-%: $(REQUIREMENTS) | apt-test apt-build
+test-asan test-ubsan test-tsan: test-%: $(TEST_TOOLS) | apt-test apt-build
 	@$(IN_VENV) .ci/sanitize $*
 
-test-valgrind: $(INSTALLED) | apt-test apt-sanitize
+test-valgrind: $(INSTALLED) $(TEST_TOOLS) | apt-test apt-sanitize
 	@$(IN_VENV) .ci/valgrind
 
 ## make fuzz    a million runs of every parser of texts, and long random lives of the Python surface
-fuzz: $(INSTALLED) | apt-fuzz
+fuzz: $(INSTALLED) $(TEST_TOOLS) | apt-fuzz
 	@$(IN_VENV) .ci/fuzz
 	@$(IN_VENV) NUMAPOOL_FUZZ_EXAMPLES=20000 python -m pytest -q tests/python/test_surface.py
 
 ## make soak    8 threads for 10 minutes on pools under pressure, and every fault at every position
-soak: $(INSTALLED) | apt-test
+soak: $(INSTALLED) $(TEST_TOOLS) | apt-test
 	@$(IN_VENV) .ci/soak
 
 ## make clean   remove everything that the targets above made
@@ -80,20 +81,25 @@ clean:
 apt-build apt-test apt-bench apt-fuzz apt-sanitize: apt-%:
 	@.ci/apt-install $*
 
-$(PEERS): .ci/requirements-bench.txt $(REQUIREMENTS) | apt-build
-	$(PIP) install --quiet setuptools==84.2.1  # what the peer is built with, here and now
+# The peer is built here and now, with the setuptools that the tests bring.
+$(PEERS): .ci/requirements/bench.txt $(TEST_TOOLS) | apt-build
 	$(PIP) install --quiet --no-build-isolation -r $<
 	@touch $@
 
-$(DOCS_TOOLS): .ci/requirements-docs.txt $(REQUIREMENTS)
+$(DOCS_TOOLS): .ci/requirements/docs.txt $(REQUIREMENTS)
 	$(PIP) install --quiet -r $<
+	@touch $@
+
+$(TEST_TOOLS): .ci/requirements/test.txt .ci/requirements/torch.txt $(REQUIREMENTS)
+	$(PIP) install --quiet -r .ci/requirements/test.txt
+	$(PIP) install --quiet -r .ci/requirements/torch.txt
 	@touch $@
 
 $(VENV_PYTHON): | apt-build
 	.ci/make-venv $(VENV) "$(PYTHON)"
 
-$(REQUIREMENTS): .ci/requirements.txt | $(VENV_PYTHON)
-	$(PIP) install --quiet -r .ci/requirements.txt
+$(REQUIREMENTS): .ci/requirements/build.txt | $(VENV_PYTHON)
+	$(PIP) install --quiet -r $<
 	@touch $@
 
 $(BUILT): $(SOURCES) $(REQUIREMENTS) | apt-build
@@ -107,9 +113,8 @@ $(INSTALLED): $(BUILT)
 	@touch $@
 
 # The module as other operating systems get it, for the tests that run it here.
-$(UNSUPPORTED): $(BUILT) CMakePresets.json
-	$(IN_VENV) cmake --preset unsupported >/dev/null
-	$(IN_VENV) cmake --build --preset unsupported
+$(UNSUPPORTED): $(BUILT)
+	$(IN_VENV) cmake --build build/module --target _core_unsupported
 	@touch $@
 
 $(REPAIRED): $(BUILT) .ci/repair_wheel.py

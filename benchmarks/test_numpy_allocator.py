@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from functools import partial
+from typing import Any
+
 import pytest
 from pytest_benchmark.fixture import BenchmarkFixture
 
@@ -62,6 +65,42 @@ def test_expression(
         ours_ns=times[ours.name],
         peer_ns=times[peer.name],
         at_most=at_most,
+        repeats=repeats,
+    )
+
+
+@pytest.mark.parametrize("nbytes", [MIB, 8 * MIB, 64 * MIB], ids=_name)
+def test_expression_beside_npynuma(benchmark: BenchmarkFixture, node: int, nbytes: int) -> None:
+    """npynuma maps, binds and unmaps memory for every array, by numa_alloc_onnode."""
+    import numpy as np
+
+    npynuma = pytest.importorskip("npynuma", reason="the peer npynuma is not installed")
+    a, b, c = (np.full(nbytes // 8, value) for value in (1.5, 2.0, 3.0))
+    repeats = max(1, 16 * MIB // nbytes)
+
+    def compute() -> None:
+        for _ in range(repeats):
+            _ = a * b + c
+
+    def compute_under(handler: Any) -> None:
+        with handler:
+            compute()
+
+    ours = Contender(name="numapool", work=partial(compute_under, numapool.numpy_allocator(node)))
+    peer = Contender(
+        name="npynuma 0.1.0", work=partial(compute_under, npynuma.NumaPolicy(node=node))
+    )
+    ours.work()
+    peer.work()
+    times = race(benchmark, ours, [peer], rounds=15)
+    record(
+        benchmark,
+        what=f"a * b + c, {_name(nbytes)} each",
+        condition="retained",
+        peer=peer.name,
+        ours_ns=times[ours.name],
+        peer_ns=times[peer.name],
+        at_most=1 / 5,
         repeats=repeats,
     )
 

@@ -18,8 +18,8 @@ import numapool as nump
 def page_locked(buffer: nump.NodeBuffer, cudart: Any | None = None) -> Iterator[Any]:
     """Page-lock a buffer for CUDA, and give it as a tensor of bytes.
 
-    CUDA keeps the physical addresses of the pages. So the buffer is held as long: closing, migrating
-    and moving it are refused, and its pool cannot trim it.
+    CUDA keeps the physical addresses of the pages. So the buffer is held as long: closing,
+    migrating and moving it are refused, and its pool cannot trim it.
     """
     cuda = torch.cuda.cudart() if cudart is None else cudart
     with buffer.hold() as held:
@@ -40,12 +40,15 @@ def main() -> None:
     gpu = torch.cuda.get_device_properties(0)
     address = f"{gpu.pci_domain_id:04x}:{gpu.pci_bus_id:02x}:{gpu.pci_device_id:02x}.0"
     node = nump.device_node(address)
-    with nump.BufferPool() as pool, pool.acquire(64 << 20, node) as buffer:
-        with page_locked(buffer) as tensor:
-            tensor.fill_(7)
-            there = tensor.to("cuda", non_blocking=True)
-            torch.cuda.synchronize()
-            print(f"{there.numel()} bytes from {buffer} to {there.device}: {int(there[0])}")
+    with (
+        nump.BufferPool() as pool,
+        pool.acquire(64 << 20, node) as buffer,
+        page_locked(buffer) as tensor,
+    ):
+        tensor.fill_(7)
+        there = tensor.to("cuda", non_blocking=True)
+        torch.cuda.synchronize()
+        print(f"{there.numel()} bytes from {buffer} to {there.device}: {int(there[0])}")
 
 
 if __name__ == "__main__":

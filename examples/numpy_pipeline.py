@@ -81,11 +81,11 @@ def main() -> None:
         }
         pipeline = Pipeline(executors)
         parts = pipeline.map(make_part, range(PARTS))
-        count, total, squares = sum(pipeline.map(moments, parts))
+        count, total, squares = np.sum(pipeline.map(moments, parts), axis=0)
         mean = total / count
         deviation = np.sqrt(squares / count - mean * mean)
         parts = pipeline.map(standardized, parts, mean, deviation)
-        correlation = sum(pipeline.map(covariance, parts)) / count[0]
+        correlation = np.sum(pipeline.map(covariance, parts), axis=0) / count[0]
         off_diagonal = np.abs(correlation - np.eye(COLUMNS))
         print(f"{int(count[0])} rows in {PARTS} parts on {len(executors)} node(s)")
         print(f"parts by node: {sorted(str(node_of(part)) for part in parts)}")

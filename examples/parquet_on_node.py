@@ -34,15 +34,12 @@ def main() -> None:
         total = 0
         for group in row_groups_on_node(path, pool, node):
             total += pc.sum(group["number"]).as_py()
-            placement = nump.placement_of(group)
-            print(
-                f"{group.num_rows} rows, all on node {node}: {set(placement.bytes_by_node) == {node}}"
-            )
+            there = set(nump.placement_of(group).bytes_by_node) == {node}
+            print(f"{group.num_rows} rows, all on node {node}: {there}")
         del group
         counts = pool.statistics().total
-        print(
-            f"sum {total}; the pool served {counts.hits} of {counts.hits + counts.misses} tables again"
-        )
+        asked = counts.hits + counts.misses
+        print(f"sum {total}; the pool served {counts.hits} of {asked} tables again")
 
 
 if __name__ == "__main__":

@@ -16,7 +16,7 @@ import numapool as nump
 SAMPLES, WIDTH = 1024, 256
 
 
-class SharedSamples(Dataset[Any]):
+class SharedSamples(Dataset[Any]):  # type: ignore[misc]
     """Rows of floats in memory that all processes share; passing it to a worker copies nothing."""
 
     def __init__(self, memory: nump.SharedNodeBuffer) -> None:

@@ -30,6 +30,7 @@ class Figure:
     ratio_max: float
     rounds: int
     at_most: float | None = None
+    at_least: float | None = None
     note: str = ""
 
     @property
@@ -37,7 +38,16 @@ class Figure:
         """Whether the target is met, in a word; empty where there is none."""
         if self.at_most is None:
             return ""
-        return "met" if self.ratio <= self.at_most else "MISSED"
+        return "met" if (self.at_least or 0) <= self.ratio <= self.at_most else "MISSED"
+
+    @property
+    def target(self) -> str:
+        """The target for the ratio; empty where there is none."""
+        if self.at_most is None:
+            return ""
+        if self.at_least is None:
+            return f"<= {self.at_most:g}"
+        return f"{self.at_least:g} to {self.at_most:g}"
 
 
 def record(
@@ -49,6 +59,7 @@ def record(
     peer_ns: Sequence[float],
     condition: str = "",
     at_most: float | None = None,
+    at_least: float | None = None,
     note: str = "",
     repeats: int = 1,
 ) -> Figure:
@@ -62,7 +73,7 @@ def record(
         Times of numapool and the peer, one for each round, taken in turns.
     condition : str
         The state of the machine that matters here, such as "warm".
-    at_most : float, optional
+    at_most, at_least : float, optional
         The target for the median ratio.
     repeats : int
         How often one timed run does the work.
@@ -80,6 +91,7 @@ def record(
         ratio_max=max(ratios),
         rounds=len(ratios),
         at_most=at_most,
+        at_least=at_least,
         note=note,
     )
     benchmark.extra_info.setdefault(_KEY, []).append(asdict(figure))
@@ -114,7 +126,7 @@ def table(figures: Iterable[Figure]) -> list[str]:
                 f"{figure.ratio:.3f}",
                 f"{figure.ratio_min:.3f}",
                 f"{figure.ratio_max:.3f}",
-                "" if figure.at_most is None else f"<= {figure.at_most:g}",
+                figure.target,
                 figure.verdict,
             )
         )

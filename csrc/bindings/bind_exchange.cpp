@@ -3,6 +3,7 @@
 #include <pybind11/pybind11.h>
 #include <pybind11/stl.h>
 
+#include <algorithm>
 #include <optional>
 #include <tuple>
 #include <utility>
@@ -51,9 +52,15 @@ Extent extent_of(const py::handle& object) {
   if (PyObject_GetBuffer(object.ptr(), &view, PyBUF_FULL_RO) != 0) throw py::error_already_set();
   std::vector<std::pair<std::uint64_t, std::int64_t>> dimensions;
   bool indirect = false;
-  for (int i = 0; i < view.ndim; ++i) {
-    indirect = indirect || (view.suboffsets != nullptr && view.suboffsets[i] >= 0);
-    dimensions.emplace_back(static_cast<std::uint64_t>(view.shape[i]), view.strides[i]);
+  // ctypes gives no strides of what is contiguous.
+  if (view.strides == nullptr || view.shape == nullptr) {
+    const auto item = std::max<Py_ssize_t>(view.itemsize, 1);
+    dimensions.emplace_back(static_cast<std::uint64_t>(view.len / item), item);
+  } else {
+    for (int i = 0; i < view.ndim; ++i) {
+      indirect = indirect || (view.suboffsets != nullptr && view.suboffsets[i] >= 0);
+      dimensions.emplace_back(static_cast<std::uint64_t>(view.shape[i]), view.strides[i]);
+    }
   }
   const Extent extent{reinterpret_cast<std::uintptr_t>(view.buf),
                       static_cast<std::size_t>(view.itemsize), std::move(dimensions)};

@@ -19,5 +19,6 @@ void bind_storage(pybind11::module_& module);
 void bind_numpy(pybind11::module_& module);
 void bind_hold(pybind11::module_& module);
 void bind_exchange(pybind11::module_& module);
+void bind_bench(pybind11::module_& module);
 
 }  // namespace numapool::bindings

@@ -26,6 +26,7 @@ PYBIND11_MODULE(_core_of_main, module, py::mod_gil_not_used()) {
   numapool::bindings::bind_numpy(module);
   numapool::bindings::bind_hold(module);
   numapool::bindings::bind_exchange(module);
+  numapool::bindings::bind_bench(module);
 }
 
 // The types and the handlers of forks belong to one interpreter. It is looked at before pybind11,

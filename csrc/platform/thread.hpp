@@ -14,10 +14,10 @@ namespace numapool::platform {
 // where it cannot tell. It may be another one by the time the caller looks at it.
 [[nodiscard]] int current_cpu() noexcept;
 
-// Prepares a thread of our own that fills memory: no signal handler runs on it, and where the
-// system allows it runs on `cpus` only (ignored where it does not: placement does not depend on
-// it).
-void prepare_worker(std::span<const int> cpus) noexcept;
+// Prepares a thread of our own: no signal handler runs on it, and where the system allows it runs
+// on `cpus` only; none of them: anywhere. False where the system does not let it have its CPUs
+// (which who fills memory may ignore: placement does not depend on it).
+bool prepare_worker(std::span<const int> cpus) noexcept;
 
 // The memory policy of the calling thread, for memory that other libraries allocate.
 enum class ThreadMode { kDefault, kPreferred, kBind, kInterleave, kLocal, kOther };

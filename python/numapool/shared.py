@@ -74,6 +74,7 @@ class SharedNodeBuffer(mmap.mmap):
     def __new__(
         cls, size_bytes: SupportsIndex, node: SupportsIndex | None = None, *, strict: bool = False
     ) -> Self:
+        """Make new memory; see the class."""
         _require_memfd()
         size = _size(size_bytes)
         token = secrets.token_hex(16)

@@ -51,7 +51,7 @@ def test_help(command: list[str]) -> None:
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout.startswith("Usage: numapool [OPTIONS] COMMAND")
     listed = [line.split()[0] for line in done.stdout.splitlines() if line.startswith("  ")]
-    assert listed[-6:] == ["info", "topo", "doctor", "device", "demo", "watch"]
+    assert listed[-7:] == ["info", "topo", "doctor", "device", "demo", "watch", "bench"]
     for name, options in (
         ("info", ("--sysfs", "--json")),
         ("topo", ("--plot", "--sysfs", "--json")),
@@ -59,6 +59,7 @@ def test_help(command: list[str]) -> None:
         ("device", ("--sysfs", "--json")),
         ("demo", ("--size", "--json")),
         ("watch", ("--interval", "--updates", "--json")),
+        ("bench", ("--quick", "--only", "--size", "--plot", "--load", "--compare", "--json")),
     ):
         shown = run(name, "--help", command=command).stdout
         assert shown.startswith(f"Usage: numapool {name} ")

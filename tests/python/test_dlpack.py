@@ -106,15 +106,15 @@ def test_what_cannot_be_exported_is_refused(buffer: nump.NodeBuffer) -> None:
     assert buffer.__dlpack_device__() == (1, 0)
     buffer.__dlpack__(dl_device=(1, 0), copy=False)
     with pytest.raises(BufferError, match="stream"):
-        buffer.__dlpack__(stream=1)
+        buffer.__dlpack__(stream=1)  # type: ignore[arg-type]
     with pytest.raises(BufferError, match=r"\(2, 0\)"):
         buffer.__dlpack__(dl_device=(2, 0))
     with pytest.raises(TypeError, match="two integers"):
-        buffer.__dlpack__(max_version=1)
+        buffer.__dlpack__(max_version=1)  # type: ignore[arg-type]
     with pytest.raises(TypeError, match="colour"):
         buffer.__dlpack__(colour=1)  # type: ignore[call-arg]
     with pytest.raises(TypeError, match="keyword"):
-        buffer.__dlpack__(None)
+        buffer.__dlpack__(None)  # type: ignore[call-arg]
     buffer.close()  # no refusal left a view behind
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import array as arrays
+import ctypes
 import mmap
 import os
 from pathlib import Path
@@ -107,6 +108,14 @@ def test_node_buffers_and_what_views_them(allocator: nump.NumaAllocator, node: i
         assert nump.placement_of(every_second).bytes_by_node == {node: 10 * PAGE}
         assert nump.placement_of(memoryview(buffer)[:1]).bytes_by_node == {node: PAGE}
         del every_second
+
+
+def test_ctypes_arrays_which_give_no_strides() -> None:
+    for array in ((ctypes.c_char * (3 * PAGE))(), ((ctypes.c_double * 64) * 48)()):
+        memory = memoryview(array)
+        np.frombuffer(memory, np.uint8)[:] = 1
+        assert resident(array) == resident(np.frombuffer(memory, np.uint8)) >= memory.nbytes
+    assert total((ctypes.c_char * 0)()) == 0
 
 
 def test_tensors() -> None:

@@ -86,9 +86,11 @@ def test_page_locked_memory_stays_where_it_is(node: int, monkeypatch: pytest.Mon
             del tensor
         assert cudart.registered == {}
         buffer.migrate(node)
-        with pytest.raises(RuntimeError, match="error 2"):
-            with page_locked(buffer, Cudart(answer=2)):
-                pass
+        with (
+            pytest.raises(RuntimeError, match="error 2"),
+            page_locked(buffer, Cudart(answer=2)),
+        ):
+            pass
         buffer.migrate(node)
 
 

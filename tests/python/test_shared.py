@@ -145,7 +145,8 @@ import numapool as nump
 try:
     with nump.SharedNodeBuffer.attach(sys.argv[1]) as shared:
         shared[0] = shared[1] + 1
-        print(shared.nbytes, shared.requested_node, shared.step.name, sorted(shared.placement().bytes_by_node))
+        nodes = sorted(shared.placement().bytes_by_node)
+        print(shared.nbytes, shared.requested_node, shared.step.name, nodes)
 except OSError as error:
     print(type(error).__name__)
 """

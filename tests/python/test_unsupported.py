@@ -13,7 +13,7 @@ import pytest
 
 import numapool
 
-MODULE_FOLDER = Path(__file__).parents[2] / "build" / "unsupported" / "csrc" / "bindings"
+MODULE_FOLDER = Path(__file__).parents[2] / "build" / "module" / "csrc" / "bindings" / "unsupported"
 
 PROGRAM = """
 import json, os, warnings
@@ -25,6 +25,10 @@ def error_of(call, *arguments, **options):
     except Exception as error:
         return [type(error).__name__, str(error)]
 
+from numapool.bench import BenchOptions, run as measure
+measured = measure(
+    BenchOptions(quick=True, size_bytes=1 << 20, sections=("latency", "bandwidth", "pages"))
+)
 allocator = numapool.NumaAllocator()
 topology = allocator.topology
 balloon = numapool.BalloonDriver()
@@ -72,6 +76,7 @@ print(json.dumps(report | {
     "compact": error_of(balloon.report_memory_released, 1, compact=True),
     "hypervisor": numapool.detect_hypervisor(cpuid_signatures=["VMwareVMware"]).kind,
     "not_done": list(numapool.bind_process(0).not_done),
+    "bench": measured.to_dict(),
 }))
 """
 
@@ -79,10 +84,7 @@ print(json.dumps(report | {
 @pytest.fixture(scope="module")
 def report(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     modules = list(MODULE_FOLDER.glob("_core.*.so"))
-    assert modules, (
-        f"{MODULE_FOLDER} holds no module: cmake --preset unsupported && "
-        "cmake --build --preset unsupported"
-    )
+    assert modules, f"{MODULE_FOLDER} holds no module: make build/stamps/unsupported"
     root = tmp_path_factory.mktemp("unsupported")
     shutil.copytree(
         Path(numapool.__file__).parent,
@@ -172,3 +174,14 @@ def test_there_is_no_balloon_and_it_says_why(report: dict[str, Any]) -> None:
     assert kind == "UnsupportedError"
     assert "cannot compact memory" in message
     assert report["hypervisor"] == "vmware"
+
+
+def test_it_is_measured_and_no_figure_is_called_verified(report: dict[str, Any]) -> None:
+    bench = report["bench"]
+    cells = [cell for matrix in bench["matrices"] for cell in matrix["cells"]]
+    assert len(cells) == 5
+    assert all(cell["figure"]["median"] > 0 for cell in cells)
+    assert not any(cell["verified"] or cell["stayed"] for cell in cells)
+    assert {cell["method"] for cell in cells} == {"unknown"}
+    assert not bench["pages"][0]["verified"]
+    assert {"threads", "placement"} <= {warning["kind"] for warning in bench["warnings"]}

@@ -71,7 +71,8 @@ class Allocator {
   explicit Allocator(std::shared_ptr<const Topology> topology) : topology_(std::move(topology)) {}
 
   // Throws Error: kInvalidArgument, kNodeNotFound, kNoMemory, kPlacement (strict only),
-  // kUnsupported, kSystem (lock, dump), kInterrupted. On any of them every page is back with the system.
+  // kUnsupported, kSystem (lock, dump), kInterrupted. On any of them every page is back with the
+  // system.
   [[nodiscard]] Allocation allocate(const AllocationRequest& request,
                                     const InterruptCheck& check) const;
   [[nodiscard]] Allocation allocate_interleaved(const InterleaveRequest& request,

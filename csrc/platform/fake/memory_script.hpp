@@ -44,6 +44,8 @@ struct MemoryScript {
   std::map<int, unsigned> weights;               // empty: a kernel before weighted interleaving
   int current_node = 0;                          // of every thread that is no worker of the core's
 
+  bool workers_roam = false;  // no worker gets the CPUs that it asks for
+
   // Counts of calls, for tests that ask what was not done.
   std::map<std::string, int> calls;
   // The CPUs that each worker thread was prepared for, in the order of preparation.

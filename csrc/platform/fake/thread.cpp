@@ -9,6 +9,7 @@ namespace {
 
 thread_local ThreadPolicy policy;
 thread_local int worker_node = -1;
+thread_local int worker_cpu = -1;
 
 int node_with(int cpu) noexcept {
   for (const NodeRecord& node : fake::topology_script().nodes) {
@@ -28,6 +29,7 @@ int fake::node_of_this_thread(const MemoryScript& script) noexcept {
 int current_node() noexcept { return fake::node_of_this_thread(fake::memory_script()); }
 
 int current_cpu() noexcept {
+  if (worker_cpu >= 0) return worker_cpu;
   const int node = current_node();
   for (const NodeRecord& record : fake::topology_script().nodes) {
     if (record.node_id == node && !record.cpus.empty()) return record.cpus.front();
@@ -35,11 +37,15 @@ int current_cpu() noexcept {
   return -1;
 }
 
-void prepare_worker(std::span<const int> cpus) noexcept {
+bool prepare_worker(std::span<const int> cpus) noexcept {
   fake::Machine& m = fake::machine();
   const std::lock_guard guard(m.mutex);
   m.script.worker_cpus.emplace_back(cpus.begin(), cpus.end());
-  worker_node = cpus.empty() ? -1 : node_with(cpus.front());
+  if (cpus.empty()) return true;
+  if (m.script.workers_roam) return false;
+  worker_cpu = cpus.front();
+  worker_node = node_with(worker_cpu);
+  return true;
 }
 
 Result<ThreadPolicy> thread_policy() { return policy; }

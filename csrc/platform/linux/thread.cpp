@@ -63,21 +63,22 @@ int current_node() noexcept {
 // glibc 2.35 answers from memory that the kernel keeps current (rseq), before that from the vDSO.
 int current_cpu() noexcept { return sched_getcpu(); }
 
-void prepare_worker(std::span<const int> cpus) noexcept {
+bool prepare_worker(std::span<const int> cpus) noexcept {
   sigset_t all;
   sigfillset(&all);
   pthread_sigmask(SIG_SETMASK, &all, nullptr);
-  if (cpus.empty()) return;
+  if (cpus.empty()) return true;
   cpu_set_t* const set = CPU_ALLOC(kMaxCpus);
-  if (set == nullptr) return;
+  if (set == nullptr) return false;
   const std::size_t bytes = CPU_ALLOC_SIZE(kMaxCpus);
   CPU_ZERO_S(bytes, set);
   for (const int cpu : cpus) {
     if (cpu >= 0 && static_cast<std::size_t>(cpu) < kMaxCpus)
       CPU_SET_S(static_cast<std::size_t>(cpu), bytes, set);
   }
-  sched_setaffinity(0, bytes, set);
+  const bool done = sched_setaffinity(0, bytes, set) == 0;
   CPU_FREE(set);
+  return done;
 }
 
 Result<ThreadPolicy> thread_policy() {

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from numapool import __version__
+from numapool.cli.bench import bench
 from numapool.cli.demo import demo
 from numapool.cli.device import device
 from numapool.cli.doctor import doctor
@@ -28,6 +29,7 @@ app.command(short_help="Show what numapool can use here, and what to do.")(docto
 app.command(short_help="Show which node a file, disk, network card or GPU is on.")(device)
 app.command(short_help="Put memory on every node, and prove where it went.")(demo)
 app.command(short_help="Show memory pressure, live.")(watch)
+app.command(short_help="Measure what memory costs here, and what numapool gains.")(bench)
 
 
 def _show_version(wanted: bool) -> None:

@@ -70,6 +70,11 @@ def unified_cgroup(machine: Machine) -> Cgroup | None:
     return _find(machine, "")
 
 
+def cpu_cgroup(machine: Machine) -> Cgroup | None:
+    """Return the cgroup of version 1 that limits this process's CPU time, if there is one."""
+    return _find(machine, "cpu")
+
+
 def memory_cgroup(machine: Machine) -> Cgroup | None:
     """Return the cgroup that limits this process's memory; of hybrid systems, version 1's."""
     unified = unified_cgroup(machine)

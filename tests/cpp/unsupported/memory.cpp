@@ -83,7 +83,8 @@ TEST_CASE("what needs an operating system's help says that it is not supported")
 
 TEST_CASE("a thread's node and memory policy are not known") {
   CHECK(current_node() == -1);
-  prepare_worker(kNode);
+  CHECK_FALSE(prepare_worker(kNode));
+  CHECK(prepare_worker({}));
   CHECK(is_unsupported(thread_policy()));
   CHECK(is_unsupported(set_thread_policy(ThreadMode::kPreferred, kNode)));
   CHECK(is_unsupported(restore_thread_policy({})));

@@ -10,10 +10,10 @@ import pytest
 
 
 def needed(name: str) -> Any:
-    """Import a package of .ci/requirements.txt, or skip the test that asks for it."""
+    """Import a package of .ci/requirements, or skip the test that asks for it."""
     try:
         return importlib.import_module(name)
     except ImportError as error:
         if os.environ.get("CI") == "true":
             raise
-        pytest.skip(f"{name} is not installed ({error}); .ci/requirements.txt lists it")
+        pytest.skip(f"{name} is not installed ({error}); .ci/requirements lists it")

@@ -1,0 +1,116 @@
+"""The measuring kernels from Python: what they return, refuse, and leave behind."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import numapool as nump
+from numapool import _core
+
+MIB = 1 << 20
+CPU = sorted(os.sched_getaffinity(0))[:1]
+SHORT = 200_000
+
+
+def threads() -> int:
+    return len(list(Path("/proc/self/task").iterdir()))
+
+
+def test_the_circle_of_a_buffer(allocator: nump.NumaAllocator, node: int) -> None:
+    before = threads()
+    with allocator.allocate(MIB, node) as buffer:
+        circle = _core.BenchCircle(buffer, 1)
+        numbers = np.frombuffer(memoryview(buffer), np.uint64)[::8]
+        found, stayed = circle.chase(CPU, SHORT, 3)
+        assert stayed
+        assert len(found) == 3
+        assert all(loads > 0 and ns >= SHORT * 0.5 for loads, ns in found)
+        successors = (numbers - buffer.address) // 64
+        assert sorted(successors) == list(range(MIB // 64))
+        with pytest.raises(BufferError):
+            buffer.close()  # the circle is a view
+        del circle, numbers
+    assert threads() == before
+
+
+def test_the_cache_is_faster_than_memory(allocator: nump.NumaAllocator, node: int) -> None:
+    waits = {}
+    for size in (16 << 10, 128 * MIB):
+        with allocator.allocate(size, node) as buffer:
+            found, _ = _core.BenchCircle(buffer, 1).chase(CPU, 5_000_000, 5)
+            waits[size] = min(ns / loads for loads, ns in found)
+    small, large = waits.values()
+    assert large > 3 * small
+
+
+@pytest.mark.parametrize("kind", ["read", "write", "copy", "triad"])
+def test_streams(allocator: nump.NumaAllocator, node: int, kind: str) -> None:
+    with allocator.allocate(8 * MIB, node) as buffer:
+        rates, stayed = _core.bench_stream(kind, buffer, CPU, SHORT, 4)
+        assert stayed
+        assert len(rates) == 4
+        assert all(1e6 < rate < 1e13 for rate in rates)
+
+
+def test_reading_leaves_the_memory_alone(allocator: nump.NumaAllocator, node: int) -> None:
+    with allocator.allocate(2 * MIB, node) as buffer:
+        array = np.frombuffer(memoryview(buffer), np.uint64)
+        array[:] = np.arange(len(array))
+        _core.bench_stream("read", buffer, CPU, SHORT, 2)
+        assert (array == np.arange(len(array))).all()
+        del array
+
+
+def test_first_use(node: int) -> None:
+    base = _core.base_page_bytes()
+    for populate in (False, True):
+        ns, page, on_node, stayed = _core.bench_first_use(populate, MIB, "base", base, node, CPU)
+        assert ns > 0
+        assert page == base
+        assert on_node == MIB
+        assert stayed
+
+
+def test_touch_and_spin() -> None:
+    array = np.zeros(10_000, np.uint8)
+    _core.bench_touch(array, 4096)
+    assert array.nonzero()[0].tolist() == [0, 4096, 8192]
+    assert min(_core.bench_spin_ns(1_000_000) for _ in range(5)) > 100_000
+    assert _core.bench_instructions() in ("avx2", "baseline")
+
+
+def test_what_is_refused(allocator: nump.NumaAllocator, node: int) -> None:
+    with allocator.allocate(MIB, node) as buffer:
+        with pytest.raises(ValueError, match="no such stream: add"):
+            _core.bench_stream("add", buffer, CPU, SHORT, 1)
+        with pytest.raises(ValueError, match="at least one round"):
+            _core.bench_stream("read", buffer, CPU, SHORT, 0)
+        with pytest.raises(ValueError, match="from 2 to"):
+            _core.BenchCircle(memoryview(buffer)[:64], 1)
+        with pytest.raises(ValueError, match="begin within a line"):
+            _core.BenchCircle(memoryview(buffer)[8:1024], 1)
+        circle = _core.BenchCircle(buffer, 1)
+        with pytest.raises(ValueError, match="takes two CPUs"):
+            circle.chase_under_load(buffer, CPU, 0, SHORT, 1)
+        del circle
+    with pytest.raises(BufferError):
+        _core.BenchCircle(bytes(1024), 1)  # type: ignore[arg-type, unused-ignore]
+    with pytest.raises(ValueError, match="whole pages"):
+        _core.bench_first_use(True, 5, "base", 4096, node, CPU)
+    with pytest.raises(MemoryError, match="available to this process"):
+        _core.bench_first_use(True, 1 << 60, "base", 4096, node, CPU)
+    with pytest.raises(ValueError, match="step of 0"):
+        _core.bench_touch(bytearray(8), 0)
+
+
+def test_a_cpu_that_does_not_exist_is_said_not_to_have_been_used(
+    allocator: nump.NumaAllocator, node: int
+) -> None:
+    with allocator.allocate(MIB, node) as buffer:
+        rates, stayed = _core.bench_stream("read", buffer, [8000], SHORT, 1)
+        assert rates
+        assert not stayed
