@@ -3,6 +3,8 @@
 
 #include <algorithm>
 #include <array>
+#include <chrono>
+#include <thread>
 #include <utility>
 
 #include "look.hpp"
@@ -23,6 +25,7 @@ namespace {
 // kernel keeps its reserves (min_free_kbytes), and other processes allocate meanwhile.
 constexpr std::uint64_t kTightBytes = std::uint64_t{64} << 20;
 constexpr int kMostPulls = 8;
+constexpr int kMostInVain = 4;
 
 std::string spread_text(const Placement& placement) {
   std::string text;
@@ -215,11 +218,11 @@ void Chain::redo_with_base_pages(int node) {
 // rest it answers EIO. It is safe because every page is resident and nobody else has the memory
 // yet: no page can be asked for while it is in force. mbind(2), MPOL_MF_STRICT.
 // Reclaim beside other work may end early with cache left (mbind asks for it without patience), so
-// the call is made again while it gets on, and once more where it did not.
+// the call is made again while it gets on, and after pauses of 1, 4 and 16 ms where it did not.
 Placement Chain::pull_onto(int node, Placement seen, Precision precision) {
   const std::array<int, 1> target{node};
   int in_vain = 0;
-  for (int pulls = 0; pulls < kMostPulls && in_vain < 2; ++pulls) {
+  for (int pulls = 0; pulls < kMostPulls && in_vain < kMostInVain; ++pulls) {
     const std::uint64_t missing = bytes_elsewhere(seen, node);
     if (missing == 0 || seen.not_resident_bytes != 0) break;
     const auto room = platform::node_room(node);
@@ -227,6 +230,8 @@ Placement Chain::pull_onto(int node, Placement seen, Precision precision) {
         room.value().free_bytes + room.value().clean_file_bytes < missing) {
       break;
     }
+    if (in_vain != 0)
+      std::this_thread::sleep_for(std::chrono::milliseconds(1 << 2 * (in_vain - 1)));
     const platform::Status moved =
         platform::set_policy(mapping_.address(), mapping_.length(), Policy::kBind, target, true);
     restore_preferred(node);

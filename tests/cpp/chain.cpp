@@ -63,7 +63,7 @@ TEST_CASE_FIXTURE(Scripted, "reclaim that ends early is asked for once more") {
 
 TEST_CASE_FIXTURE(Scripted, "reclaim that frees nothing is given up") {
   memory().rooms[1] = {4 * kMiB, 60 * kMiB};
-  for (const int pull : {2, 4, 6, 8})  // twice with huge pages, twice without
+  for (int pull = 2; pull <= 16; pull += 2)  // four times with huge pages, four times without
     memory().failures_at["set_policy"][pull] = Failure{Cause::kPartial, "mbind", EIO, {}};
   const Allocation got = allocate(request(32 * kMiB, 1));
   CHECK(got.block.place.step == AllocationStep::kNearest);

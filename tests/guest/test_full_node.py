@@ -17,7 +17,15 @@ from .harness.machine import Machine
 from .support import page_cache, pages, policy
 from .support.children import beside_child
 from .support.kernel_log import KernelLog
-from .support.nodes import MIB, drop_caches, free_bytes, setting, unused_bytes, wait_unused
+from .support.nodes import (
+    MIB,
+    drop_caches,
+    free_bytes,
+    meminfo,
+    setting,
+    unused_bytes,
+    wait_unused,
+)
 
 pytestmark = pytest.mark.machine("small_beside_big", "small_beside_big_612")
 
@@ -128,8 +136,10 @@ def test_clean_page_cache_makes_way(
     assert cached > 110 * MIB
     size = 120 * MIB
     assert free_bytes(_SMALL) < size // 2
+    before = meminfo(_SMALL)
     with allocator.allocate(size, _SMALL, strict=strict, page_size=page_size) as buffer:
-        assert pages.bytes_by_node(buffer) == {_SMALL: size} == buffer.placement().bytes_by_node
+        assert pages.bytes_by_node(buffer) == {_SMALL: size}, (cached, before, meminfo(_SMALL))
+        assert buffer.placement().bytes_by_node == {_SMALL: size}
         assert buffer.step is nump.AllocationStep.PREFERRED
         assert pages.numa_maps(buffer).policy.startswith("prefer")
 

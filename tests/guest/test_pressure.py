@@ -203,7 +203,7 @@ def test_without_stall_information_the_rest_is_watched() -> None:
             pool.reserve(8 * MIB, 16)
             monitor.attach(pool)
             sources = {source.name: source for source in monitor.sources}
-            held = _populate(110 * MIB)
+            held = _populate(120 * MIB)  # 8 MiB below the limit, 8 MiB into the margin
             trimmed = _within_seconds(lambda: pool.statistics().total.trimmed_bytes)
             del held
         return {
