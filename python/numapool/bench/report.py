@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import types
-import typing
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
+
+from numapool.bench.document import record_of
 
 SCHEMA = "numapool-bench/1"
-_Record = TypeVar("_Record")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -316,7 +315,7 @@ class BenchReport:
         schema = document.get("schema") if isinstance(document, dict) else None
         if schema != SCHEMA:
             raise ValueError(f"no result of numapool bench: its schema is {schema!r}, not {SCHEMA}")
-        return _record(cls, {k: v for k, v in document.items() if k != "schema"}, "")
+        return record_of(cls, {k: v for k, v in document.items() if k != "schema"}, "")
 
 
 def load_report(path: str | Path) -> BenchReport:
@@ -333,44 +332,3 @@ def load_report(path: str | Path) -> BenchReport:
         return BenchReport.from_dict(json.loads(Path(path).read_text(encoding="utf-8")))
     except ValueError as error:
         raise ValueError(f"{path}: {error}") from error
-
-
-def _record(kind: type[_Record], fields: Any, where: str) -> _Record:
-    """Build a record; what is there too much, such as ``verified``, is let pass."""
-    if not isinstance(fields, dict):
-        raise ValueError(f"{where or 'the document'} is no object")
-    wanted = typing.get_type_hints(kind)
-    missing = [name for name in wanted if name not in fields]
-    if missing:
-        raise ValueError(f"{where or 'the document'} has no {missing[0]!r}")
-    values = {
-        name: _value(hint, fields[name], f"{where}.{name}" if where else name)
-        for name, hint in wanted.items()
-    }
-    return kind(**values)
-
-
-def _value(hint: Any, value: Any, where: str) -> Any:
-    """Check a value against its type, and build the records in it."""
-    origin, inner = typing.get_origin(hint), typing.get_args(hint)
-    if origin in (types.UnionType, typing.Union):
-        if value is None and type(None) in inner:
-            return None
-        return _value(next(one for one in inner if one is not type(None)), value, where)
-    if origin is tuple:
-        if not isinstance(value, (list, tuple)):
-            raise ValueError(f"{where} is no list")
-        return tuple(_value(inner[0], one, f"{where}[{i}]") for i, one in enumerate(value))
-    if origin is dict:
-        if not isinstance(value, dict):
-            raise ValueError(f"{where} is no object")
-        try:
-            return {inner[0](key): one for key, one in value.items()}
-        except ValueError as error:
-            raise ValueError(f"{where}: {error}") from None
-    if dataclasses.is_dataclass(hint):
-        return _record(typing.cast("type[Any]", hint), value, where)
-    number = hint is float and isinstance(value, int) and not isinstance(value, bool)
-    if not number and (not isinstance(value, hint) or (hint is int and isinstance(value, bool))):
-        raise ValueError(f"{where} is {value!r}, not of type {hint.__name__}")
-    return value

@@ -4,6 +4,13 @@ from __future__ import annotations
 
 from numapool.bench.report import Figure
 
+TITLES = {
+    "latency": "Idle latency",
+    "read": "Read bandwidth",
+    "write": "Write bandwidth",
+    "copy": "Copy bandwidth",
+    "triad": "Triad bandwidth",
+}
 UNSTEADY = "~"
 UNVERIFIED = "?"
 

@@ -20,6 +20,7 @@ from numapool.bench.report import (
 )
 from numapool.cli import one_line
 from numapool.cli.bench_text import (
+    TITLES,
     UNSTEADY,
     UNVERIFIED,
     digits,
@@ -29,16 +30,9 @@ from numapool.cli.bench_text import (
     shown_unit,
     time_text,
 )
-from numapool.cli.distances import _HEAT
+from numapool.cli.distances import HEAT
 from numapool.text import ids_text, size_text
 
-_TITLES = {
-    "latency": "Idle latency",
-    "read": "Read bandwidth",
-    "write": "Write bandwidth",
-    "copy": "Copy bandwidth",
-    "triad": "Triad bandwidth",
-}
 _BAR = 24
 
 
@@ -55,11 +49,11 @@ def heat(matrix: Matrix, value: float) -> str:
     least, most = min(medians), max(medians)
     # What is within a tenth of the best is as good: noise needs no colour.
     if most <= 1.1 * least:
-        return _HEAT[0]
+        return HEAT[0]
     share = (value - least) / (most - least)
     if matrix.unit != "ns":
         share = 1 - share
-    return _HEAT[min(int(share * len(_HEAT)), len(_HEAT) - 1)]
+    return HEAT[min(int(share * len(HEAT)), len(HEAT) - 1)]
 
 
 def _heat_lines(report: BenchReport, matrix: Matrix, width: int, rule: str) -> Iterator[Text]:
@@ -93,7 +87,7 @@ def _heat_lines(report: BenchReport, matrix: Matrix, width: int, rule: str) -> I
 
 
 def _show_matrix(console: Console, report: BenchReport, matrix: Matrix) -> None:
-    title = f"[bold]{_TITLES.get(matrix.name, matrix.name)}[/bold], {shown_unit(matrix.unit)}"
+    title = f"[bold]{TITLES.get(matrix.name, matrix.name)}[/bold], {shown_unit(matrix.unit)}"
     console.print(f"{title}: CPUs of node (row) to memory of node (column)", highlight=False)
     rule = " |" if console.options.ascii_only else " │"
     for line in _heat_lines(report, matrix, console.width, rule):
@@ -115,7 +109,7 @@ def _show_only_node(console: Console, report: BenchReport) -> None:
                 most = limit.latency_ns if unit == "ns" else limit.bandwidth_bytes_s
             reached = "-" if not most or unit == "ns" else f"{cell.figure.median / most:.0%}"
             table.add_row(
-                _TITLES.get(matrix.name, matrix.name).lower(),
+                TITLES.get(matrix.name, matrix.name).lower(),
                 f"{figure_text(cell.figure, unit, verified=cell.verified)} {shown_unit(unit)}",
                 range_text(cell.figure, unit),
                 "-" if not most else digits(scaled(unit, most)),

@@ -12,16 +12,16 @@ if TYPE_CHECKING:
 
     from numapool.topology import NumaTopology
 
-# From near to far, readable on dark and light grounds.
-_HEAT = ("black on green3", "black on khaki3", "black on sandy_brown", "black on indian_red")
+#: From near to far, from good to bad: readable on dark and light grounds.
+HEAT = ("black on green3", "black on khaki3", "black on sandy_brown", "black on indian_red")
 _LOCAL = 10  # of the ACPI SLIT
 
 
 def _heat(distance: int, farthest: int) -> str:
     if distance <= _LOCAL:
-        return _HEAT[0]
+        return HEAT[0]
     span = max(farthest - _LOCAL, 1)
-    return _HEAT[min(1 + (distance - _LOCAL - 1) * 3 // span, 3)]
+    return HEAT[min(1 + (distance - _LOCAL - 1) * 3 // span, 3)]
 
 
 def _lines(topology: NumaTopology, width: int, rule: str) -> Iterator[Text]:
