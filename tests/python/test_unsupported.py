@@ -25,10 +25,6 @@ def error_of(call, *arguments, **options):
     except Exception as error:
         return [type(error).__name__, str(error)]
 
-from numapool.bench import BenchOptions, run as measure
-measured = measure(
-    BenchOptions(quick=True, size_bytes=1 << 20, sections=("latency", "bandwidth", "pages"))
-)
 allocator = numapool.NumaAllocator()
 topology = allocator.topology
 balloon = numapool.BalloonDriver()
@@ -45,6 +41,10 @@ with warnings.catch_warnings(record=True) as seen:
             "method": placement.method,
             "migrate": error_of(buffer.migrate, 0),
         }
+from numapool.bench import BenchOptions, run as measure
+measured = measure(
+    BenchOptions(quick=True, size_bytes=1 << 20, sections=("latency", "bandwidth", "pages"))
+)
 print(json.dumps(report | {
     "module": numapool._core.__file__,
     "nodes": [node.node_id for node in topology.nodes],
