@@ -53,7 +53,11 @@ def compare(
     peer: Callable[[], float],
     note: str,
 ) -> None:
-    """Take turns, and record both; values are times."""
+    """Take turns, and record both; values are times.
+
+    The fastest round of each is compared as well: on a busy machine it is the one that the others
+    disturbed least.
+    """
     own: list[float] = []
     its: list[float] = []
 
@@ -80,6 +84,15 @@ def compare(
         note=note,
     )
     assert figure.rounds >= ROUNDS
+    record(
+        benchmark,
+        what=f"{what}, fastest round",
+        peer="textbook loop in C",
+        ours_ns=[min(own)],
+        peer_ns=[min(its)],
+        at_least=1 - WITHIN,
+        at_most=1 + WITHIN,
+    )
 
 
 def test_latency(benchmark: BenchmarkFixture, site: Site, textbook: Textbook) -> None:

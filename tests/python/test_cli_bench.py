@@ -303,6 +303,15 @@ class TestPictures:
             )
         assert "69.1?" in texts
 
+    def test_what_cannot_be_drawn_is_shown_all_the_same(self, tmp_path: Path) -> None:
+        empty = {"matrices": (), "loaded": (), "pages": (), "allocations": (), "devices": ()}
+        path = saved(tmp_path, "empty.json", 1, **empty)
+        done = run("--load", path, "--json", "--plot", str(tmp_path / "x.svg"), expect=1)
+        assert json.loads(done.stdout)["matrices"] == []
+        assert done.stderr.startswith("numapool: no picture: ")
+        done = run("--load", saved(tmp_path, "a.json", 1), "--plot", str(tmp_path / "x.svg"))
+        assert "idle latency" in done.stdout
+
     def test_without_matplotlib(self, tmp_path: Path) -> None:
         code = f"""
             import importlib.util, sys

@@ -187,16 +187,17 @@ def _run(
         report = _measure(
             BenchOptions(quick=quick, size_bytes=size_bytes, sections=sections, paths=tuple(paths))
         )
+    # First what was measured: a picture that fails is not to take it along.
+    if as_json:
+        _print_json(report.to_dict())
+    else:
+        from rich.console import Console
+
+        from numapool.cli.bench_view import show_report
+
+        show_report(Console(), report)
     if plot is not None:
         from numapool.cli.bench_plot import draw
 
         draw(report, plot)
-        print(f"numapool: drawn to {plot}", file=sys.stderr)
-    if as_json:
-        _print_json(report.to_dict())
-        return
-    from rich.console import Console
-
-    from numapool.cli.bench_view import show_report
-
-    show_report(Console(), report)
+        print(f"numapool: drawn to {one_line(str(plot))}", file=sys.stderr)

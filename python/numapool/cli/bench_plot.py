@@ -80,7 +80,7 @@ def draw(report: BenchReport, path: Path) -> None:
 
     panels = _panels(report)
     if not panels:
-        raise ValueError("nothing was measured that could be drawn")
+        raise ValueError("no picture: there was no time to measure anything that could be drawn")
     columns = min(len(panels), 2 if len(panels) in (2, 4) else 3)
     rows = math.ceil(len(panels) / columns)
     nodes = max(len(report.sources), len(report.targets))
