@@ -21,10 +21,12 @@ INSTALLED := $(VENV)/.numapool
 BUILT := build/stamps/built
 REPAIRED := build/stamps/repaired
 UNSUPPORTED := build/stamps/unsupported
+WINDOWS := build/stamps/windows
 PEERS := $(VENV)/.peers
 DOCS_TOOLS := $(VENV)/.docs
 
 .PHONY: help setup demo wheel test lint docs bench clean apt-build apt-test apt-bench apt-fuzz apt-sanitize
+.PHONY: wheel-windows test-windows apt-windows
 .PHONY: test-asan test-ubsan test-tsan test-valgrind fuzz soak
 
 help:
@@ -40,8 +42,15 @@ demo: $(INSTALLED)
 ## make wheel   a wheel in dist/ that runs on other machines
 wheel: $(REPAIRED)
 
-## make test    C++ tests, Python tests, and tests on real many-node kernels in virtual machines
-test: $(INSTALLED) $(REPAIRED) $(UNSUPPORTED) | apt-test $(if $(filter true,$(CI)),apt-fuzz)
+## make wheel-windows, test-windows   a wheel for 64-bit Windows in build/wheel-windows; the tests with it, under Wine
+wheel-windows: $(WINDOWS)
+	@ls build/wheel-windows/*.whl
+
+test-windows: $(WINDOWS)
+	@$(IN_VENV) .ci/windows/test
+
+## make test    C++ tests, Python tests, tests on real many-node kernels in virtual machines and on Windows under Wine
+test: $(INSTALLED) $(REPAIRED) $(UNSUPPORTED) $(WINDOWS) | apt-test $(if $(filter true,$(CI)),apt-fuzz)
 	@$(IN_VENV) .ci/test
 
 ## make lint    formatting, types, and builds free of warnings
@@ -77,7 +86,7 @@ clean:
 	rm -rf build dist $(VENV) .mypy_cache .pytest_cache .ruff_cache .hypothesis .benchmarks
 	find csrc python tests benchmarks .ci -name __pycache__ -prune -exec rm -rf {} + 2>/dev/null || true
 
-apt-build apt-test apt-bench apt-fuzz apt-sanitize: apt-%:
+apt-build apt-test apt-bench apt-fuzz apt-sanitize apt-windows: apt-%:
 	@.ci/apt-install $*
 
 $(PEERS): .ci/requirements-bench.txt $(REQUIREMENTS) | apt-build
@@ -111,6 +120,9 @@ $(UNSUPPORTED): $(BUILT) CMakePresets.json
 	$(IN_VENV) cmake --preset unsupported >/dev/null
 	$(IN_VENV) cmake --build --preset unsupported
 	@touch $@
+
+$(WINDOWS): $(SOURCES) $(REQUIREMENTS) .ci/windows/wheel .ci/windows/pyconfig.h .ci/windows/python.txt | apt-build apt-windows
+	$(IN_VENV) .ci/windows/wheel $@
 
 $(REPAIRED): $(BUILT) .ci/repair_wheel.py
 	$(IN_VENV) python .ci/repair_wheel.py build/wheel/*.whl dist
