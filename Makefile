@@ -22,10 +22,12 @@ INSTALLED := $(VENV)/.numapool
 BUILT := build/stamps/built
 REPAIRED := build/stamps/repaired
 UNSUPPORTED := build/stamps/unsupported
+WINDOWS := build/stamps/windows
 PEERS := $(VENV)/.peers
 DOCS_TOOLS := $(VENV)/.docs
 
 .PHONY: help setup demo wheel test lint docs bench clean apt-build apt-test apt-bench apt-fuzz apt-sanitize
+.PHONY: wheel-windows test-windows apt-windows
 .PHONY: test-asan test-ubsan test-tsan test-valgrind fuzz soak
 
 help:
@@ -41,8 +43,15 @@ demo: $(INSTALLED)
 ## make wheel   a wheel in dist/ that runs on other machines
 wheel: $(REPAIRED)
 
-## make test    C++ tests, Python tests, and tests on real many-node kernels in virtual machines
-test: $(INSTALLED) $(TEST_TOOLS) $(REPAIRED) $(UNSUPPORTED) | apt-test $(if $(filter true,$(CI)),apt-fuzz)
+## make wheel-windows, test-windows   a wheel for 64-bit Windows in build/wheel-windows; the tests with it, under Wine
+wheel-windows: $(WINDOWS)
+	@ls build/wheel-windows/*.whl
+
+test-windows: $(WINDOWS) $(TEST_TOOLS)
+	@$(IN_VENV) .ci/windows/test
+
+## make test    C++ tests, Python tests, tests on real many-node kernels in virtual machines and on Windows under Wine
+test: $(INSTALLED) $(TEST_TOOLS) $(REPAIRED) $(UNSUPPORTED) $(WINDOWS) | apt-test $(if $(filter true,$(CI)),apt-fuzz)
 	@$(IN_VENV) .ci/test
 
 ## make lint    formatting, types, and builds free of warnings
@@ -78,7 +87,7 @@ clean:
 	rm -rf build dist $(VENV) .mypy_cache .pytest_cache .ruff_cache .hypothesis .benchmarks
 	find csrc python tests benchmarks .ci -name __pycache__ -prune -exec rm -rf {} + 2>/dev/null || true
 
-apt-build apt-test apt-bench apt-fuzz apt-sanitize: apt-%:
+apt-build apt-test apt-bench apt-fuzz apt-sanitize apt-windows: apt-%:
 	@.ci/apt-install $*
 
 # The peer is built here and now, with the setuptools that the tests bring.
@@ -116,6 +125,9 @@ $(INSTALLED): $(BUILT)
 $(UNSUPPORTED): $(BUILT)
 	$(IN_VENV) cmake --build build/module --target _core_unsupported
 	@touch $@
+
+$(WINDOWS): $(SOURCES) $(REQUIREMENTS) .ci/windows/wheel .ci/windows/pyconfig.h .ci/windows/python.txt | apt-build apt-windows
+	$(IN_VENV) .ci/windows/wheel $@
 
 $(REPAIRED): $(BUILT) .ci/repair_wheel.py
 	$(IN_VENV) python .ci/repair_wheel.py build/wheel/*.whl dist

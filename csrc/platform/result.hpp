@@ -19,8 +19,9 @@ enum class Cause {
                     // it says
 };
 
-// `call` is the name of the system call or file operation as the manual spells it; `code` is errno
-// on POSIX, GetLastError() on Windows; `detail` names the object (a path, a node, a length).
+// `call` is the name of the system call or file operation as the manual spells it; `code` is errno;
+// on Windows its nearest equivalent, the system's own number and words being in `detail`, which
+// names the object (a path, a node, a length).
 struct Failure {
   Cause cause = Cause::kOther;
   std::string call;

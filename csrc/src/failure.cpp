@@ -9,7 +9,7 @@ std::string describe(const Failure& failure) {
   std::string text = failure.call;
   if (!failure.detail.empty()) text += "(" + failure.detail + ")";
   if (failure.code != 0) {
-    text += ": " + std::system_category().message(failure.code);
+    text += ": " + std::generic_category().message(failure.code);
   } else if (failure.cause == Cause::kUnsupported) {
     text += ": not supported on this platform";
   }

@@ -63,7 +63,8 @@ def require_affinity() -> None:
     if not hasattr(os, "sched_setaffinity"):
         raise UnsupportedError(
             "numapool cannot choose the CPUs of a thread here: that takes sched_setaffinity(2), "
-            "which Linux has"
+            "which Linux has; start the program on the node's CPUs instead (Windows: start /node N "
+            "/affinity MASK program)"
         )
 
 

@@ -32,6 +32,10 @@ def _folder() -> Path:
 
     base = os.environ.get("XDG_RUNTIME_DIR")
     root = Path(base) if base and Path(base).is_dir() else Path(tempfile.gettempdir())
+    if sys.platform == "win32":  # the temporary folder is the user's own there, by its access list
+        folder = root / "numapool"
+        folder.mkdir(exist_ok=True)
+        return folder
     folder = root / f"numapool-{os.getuid()}"
     with contextlib.suppress(FileExistsError):
         folder.mkdir(mode=0o700)
@@ -128,7 +132,8 @@ def published_pools() -> Iterator[dict[str, Any]]:
     for path in files:
         try:
             document = json.loads(path.read_text(encoding="utf-8"))
-            os.kill(int(path.stem), 0)
+            if sys.platform != "win32":  # there, this would be Ctrl-C for the process
+                os.kill(int(path.stem), 0)
             if time.time() - document["time"] > _STALE_S:
                 continue
         except ProcessLookupError:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import fcntl
 import mmap
 import operator
 import os
 import secrets
+import sys
 from multiprocessing import reduction
 from pathlib import Path
 from typing import Any, Self, SupportsIndex
@@ -21,6 +21,9 @@ from numapool.extents import placement_of
 from numapool.moving import MoveReport, move
 from numapool.placement import AllocationStep, Placement
 
+if sys.platform != "win32":
+    import fcntl
+
 # The size never changes, and nobody can allow it again: no access ever meets a page that is gone.
 _SEALS = ("F_SEAL_SHRINK", "F_SEAL_GROW", "F_SEAL_SEAL")
 
@@ -28,7 +31,8 @@ _SEALS = ("F_SEAL_SHRINK", "F_SEAL_GROW", "F_SEAL_SEAL")
 def _require_memfd() -> None:
     if not hasattr(os, "memfd_create") or not hasattr(fcntl, "F_ADD_SEALS"):
         raise UnsupportedError(
-            "SharedNodeBuffer needs memfd_create(2), which this system does not have (Linux does)"
+            "SharedNodeBuffer needs memfd_create(2), which this system does not have (Linux does); "
+            "multiprocessing.shared_memory shares memory here, wherever the system puts it"
         )
 
 

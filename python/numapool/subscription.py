@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import select
 import threading
+import time
 from collections import deque
 from collections.abc import Callable
 from types import TracebackType
@@ -16,12 +17,27 @@ if TYPE_CHECKING:
     import asyncio
 
 
-def _run(queue: _core.EventQueue, handler: Callable[[PressureEvent], object]) -> None:
-    """Wait in Python, never in the core: at its end the interpreter stops such a thread."""
+#: Seconds between looks at a queue whose descriptor cannot be waited for: there was none left, or
+#: the event loop takes none (Windows' own). Windows' timers tick 64 times a second anyway.
+LOOK_S = 0.02
+
+
+def _waiter(queue: _core.EventQueue) -> Callable[[], object]:
+    """Return what waits in Python, never in the core: so the interpreter can end such a thread."""
+    descriptor = queue.fileno()
+    if descriptor < 0:
+        return lambda: time.sleep(LOOK_S)
+    if not hasattr(select, "poll"):  # Windows, where the descriptor is a socket's
+        return lambda: select.select([descriptor], (), ())
     poll = select.poll()
-    poll.register(queue.fileno(), select.POLLIN)
+    poll.register(descriptor, select.POLLIN)
+    return poll.poll
+
+
+def _run(queue: _core.EventQueue, handler: Callable[[PressureEvent], object]) -> None:
+    wait = _waiter(queue)
     while not queue.closed:
-        poll.poll()
+        wait()
         for values in queue.take():
             if queue.closed:
                 return
@@ -101,12 +117,20 @@ class EventStream:
         while not self._pending:
             if self._queue.closed:
                 raise StopAsyncIteration
+            descriptor = self._queue.fileno()
             ready = loop.create_future()
-            loop.add_reader(self._queue.fileno(), _resolve, ready)
             try:
-                await ready
-            finally:
-                loop.remove_reader(self._queue.fileno())
+                if descriptor >= 0:
+                    loop.add_reader(descriptor, _resolve, ready)
+            except NotImplementedError:
+                descriptor = -1
+            if descriptor < 0:
+                await asyncio.sleep(LOOK_S)
+            else:
+                try:
+                    await ready
+                finally:
+                    loop.remove_reader(descriptor)
             self._pending.extend(event_of(values) for values in self._queue.take())
         return self._pending.popleft()
 

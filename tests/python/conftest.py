@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 from hypothesis import HealthCheck, settings
+from support import systems
 
 import numapool as nump
 
@@ -11,7 +14,24 @@ import numapool as nump
 settings.register_profile(
     "any machine", deadline=None, suppress_health_check=[HealthCheck.too_slow], print_blob=True
 )
-settings.load_profile("any machine")
+# Under Wine an example takes several times as long, and finds no more than on Linux.
+settings.register_profile("shorter", settings.get_profile("any machine"), max_examples=20)
+settings.load_profile("any machine" if systems.ON_LINUX else "shorter")
+
+
+def pytest_report_header() -> list[str]:
+    left = {} if systems.ON_LINUX else systems.MODULES
+    return [f"left to Linux: {name}: it {why}" for name, why in left.items()]
+
+
+def pytest_ignore_collect(collection_path: Path) -> bool | None:
+    return True if systems.why_module_is_left(collection_path) else None
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if why := systems.why_test_is_left(item.nodeid):
+            item.add_marker(pytest.mark.skip(reason=f"Linux alone: {why}"))
 
 
 @pytest.fixture(scope="session")

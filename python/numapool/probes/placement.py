@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import mmap
+import sys
 from collections.abc import Iterator
 
 from numapool import _core
@@ -163,6 +164,13 @@ def weighted_interleave(machine: Machine) -> Iterator[Capability]:
 
 def populate(machine: Machine) -> Iterator[Capability]:
     """Make a page resident by madvise(2)."""
+    if sys.platform == "win32":
+        yield Capability(
+            name="populate",
+            available=False,
+            detail="Windows has no madvise(2); pages are touched one by one instead",
+        )
+        return
     with mmap.mmap(-1, mmap.PAGESIZE, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS) as scratch:
         try:
             scratch.madvise(MADV_POPULATE_WRITE)

@@ -86,8 +86,9 @@ def trigger(machine: Machine) -> Iterator[Capability]:
 
 def _refusal(machine: Machine, path: str, text: bytes) -> OSError | None:
     """Return why a trigger is refused; None if it was taken. It is gone on return."""
+    flags = os.O_RDWR | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_CLOEXEC", 0)
     try:
-        file = os.open(machine.path(path), os.O_RDWR | os.O_NONBLOCK | os.O_CLOEXEC)
+        file = os.open(machine.path(path), flags)
     except OSError as error:
         return error
     try:

@@ -1,0 +1,85 @@
+// What this process may still use: free physical memory, what can be committed, the job's limits.
+#include <algorithm>
+
+#include "platform/memory.hpp"
+#include "platform/windows/api.hpp"
+#include "platform/windows/job.hpp"
+
+namespace numapool::platform {
+namespace windows {
+namespace {
+
+std::uint64_t room_of(const JobRoom& job) noexcept {
+  return job.limit_bytes > job.used_bytes ? job.limit_bytes - job.used_bytes : 0;
+}
+
+// What all processes of the job have committed: Windows 10 counts it; before, the report of
+// violations has it (Windows 8).
+std::optional<std::uint64_t> committed_by_job() noexcept {
+  JobMemoryUsage usage{};
+  if (api().QueryInformationJobObject(nullptr, kJobMemoryUsage, &usage, sizeof usage, nullptr) !=
+      FALSE) {
+    return usage.job_memory;
+  }
+  JOBOBJECT_LIMIT_VIOLATION_INFORMATION report{};
+  if (api().QueryInformationJobObject(nullptr, JobObjectLimitViolationInformation, &report,
+                                      sizeof report, nullptr) != FALSE) {
+    return report.JobMemory;
+  }
+  return std::nullopt;
+}
+
+std::optional<std::uint64_t> committed_by_process() noexcept {
+  PROCESS_MEMORY_COUNTERS counters{};
+  counters.cb = sizeof counters;
+  if (api().GetProcessMemoryInfo(::GetCurrentProcess(), &counters, sizeof counters) == FALSE)
+    return std::nullopt;
+  return counters.PagefileUsage;
+}
+
+}  // namespace
+
+std::optional<JobRoom> job_room() {
+  BOOL inside = FALSE;
+  if (api().IsProcessInJob(::GetCurrentProcess(), nullptr, &inside) == FALSE || inside == FALSE)
+    return std::nullopt;
+  JOBOBJECT_EXTENDED_LIMIT_INFORMATION limits{};
+  if (api().QueryInformationJobObject(nullptr, JobObjectExtendedLimitInformation, &limits,
+                                      sizeof limits, nullptr) == FALSE) {
+    return std::nullopt;
+  }
+  const DWORD flags = limits.BasicLimitInformation.LimitFlags;
+  std::optional<JobRoom> least;
+  const auto consider = [&](DWORD flag, std::uint64_t limit, std::optional<std::uint64_t> used,
+                            const char* name) {
+    if ((flags & flag) == 0 || !used) return;
+    JobRoom one{limit, *used, name};
+    if (!least || room_of(one) < room_of(*least)) least = std::move(one);
+  };
+  if ((flags & JOB_OBJECT_LIMIT_JOB_MEMORY) != 0) {
+    consider(JOB_OBJECT_LIMIT_JOB_MEMORY, limits.JobMemoryLimit, committed_by_job(),
+             "the memory limit of this process's job");
+  }
+  if ((flags & JOB_OBJECT_LIMIT_PROCESS_MEMORY) != 0) {
+    consider(JOB_OBJECT_LIMIT_PROCESS_MEMORY, limits.ProcessMemoryLimit, committed_by_process(),
+             "the job's memory limit for each process");
+  }
+  return least;
+}
+
+}  // namespace windows
+
+Result<Available> available() {
+  MEMORYSTATUSEX status{};
+  status.dwLength = sizeof status;
+  if (windows::api().GlobalMemoryStatusEx(&status) == FALSE)
+    return windows::failed("GlobalMemoryStatusEx", ::GetLastError());
+  Available least{status.ullAvailPhys, "the machine's available memory"};
+  if (status.ullAvailPageFile < least.bytes)
+    least = {status.ullAvailPageFile, "what Windows can still commit (memory and page files)"};
+  if (const auto job = windows::job_room(); job && windows::room_of(*job) < least.bytes)
+    least = {windows::room_of(*job), job->name};
+  return least;
+}
+
+}  // namespace numapool::platform

@@ -1,0 +1,71 @@
+// The nodes of a Windows machine: GetLogicalProcessorInformationEx, and the firmware's tables for
+// what Windows does not tell (memory sizes: SRAT, distances: SLIT).
+#include "platform/topology.hpp"
+
+#include <algorithm>
+#include <map>
+#include <utility>
+
+#include "platform/windows/firmware.hpp"
+#include "platform/windows/nodes.hpp"
+
+namespace numapool::platform {
+namespace {
+
+using windows::api;
+using windows::failed;
+
+// Sizes that nobody tells: what is free now is a lower bound; where that is not told either, every
+// node is taken to have an equal share.
+void fill_sizes(std::vector<NodeRecord>& nodes) {
+  MEMORYSTATUSEX status{};
+  status.dwLength = sizeof status;
+  const bool known = api().GlobalMemoryStatusEx(&status) != FALSE;
+  if (nodes.size() == 1) {
+    nodes.front().total_memory_bytes = known ? status.ullTotalPhys : 1;
+    return;
+  }
+  const std::map<int, std::uint64_t> told = windows::memory_by_node();
+  for (NodeRecord& node : nodes) {
+    if (const auto found = told.find(node.node_id); found != told.end())
+      node.total_memory_bytes = found->second;
+    ULONGLONG free = 0;
+    const auto number = static_cast<USHORT>(node.node_id);
+    if (api().GetNumaAvailableMemoryNodeEx(number, &free) != FALSE) {
+      node.total_memory_bytes = std::max<std::uint64_t>(node.total_memory_bytes, free);
+    } else if (told.empty()) {
+      node.total_memory_bytes = known ? status.ullTotalPhys / nodes.size() : 1;
+    }
+  }
+}
+
+}  // namespace
+
+Result<TopologyRecord> read_topology(const std::string& root) {
+  if (root != "/") {
+    return windows::no_such("read_topology", root + ": other roots hold Linux's files");
+  }
+  Result<std::vector<windows::NodeCpus>> found = windows::read_nodes();
+  if (!found) return found.failure();
+  TopologyRecord record;
+  for (windows::NodeCpus& one : found.value()) {
+    NodeRecord node;
+    node.node_id = one.node_id;
+    node.cpus = std::move(one.cpus);
+    record.nodes.push_back(std::move(node));
+    record.allowed.push_back(one.node_id);
+  }
+  fill_sizes(record.nodes);
+  const auto rows = windows::distances(record.allowed);
+  for (std::size_t i = 0; i < rows.size(); ++i) record.nodes[i].distances = rows[i];
+  return record;
+}
+
+Result<std::uint64_t> free_memory_bytes(const std::string& root, int node_id) {
+  if (root != "/") {
+    return windows::no_such("free_memory_bytes", root + ": other roots hold Linux's files");
+  }
+  return windows::free_bytes_of(node_id);
+}
+
+}  // namespace numapool::platform

@@ -1,0 +1,72 @@
+"""What of these tests is left to Linux, and why. Everything else runs on Windows too."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+ON_LINUX = sys.platform == "linux"
+
+_TREES = "reads trees of Linux's /sys and /proc, with symbolic links"
+_CPUS = "needs sched_setaffinity(2)"
+_PROC = "asks the kernel by /proc, fork(2) or signals"
+_SECCOMP = "refuses system calls by a seccomp filter"
+_DIRECT = "tests direct I/O (O_DIRECT), and limits by setrlimit(2)"
+
+#: Modules that are not collected elsewhere.
+MODULES = {
+    "test_arrow": "needs pyarrow, which the Windows test bed does not have",
+    "test_balloon": _TREES,
+    "test_bind_process": _CPUS,
+    "test_capabilities": _PROC,
+    "test_cli_device": _TREES,
+    "test_cli_doctor": _SECCOMP,
+    "test_cli_info": _TREES,
+    "test_cli_watch": _PROC,
+    "test_containers": _SECCOMP,
+    "test_device_trees": _TREES,
+    "test_devices": _TREES,
+    "test_examples": "runs the examples for Linux",
+    "test_executor": _CPUS,
+    "test_executor_numpy": _CPUS,
+    "test_hypervisor": _TREES,
+    "test_interrupt": _PROC,
+    "test_placement_of": "compares with numa_maps",
+    "test_policy": "needs set_mempolicy(2)",
+    "test_pool_process": _PROC,
+    "test_pressure": "makes deficits by cgroups and a FIFO",
+    "test_pressure_process": _PROC,
+    "test_pressure_v1": _PROC,
+    "test_probes": _TREES,
+    "test_process_life": _PROC,
+    "test_recipes": "needs torch and pyarrow, which the Windows test bed does not have",
+    "test_refused": _SECCOMP,
+    "test_running": _CPUS,
+    "test_shared": "needs memfd_create(2)",
+    "test_soak": "takes long under Wine, and watches /proc",
+    "test_storage": _DIRECT,
+    "test_stream": _DIRECT,
+    "test_stream_process": _PROC,
+    "test_topology_errors": _TREES,
+    "test_topology_machines": _TREES,
+    "test_topology_properties": _TREES,
+    "test_typing": "needs mypy; the types are the same everywhere",
+    "test_unsupported": "looks at the module built for Linux",
+    "test_wheel": "looks at the wheel for Linux",
+}
+
+#: Tests, by the beginning of what pytest calls them.
+TESTS: dict[str, str] = {}
+
+
+def why_module_is_left(path: Path) -> str | None:
+    """Return why a file of tests is not for this system."""
+    return None if ON_LINUX else MODULES.get(path.stem)
+
+
+def why_test_is_left(node_id: str) -> str | None:
+    """Return why a test is not for this system."""
+    if ON_LINUX:
+        return None
+    name = node_id.rpartition("/")[2]
+    return next((why for start, why in TESTS.items() if name.startswith(start)), None)
