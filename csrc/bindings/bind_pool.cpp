@@ -29,13 +29,14 @@ void open_pool(const py::object& base, const Topology& topology,
            zero_on_reuse);
 }
 
-std::uint64_t reserve(const py::object& base, std::size_t size_bytes, std::optional<int> node) {
+std::uint64_t reserve(const py::object& base, std::size_t size_bytes, std::optional<int> node,
+                      std::uint64_t already) {
   Pool& pool = pool_of(base.ptr());
   std::vector<Degradation> degradations;
   std::uint64_t added = 0;
   {
     const WithoutGil released;
-    added = pool.reserve(size_bytes, node, check_signals,
+    added = pool.reserve(size_bytes, node, already, check_signals,
                          [&](const Degradation& one) { degradations.push_back(one); });
   }
   warn_of(degradations);
@@ -75,7 +76,8 @@ void bind_pool(py::module_& module) {
   module.def("pool_open", &open_pool, py::arg("base"), py::arg("topology"), py::arg("max_bytes"),
              py::arg("retain_bytes"), py::arg("idle_ms"), py::arg("page_kind"),
              py::arg("hugetlb_bytes"), py::arg("zero_on_reuse"), py::arg("dump"));
-  module.def("pool_reserve", &reserve, py::arg("base"), py::arg("size_bytes"), py::arg("node"));
+  module.def("pool_reserve", &reserve, py::arg("base"), py::arg("size_bytes"), py::arg("node"),
+             py::arg("already"));
   module.def("pool_trim", &trim, py::arg("base"), py::arg("at_least"), py::arg("node"));
   module.def("pool_statistics", &statistics, py::arg("base"));
   module.def("pool_close", &close, py::arg("base"));

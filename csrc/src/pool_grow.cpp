@@ -255,12 +255,19 @@ void PoolImpl::count_lent(PoolBlock& block, const Want& want, bool hit) noexcept
 }
 
 std::uint64_t PoolImpl::reserve(std::size_t size_bytes, std::optional<int> node,
-                                const InterruptCheck& check, const Degraded& degraded) {
+                                std::uint64_t already, const InterruptCheck& check,
+                                const Degraded& degraded) {
   Want want = wanted(size_bytes, node);
   want.may_lend_retained = false;
   // What is reserved is meant to stay: the default retention counts it as used.
   const std::uint64_t more =
       uses_slabs(want.size_class) ? kSlabBytes : classes_.bytes(want.size_class);
+  if (options_.max_bytes) {
+    const auto in_use =
+        static_cast<std::uint64_t>(std::max<std::int64_t>(0, sum(&Shelf::in_use_bytes)));
+    const std::uint64_t stay = in_use + already * classes_.bytes(want.size_class);
+    if (stay + more > *options_.max_bytes) throw exhausted(want, "");
+  }
   {
     const std::int64_t has = sum(&Shelf::in_use_bytes) + sum(&Shelf::retained_bytes);
     const std::lock_guard guard(mutex_);

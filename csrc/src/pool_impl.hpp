@@ -29,7 +29,7 @@ class PoolImpl final : public Pool {
   bool try_acquire(std::size_t size_bytes, int node, Lease& lease) noexcept override;
   Lease acquire(const AcquireRequest& request, const InterruptCheck& check,
                 const Degraded& degraded) override;
-  std::uint64_t reserve(std::size_t size_bytes, std::optional<int> node,
+  std::uint64_t reserve(std::size_t size_bytes, std::optional<int> node, std::uint64_t already,
                         const InterruptCheck& check, const Degraded& degraded) override;
   std::uint64_t trim(std::optional<std::uint64_t> at_least,
                      std::optional<int> node) noexcept override;

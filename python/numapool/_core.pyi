@@ -305,7 +305,12 @@ def pool_open(
     zero_on_reuse: bool,
     dump: bool,
 ) -> None: ...
-def pool_reserve(base: PoolBase, size_bytes: SupportsIndex, node: SupportsIndex | None) -> int: ...
+def pool_reserve(
+    base: PoolBase,
+    size_bytes: SupportsIndex,
+    node: SupportsIndex | None,
+    already: SupportsIndex,
+) -> int: ...
 def pool_statistics(base: PoolBase) -> tuple[dict[int, _Counts], _Counts]: ...
 def pool_trim(
     base: PoolBase, at_least: SupportsIndex | None, node: SupportsIndex | None

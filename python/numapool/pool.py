@@ -280,7 +280,7 @@ class BufferPool(_core.PoolBase):
         added = 0
         while added < wanted:
             try:
-                added += _core.pool_reserve(self, size, chosen)
+                added += _core.pool_reserve(self, size, chosen, added)
             except PoolExhaustedError as error:
                 _tell_exhausted(self, error)
                 raise

@@ -104,7 +104,7 @@ void Workload::step() {
       return;
     case 12:
       if (pool == nullptr) return;
-      return attempt([&] { pool->reserve(any_size(), any_node(), kNoInterrupts, {}); });
+      return attempt([&] { pool->reserve(any_size(), any_node(), 0, kNoInterrupts, {}); });
     case 13:
       return fork_into_child();
     default:

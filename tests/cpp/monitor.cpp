@@ -54,7 +54,7 @@ struct Monitored : Pools {
     return false;
   }
   void retain(Pool& where, std::uint64_t bytes, int count, int node) {
-    for (int i = 0; i < count; ++i) where.reserve(bytes, node, kNoInterrupts, {});
+    for (int i = 0; i < count; ++i) where.reserve(bytes, node, 0, kNoInterrupts, {});
   }
   std::unique_ptr<Monitor> monitor;
 };

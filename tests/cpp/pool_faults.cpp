@@ -48,7 +48,7 @@ class Life : public Pools {
     borrow(7 * kMiB, 0);      // no node holds it alone
     give_one(1);
     move_one(2);
-    attempt([&] { pool->reserve(kMiB, 2, kNoInterrupts, {}); });
+    attempt([&] { pool->reserve(kMiB, 2, 0, kNoInterrupts, {}); });
     use_ring();
     pool->trim(kMiB, std::nullopt);
     borrow(5000, 0);

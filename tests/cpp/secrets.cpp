@@ -47,7 +47,7 @@ TEST_CASE_FIXTURE(Pools, "nothing of a pool that is not dumped is dumped") {
   const Lease small = take(4096, 0);
   const Lease large = take(3 * kMiB, 1);
   const Lease strict = take(600'000, 2, true);
-  pool->reserve(kMiB, 1, kNoInterrupts, {});
+  pool->reserve(kMiB, 1, 0, kNoInterrupts, {});
   RingOptions shape;
   shape.block_bytes = 5000;
   shape.count = 3;

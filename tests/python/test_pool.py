@@ -180,6 +180,14 @@ def test_reserve_adds_blocks_and_tells_of_progress(pool: nump.BufferPool) -> Non
         pool.reserve(MIB, 1, 99)
 
 
+def test_a_reserve_takes_no_block_of_its_own_to_make_room_for_the_next() -> None:
+    with nump.BufferPool(max_bytes=4 * MIB) as pool, pool.acquire(MIB):
+        pool.reserve(MIB // 2, 2)  # of another size: may make way
+        with pytest.raises(nump.PoolExhaustedError):
+            pool.reserve(MIB, 4)
+        assert pool.statistics().total.retained_bytes == 3 * MIB  # what was added stays
+
+
 def test_trim_says_what_went(pool: nump.BufferPool) -> None:
     live = pool.acquire(2 * MIB)
     np.frombuffer(live, np.uint8)[:] = 5

@@ -67,9 +67,11 @@ class Pool : public Keeper {
   [[nodiscard]] virtual Lease acquire(const AcquireRequest& request, const InterruptCheck& check,
                                       const Degraded& degraded) = 0;
   // Adds one block of the size's class to what is retained (for small classes a whole slab of
-  // them), and returns how many were added. Errors as acquire().
+  // them), and returns how many were added. `already`: how many the same reservation has added; at
+  // max_bytes they make no room for more. Errors as acquire().
   virtual std::uint64_t reserve(std::size_t size_bytes, std::optional<int> node,
-                                const InterruptCheck& check, const Degraded& degraded) = 0;
+                                std::uint64_t already, const InterruptCheck& check,
+                                const Degraded& degraded) = 0;
   // Gives retained blocks back to the system, largest and oldest first, until `at_least` bytes are
   // back (nothing: all), of one node or of all. Returns the bytes. Live blocks are untouched.
   virtual std::uint64_t trim(std::optional<std::uint64_t> at_least,
