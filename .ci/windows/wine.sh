@@ -24,6 +24,7 @@ wine_quietly() {
 # Each program would start a server, and end it, in 2.4 s; this one ends by itself 10 minutes after the last of them. What
 # Windows starts with its first program lives as long, and would hold that one's pipe open.
 start_wineserver() {
+  end_wineserver
   wineserver -w
   wineserver -p600 </dev/null >/dev/null 2>&1 || true
   wine_quietly cmd /c exit

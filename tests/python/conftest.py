@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -17,6 +18,9 @@ settings.register_profile(
 # Under Wine an example takes several times as long, and finds no more than on Linux.
 settings.register_profile("shorter", settings.get_profile("any machine"), max_examples=20)
 settings.load_profile("any machine" if systems.ON_LINUX else "shorter")
+
+if systems.ON_WINDOWS:  # Wine shows Linux's /proc and /sys on the drive Z:, where the tests are
+    os.chdir("C:\\")
 
 
 def pytest_report_header() -> list[str]:

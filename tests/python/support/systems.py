@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 ON_LINUX = sys.platform == "linux"
+ON_WINDOWS = sys.platform == "win32"
 
 _TREES = "reads trees of Linux's /sys and /proc, with symbolic links"
 _CPUS = "needs sched_setaffinity(2)"
