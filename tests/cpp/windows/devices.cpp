@@ -35,10 +35,15 @@ class Registered {
   Registered(const Registered&) = delete;
   Registered& operator=(const Registered&) = delete;
   [[nodiscard]] bool made() const noexcept { return made_; }
+  // MinGW's headers lack the function.
   [[nodiscard]] bool tell(const DEVPROPKEY& key, UINT32 value) {
-    return ::SetupDiSetDevicePropertyW(set_, &device_, &key, DEVPROP_TYPE_UINT32,
-                                       reinterpret_cast<const BYTE*>(&value), sizeof value,
-                                       0) != FALSE;
+    using Set = BOOL(WINAPI*)(HDEVINFO, PSP_DEVINFO_DATA, const DEVPROPKEY*, DEVPROPTYPE,
+                              const BYTE*, DWORD, DWORD);
+    const FARPROC found =
+        ::GetProcAddress(::GetModuleHandleW(L"setupapi.dll"), "SetupDiSetDevicePropertyW");
+    const auto set = reinterpret_cast<Set>(reinterpret_cast<void*>(found));
+    return set != nullptr && set(set_, &device_, &key, DEVPROP_TYPE_UINT32,
+                                 reinterpret_cast<const BYTE*>(&value), sizeof value, 0) != FALSE;
   }
 
  private:
