@@ -16,12 +16,23 @@ if TYPE_CHECKING:
     import asyncio
 
 
+def _waiter(descriptor: int) -> Callable[[], object]:
+    """Return what waits until a queue's bell rings; Windows has select(2) alone, and for sockets.
+
+    It takes sockets of any number there; elsewhere those above 1023 need poll(2).
+    """
+    if not hasattr(select, "poll"):
+        return lambda: select.select([descriptor], [], [])
+    poll = select.poll()
+    poll.register(descriptor, select.POLLIN)
+    return poll.poll
+
+
 def _run(queue: _core.EventQueue, handler: Callable[[PressureEvent], object]) -> None:
     """Wait in Python, never in the core: at its end the interpreter stops such a thread."""
-    poll = select.poll()
-    poll.register(queue.fileno(), select.POLLIN)
+    wait = _waiter(queue.fileno())
     while not queue.closed:
-        poll.poll()
+        wait()
         for values in queue.take():
             if queue.closed:
                 return
@@ -101,12 +112,7 @@ class EventStream:
         while not self._pending:
             if self._queue.closed:
                 raise StopAsyncIteration
-            ready = loop.create_future()
-            loop.add_reader(self._queue.fileno(), _resolve, ready)
-            try:
-                await ready
-            finally:
-                loop.remove_reader(self._queue.fileno())
+            await _rung(loop, self._queue)
             self._pending.extend(event_of(values) for values in self._queue.take())
         return self._pending.popleft()
 
@@ -127,6 +133,26 @@ class EventStream:
 
     def __del__(self) -> None:
         self._queue.close()
+
+
+async def _rung(loop: asyncio.AbstractEventLoop, queue: _core.EventQueue) -> None:
+    """Wait in the event loop until the queue's bell rings.
+
+    Windows' default loop watches no sockets: it looks ten times a second.
+    """
+    import asyncio
+
+    ready = loop.create_future()
+    try:
+        loop.add_reader(queue.fileno(), _resolve, ready)
+    except NotImplementedError:
+        while not queue.closed and not select.select([queue.fileno()], [], [], 0)[0]:
+            await asyncio.sleep(0.1)
+        return
+    try:
+        await ready
+    finally:
+        loop.remove_reader(queue.fileno())
 
 
 def _resolve(future: asyncio.Future[None]) -> None:
