@@ -42,7 +42,10 @@ class HypervisorInfo:
 
 def root_path(root: str | os.PathLike[str]) -> bytes:
     """Return the folder that stands for "/", as the core takes it."""
-    path = os.path.abspath(os.fsdecode(root))  # noqa: PTH100 - pathlib takes 2 ms to import
+    path = os.fsdecode(root)
+    if path == "/":  # the running machine, on Windows too, where it would become a drive
+        return b"/"
+    path = os.path.abspath(path)  # noqa: PTH100 - pathlib takes 2 ms to import
     if "\0" in path:
         raise ValueError("root contains a null character")
     return os.fsencode(path)

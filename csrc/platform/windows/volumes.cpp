@@ -90,7 +90,8 @@ Result<VolumePlace> find_volume(const std::string& path) {
   if (place.disks.empty()) {
     if (is_device_path(path) && error == ERROR_FILE_NOT_FOUND)
       return failed("CreateFile", error, path);
-    place.why_none = place.volume + " lies on no disk that Windows tells: " + error_text(error);
+    place.why_none = place.volume + " lies on no disk that Windows tells";
+    if (error != ERROR_SUCCESS) place.why_none += ": " + error_text(error);
   }
   return place;
 }
