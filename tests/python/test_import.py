@@ -14,8 +14,9 @@ import numapool as nump
 # with an underscore that these bring along: every program that imports it pays for more.
 LIGHT = (
     "abc annotationlib ast atexit collections contextlib copy copyreg dataclasses dis enum errno "
-    "functools genericpath importlib inspect itertools keyword linecache math opcode operator os "
-    "posixpath re reprlib select stat threading time token tokenize types typing warnings weakref"
+    "functools genericpath importlib inspect itertools keyword linecache math ntpath opcode "
+    "operator os posixpath re reprlib select stat threading time token tokenize types typing "
+    "warnings weakref"
 )
 
 NAMES: dict[str, dict[str, list[str]]] = {

@@ -57,7 +57,9 @@ MODULES = {
 }
 
 #: Tests, by the beginning of what pytest calls them.
-TESTS: dict[str, str] = {}
+TESTS: dict[str, str] = {
+    "test_ring.py::test_direct_io": "opens a file with O_DIRECT",
+}
 
 
 def why_module_is_left(path: Path) -> str | None:
