@@ -50,8 +50,8 @@ wheel-windows: $(WINDOWS)
 test-windows: $(WINDOWS) $(TEST_TOOLS)
 	@$(IN_VENV) .ci/windows/test
 
-## make test    C++ tests, Python tests, tests on real many-node kernels in virtual machines and on Windows under Wine
-test: $(INSTALLED) $(TEST_TOOLS) $(REPAIRED) $(UNSUPPORTED) $(WINDOWS) | apt-test $(if $(filter true,$(CI)),apt-fuzz)
+## make test    C++ tests, Python tests, and tests on real many-node kernels in virtual machines
+test: $(INSTALLED) $(TEST_TOOLS) $(REPAIRED) $(UNSUPPORTED) | apt-test $(if $(filter true,$(CI)),apt-fuzz)
 	@$(IN_VENV) .ci/test
 
 ## make lint    formatting, types, and builds free of warnings
