@@ -67,7 +67,8 @@ std::size_t logical_block(dev_t device) {
 DirectRules direct_rules(int fd, const struct stat& facts) {
   if (!S_ISREG(facts.st_mode) && !S_ISBLK(facts.st_mode))
     return {1, 1, "it is no regular file and no block device"};
-  if (is_in_memory(fd)) return {1, 1, "the file is in memory"};
+  // Of a device it would tell where its name is: /dev is a tmpfs too.
+  if (S_ISREG(facts.st_mode) && is_in_memory(fd)) return {1, 1, "the file is in memory"};
   if (const auto told = ask_kernel(fd)) {
     const std::size_t memory = told->dio_memory_align;
     const std::size_t transfer = told->dio_offset_align;
