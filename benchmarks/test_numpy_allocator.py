@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import partial
 from typing import Any
 
@@ -34,6 +35,30 @@ def _name(nbytes: int) -> str:
     )
 
 
+def _race_expression(
+    benchmark: BenchmarkFixture,
+    nbytes: int,
+    work: Callable[[], object],
+    peer: Contender,
+    at_most: float | None,
+    repeats: int,
+) -> None:
+    ours = Contender(name="numapool", work=work)
+    ours.work()
+    peer.work()
+    times = race(benchmark, ours, [peer], rounds=15)
+    record(
+        benchmark,
+        what=f"a * b + c, {_name(nbytes)} each",
+        condition="retained",
+        peer=peer.name,
+        ours_ns=times[ours.name],
+        peer_ns=times[peer.name],
+        at_most=at_most,
+        repeats=repeats,
+    )
+
+
 @pytest.mark.parametrize(("nbytes", "repeats", "at_most"), SIZES, ids=[_name(s[0]) for s in SIZES])
 def test_expression(
     benchmark: BenchmarkFixture, node: int, nbytes: int, repeats: int, at_most: float | None
@@ -52,21 +77,8 @@ def test_expression(
         with allocator:
             compute()
 
-    ours = Contender(name="numapool", work=compute_in_pool)
     peer = Contender(name="NumPy's own", work=compute)
-    ours.work()
-    peer.work()
-    times = race(benchmark, ours, [peer], rounds=15)
-    record(
-        benchmark,
-        what=f"a * b + c, {_name(nbytes)} each",
-        condition="retained",
-        peer=peer.name,
-        ours_ns=times[ours.name],
-        peer_ns=times[peer.name],
-        at_most=at_most,
-        repeats=repeats,
-    )
+    _race_expression(benchmark, nbytes, compute_in_pool, peer, at_most, repeats)
 
 
 @pytest.mark.parametrize("nbytes", [MIB, 8 * MIB, 64 * MIB], ids=_name)
@@ -86,23 +98,11 @@ def test_expression_beside_npynuma(benchmark: BenchmarkFixture, node: int, nbyte
         with handler:
             compute()
 
-    ours = Contender(name="numapool", work=partial(compute_under, numapool.numpy_allocator(node)))
+    ours = partial(compute_under, numapool.numpy_allocator(node))
     peer = Contender(
         name="npynuma 0.1.0", work=partial(compute_under, npynuma.NumaPolicy(node=node))
     )
-    ours.work()
-    peer.work()
-    times = race(benchmark, ours, [peer], rounds=15)
-    record(
-        benchmark,
-        what=f"a * b + c, {_name(nbytes)} each",
-        condition="retained",
-        peer=peer.name,
-        ours_ns=times[ours.name],
-        peer_ns=times[peer.name],
-        at_most=1 / 5,
-        repeats=repeats,
-    )
+    _race_expression(benchmark, nbytes, ours, peer, 1 / 5, repeats)
 
 
 def test_zeros_and_fill(benchmark: BenchmarkFixture, node: int) -> None:

@@ -5,13 +5,13 @@ from __future__ import annotations
 import logging
 import os
 import threading
-import time
 import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 from support import child
+from support.waiting import within_seconds
 
 import numapool as nump
 from numapool import degradation, logs
@@ -43,15 +43,6 @@ def records() -> Iterator[Records]:
     yield handler
     logger.removeHandler(handler)
     logger.setLevel(before)
-
-
-def within_seconds(done: Callable[[], object], seconds: float = 10) -> bool:
-    end = time.monotonic() + seconds
-    while time.monotonic() < end:
-        if done():
-            return True
-        time.sleep(0.002)
-    return False
 
 
 def test_a_degradation_is_logged_and_warned_of_once(records: Records) -> None:

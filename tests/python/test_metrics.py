@@ -7,13 +7,12 @@ import os
 import re
 import sys
 import threading
-import time
-from collections.abc import Callable
 from typing import Any
 
 import pytest
 from support import child
 from support.optional import needed
+from support.waiting import within_seconds
 
 import numapool as nump
 
@@ -52,15 +51,6 @@ def read(collector: nump.MetricsCollector) -> Samples:
 def of(samples: Samples, name: str, **labels: object) -> float:
     wanted = frozenset((key, str(value)) for key, value in labels.items())
     return samples[f"numapool_{name}", wanted]
-
-
-def within_seconds(done: Callable[[], object], seconds: float = 10) -> bool:
-    end = time.monotonic() + seconds
-    while time.monotonic() < end:
-        if done():
-            return True
-        time.sleep(0.002)
-    return False
 
 
 def test_pools(node: int) -> None:

@@ -12,11 +12,12 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from support.waiting import within_seconds
 
 import numapool as nump
 
@@ -27,15 +28,6 @@ SHORT = nump.PressurePolicy(margin_bytes=1 << 60, cooldown_s=0.02, relief_s=0.1,
 
 def entries(folder: str) -> int:
     return sum(1 for _ in Path(folder).iterdir())
-
-
-def within_seconds(done: Callable[[], object], seconds: float = 10) -> bool:
-    end = time.monotonic() + seconds
-    while time.monotonic() < end:
-        if done():
-            return True
-        time.sleep(0.002)
-    return False
 
 
 @pytest.fixture

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from numapool.cli import one_line, say_failure
+from numapool.cli.options import AsJson
 
 if TYPE_CHECKING:
     from numapool.bench import BenchOptions, BenchReport
@@ -141,7 +142,7 @@ def bench(
         tuple[Path, Path] | None,
         typer.Option(metavar="A B", help="Compare two saved results.", show_default=False),
     ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Measure what memory costs on this machine, and what numapool gains.
 

@@ -11,6 +11,7 @@ import typer
 
 from numapool import __version__
 from numapool.allocator import NumaAllocator
+from numapool.cli.options import AsJson
 from numapool.errors import NumapoolError
 
 if TYPE_CHECKING:
@@ -111,7 +112,7 @@ def demo(
     size_mib: Annotated[
         int, typer.Option("--size", min=1, help="MiB to allocate on each node.")
     ] = 256,
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Allocate on every node, fill through NumPy without a copy, and prove where the pages are."""
     allocator = NumaAllocator()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -11,6 +10,7 @@ import typer
 from numapool import __version__
 from numapool.cli import one_line, say_failure
 from numapool.cli.format import ids_text
+from numapool.cli.options import AsJson, Sysfs
 from numapool.devices import DeviceLocality, DeviceStep, device_locality
 from numapool.errors import NumapoolError
 from numapool.topology import NumaTopology
@@ -92,13 +92,8 @@ def device(
             help="Files, folders, device files; PCI addresses; network interfaces.",
         ),
     ],
-    sysfs: Annotated[
-        Path | None,
-        typer.Option(
-            metavar="FOLDER", help="Another machine, captured: the folder that holds sys and proc."
-        ),
-    ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
+    sysfs: Sysfs = None,
+    as_json: AsJson = False,
 ) -> None:
     """Show the hardware that a path stands on, and the node it is on.
 

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Any
 
 import typer
 
 from numapool import __version__, _core
 from numapool.cli.distances import show_distances
 from numapool.cli.format import cpus_text, ids_text, rate_text, size_text
+from numapool.cli.options import AsJson, Sysfs
 from numapool.topology import NumaNode, NumaTopology
 
 if TYPE_CHECKING:
@@ -181,13 +181,8 @@ def _show_machine(console: Console) -> None:
 
 
 def info(
-    sysfs: Annotated[
-        Path | None,
-        typer.Option(
-            metavar="FOLDER", help="Another machine, captured: the folder that holds sys and proc."
-        ),
-    ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
+    sysfs: Sysfs = None,
+    as_json: AsJson = False,
 ) -> None:
     """Show the NUMA nodes: CPUs, memory, distances, and what this process may use."""
     topology = NumaTopology.detect() if sysfs is None else NumaTopology.from_sysfs(sysfs)

@@ -9,6 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from numapool import __version__
+from numapool.cli.options import AsJson, Sysfs
 from numapool.topology import NumaTopology
 
 
@@ -42,13 +43,8 @@ def topo(
             metavar="FILE", callback=_plot_file, help="Draw it into a file, FILE.svg or FILE.png."
         ),
     ] = None,
-    sysfs: Annotated[
-        Path | None,
-        typer.Option(
-            metavar="FOLDER", help="Another machine, captured: the folder that holds sys and proc."
-        ),
-    ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
+    sysfs: Sysfs = None,
+    as_json: AsJson = False,
 ) -> None:
     """Draw the machine: nodes with memory, CPUs and devices, and the distances between them.
 

@@ -1,0 +1,19 @@
+"""Options that several commands have."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+#: ``--sysfs FOLDER``: a captured machine instead of this one.
+Sysfs = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="FOLDER", help="Another machine, captured: the folder that holds sys and proc."
+    ),
+]
+
+#: ``--json``: for programs.
+AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON document.")]
