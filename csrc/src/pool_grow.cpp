@@ -93,8 +93,10 @@ PoolImpl::Got PoolImpl::find(const Want& want, const InterruptCheck& check,
     try {
       return make(want, node, whole_chain, check, degraded, reason);
     } catch (const Error& error) {
-      // The machine is short: what the pool retains for other sizes goes first.
-      if (error.kind() != ErrorKind::kNoMemory || trim(std::uint64_t{bytes}, std::nullopt) == 0)
+      // The machine is short: what the pool retains for other sizes goes first. A reserve adds to
+      // what is retained, which may be its own.
+      if (error.kind() != ErrorKind::kNoMemory || !want.may_lend_retained ||
+          trim(std::uint64_t{bytes}, std::nullopt) == 0)
         throw;
       return make(want, node, whole_chain, check, degraded, reason);
     }
@@ -162,7 +164,8 @@ PoolImpl::Got PoolImpl::make(const Want& want, int node, bool whole_chain,
     reason.clear();
     AllocationRequest request;
     request.size_bytes = slab ? kSlabBytes : bytes;
-    if (!whole_chain && !make_room_on(node, slot, request.size_bytes, reason)) {
+    if (!whole_chain &&
+        !make_room_on(node, slot, request.size_bytes, want.may_lend_retained, reason)) {
       remember_full(slot, request.size_bytes);
       continue;  // one block may fit where a slab does not
     }

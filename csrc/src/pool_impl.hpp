@@ -118,7 +118,7 @@ class PoolImpl final : public Pool {
                          const Degraded& degraded, std::string& reason);
   [[nodiscard]] PoolBlock* refill(const Want& want, std::uint16_t slot);
   [[nodiscard]] bool uses_slabs(std::size_t size_class) const noexcept;
-  [[nodiscard]] bool make_room_on(int node, std::uint16_t slot, std::uint64_t bytes,
+  [[nodiscard]] bool make_room_on(int node, std::uint16_t slot, std::uint64_t bytes, bool may_trim,
                                   std::string& reason);
   void remember_full(std::uint16_t slot, std::uint64_t bytes) noexcept;
   [[nodiscard]] bool recently_full(std::uint16_t slot, std::size_t bytes) noexcept;

@@ -39,8 +39,8 @@ void PoolImpl::remember_full(std::uint16_t slot, std::uint64_t bytes) noexcept {
 }
 
 // Before anything else is trimmed for it: can the node hold so much, and must what is retained on
-// it for other sizes make way?
-bool PoolImpl::make_room_on(int node, std::uint16_t slot, std::uint64_t bytes,
+// it for other sizes make way, if it may?
+bool PoolImpl::make_room_on(int node, std::uint16_t slot, std::uint64_t bytes, bool may_trim,
                             std::string& reason) {
   if (bytes < kLookBytes || options_.page.kind == PageRequest::Kind::kHugetlb) return true;
   const auto room = platform::node_room(node);
@@ -48,7 +48,9 @@ bool PoolImpl::make_room_on(int node, std::uint16_t slot, std::uint64_t bytes,
   const std::uint64_t has = room.value().free_bytes + room.value().clean_file_bytes;
   if (has >= bytes) return true;
   std::int64_t retained = 0;
-  for (const Shard& shard : shards_) retained += shard.shelves[slot].retained_bytes.get();
+  if (may_trim) {
+    for (const Shard& shard : shards_) retained += shard.shelves[slot].retained_bytes.get();
+  }
   if (has + static_cast<std::uint64_t>(std::max<std::int64_t>(retained, 0)) < bytes) {
     reason = "it can hold " + size_text(has) + " at most";
     return false;

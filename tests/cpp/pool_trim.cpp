@@ -10,6 +10,9 @@
 
 namespace numapool {
 
+using platform::Cause;
+using platform::Failure;
+
 TEST_CASE_FIXTURE(Pools, "retain_bytes bounds what stays") {
   PoolOptions options;
   options.retain_bytes = 6 * kMiB;
@@ -100,6 +103,39 @@ TEST_CASE_FIXTURE(Pools, "of equals the oldest go first") {
   CHECK(before.region.address == leases[3].region.address);
   give(last);
   give(before);
+}
+
+TEST_CASE_FIXTURE(Pools, "what a reserve adds is not given back for what it adds next") {
+  const auto reserve_all = [this](std::uint64_t bytes) {
+    std::uint64_t added = 0;
+    ErrorKind ending{};
+    while (added < 100) {
+      try {
+        added += pool->reserve(bytes, 0, added, kNoInterrupts, {});
+      } catch (const Error& error) {
+        ending = error.kind();
+        break;
+      }
+    }
+    CHECK(ending == ErrorKind::kNoMemory);
+    CHECK(added > 0);
+    CHECK(total().retained_bytes == added * bytes);
+    CHECK(total().trimmed_bytes == 0);
+  };
+  SUBCASE("no address space is left") {
+    memory().before = [](platform::fake::MemoryScript& script, std::string_view call, int count) {
+      if (call == "map" && count > 3)
+        script.failures_at["map"][count] = Failure{Cause::kNoMemory, "mmap", 12, {}};
+    };
+    open();
+    reserve_all(4 * kMiB);
+    memory().before = nullptr;
+  }
+  SUBCASE("the machine is full") {
+    for (const int id : {0, 1, 2}) memory().rooms[id] = {10 * kMiB, 0};
+    open();
+    reserve_all(4 * kMiB);
+  }
 }
 
 }  // namespace numapool
