@@ -35,6 +35,7 @@ MODULES = {
     "test_executor_numpy": _CPUS,
     "test_hypervisor": _TREES,
     "test_interrupt": _PROC,
+    "test_limits": "limits itself by setrlimit(2)",
     "test_metrics": "needs prometheus_client, which the Windows test bed does not have",
     "test_placement_of": "compares with numa_maps",
     "test_policy": "needs set_mempolicy(2)",
