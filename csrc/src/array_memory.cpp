@@ -64,7 +64,7 @@ void ArrayMemory::zero(const Lease& lease, std::size_t bytes) const noexcept {
   bytes <= kZeroAtOnce ? clear() : slowly_(std::ref(clear));
 }
 
-void* ArrayMemory::allocate(std::size_t bytes) noexcept {
+void* ArrayMemory::allocate_large(std::size_t bytes) noexcept {
   if (is_small(bytes)) return small_.allocate(small_.context, bytes);
   Lease lease;
   if (!take(bytes, true, lease)) return nullptr;
@@ -118,7 +118,7 @@ void* ArrayMemory::reallocate(void* old, std::size_t bytes) noexcept {
   return moved;
 }
 
-void ArrayMemory::free(void* old, std::size_t bytes) noexcept {
+void ArrayMemory::free_page(void* old, std::size_t bytes) noexcept {
   if (old == nullptr) return;
   if (const auto entry = lent_blocks().take(old)) {
     give_back(entry->lease);

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 #include <functional>
 #include <optional>
 
@@ -44,17 +45,29 @@ class ArrayMemory {
 
   // Thread-safe, all of them; nullptr where there is no memory (max_bytes of the pool, or strict).
   // A closed pool lends no more: then everything is small.
-  [[nodiscard]] void* allocate(std::size_t bytes) noexcept;
+  [[nodiscard]] void* allocate(std::size_t bytes) noexcept {
+    return bytes < kLeastBytes ? small_.allocate(small_.context, bytes) : allocate_large(bytes);
+  }
   [[nodiscard]] void* allocate_zeroed(std::size_t count, std::size_t bytes) noexcept;
   // Keeps what fits of the contents; the old block stays as it is where there is no memory. Never
   // calls `slowly`: the caller may rely on nobody else's looking at the array meanwhile.
   [[nodiscard]] void* reallocate(void* old, std::size_t bytes) noexcept;
-  void free(void* old, std::size_t bytes) noexcept;
+  // A block of a pool begins at a page, and no system's pages are smaller than kLeastPageBytes:
+  // most of what is small is told by its address alone.
+  void free(void* old, std::size_t bytes) noexcept {
+    reinterpret_cast<std::uintptr_t>(old) % kLeastPageBytes != 0
+        ? small_.free(small_.context, old, bytes)
+        : free_page(old, bytes);
+  }
 
   // Tries what allocate() would do for a large block, and throws the Error that it hides.
   void try_out(const Pool::Degraded& degraded);
 
  private:
+  static constexpr std::uintptr_t kLeastPageBytes = 4096;
+
+  [[nodiscard]] void* allocate_large(std::size_t bytes) noexcept;
+  void free_page(void* old, std::size_t bytes) noexcept;
   [[nodiscard]] bool take(std::size_t bytes, bool may_let_go, Lease& lease) noexcept;
   void zero(const Lease& lease, std::size_t bytes) const noexcept;
   [[nodiscard]] bool is_small(std::size_t bytes) const noexcept;
