@@ -23,6 +23,7 @@ from .support.nodes import (
     free_bytes,
     meminfo,
     setting,
+    settled_unused,
     unused_bytes,
     wait_unused,
 )
@@ -119,7 +120,7 @@ def test_more_than_any_node_is_split(machine: Machine, allocator: nump.NumaAlloc
 def test_more_than_the_machine_is_refused_before_a_page_is_touched(
     machine: Machine, allocator: nump.NumaAllocator
 ) -> None:
-    before = unused_bytes(0) + unused_bytes(1)
+    before = settled_unused(0) + settled_unused(1)
     for strict in (False, True):
         with pytest.raises(MemoryError) as caught:
             allocator.allocate(4096 * MIB, 0, strict=strict)

@@ -37,6 +37,18 @@ def unused_bytes(node: int) -> int:
     return pages * mmap.PAGESIZE
 
 
+def settled_unused(node: int) -> int:
+    """Unused memory of a node once it stands still: the kernel gives much back only later."""
+    end = time.monotonic() + _SETTLE_S
+    unused = unused_bytes(node)
+    while time.monotonic() < end:
+        time.sleep(0.2)
+        before, unused = unused, unused_bytes(node)
+        if abs(unused - before) < MIB:
+            break
+    return unused
+
+
 def numastat(node: int) -> dict[str, int]:
     """Allocation counters of a node, in pages (Documentation/admin-guide/numastat.rst)."""
     lines = (NODES / f"node{node}" / "numastat").read_text().splitlines()
