@@ -7,11 +7,14 @@ import subprocess
 import sys
 import xml.etree.ElementTree as ElementTree
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
 from . import machines
+from .harness import initramfs, kernel, run
+from .harness.errors import GuestError
 from .harness.guest import Guest
 from .harness.machine import Machine, Node
 from .samples import misbehaving
@@ -96,6 +99,41 @@ def test_missing_qemu_skips_but_fails_in_ci(ci: str, expected: str, tmp_path: Pa
     results = _run_sample(tmp_path / "report.xml", sample, PATH="/nowhere", CI=ci)
     kind, text = _outcome(results["test_passes"])
     assert kind == expected and "qemu-system-x86" in text
+
+
+def test_guests_that_start_together_make_one_first_process(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for module in (initramfs, kernel):
+        monkeypatch.setattr(module, "ROOT", tmp_path)
+    with ThreadPoolExecutor(4) as threads:
+        contents = [
+            future.result()
+            for future in [
+                threads.submit(lambda: initramfs._init_binary().read_bytes()) for _ in range(4)
+            ]
+        ]
+    assert contents[0].startswith(b"\x7fELF") and set(contents) == {contents[0]}
+
+
+def test_a_guest_that_does_not_come_up_gets_a_second_boot(
+    monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest
+) -> None:
+    boots: list[Machine] = []
+
+    def guest(machine: Machine) -> str:
+        boots.append(machine)
+        if len(boots) == 1:
+            raise GuestError("the first one")
+        return "up"
+
+    monkeypatch.setattr(run, "Guest", guest)
+    one = run.MachineRun(machines.TWO_EQUAL, [request.node])
+    assert str(one._booted()) == "up" and one.first_boot == "the first one"
+    boots.clear()
+    one.stop()
+    with pytest.raises(GuestError):
+        one._booted()
 
 
 def test_guest_runs_programs_and_answers_qmp(boot: Callable[[Machine], Guest]) -> None:

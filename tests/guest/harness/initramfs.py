@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from .errors import Unavailable
-from .kernel import ROOT, Kernel
+from .kernel import ROOT, Kernel, lock
 
 #: What the guest needs before it can load anything from its root: the 9p transport, a writable
 #: /tmp, the agent's serial port.
@@ -81,6 +81,11 @@ def _with_dependencies(kernel: Kernel, names: Sequence[str]) -> list[Path]:
 
 def _init_binary() -> Path:
     """The compiled first process; compiled again when its source is newer."""
+    with lock("init"):  # guests boot at the same time
+        return _compile_init()
+
+
+def _compile_init() -> Path:
     binary = ROOT / "init"
     if binary.exists() and binary.stat().st_mtime > _INIT_SOURCE.stat().st_mtime:
         return binary
@@ -89,8 +94,7 @@ def _init_binary() -> Path:
         raise Unavailable(
             "guests need a C compiler for their first process: apt-get install gcc libc6-dev"
         )
-    ROOT.mkdir(parents=True, exist_ok=True)
-    fresh = binary.with_name(f"init.{os.getpid()}")
+    fresh = binary.with_name("init.fresh")
     result = subprocess.run(
         [compiler, "-O1", "-static", "-o", str(fresh), str(_INIT_SOURCE)],
         capture_output=True,

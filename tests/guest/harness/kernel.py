@@ -65,15 +65,16 @@ def provide(series: str) -> Kernel:
         The machine is no Debian, its mirrors do not answer, or a tool is missing; the message says
         which.
     """
-    with _lock(series):
+    with lock(series):
         return find(series) or _fetch(series)
 
 
 @contextmanager
-def _lock(series: str) -> Iterator[None]:
+def lock(name: str) -> Iterator[None]:
+    """One thread of one process at a time makes ``name`` in :data:`ROOT`."""
     ROOT.mkdir(parents=True, exist_ok=True)
-    with (ROOT / f"{series}.lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
+    with (ROOT / f"{name}.lock").open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
         yield
 
 

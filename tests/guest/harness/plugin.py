@@ -81,6 +81,10 @@ def pytest_terminal_summary(
     if runs:
         terminalreporter.section("guests", sep="-")
     for run in runs:
+        if run.first_boot is not None:
+            terminalreporter.write_line(
+                f"{run.machine.name}: a first boot failed: {run.first_boot}"
+            )
         boot = "not booted" if run.boot_s is None else f"boot {run.boot_s:5.1f} s"
         terminalreporter.write_line(
             f"{run.machine.name:24} kernel {run.machine.kernel:5} {boot}, "

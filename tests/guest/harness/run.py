@@ -35,7 +35,7 @@ class MachineRun:
     Parameters
     ----------
     machine
-        Booted once; rebooted never.
+        Booted once more only where it did not come up; what has run tests is never booted again.
     items
         Its tests in the order in which they shall run.
     """
@@ -43,6 +43,8 @@ class MachineRun:
     def __init__(self, machine: Machine, items: list[pytest.Item]) -> None:
         self.machine = machine
         self.boot_s: float | None = None
+        #: Why the first guest did not come up, where it did not.
+        self.first_boot: str | None = None
         self.total_s = 0.0
         self.test_count = len(items)
         self._root = items[0].config.rootpath
@@ -67,7 +69,7 @@ class MachineRun:
         began = time.monotonic()
         try:
             if not self._stopped.is_set():
-                with Guest(self.machine) as self._guest:
+                with self._booted() as self._guest:
                     self.boot_s = self._guest.boot_s
                     self._run_tests(self._guest)
         except Unavailable as error:
@@ -83,6 +85,16 @@ class MachineRun:
         self._stopped.set()
         if self._guest is not None:
             self._guest.close()
+
+    def _booted(self) -> Guest:
+        """The guest; a second one if a starved computer did not get the first up in time."""
+        try:
+            return Guest(self.machine)
+        except GuestError as error:
+            if self._stopped.is_set():
+                raise
+            self.first_boot = str(error)
+            return Guest(self.machine)
 
     def _run_tests(self, guest: Guest) -> None:
         """One pytest after another over what is left: a test may get its process killed."""
