@@ -28,7 +28,7 @@ DOCS_TOOLS := $(VENV)/.docs
 
 .PHONY: help setup demo wheel test lint docs bench clean apt-build apt-test apt-bench apt-fuzz apt-sanitize
 .PHONY: wheel-windows test-windows apt-windows
-.PHONY: test-asan test-ubsan test-tsan test-valgrind fuzz soak
+.PHONY: test-asan test-ubsan test-tsan test-valgrind test-parallel fuzz soak
 
 help:
 	@sed -n 's/^## //p' Makefile
@@ -72,6 +72,10 @@ test-asan test-ubsan test-tsan: test-%: $(TEST_TOOLS) | apt-test apt-build
 
 test-valgrind: $(INSTALLED) $(TEST_TOOLS) | apt-test apt-sanitize
 	@$(IN_VENV) .ci/valgrind
+
+## make test-parallel   tests of the package, each on four threads at once
+test-parallel: $(INSTALLED) $(TEST_TOOLS) | apt-test
+	@$(IN_VENV) .ci/parallel
 
 ## make fuzz    a million runs of every parser of texts, and long random lives of the Python surface
 fuzz: $(INSTALLED) $(TEST_TOOLS) | apt-fuzz

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, settings
-from support import systems
+from support import systems, threads
 
 import numapool as nump
 
@@ -36,6 +36,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if why := systems.why_test_is_left(item.nodeid):
             item.add_marker(pytest.mark.skip(reason=f"Linux alone: {why}"))
+        if why := threads.why_test_runs_alone(item):
+            item.add_marker(pytest.mark.thread_unsafe(reason=why))
 
 
 @pytest.fixture(scope="session")
