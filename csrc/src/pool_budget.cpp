@@ -27,8 +27,7 @@ std::uint64_t PoolImpl::over_retention(std::uint64_t bytes) const noexcept {
 // Room for `bytes` more under max_bytes, at the cost of what is retained. What would pass the
 // default retention goes as well, or with `later` once the memory is there.
 bool PoolImpl::reserve_budget(std::uint64_t bytes, std::uint16_t slot, bool later) {
-  const auto in_use =
-      static_cast<std::uint64_t>(std::max<std::int64_t>(0, sum(&Shelf::in_use_bytes)));
+  const std::uint64_t in_use = in_use_bytes();
   const std::uint64_t cap = options_.max_bytes.value_or(UINT64_MAX);
   std::unique_lock lock(mutex_);
   peak_in_use_bytes_ = std::max(peak_in_use_bytes_, in_use + bytes);

@@ -266,8 +266,7 @@ std::uint64_t PoolImpl::reserve(std::size_t size_bytes, std::optional<int> node,
   const std::uint64_t more =
       uses_slabs(want.size_class) ? kSlabBytes : classes_.bytes(want.size_class);
   if (options_.max_bytes) {
-    const auto in_use =
-        static_cast<std::uint64_t>(std::max<std::int64_t>(0, sum(&Shelf::in_use_bytes)));
+    const std::uint64_t in_use = in_use_bytes();
     const std::uint64_t stay = in_use + already * classes_.bytes(want.size_class);
     if (stay + more > *options_.max_bytes) throw exhausted(want, "");
   }

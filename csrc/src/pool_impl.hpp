@@ -2,6 +2,7 @@
 // pool_place, pool_budget, pool_trim, pool_life, pool_fork, pool_idle.
 #pragma once
 
+#include <algorithm>
 #include <atomic>
 #include <condition_variable>
 #include <cstdint>
@@ -101,6 +102,10 @@ class PoolImpl final : public Pool {
   void file(Shard& shard, PoolBlock& block) noexcept;
   [[nodiscard]] bool near_retention(Shard& shard) noexcept;
   [[nodiscard]] std::int64_t sum(Tally Shelf::* tally) const noexcept;
+  // The tallies are read one after another: what moves meanwhile may make their sum negative.
+  [[nodiscard]] std::uint64_t in_use_bytes() const noexcept {
+    return static_cast<std::uint64_t>(std::max<std::int64_t>(0, sum(&Shelf::in_use_bytes)));
+  }
 
   // pool_place.cpp: retained blocks, and where they are
   [[nodiscard]] PoolBlock* take_retained(const Want& want, std::uint16_t slot);
