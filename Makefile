@@ -94,7 +94,7 @@ clean:
 apt-build apt-test apt-bench apt-fuzz apt-sanitize apt-windows: apt-%:
 	@.ci/apt-install $*
 
-# The peer is built here and now, with the setuptools that the tests bring.
+# The peer is built here and now, with the pinned setuptools.
 $(PEERS): .ci/requirements/bench.txt $(TEST_TOOLS) | apt-build
 	$(PIP) install --quiet --no-build-isolation -r $<
 	@touch $@

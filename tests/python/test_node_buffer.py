@@ -7,11 +7,11 @@ import gc
 import pickle
 import threading
 import weakref
-from pathlib import Path
 
 import numpy as np
 import pytest
 from support import child
+from support.own import is_mapped
 
 import numapool as nump
 
@@ -21,15 +21,6 @@ MIB = 1 << 20
 @pytest.fixture
 def buffer(allocator: nump.NumaAllocator) -> nump.NodeBuffer:
     return allocator.allocate(MIB)
-
-
-def is_mapped(address: int) -> bool:
-    with Path("/proc/self/maps").open() as maps:
-        for line in maps:
-            start, end = (int(part, 16) for part in line.split()[0].split("-"))
-            if start <= address < end:
-                return True
-    return False
 
 
 def test_close_refuses_while_a_view_lives_and_changes_nothing(buffer: nump.NodeBuffer) -> None:
@@ -166,8 +157,8 @@ def test_views_dropped_by_other_threads_while_the_owner_closes(
 def test_many_cycles_leak_neither_memory_nor_descriptors() -> None:
     out = child.check(
         """
-        import os
         import numapool as nump
+        from support import own
         allocator = nump.NumaAllocator()
 
         def cycle(n):
@@ -175,14 +166,11 @@ def test_many_cycles_leak_neither_memory_nor_descriptors() -> None:
                 with allocator.allocate(1 << (12 + k % 10)) as buffer:
                     memoryview(buffer)[0] = 1
                     buffer.placement()
-            with open("/proc/self/statm") as statm:
-                mapped, resident, *_ = map(int, statm.read().split())
-            open_files = len(os.listdir("/proc/self/fd"))
-            return mapped, resident, open_files, len(os.listdir("/proc/self/task"))
+            return own.held()
 
         first = cycle(500)
         last = cycle(5000)
-        slack = (2048, 2048, 0, 0)
+        slack = (8 << 20, 8 << 20, 0, 0)
         print(all(b - a <= s for a, b, s in zip(first, last, slack)), first, last)
         """
     )
