@@ -4,6 +4,8 @@
 #include <pybind11/pybind11.h>
 
 #include <array>
+#include <cinttypes>
+#include <cstdint>
 #include <cstdio>
 
 #include "numapool/size_text.hpp"
@@ -68,7 +70,7 @@ std::string repr_text(std::size_t size_bytes, const BlockPlace& place, bool clos
   std::string asked =
       place.requested_node ? "asked: " + std::to_string(*place.requested_node) + ", " : "";
   std::array<char, 32> at{};
-  std::snprintf(at.data(), at.size(), "%p", address);
+  std::snprintf(at.data(), at.size(), "0x%" PRIxPTR, reinterpret_cast<std::uintptr_t>(address));
   return "<NodeBuffer " + size + " " + where + " (" + asked + "step " + step_name(place.step) +
          ") at " + at.data() + ">";
 }

@@ -8,6 +8,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <span>
+#include <string>
 #include <utility>
 #include <vector>
 
@@ -65,6 +66,8 @@ struct NodeRoom {
 [[nodiscard]] std::size_t base_page_bytes() noexcept;
 // The transparent huge page size, 0 where they are off or unknown to the system.
 [[nodiscard]] std::size_t transparent_page_bytes() noexcept;
+// Why there are none and what an administrator could do, for error messages.
+[[nodiscard]] std::string transparent_hint();
 // Every huge page size that the machine knows, ascending; `total` 0 where none are reserved.
 [[nodiscard]] std::vector<HugetlbPool> hugetlb_pools();
 // Where an administrator reserves pages of that size, for error messages.

@@ -37,6 +37,11 @@ struct Failure {
   return failure.cause == Cause::kUnsupported || failure.cause == Cause::kRefused;
 }
 
+// True where the system has no way to do it at all, as opposed to a call that is refused here.
+[[nodiscard]] inline bool is_no_job(const Failure& failure) noexcept {
+  return failure.cause == Cause::kUnsupported && failure.code == 0;
+}
+
 template <class T>
 class [[nodiscard]] Result {
  public:

@@ -150,6 +150,8 @@ MoveOutcome move_to(const std::vector<Span>& spans, int node, const InterruptChe
           platform::move_resident(address, length, node);
       if (!moved) {
         const platform::Failure& why = moved.failure();
+        const bool there = out.before.sole_node() == node && out.before.unknown_bytes == 0;
+        if (platform::is_no_job(why) && there) return;
         throw Error(platform::is_denied(why) ? ErrorKind::kUnsupported : ErrorKind::kSystem,
                     "cannot move pages to node " + std::to_string(node) + ": " + describe(why) +
                         "; everything keeps its contents where it is",

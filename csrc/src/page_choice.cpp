@@ -47,8 +47,7 @@ platform::Pages choose_pages(std::size_t size_bytes, const PageRequest& request)
     case PageRequest::Kind::kTransparent:
       if (huge == 0) {
         throw Error(ErrorKind::kUnsupported,
-                    "transparent huge pages are switched off here; as root: echo madvise > "
-                    "/sys/kernel/mm/transparent_hugepage/enabled");
+                    "there are no transparent huge pages here: " + platform::transparent_hint());
       }
       return {platform::PageKind::kTransparent, huge};
     case PageRequest::Kind::kAuto:

@@ -77,6 +77,8 @@ Migration migrate(const Region& region, int node, const InterruptCheck& check) {
     const platform::Status moved = platform::move_to_node(bytes + at, part, region.pages, node);
     if (moved) continue;
     const platform::Failure& why = moved.failure();
+    // Where pages never move, those that are there already need not.
+    if (platform::is_no_job(why) && placement_of(region).wholly_on(node, region.length)) break;
     const ErrorKind kind = platform::is_denied(why) ? ErrorKind::kUnsupported : ErrorKind::kSystem;
     throw Error(kind,
                 "cannot migrate " + size_text(region.length) + " to node " + std::to_string(node) +

@@ -1,4 +1,4 @@
-"""Which CPUs a thread runs on: chosen near a node, set, and put back (sched_setaffinity(2))."""
+"""Which CPUs a thread runs on: chosen near a node, set, and put back."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import SupportsIndex
 
+from numapool import thread_cpus
 from numapool.degradation import warn_once
 from numapool.errors import UnsupportedError
 from numapool.topology import NumaNode, NumaTopology
@@ -60,11 +61,11 @@ _narrowed_from: dict[frozenset[int], frozenset[int]] = {}
 
 def require_affinity() -> None:
     """Raise unless this platform lets a thread choose its CPUs."""
-    if not hasattr(os, "sched_setaffinity"):
+    if not thread_cpus.AVAILABLE:
         raise UnsupportedError(
             "numapool cannot choose the CPUs of a thread here: that takes sched_setaffinity(2), "
-            "which Linux has; start the program on the node's CPUs instead (Windows: start /node N "
-            "/affinity MASK program)"
+            "which Linux has, or Windows; start the program on the node's CPUs instead, by the "
+            "system's own means"
         )
 
 
@@ -73,10 +74,10 @@ def usable_cpus() -> frozenset[int]:
 
     Its own, or, where numapool has narrowed these, what it could use before.
     """
-    current = frozenset(os.sched_getaffinity(0))
+    current = thread_cpus.get()
     if _thread.narrowed is not None and _thread.narrowed[0] == current:
         return _thread.narrowed[1]
-    return _narrowed_from.get(current, current)
+    return _narrowed_from.get(current, thread_cpus.usable())
 
 
 @functools.cache
@@ -87,12 +88,12 @@ def _all_cpus() -> range:
 
 def _set(cpus: Iterable[int]) -> None:
     try:
-        os.sched_setaffinity(0, cpus)
+        thread_cpus.set(cpus)
     except OSError as error:
         if error.errno in (errno.EPERM, errno.EACCES, errno.ENOSYS):
             raise UnsupportedError(
                 error.errno,
-                f"this thread may not choose its CPUs: sched_setaffinity: {error.strerror}; a "
+                f"this thread may not choose its CPUs: {thread_cpus.CALL}: {error.strerror}; a "
                 "container's seccomp profile refuses the call",
             ) from error
         raise
@@ -130,7 +131,7 @@ def pin(node: SupportsIndex, topology: NumaTopology, base: frozenset[int] | None
     """
     wanted = topology.node(node).node_id
     require_affinity()
-    before = frozenset(os.sched_getaffinity(0))
+    before = thread_cpus.get()
     outer = _thread.narrowed
     base = usable_cpus() if base is None else base
     candidates = [
@@ -168,7 +169,7 @@ def _take_first(candidates: list[tuple[int, frozenset[int]]]) -> tuple[int, froz
                 raise
         else:
             break
-    return node_id, frozenset(os.sched_getaffinity(0))
+    return node_id, thread_cpus.get()
 
 
 def _is_all(before: frozenset[int]) -> bool:
@@ -177,10 +178,10 @@ def _is_all(before: frozenset[int]) -> bool:
     Such a thread is given all of them back, rather than a list: a list would keep it from what is
     added to the cpuset later.
     """
-    if before in _narrowed_from:
+    if before in _narrowed_from or not thread_cpus.ALL_IS_NO_LIST:
         return False
     _set(_all_cpus())
-    return os.sched_getaffinity(0) == before
+    return thread_cpus.get() == before
 
 
 def unpin(pinned: Pinned) -> None:
@@ -193,7 +194,7 @@ def unpin(pinned: Pinned) -> None:
     """
     _thread.narrowed = pinned.outer
     if not pinned.before_was_all:
-        if os.sched_getaffinity(0) == pinned.before:
+        if thread_cpus.get() == pinned.before:
             return
         try:
             _set(pinned.before)
@@ -202,7 +203,7 @@ def unpin(pinned: Pinned) -> None:
                 raise
         else:
             return
-    _set(_all_cpus())
+    _set(_all_cpus() if thread_cpus.ALL_IS_NO_LIST else thread_cpus.usable())
 
 
 def warn_of_other_node(placement: CpuPlacement, stacklevel: int = 2) -> None:

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, SupportsIndex
 
-from numapool import _core
+from numapool import _core, thread_cpus
 from numapool.affinity import pin, unpin, warn_of_other_node
 from numapool.allocator import NumaAllocator
 from numapool.degradation import warn_once
@@ -223,14 +223,15 @@ class _Settle:
 def _try_memory_of(topology: NumaTopology, node: int) -> int | None:
     """Return the node whose memory threads can be made to prefer, None with a warning if none."""
     try:
-        before = _core.set_thread_policy("local", [])
+        before = _core.set_thread_policy("local", []) if thread_cpus.INHERITED else None
     except OSError as error:
         memory_node, why_not = None, str(error.strerror or error)
     else:
         try:
             memory_node, why_not = prefer_memory_of(topology, node)
         finally:
-            _core.restore_thread_policy(before)
+            if before is not None:
+                _core.restore_thread_policy(before)
     if memory_node is None and topology.is_numa:
         warn_once(
             "no thread policy",

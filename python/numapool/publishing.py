@@ -132,8 +132,9 @@ def published_pools() -> Iterator[dict[str, Any]]:
     for path in files:
         try:
             document = json.loads(path.read_text(encoding="utf-8"))
+            pid = int(path.stem)
             if sys.platform != "win32":  # there, this would be Ctrl-C for the process
-                os.kill(int(path.stem), 0)
+                os.kill(pid, 0)
             if time.time() - document["time"] > _STALE_S:
                 continue
         except ProcessLookupError:

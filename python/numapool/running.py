@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import threading
 import time
 from contextlib import ContextDecorator
@@ -10,12 +9,11 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import SupportsIndex
 
-from numapool import _core
+from numapool import _core, thread_cpus
 from numapool.affinity import CpuPlacement, Pinned, pin, unpin, warn_of_other_node
 from numapool.errors import UnsupportedError
 from numapool.topology import NumaTopology
 
-_TASKS = "/proc/self/task"
 # A thread that was being started while its maker was moved has its maker's former CPUs, and may be
 # listed only a moment later.
 _QUIET_LOOKS = 2
@@ -144,11 +142,20 @@ def prefer_memory_of(topology: NumaTopology, node: int) -> tuple[int | None, str
     nearest = topology.nearest(node)
     if not nearest:
         return None, "this process may use the memory of no node"
+    if not thread_cpus.INHERITED:
+        return _memory_that_follows(nearest[0], node)
     try:
         _core.set_thread_policy("preferred", [nearest[0]])
     except OSError as error:
         return None, str(error.strerror or error)
     return nearest[0], ""
+
+
+def _memory_that_follows(nearest: int, node: int) -> tuple[int | None, str]:
+    """Windows: threads have no policy, what they touch comes from the node that they run on."""
+    if nearest == node:
+        return node, ""
+    return None, f"Windows threads have no memory policy, and node {node} has no memory to be used"
 
 
 def bind_process(node: SupportsIndex, *, topology: NumaTopology | None = None) -> ProcessBinding:
@@ -188,7 +195,7 @@ def bind_process(node: SupportsIndex, *, topology: NumaTopology | None = None) -
     topology = NumaTopology.detect() if topology is None else topology
     wanted = topology.node(node).node_id
     own = threading.get_native_id()
-    if hasattr(os, "sched_setaffinity"):  # else pin() says what is missing
+    if thread_cpus.AVAILABLE:  # else pin() says what is missing
         _threads()
     pinned = pin(wanted, topology)
     placement = pinned.placement
@@ -200,10 +207,14 @@ def bind_process(node: SupportsIndex, *, topology: NumaTopology | None = None) -
     memory_node, why_not = prefer_memory_of(topology, wanted)
     not_done = [f"memory policy of this thread: {why_not}"] if memory_node is None else []
     _core.set_home_node(wanted if wanted != placement.node_id else -1)
+    try:
+        thread_cpus.have_follow(frozenset(placement.cpus))
+    except OSError as error:
+        not_done.append(f"CPUs of threads that are started later: {error}")
     bound, failed = _bind_others(own, frozenset(placement.cpus))
     not_done += [f"CPUs of thread {thread}: {why}" for thread, why in failed.items()]
     others = len(bound) + len(failed)
-    if others:
+    if others and thread_cpus.INHERITED:
         not_done.append(
             f"memory policy of {others} other thread{'s' if others > 1 else ''}: each can only set "
             "its own, by memory_policy"
@@ -220,10 +231,12 @@ def bind_process(node: SupportsIndex, *, topology: NumaTopology | None = None) -
 
 def _threads() -> list[int]:
     try:
-        return [int(name) for name in os.listdir(_TASKS)]  # noqa: PTH208 - as elsewhere: no pathlib
+        return thread_cpus.threads()
     except OSError as error:
         raise UnsupportedError(
-            error.errno, f"cannot list this process's threads: {_TASKS}: {error.strerror}"
+            error.errno,
+            f"cannot list this process's threads: {error.filename or thread_cpus.CALL}: "
+            f"{error.strerror}",
         ) from error
 
 
@@ -238,7 +251,7 @@ def _bind_others(own: int, cpus: frozenset[int]) -> tuple[list[int], dict[int, s
         for thread in new:
             seen.add(thread)
             try:
-                os.sched_setaffinity(thread, cpus)
+                thread_cpus.set(cpus, thread)
             except ProcessLookupError:  # it has ended
                 continue
             except OSError as error:

@@ -3,17 +3,23 @@
 from __future__ import annotations
 
 import itertools
+import mmap
 import os
 import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
-from support import child
+from support import child, own, systems
 
 import numapool as nump
 
 MIB = 1 << 20
+
+
+def page_sizes(*more: nump.allocator.PageSize) -> tuple[nump.allocator.PageSize, ...]:
+    """Page sizes that can be had here by name: no system but Linux makes transparent huge pages."""
+    return ("base", *(("transparent",) if systems.ON_LINUX else ()), *more)
 
 
 @pytest.mark.parametrize(
@@ -24,7 +30,7 @@ def test_every_size_lands_on_the_node_zeroed_and_writable(
 ) -> None:
     with allocator.allocate(size, node) as buffer:
         assert len(buffer) == buffer.nbytes == size
-        assert buffer.address % os.sysconf("SC_PAGESIZE") == 0
+        assert buffer.address % mmap.PAGESIZE == 0
         assert (buffer.requested_node, buffer.node_id, buffer.bound) == (node, node, True)
         assert buffer.step is nump.AllocationStep.PREFERRED
         array = np.frombuffer(buffer, np.uint8)
@@ -34,7 +40,7 @@ def test_every_size_lands_on_the_node_zeroed_and_writable(
         del array
 
 
-@pytest.mark.parametrize("page_size", ["base", "transparent", "auto"])
+@pytest.mark.parametrize("page_size", page_sizes("auto"))
 def test_placement_counts_every_byte(
     allocator: nump.NumaAllocator, node: int, page_size: nump.allocator.PageSize
 ) -> None:
@@ -45,7 +51,7 @@ def test_placement_counts_every_byte(
         assert seen.not_resident_bytes == seen.unknown_bytes == 0
         assert seen.resident_bytes == size
         if page_size == "base":
-            assert seen.page_size_bytes == os.sysconf("SC_PAGESIZE")
+            assert seen.page_size_bytes == mmap.PAGESIZE
 
 
 def test_numa_maps_counts_the_same_bytes() -> None:
@@ -77,7 +83,7 @@ def test_sizes_that_are_none_raise_value_error(allocator: nump.NumaAllocator, si
 def test_absurd_sizes_raise_memory_error(
     allocator: nump.NumaAllocator, exponent: int, offset: int, populate: bool
 ) -> None:
-    for page_size in ("auto", "base", "transparent"):
+    for page_size in page_sizes("auto"):
         with pytest.raises(MemoryError):
             allocator.allocate(2**exponent + offset, page_size=page_size, populate=populate)
     with pytest.raises(MemoryError):
@@ -88,16 +94,12 @@ def test_more_than_available_is_refused_before_a_page_is_touched(
     allocator: nump.NumaAllocator,
 ) -> None:
     available, limit = nump._core.available()
-    before = resident_bytes()
+    before = own.held().resident_bytes
     with pytest.raises(MemoryError, match="are available to this process") as caught:
         allocator.allocate(available + (512 << 20))
     assert not isinstance(caught.value, nump.NumapoolError)
     assert limit.split(" ")[0] in str(caught.value)
-    assert resident_bytes() - before < 16 * MIB
-
-
-def resident_bytes() -> int:
-    return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGESIZE")
+    assert own.held().resident_bytes - before < 16 * MIB
 
 
 @pytest.mark.parametrize("size", [1.5, "4096", None, [1]])
@@ -147,7 +149,7 @@ def test_without_populate_nothing_is_resident_until_touched(
         assert buffer.placement().not_resident_bytes == 8 * MIB
         assert (buffer.step, buffer.node_id) == (nump.AllocationStep.PREFERRED, node)
         memoryview(buffer)[0] = 1
-        assert buffer.placement().bytes_by_node == {node: os.sysconf("SC_PAGESIZE")}
+        assert buffer.placement().bytes_by_node == {node: mmap.PAGESIZE}
 
 
 def test_strict_without_populate_is_refused(allocator: nump.NumaAllocator, node: int) -> None:
@@ -179,7 +181,8 @@ def test_hugetlb_pages_that_are_not_reserved_say_how_to_reserve_them(
     empty = [size for size, total, _ in nump._core.hugetlb_pools() if total == 0]
     if not empty:
         pytest.skip("every huge page size of this machine has reserved pages")
-    with pytest.raises(nump.UnsupportedError, match=r"none are reserved.*nr_hugepages"):
+    remedy = "nr_hugepages" if systems.ON_LINUX else "Lock pages in memory"
+    with pytest.raises(nump.UnsupportedError, match=f"none are reserved.*{remedy}"):
         allocator.allocate(4096, page_size=empty[0])
 
 
@@ -217,7 +220,7 @@ def test_interleaved_over_all_nodes_is_spread_equally(allocator: nump.NumaAlloca
         assert buffer.step is nump.AllocationStep.PREFERRED
         shares = buffer.placement().bytes_by_node
         assert set(shares) == set(usable)
-        assert max(shares.values()) - min(shares.values()) <= os.sysconf("SC_PAGESIZE")
+        assert max(shares.values()) - min(shares.values()) <= mmap.PAGESIZE
 
 
 @pytest.mark.parametrize("weights", ["even", {0: 0}, {0: 256}, {}, {0: -1}])

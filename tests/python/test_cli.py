@@ -157,8 +157,18 @@ def test_what_a_command_leaves_in_the_buffer_is_no_error_either() -> None:
     finally:
         os.close(writer)
     assert (done.returncode, done.stderr) == (1, "")
+
+
+def test_a_full_disk_is_an_error_at_the_end_too() -> None:
+    code = """if True:
+        import sys, numapool.topology
+        from numapool.cli import main
+        numapool.topology.NumaTopology.detect = lambda: sys.exit(sys.stdout.write("x") - 1)
+        sys.argv = ["numapool", "info"]
+        main()
+    """
     with Path("/dev/full").open("w") as full:
-        done = run(command=command, stdout=full)
+        done = run(command=[sys.executable, "-c", code], stdout=full)
     assert (done.returncode, done.stderr.count("\n")) == (1, 1)
 
 
@@ -200,10 +210,10 @@ def test_a_full_disk_is_an_error(arguments: list[str]) -> None:
 
 
 INTERRUPTED = """
-    import os, signal, sys
+    import signal, sys
     sys.argv = ["numapool", "info"]
     def interrupt(*_):
-        os.kill(os.getpid(), signal.SIGINT)
+        signal.raise_signal(signal.SIGINT)
         print("went on")
     class Loading:
         def find_spec(self, name, *_):

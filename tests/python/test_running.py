@@ -15,7 +15,7 @@ from support import child
 from support.affinity import own_cpus, split_machine
 
 import numapool as nump
-from numapool import _core, affinity
+from numapool import _core, affinity, thread_cpus
 
 T = TypeVar("T")
 
@@ -315,7 +315,7 @@ def test_nonsense_is_refused(node: object, error: type[Exception]) -> None:
 
 
 def test_a_platform_without_the_call_is_told(monkeypatch: pytest.MonkeyPatch, node: int) -> None:
-    monkeypatch.delattr(os, "sched_setaffinity")
+    monkeypatch.setattr(thread_cpus, "AVAILABLE", False)
     with pytest.raises(nump.UnsupportedError, match="sched_setaffinity"), nump.run_on(node):
         pass
     for call in (nump.bind_process, nump.NodeExecutor):

@@ -6,6 +6,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+import portable_executable
 import pytest
 
 import numapool as nump
@@ -23,17 +24,27 @@ def test_it_loads_no_library_of_the_compiler() -> None:
 
 
 @pytest.mark.parametrize(
-    "call",
+    ("call", "says"),
     [
-        lambda: nump.run_on(0).__enter__(),
-        lambda: nump.NodeExecutor(0),
-        lambda: nump.bind_process(0),
-        lambda: nump.SharedNodeBuffer(1),
+        (lambda: nump.SharedNodeBuffer(1), "multiprocessing.shared_memory"),
+        (lambda: nump.memory_policy(0).__enter__(), "no memory policy"),
+        (lambda: nump.NumaAllocator().allocate(1, page_size="transparent"), "Windows makes none"),
+        (lambda: nump.NumaAllocator().allocate_interleaved(1, strict=True), "one preferred node"),
     ],
 )
-def test_what_windows_has_no_way_for_is_said(call: Callable[[], object]) -> None:
-    with pytest.raises(nump.UnsupportedError, match="which"):
+def test_what_windows_has_no_way_for_is_said(call: Callable[[], object], says: str) -> None:
+    with pytest.raises(nump.UnsupportedError, match=says):
         call()
+
+
+def test_no_function_that_came_late_is_needed_to_load_it() -> None:
+    """What Windows 10's first version does not have is looked up when it is called for."""
+    imported = portable_executable.imports(Path(nump._core.__file__).read_bytes())
+    assert {"VirtualAllocExNuma", "GetNumaAvailableMemoryNodeEx"} <= imported["kernel32.dll"]
+    names = set().union(*imported.values())
+    assert not names & {"VirtualAlloc2", "GetNumaNodeProcessorMask2", "SetThreadDescription"}
+    assert not [name for name in imported if name.startswith("libstdc++") or "pthread" in name]
+    assert "kernelbase.dll" not in imported
 
 
 def test_memory_is_handed_out_and_is_the_systems() -> None:

@@ -59,6 +59,8 @@ std::vector<HugetlbPool> hugetlb_pools() {
   const std::lock_guard guard(machine().mutex);
   return machine().script.hugetlb;
 }
+std::string transparent_hint() { return "switch them on in the script"; }
+
 std::string hugetlb_reserve_hint(std::size_t) { return "reserve some on the scripted machine"; }
 
 // calloc, so that a large mapping costs nothing until its bytes are written.

@@ -63,6 +63,11 @@ std::vector<HugetlbPool> hugetlb_pools() {
   return pools;
 }
 
+std::string transparent_hint() {
+  return "they are switched off; as root: echo madvise > "
+         "/sys/kernel/mm/transparent_hugepage/enabled";
+}
+
 std::string hugetlb_reserve_hint(std::size_t page_bytes) {
   return "reserve some as root: echo N > " + folder_of(page_bytes) + "/nr_hugepages";
 }

@@ -2,6 +2,7 @@
 // placed.
 #include "platform/memory.hpp"
 
+#include <cstdint>
 #include <cstdlib>
 #include <string>
 
@@ -25,6 +26,8 @@ std::size_t transparent_page_bytes() noexcept { return 0; }
 
 std::vector<HugetlbPool> hugetlb_pools() { return {}; }
 
+std::string transparent_hint() { return "numapool knows no way to ask for them on this system"; }
+
 std::string hugetlb_reserve_hint(std::size_t) {
   return "numapool knows no way to reserve huge pages on this system";
 }
@@ -34,7 +37,7 @@ Result<void*> map(std::size_t length, const Pages& pages) {
   if (pages.kind == PageKind::kHugetlb) return no_such("map huge pages");
   const std::size_t page = base_page_bytes();
   const std::size_t extra = page + sizeof(void*);
-  void* const origin = length <= SIZE_MAX - extra ? std::calloc(1, length + extra) : nullptr;
+  void* const origin = length <= PTRDIFF_MAX - extra ? std::calloc(1, length + extra) : nullptr;
   if (origin == nullptr) {
     return Failure{Cause::kNoMemory, "calloc", 0, std::to_string(length) + " bytes"};
   }

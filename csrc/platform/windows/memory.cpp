@@ -27,6 +27,10 @@ std::size_t base_page_bytes() noexcept {
 
 std::size_t transparent_page_bytes() noexcept { return 0; }
 
+std::string transparent_hint() {
+  return "Windows makes none of its own accord; ask for large pages by their size in bytes";
+}
+
 Result<void*> map(std::size_t length, const Pages& pages) {
   return windows::mappings().map(length, pages);
 }

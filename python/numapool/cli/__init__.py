@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import sys
 
@@ -44,9 +45,17 @@ def _run() -> int | str | None:
 
 
 def _failed(error: Exception) -> int:
-    if not isinstance(error, BrokenPipeError):  # whoever read our output has seen enough
+    if not _reader_has_left(error):  # it has seen enough
         say_failure(str(error) or type(error).__name__)
     return 1
+
+
+def _reader_has_left(error: Exception) -> bool:
+    if sys.platform != "win32":
+        return isinstance(error, BrokenPipeError)
+    # The C library there has no EPIPE: a write to a pipe without a reader is invalid.
+    nameless = isinstance(error, OSError) and error.filename is None and error.winerror is None
+    return isinstance(error, BrokenPipeError) or (nameless and error.errno == errno.EINVAL)
 
 
 def say_failure(reason: str) -> None:

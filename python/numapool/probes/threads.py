@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import os
 import threading
 from collections.abc import Callable, Iterator
 from typing import TypeVar
 
 from numapool import _core
+from numapool import thread_cpus as system_cpus
 from numapool.affinity import usable_cpus
 from numapool.capability import Capability
 from numapool.probes.machine import Machine, words_of
@@ -38,17 +38,17 @@ def _in_thread(body: Callable[[], _T]) -> _T:
 
 def thread_cpus(machine: Machine) -> Iterator[Capability]:
     """Put a thread on one CPU."""
-    if not hasattr(os, "sched_setaffinity"):
+    if not system_cpus.AVAILABLE:
         yield Capability(
-            name="thread CPUs", available=False, detail="this platform has no sched_setaffinity"
+            name="thread CPUs", available=False, detail="this platform has no way that is known"
         )
         return
     usable = usable_cpus()
     cpu = max(usable)
 
-    def move() -> set[int]:
-        os.sched_setaffinity(0, {cpu})
-        return os.sched_getaffinity(0)
+    def move() -> frozenset[int]:
+        system_cpus.set({cpu})
+        return system_cpus.get()
 
     try:
         seen = _in_thread(move)
@@ -56,8 +56,8 @@ def thread_cpus(machine: Machine) -> Iterator[Capability]:
         yield Capability(
             name="thread CPUs",
             available=False,
-            detail=f"sched_setaffinity: {error.strerror}",
-            remedy=allow_calls(machine, "sched_setaffinity", error),
+            detail=f"{system_cpus.CALL}: {error.strerror}",
+            remedy=allow_calls(machine, system_cpus.CALL, error),
         )
         return
     yield Capability(

@@ -28,7 +28,9 @@ def held() -> Held:
         return Held(memory.PagefileUsage, memory.WorkingSetSize, files, threads)
     mapped, resident, *_ = map(int, Path("/proc/self/statm").read_text().split())
     page = os.sysconf("SC_PAGESIZE")
-    files, threads = (len(os.listdir(f"/proc/self/{name}")) for name in ("fd", "task"))
+    files, threads = (
+        sum(1 for _ in Path(f"/proc/self/{name}").iterdir()) for name in ("fd", "task")
+    )
     return Held(mapped * page, resident * page, files, threads)
 
 

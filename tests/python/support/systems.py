@@ -12,6 +12,7 @@ _TREES = "reads trees of Linux's /sys and /proc, with symbolic links"
 _CPUS = "needs sched_setaffinity(2)"
 _PROC = "asks the kernel by /proc, fork(2) or signals"
 _SECCOMP = "refuses system calls by a seccomp filter"
+_SCRIPT = "starts the script that pip makes; the test bed unpacks the wheel"
 _DIRECT = "tests direct I/O (O_DIRECT), and limits by setrlimit(2)"
 
 #: Modules that are not collected elsewhere.
@@ -63,8 +64,29 @@ MODULES = {
 
 #: Tests, by the beginning of what pytest calls them.
 TESTS: dict[str, str] = {
+    "test_allocator.py::test_a_lock_that_is_refused": _SECCOMP,
+    "test_allocator.py::test_interleaved_over_all_nodes": "Windows interleaves nothing",
+    "test_allocator.py::test_locked_memory_counts_as_locked": _PROC,
+    "test_allocator.py::test_numa_maps_counts_the_same_bytes": "compares with numa_maps",
+    "test_allocator.py::test_without_a_node_the_calling_threads_is_used": _CPUS,
+    "test_cli.py::test_a_full_disk_is_an_error": "writes to /dev/full",
+    "test_cli.py::test_a_reader_that_leaves_is_no_error": _TREES,
+    "test_cli.py::test_errors_are_one_line": _TREES,
+    "test_cli.py::test_help[script]": _SCRIPT,
+    "test_cli.py::test_no_standard_output_at_all": "closes descriptors by a shell",
+    "test_cli.py::test_version[script]": _SCRIPT,
+    "test_logging.py::test_a_real_degradation_reaches_the_log": _SECCOMP,
+    "test_logging.py::test_pressure_is_logged_by_level": "makes pressure by a FIFO",
+    "test_node_buffer.py::test_a_child_has_its_own_copy": _PROC,
+    "test_numpy_allocator.py::test_both_sides_of_a_fork_go_on": _PROC,
     "test_ring.py::test_direct_io": "opens a file with O_DIRECT",
 }
+
+
+def short_name(node_id: str) -> str:
+    """Return what pytest calls a test, without the folders of its file."""
+    file, colons, test = node_id.partition("::")
+    return file.rpartition("/")[2] + colons + test
 
 
 def why_module_is_left(path: Path) -> str | None:
@@ -76,5 +98,5 @@ def why_test_is_left(node_id: str) -> str | None:
     """Return why a test is not for this system."""
     if ON_LINUX:
         return None
-    name = node_id.rpartition("/")[2]
+    name = short_name(node_id)
     return next((why for start, why in TESTS.items() if name.startswith(start)), None)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from . import systems
+
 _COUNTS = "counts what a pool holds, and the other threads hold some of it"
 _CLOSES = "closes or counts the views of a buffer that the other threads view"
 _WRITES = "writes a buffer or a file that the other threads read"
@@ -41,5 +43,5 @@ def why_test_runs_alone(item: pytest.Item) -> str | None:
     """Return why a test is not for several threads at once."""
     if getattr(getattr(item, "obj", None), "is_hypothesis_test", False):
         return _DRAWS
-    name = item.nodeid.rpartition("/")[2]
+    name = systems.short_name(item.nodeid)
     return next((why for start, why in ALONE.items() if name.startswith(start)), None)

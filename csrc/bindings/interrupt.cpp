@@ -1,0 +1,27 @@
+// What a thread of Python's does for others while it waits in native code.
+#include "interrupt.hpp"
+
+namespace numapool::bindings {
+
+// Free-threaded, the last reference to an object that another thread drops is counted by the thread
+// that made it (PEP 703, "Biased reference counting"), which does so when it runs Python code the
+// next time. A thread that waits for such an object to go, as for a block of its own that a
+// consumer has, would wait for itself: so it runs some code.
+int run_pending() {
+#ifdef Py_GIL_DISABLED
+  static PyObject* const nothing = [] {
+    PyObject* const names = PyDict_New();
+    PyObject* const made =
+        names == nullptr ? nullptr : PyRun_String("lambda: None", Py_eval_input, names, names);
+    Py_XDECREF(names);
+    return made;
+  }();
+  if (nothing == nullptr) return -1;
+  PyObject* const done = PyObject_CallNoArgs(nothing);
+  if (done == nullptr) return -1;
+  Py_DECREF(done);
+#endif
+  return PyErr_CheckSignals();
+}
+
+}  // namespace numapool::bindings
