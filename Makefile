@@ -51,7 +51,7 @@ test-windows: $(WINDOWS) $(TEST_TOOLS)
 	@$(IN_VENV) .ci/windows/test
 
 ## make test    C++ tests, Python tests, and tests on real many-node kernels in virtual machines
-test: $(INSTALLED) $(TEST_TOOLS) $(REPAIRED) $(UNSUPPORTED) | apt-test $(if $(filter true,$(CI)),apt-fuzz)
+test: $(INSTALLED) $(TEST_TOOLS) $(REPAIRED) $(UNSUPPORTED) $(if $(filter true,$(CI)),$(WINDOWS)) | apt-test $(if $(filter true,$(CI)),apt-fuzz)
 	@$(IN_VENV) .ci/test
 
 ## make lint    formatting, types, and builds free of warnings

@@ -29,6 +29,10 @@ class run_on(ContextDecorator):
     be used again, from several threads too; it also decorates functions. The former CPUs come back
     at the end, whatever happens inside.
 
+    On Windows a thread runs in one processor group at a time, so that CPUs of a node over several
+    groups are used in turn, and threads that are started inside have the process's CPUs (on Linux
+    they have this one's).
+
     Memory follows: what is first touched inside comes from that node unless a policy says
     otherwise, and numapool's allocations that name no node go to it.
 

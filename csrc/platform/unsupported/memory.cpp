@@ -37,7 +37,8 @@ Result<void*> map(std::size_t length, const Pages& pages) {
   if (pages.kind == PageKind::kHugetlb) return no_such("map huge pages");
   const std::size_t page = base_page_bytes();
   const std::size_t extra = page + sizeof(void*);
-  void* const origin = length <= PTRDIFF_MAX - extra ? std::calloc(1, length + extra) : nullptr;
+  constexpr std::size_t most = PTRDIFF_MAX;
+  void* const origin = length <= most - extra ? std::calloc(1, length + extra) : nullptr;
   if (origin == nullptr) {
     return Failure{Cause::kNoMemory, "calloc", 0, std::to_string(length) + " bytes"};
   }
