@@ -41,8 +41,7 @@ TEST_CASE_FIXTURE(Scripted,
   CHECK(huge.length == kHuge + kPage);
   memory().transparent_page_bytes = 0;
   CHECK(choose_extent(8 * kHuge, {}).pages.kind == PageKind::kBase);
-  const auto [kind, text] =
-      error_of([] { return choose_extent(kHuge, {Kind::kTransparent, 0}); });
+  const auto [kind, text] = error_of([] { return choose_extent(kHuge, {Kind::kTransparent, 0}); });
   CHECK(kind == ErrorKind::kUnsupported);
   CHECK(text.find("switch them on in the script") != std::string::npos);
 }
