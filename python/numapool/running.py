@@ -167,7 +167,8 @@ def bind_process(node: SupportsIndex, *, topology: NumaTopology | None = None) -
 
     All threads there are now are moved, and those that they start follow; the calling thread, and
     threads that it starts, also prefer the node's memory. A second call binds anew. Child processes
-    inherit the binding of the thread that starts them.
+    inherit the binding of the thread that starts them. On Windows, later threads follow by the
+    process's default CPU sets (Windows 10), and child processes do not inherit it.
 
     Parameters
     ----------

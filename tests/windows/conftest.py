@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import sys
+from pathlib import Path
+
+# What they share with those that run everywhere.
+sys.path.insert(0, str(Path(__file__).parents[1] / "python"))
 
 if sys.platform != "win32":
     collect_ignore_glob = ["*"]

@@ -7,6 +7,7 @@
 #include <devpkey.h>
 
 #include <algorithm>
+#include <cstdint>
 #include <cstdio>
 #include <cstring>
 #include <utility>
@@ -14,7 +15,8 @@
 namespace numapool::platform::windows {
 namespace {
 
-constexpr int kDeepest = 32;  // devices above one another
+constexpr int kDeepest = 32;                  // devices above one another
+constexpr std::uint32_t kMostNodes = 0xFFFE;  // nodes are numbered by 16 bits, 0xFFFF is none
 
 char lower(char letter) noexcept {
   return letter >= 'A' && letter <= 'Z' ? static_cast<char>(letter - 'A' + 'a') : letter;
@@ -192,7 +194,8 @@ NodeAnswer DeviceSet::node_of(Devnode device) const {
   std::optional<Devnode> at = device;
   for (int depth = 0; at && depth < kDeepest; ++depth) {
     const std::string id = instance_id(*at);
-    if (const auto node = number(*at, DEVPKEY_Device_Numa_Node))
+    // All bits set stands for none in what fills such properties.
+    if (const auto node = number(*at, DEVPKEY_Device_Numa_Node); node && *node <= kMostNodes)
       return {static_cast<int>(*node), "DEVPKEY_Device_Numa_Node of " + id, {}};
     if (const auto domain = number(*at, DEVPKEY_Device_Numa_Proximity_Domain)) {
       USHORT node = 0;

@@ -84,12 +84,10 @@ Result<ResidentBytes> resident_bytes() {
   return ResidentBytes{counters.WorkingSetSize, counters.PeakWorkingSetSize};
 }
 
-// The process's heap is the C runtime's too. The working set is trimmed afterwards: pages that are
-// used come back from the standby list without a disk.
+// The process's heap is the C runtime's too. The working set is left alone: live buffers are in it.
 bool trim_heap() noexcept {
-  api().HeapCompact(::GetProcessHeap(), 0);
-  constexpr auto kTrim = static_cast<SIZE_T>(-1);
-  return api().SetProcessWorkingSetSizeEx(::GetCurrentProcess(), kTrim, kTrim, 0) != FALSE;
+  api().HeapCompact(::GetProcessHeap(), 0);  // its value is the largest free block, 0 for none too
+  return true;
 }
 
 }  // namespace numapool::platform

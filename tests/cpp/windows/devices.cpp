@@ -62,6 +62,11 @@ TEST_CASE("a device's node is what SetupAPI tells of it") {
   CHECK_FALSE(walk.value().legs[0].node_id);
   CHECK(walk.value().legs[0].reason.find("no node") != std::string::npos);
 
+  REQUIRE(card.tell(kNode, 0xFFFFFFFF));
+  walk = walk_to_devices("/", id);
+  REQUIRE(walk);
+  CHECK_FALSE(walk.value().legs[0].node_id);
+
   REQUIRE(card.tell(kNode, 3));
   walk = walk_to_devices("/", id);
   REQUIRE(walk);

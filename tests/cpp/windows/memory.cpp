@@ -9,6 +9,7 @@
 #include "numapool/allocator.hpp"
 #include "numapool/error.hpp"
 #include "numapool/topology.hpp"
+#include "platform/host.hpp"
 #include "windows/scripted.hpp"
 
 namespace numapool::platform::windows::testing {
@@ -213,6 +214,13 @@ TEST_CASE("locking more than the working set allows makes it larger, once") {
   machine.fails = "SetProcessWorkingSetSizeEx";
   CHECK(lock(mapped.value(), kMiB, true));  // it is not needed then
   CHECK(unmap(mapped.value(), kMiB));
+}
+
+TEST_CASE("the heap is compacted, and the working set with the live buffers in it is left alone") {
+  Machine machine;
+  machine.fails = "SetProcessWorkingSetSizeEx";
+  CHECK(trim_heap());
+  CHECK(machine.calls == 0);
 }
 
 TEST_CASE("what is available is the least of memory, commit and the job's limits") {

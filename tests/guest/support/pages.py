@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import mmap
 import re
+import time
 from array import array
 from collections import Counter
 from dataclasses import dataclass
@@ -18,6 +19,7 @@ from typing import Protocol
 
 PAGE_BYTES = mmap.PAGESIZE
 _PRESENT = 1 << 63
+_SWAPPED = 1 << 62
 _FRAME_MASK = (1 << 55) - 1
 _NODES = Path("/sys/devices/system/node")
 
@@ -81,12 +83,20 @@ def numa_maps(memory: Located) -> Mapping:
 
 
 def frames(address: int, nbytes: int) -> list[int]:
-    """Physical frame number of each page from ``address``; 0 where none is resident."""
+    """Physical frame number of each page from ``address``; 0 where none is resident.
+
+    Guests swap nothing: a page that is said to be swapped is being moved by the kernel (compaction)
+    at this moment, and has a frame again in the next.
+    """
     count = -(-nbytes // PAGE_BYTES)
-    with Path("/proc/self/pagemap").open("rb", buffering=0) as pagemap:
-        pagemap.seek(address // PAGE_BYTES * 8)
-        content = pagemap.read(count * 8)
-    return [entry & _FRAME_MASK if entry & _PRESENT else 0 for entry in array("Q", content)]
+    for _ in range(100):
+        with Path("/proc/self/pagemap").open("rb", buffering=0) as pagemap:
+            pagemap.seek(address // PAGE_BYTES * 8)
+            entries = array("Q", pagemap.read(count * 8))
+        if not any(entry & _SWAPPED for entry in entries):
+            break
+        time.sleep(0.01)
+    return [entry & _FRAME_MASK if entry & _PRESENT else 0 for entry in entries]
 
 
 def node_of_frame() -> dict[int, int]:
