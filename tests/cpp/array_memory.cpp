@@ -3,6 +3,7 @@
 
 #include <doctest/doctest.h>
 
+#include <atomic>
 #include <cstdlib>
 #include <cstring>
 #include <memory>
@@ -63,7 +64,7 @@ struct Arrays : Pools {
   }
   Small small;
   std::unique_ptr<ArrayMemory> arrays;
-  int let_go = 0;
+  std::atomic<int> let_go{0};  // by any thread
 };
 
 constexpr std::size_t kLeast = ArrayMemory::kLeastBytes;
