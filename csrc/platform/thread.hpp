@@ -1,6 +1,7 @@
 // What an operating system must provide about threads: where they run, and their own memory policy.
 #pragma once
 
+#include <array>
 #include <span>
 #include <vector>
 
@@ -14,9 +15,24 @@ namespace numapool::platform {
 // where it cannot tell. It may be another one by the time the caller looks at it.
 [[nodiscard]] int current_cpu() noexcept;
 
-// Prepares a thread of our own: no signal handler runs on it, and where the system allows it runs
-// on `cpus` only; none of them: anywhere. False where the system does not let it have its CPUs
-// (which who fills memory may ignore: placement does not depend on it).
+// While one lives, no signal of others is handled on the calling thread, nor ever on a thread that
+// it starts meanwhile: a new thread has its maker's signal mask from its first instruction.
+class NoSignals {
+ public:
+  NoSignals() noexcept;
+  ~NoSignals();
+  NoSignals(const NoSignals&) = delete;
+  NoSignals& operator=(const NoSignals&) = delete;
+  NoSignals(NoSignals&&) = delete;
+  NoSignals& operator=(NoSignals&&) = delete;
+
+ private:
+  std::array<unsigned long, 16> saved_{};  // the system's own set of signals
+};
+
+// Prepares a thread of our own: where the system allows it runs on `cpus` only; none of them:
+// anywhere. False where the system does not let it have its CPUs (which who fills memory may
+// ignore: placement does not depend on it).
 bool prepare_worker(std::span<const int> cpus) noexcept;
 
 // The memory policy of the calling thread, for memory that other libraries allocate.

@@ -73,6 +73,7 @@ bool run_team(std::span<const int> cpus, const Plan& plan, const Work& work) {
     for (std::thread& one : threads) one.join();
   };
   try {
+    const platform::NoSignals none;
     for (std::size_t i = 0; i < size; ++i) {
       const std::span<const int> cpu = cpus.empty() ? cpus : cpus.subspan(i, 1);
       threads.emplace_back([&team, i, cpu] { team.run(i, cpu); });

@@ -46,6 +46,7 @@ void MonitorImpl::start() {
   }
   ends_ = false;
   try {
+    const platform::NoSignals none;
     thread_ = std::thread([this] { run(); });
   } catch (const std::bad_alloc&) {
     drop_watch();
@@ -126,7 +127,6 @@ std::optional<platform::PressureLook> MonitorImpl::last_look() const {
 }
 
 void MonitorImpl::run() noexcept {
-  platform::prepare_worker({});
   PressureJudge judge(policy_);
   bool first = true;
   while (!ends_.load(std::memory_order_relaxed)) {

@@ -13,6 +13,7 @@ namespace numapool {
 std::unique_ptr<IdleThread> IdleThread::start(PoolImpl& pool, std::uint32_t idle_ms) noexcept {
   try {
     std::unique_ptr<IdleThread> idle(new IdleThread);
+    const platform::NoSignals none;
     idle->thread_ = std::thread([raw = idle.get(), &pool, idle_ms] { raw->run(pool, idle_ms); });
     return idle;
   } catch (const std::exception&) {
@@ -31,7 +32,6 @@ IdleThread::~IdleThread() {
 
 // Four looks in a period: a block goes at most a quarter of it late.
 void IdleThread::run(PoolImpl& pool, std::uint32_t idle_ms) {
-  platform::prepare_worker({});
   const std::chrono::milliseconds period(std::max<std::uint32_t>(idle_ms / 4, 5));
   std::unique_lock lock(mutex_);
   while (!wake_.wait_for(lock, period, [this] { return ends_; })) {

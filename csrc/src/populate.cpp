@@ -86,6 +86,7 @@ void run_chunk(Work& work, std::size_t threads, std::span<const int> cpus) {
   std::vector<std::jthread> workers;
   workers.reserve(threads);
   try {
+    const platform::NoSignals none;
     for (std::size_t i = 0; i < threads; ++i) {
       workers.emplace_back([&work, cpus] {
         platform::prepare_worker(cpus);

@@ -15,6 +15,7 @@ namespace numapool {
 
 void StreamState::start(std::uint32_t threads, const std::vector<int>& cpus) {
   try {
+    const platform::NoSignals none;
     for (std::uint32_t i = 0; i < threads; ++i) {
       const std::lock_guard guard(mutex_);  // counted before it may end
       std::thread([self = shared_from_this(), cpus] {

@@ -37,6 +37,10 @@ int current_cpu() noexcept {
   return -1;
 }
 
+// Nobody sends signals to a scripted machine.
+NoSignals::NoSignals() noexcept = default;
+NoSignals::~NoSignals() = default;
+
 bool prepare_worker(std::span<const int> cpus) noexcept {
   fake::Machine& m = fake::machine();
   const std::lock_guard guard(m.mutex);

@@ -10,6 +10,7 @@
 
 #include <cerrno>
 #include <cstddef>
+#include <cstring>
 
 #include "platform/linux/node_mask.hpp"
 #include "platform/linux/system_call.hpp"
@@ -63,10 +64,24 @@ int current_node() noexcept {
 // glibc 2.35 answers from memory that the kernel keeps current (rseq), before that from the vDSO.
 int current_cpu() noexcept { return sched_getcpu(); }
 
-bool prepare_worker(std::span<const int> cpus) noexcept {
+NoSignals::NoSignals() noexcept {
+  static_assert(sizeof saved_ >= sizeof(sigset_t) && alignof(sigset_t) <= alignof(unsigned long));
   sigset_t all;
+  sigset_t before;
   sigfillset(&all);
-  pthread_sigmask(SIG_SETMASK, &all, nullptr);
+  // What a thread does itself goes to its handler, which tells of it: faults, traps, seccomp(2).
+  for (const int own : {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGTRAP, SIGSYS}) sigdelset(&all, own);
+  pthread_sigmask(SIG_SETMASK, &all, &before);
+  std::memcpy(saved_.data(), &before, sizeof before);
+}
+
+NoSignals::~NoSignals() {
+  sigset_t before;
+  std::memcpy(&before, saved_.data(), sizeof before);
+  pthread_sigmask(SIG_SETMASK, &before, nullptr);
+}
+
+bool prepare_worker(std::span<const int> cpus) noexcept {
   if (cpus.empty()) return true;
   cpu_set_t* const set = CPU_ALLOC(kMaxCpus);
   if (set == nullptr) return false;

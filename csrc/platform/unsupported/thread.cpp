@@ -11,6 +11,9 @@ Failure unsupported(const char* job) { return {Cause::kUnsupported, job, 0, {}};
 int current_node() noexcept { return -1; }
 int current_cpu() noexcept { return -1; }
 
+NoSignals::NoSignals() noexcept = default;
+NoSignals::~NoSignals() = default;
+
 bool prepare_worker(std::span<const int> cpus) noexcept { return cpus.empty(); }
 
 Result<ThreadPolicy> thread_policy() { return unsupported("thread_policy"); }

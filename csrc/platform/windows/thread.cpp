@@ -55,6 +55,10 @@ int current_node() noexcept {
   }
 }
 
+// Windows has no signals; what Ctrl-C runs has a thread of its own.
+NoSignals::NoSignals() noexcept = default;
+NoSignals::~NoSignals() = default;
+
 // A thread runs in one processor group; those of a node that spans several take turns. Before
 // Windows 11 a thread starts with its process's group alone.
 bool prepare_worker(std::span<const int> cpus) noexcept {
