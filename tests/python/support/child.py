@@ -6,14 +6,20 @@ import os
 import subprocess
 import sys
 import textwrap
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 TESTS = Path(__file__).parents[1]
 
 
-def run(code: str, timeout_s: float = 120, **options: Any) -> subprocess.CompletedProcess[str]:
-    """Run `code` with the test folder importable, and return what it printed and how it ended."""
+def run(
+    code: str, timeout_s: float = 120, env: Mapping[str, str] = {}, **options: Any
+) -> subprocess.CompletedProcess[str]:
+    """Run `code` with the test folder importable, and return what it printed and how it ended.
+
+    `env` is added to the environment.
+    """
     path = os.pathsep.join(filter(None, [str(TESTS), os.environ.get("PYTHONPATH", "")]))
     return subprocess.run(
         [sys.executable, "-c", textwrap.dedent(code)],
@@ -22,7 +28,7 @@ def run(code: str, timeout_s: float = 120, **options: Any) -> subprocess.Complet
         timeout=timeout_s,
         check=False,
         cwd="/",
-        env={**os.environ, "PYTHONPATH": path},
+        env={**os.environ, "PYTHONPATH": path, **env},
         **options,
     )
 
