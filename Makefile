@@ -25,6 +25,7 @@ UNSUPPORTED := build/stamps/unsupported
 WINDOWS := build/stamps/windows
 PEERS := $(VENV)/.peers
 DOCS_TOOLS := $(VENV)/.docs
+FUZZ_TOOLS := $(VENV)/.fuzz
 
 .PHONY: help setup demo wheel test lint docs bench clean apt-build apt-test apt-bench apt-fuzz apt-sanitize
 .PHONY: wheel-windows test-windows apt-windows
@@ -77,10 +78,9 @@ test-valgrind: $(INSTALLED) $(TEST_TOOLS) | apt-test apt-sanitize
 test-parallel: $(INSTALLED) $(TEST_TOOLS) | apt-test
 	@$(IN_VENV) .ci/parallel
 
-## make fuzz    a million runs of every parser of texts, and long random lives of the Python surface
-fuzz: $(INSTALLED) $(TEST_TOOLS) | apt-fuzz
+## make fuzz    a million runs of every parser of texts, and of every group of calls of the Python surface
+fuzz: $(INSTALLED) $(TEST_TOOLS) $(FUZZ_TOOLS) | apt-fuzz
 	@$(IN_VENV) .ci/fuzz
-	@$(IN_VENV) NUMAPOOL_FUZZ_EXAMPLES=20000 python -m pytest -q tests/python/test_surface.py
 
 ## make soak    8 threads for 10 minutes on pools under pressure, and every fault at every position
 soak: $(INSTALLED) $(TEST_TOOLS) | apt-test
@@ -97,6 +97,10 @@ apt-build apt-test apt-bench apt-fuzz apt-sanitize apt-windows: apt-%:
 # The peer is built here and now, with the pinned setuptools.
 $(PEERS): .ci/requirements/bench.txt $(TEST_TOOLS) | apt-build
 	$(PIP) install --quiet --no-build-isolation -r $<
+	@touch $@
+
+$(FUZZ_TOOLS): .ci/requirements/fuzz.txt $(REQUIREMENTS)
+	$(PIP) install --quiet -r $<
 	@touch $@
 
 $(DOCS_TOOLS): .ci/requirements/docs.txt $(REQUIREMENTS)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import math
 import operator
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Set
 from typing import TYPE_CHECKING, Any, Literal, SupportsIndex, TypedDict, Unpack
 
 from numapool.allocator import NumaAllocator, PageSize
@@ -34,14 +34,30 @@ def _default_allocator() -> NumaAllocator:
     return NumaAllocator()
 
 
+def _dimension(length: Any) -> int:
+    if isinstance(length, bool):  # NumPy takes none either
+        raise TypeError(f"a dimension must be an integer, not {length!r}")
+    return operator.index(length)
+
+
 def _dimensions(shape: Shape) -> tuple[int, ...]:
-    if isinstance(shape, Iterable):
-        dimensions = tuple(operator.index(one) for one in shape)
+    if isinstance(shape, tuple):
+        dimensions = tuple(map(_dimension, shape))
+    elif isinstance(shape, int):
+        dimensions = (_dimension(shape),)
     else:
-        dimensions = (operator.index(shape),)
+        dimensions = _dimensions_of_others(shape)
     if any(one < 0 for one in dimensions):
         raise ValueError(f"negative dimensions are not allowed: {dimensions}")
     return dimensions
+
+
+def _dimensions_of_others(shape: Shape) -> tuple[int, ...]:
+    if isinstance(shape, Mapping | Set):
+        raise TypeError(f"shape must be an integer or a sequence of some, not {shape!r}")
+    if isinstance(shape, Iterable) and getattr(shape, "ndim", 1) != 0:
+        return tuple(map(_dimension, shape))
+    return (_dimension(shape),)  # NumPy's integers, and its arrays without dimensions
 
 
 def empty(

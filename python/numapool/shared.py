@@ -136,6 +136,8 @@ class SharedNodeBuffer(mmap.mmap):
         ------
         ValueError
             It is no handle, or names what is no sealed buffer of that name.
+        TypeError
+            It is no string.
         FileNotFoundError
             The process is gone, or has let go of the memory.
         PermissionError
@@ -145,6 +147,8 @@ class SharedNodeBuffer(mmap.mmap):
             This system has no memfd_create(2).
         """
         _require_memfd()
+        if not isinstance(handle, str):
+            raise TypeError(f"handle must be a str, not {type(handle).__name__}")
         try:
             kind, pid, number, size, asked, bound, token = handle.split(":")
             if kind != "numapool":

@@ -17,6 +17,10 @@ def checked_weights(nodes: list[int], weights: Weights | None) -> tuple[list[int
         raise ValueError(
             f"weights must be 'system' or a mapping of node to weight, not {weights!r}"
         )
+    if not isinstance(weights, Mapping):
+        raise TypeError(
+            f"weights must be 'system' or a mapping of node to weight, not {type(weights).__name__}"
+        )
     by_node = {operator.index(node): operator.index(weight) for node, weight in weights.items()}
     if not by_node or (nodes and set(nodes) != set(by_node)):
         raise ValueError(f"weights must name exactly the nodes {nodes}, not {sorted(by_node)}")

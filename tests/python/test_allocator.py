@@ -231,6 +231,14 @@ def test_weights_that_are_none_raise_value_error(
         allocator.allocate_interleaved(4096, weights=weights)  # type: ignore[arg-type]
 
 
+@pytest.mark.parametrize("weights", [[1], 3, b"system"])
+def test_weights_of_another_kind_raise_type_error(
+    allocator: nump.NumaAllocator, weights: object
+) -> None:
+    with pytest.raises(TypeError, match="mapping of node to weight, not"):
+        allocator.allocate_interleaved(4096, weights=weights)  # type: ignore[arg-type]
+
+
 def test_an_empty_list_of_nodes_is_refused(allocator: nump.NumaAllocator) -> None:
     with pytest.raises(ValueError, match="at least one node"):
         allocator.allocate_interleaved(4096, [])

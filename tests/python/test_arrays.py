@@ -85,6 +85,19 @@ def test_python_objects_are_refused(dtype: object) -> None:
         nump.empty(3, dtype)  # type: ignore[arg-type]
 
 
+@pytest.mark.parametrize("shape", [np.int64(3), np.array(3), np.array([2, 3]), range(3), [2, 1]])
+def test_shapes_are_what_numpy_takes(shape: Any) -> None:
+    assert nump.zeros(shape).shape == np.zeros(shape).shape
+
+
+@pytest.mark.parametrize("shape", [True, (False, 2), np.True_, {2: 3}, {2}, 2.0, "2", None])
+def test_shapes_that_numpy_refuses_are_refused(shape: Any) -> None:
+    with pytest.raises(TypeError):
+        np.zeros(shape)
+    with pytest.raises(TypeError):
+        nump.zeros(shape)
+
+
 def test_absurd_shapes_raise_memory_error() -> None:
     with pytest.raises(MemoryError):
         nump.zeros((2**40, 2**40))

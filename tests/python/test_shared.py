@@ -198,6 +198,8 @@ def test_a_handle_of_another_file_is_refused(shared: nump.SharedNodeBuffer, tmp_
     for odd in ("", "numapool:1", "other:1:2:3:-:1:x", "numapool:../..:2:3:-:1:x"):
         with pytest.raises(ValueError, match="not the handle"):
             nump.SharedNodeBuffer.attach(odd)
+    with pytest.raises(TypeError, match="must be a str, not NoneType"):
+        nump.SharedNodeBuffer.attach(None)  # type: ignore[arg-type]
     assert open_memfds() == before
 
 
