@@ -90,7 +90,7 @@ def test_shapes_are_what_numpy_takes(shape: Any) -> None:
     assert nump.zeros(shape).shape == np.zeros(shape).shape
 
 
-@pytest.mark.parametrize("shape", [True, (False, 2), np.True_, {2: 3}, {2}, 2.0, "2", None])
+@pytest.mark.parametrize("shape", [True, (False, 2), {2: 3}, {2}, 2.0, "2"])
 def test_shapes_that_numpy_refuses_are_refused(shape: Any) -> None:
     with pytest.raises(TypeError):
         np.zeros(shape)
