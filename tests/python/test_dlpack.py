@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import os
 import threading
+import types
 from typing import Any
 
 import numpy as np
@@ -182,13 +183,10 @@ def test_a_tensor_that_outlives_the_interpreter() -> None:
 
 
 def test_the_array_interface_counts_as_a_view(buffer: nump.NodeBuffer) -> None:
-    class Interface:
-        __array_interface__ = buffer.__array_interface__
-
-    assert Interface.__array_interface__["version"] == 3
-    array = np.asarray(Interface())
-    del Interface
-    gc.collect()
+    interface = types.SimpleNamespace(__array_interface__=buffer.__array_interface__)
+    assert interface.__array_interface__["version"] == 3
+    array = np.asarray(interface)
+    del interface
     assert array.__array_interface__["data"] == (buffer.address, False)
     array[1] = 3
     assert memoryview(buffer)[1] == 3
