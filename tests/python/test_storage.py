@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import itertools
 import mmap
 import os
 import pickle
@@ -196,11 +197,21 @@ def test_a_device_without_an_end() -> None:
     assert (full.value.errno, full.value.offset) == (errno.ENOSPC, 7)
 
 
+def middle_of_the_largest_gap() -> int:
+    """Return an address of this process where no mapping is, nor will be soon."""
+    lines = Path("/proc/self/maps").read_text().splitlines()
+    mapped = [[int(end, 16) for end in line.split()[0].split("-")] for line in lines]
+    low = [one for one in mapped if one[1] <= 1 << 47]  # above it is the kernel's
+    gaps = [(after[0] - before[1], before[1]) for before, after in itertools.pairwise(low)]
+    length, start = max(gaps)
+    return start + length // 2 // mmap.PAGESIZE * mmap.PAGESIZE
+
+
 def test_a_failure_midway_says_where(tmp_path: Path, buffer: nump.NodeBuffer) -> None:
     """A file in /proc whose bytes are this process's memory: unmapped addresses cannot be read."""
     pages = mmap.mmap(-1, 64 * KIB)
     address = np.frombuffer(pages, np.uint8).ctypes.data
-    hole = 2**46  # no mapping is there: mmap(2) goes downwards from 2**47
+    hole = middle_of_the_largest_gap()
     assert nump.read_into("/proc/self/mem", buffer, address, 4096).nbytes == 4096
     with pytest.raises(nump.StorageError, match=f"at offset {hole}") as error:
         nump.read_into("/proc/self/mem", buffer, hole, 4096)
