@@ -21,12 +21,12 @@ def _shape(draw: Draw) -> Any:
     other = draw.other()
     if draw.integer(0, 5) == 0 and not isinstance(other, list):
         return other
-    drawn = [draw.anything() for _ in range(draw.integer(0, 3))]
+    drawn = [draw.anything() for _ in range(draw.pick(0, 1, 1, 2, 3))]
     shape = [one for one in drawn if not isinstance(one, list)]
     numbers = [abs(one) for one in shape if isinstance(one, int) and one]
     if MOST_BYTES // 256 < math.prod(numbers) < NO_MACHINE:
         shape = [one % 40 if isinstance(one, int) else one for one in shape]
-    return draw.pick(tuple(shape), shape, shape[0] if shape else ())
+    return draw.pick(tuple(shape), shape, shape[0] if len(shape) == 1 else ())
 
 
 def arrays(draw: Draw, tools: Tools) -> None:
