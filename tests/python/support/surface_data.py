@@ -20,9 +20,9 @@ def _shape(draw: Draw) -> Any:
     """Return a shape of little, or of what no machine has; or none."""
     other = draw.other()
     if draw.integer(0, 5) == 0 and not isinstance(other, list):
-        return other
+        return other[:2] if isinstance(other, bytes) else other  # a sequence of integers to NumPy
     drawn = [draw.anything() for _ in range(draw.pick(0, 1, 1, 2, 3))]
-    shape = [one for one in drawn if not isinstance(one, list)]
+    shape = [one for one in drawn if not isinstance(one, list | bytes)]
     numbers = [abs(one) for one in shape if isinstance(one, int) and one]
     if MOST_BYTES // 256 < math.prod(numbers) < NO_MACHINE:
         shape = [one % 40 if isinstance(one, int) else one for one in shape]
@@ -32,7 +32,8 @@ def _shape(draw: Draw) -> Any:
 def arrays(draw: Draw, tools: Tools) -> None:
     shape, dtype = _shape(draw), draw.pick(draw.pick(*_TYPES), draw.other())
     try:
-        np.dtype(dtype)
+        if np.dtype(dtype).itemsize > 64:
+            return
     except SyntaxError:  # NumPy evaluates numbers in such a string
         return
     except (TypeError, ValueError):
