@@ -90,13 +90,13 @@ Mapping map_extent(const Extent& extent) {
                                " huge pages of " + size_text(extent.pages.bytes);
     if (have.total == 0) {
       throw Error(ErrorKind::kUnsupported,
-                  wanted + " were asked for and none are reserved; " +
+                  wanted + " were asked for and none are reserved (" + error.what() + "); " +
                       platform::hugetlb_reserve_hint(extent.pages.bytes),
                   error.code());
     }
     throw Error(ErrorKind::kNoMemory,
                 wanted + " were asked for, " + std::to_string(have.free) + " of " +
-                    std::to_string(have.total) + " are free; " +
+                    std::to_string(have.total) + " are free (" + error.what() + "); " +
                     platform::hugetlb_reserve_hint(extent.pages.bytes),
                 error.code());
   }

@@ -141,10 +141,12 @@ def _make(
     kind = np.dtype(dtype)
     if kind.hasobject:
         raise TypeError(f"dtype {kind} holds Python objects, which cannot live in memory of a node")
+    if kind.itemsize == 0:  # of strings without a length NumPy makes some of length 1
+        kind = np.empty((), kind).dtype
     dimensions = _dimensions(shape)
     size = math.prod(dimensions) * kind.itemsize
     if size == 0:
-        return np.empty(dimensions, kind, order)
+        return np.zeros(dimensions, kind, order)
     if pool is not None:
         acquire = pool._acquire_zeroed if zeroed else pool.acquire
         buffer = acquire(size, node, strict=strict)

@@ -79,6 +79,15 @@ def test_arrays_without_bytes_are_numpys_own() -> None:
     assert nump.zeros(4, "V0").nbytes == 0
 
 
+@pytest.mark.parametrize("dtype", ["S", "U", bytes, str])
+def test_strings_without_a_length_are_placed_and_zeroed(dtype: Any) -> None:
+    for shape in ((), 1000):
+        array = nump.zeros(shape, dtype)
+        assert array.dtype == np.zeros(shape, dtype).dtype
+        assert not any(array.tobytes())
+        assert owner_of(array).nbytes >= array.nbytes > 0
+
+
 @pytest.mark.parametrize("dtype", [object, np.dtype([("a", object)])])
 def test_python_objects_are_refused(dtype: object) -> None:
     with pytest.raises(TypeError, match="Python objects"):
