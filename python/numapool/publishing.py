@@ -30,8 +30,9 @@ def _folder() -> Path:
     import tempfile  # slow to load, as pathlib is, and seldom needed
     from pathlib import Path
 
-    base = os.environ.get("XDG_RUNTIME_DIR")
-    root = Path(base) if base and Path(base).is_dir() else Path(tempfile.gettempdir())
+    # A relative one is to be ignored (XDG Base Directory Specification, "Basics").
+    base = Path(os.environ.get("XDG_RUNTIME_DIR", ""))
+    root = base if base.is_absolute() and base.is_dir() else Path(tempfile.gettempdir())
     if sys.platform == "win32":  # the temporary folder is the user's own there, by its access list
         folder = root / "numapool"
         folder.mkdir(exist_ok=True)
@@ -139,7 +140,7 @@ def published_pools() -> Iterator[dict[str, Any]]:
                 continue
         except ProcessLookupError:
             path.unlink(missing_ok=True)
-        except (OSError, ValueError, KeyError, TypeError):
+        except (OSError, ValueError, OverflowError, KeyError, TypeError):
             continue
         else:
             yield document

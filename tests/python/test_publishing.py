@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import tempfile
 import time
 from pathlib import Path
 
@@ -66,6 +67,7 @@ def test_files_that_make_no_sense_are_left_out(folder: Path) -> None:
         "1.json": "no json",
         "x.json": json.dumps({"time": now}),
         f"{os.getpid()}.json": json.dumps({"time": now - 100, "pools": []}),
+        f"{1 << 70}.json": json.dumps({"time": now, "pools": []}),
         "2.json": json.dumps([now]),
     }.items():
         (folder / name).write_text(text)
@@ -88,6 +90,18 @@ def test_a_folder_that_others_can_write_to_is_not_used(folder: Path) -> None:
     with pytest.raises(PermissionError, match="this user alone"):
         nump.publish_pools()
     assert list(published_pools()) == []
+
+
+def test_a_relative_folder_is_not_believed(
+    tmp_path: Path, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("XDG_RUNTIME_DIR", "here")
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    with nump.publish_pools():
+        assert len(list(folder.iterdir())) == 1
+    assert list((tmp_path / "here").iterdir()) == []
 
 
 @pytest.mark.parametrize("interval_s", [0, -1, float("nan"), 1e9])
