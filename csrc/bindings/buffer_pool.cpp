@@ -15,6 +15,7 @@
 #include "errors.hpp"
 #include "interrupt.hpp"
 #include "node_buffer.hpp"
+#include "python_call.hpp"
 #include "without_gil.hpp"
 
 namespace py = pybind11;
@@ -165,8 +166,8 @@ void tell_if_exhausted(PyObject* pool) noexcept {
     py::error_already_set error;
     try {
       if (error.matches(py::module_::import("numapool.errors").attr("PoolExhaustedError")))
-        py::module_::import("numapool.pool")
-            .attr("_tell_exhausted")(py::handle(pool), error.value());
+        call_python(py::module_::import("numapool.pool").attr("_tell_exhausted"),
+                    py::make_tuple(py::handle(pool), error.value()));
     } catch (py::error_already_set& failure) {
       failure.discard_as_unraisable("numapool: log that a pool is exhausted");
     }
@@ -287,7 +288,8 @@ void warn_of(const std::vector<Degradation>& degradations) {
   py::list causes;
   for (const Degradation& one : degradations)
     causes.append(py::make_tuple(cause_name(one.cause), one.message));
-  py::module_::import("numapool.allocator").attr("_warn_once")(causes, 2);
+  call_python(py::module_::import("numapool.allocator").attr("_warn_once"),
+              py::make_tuple(causes, 2));
 }
 
 }  // namespace numapool::bindings

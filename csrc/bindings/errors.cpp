@@ -4,6 +4,7 @@
 #include <pybind11/pybind11.h>
 
 #include "bindings.hpp"
+#include "python_call.hpp"
 
 namespace py = pybind11;
 
@@ -29,38 +30,40 @@ void raise(const Error& error) {
   switch (error.kind()) {
     case ErrorKind::kInvalidArgument:
     case ErrorKind::kClosed:
-      PyErr_SetObject(PyExc_ValueError, text.ptr());
+      set_exception(PyExc_ValueError, text);
       return;
     case ErrorKind::kNoMemory:
-      PyErr_SetObject(PyExc_MemoryError, text.ptr());
+      set_exception(PyExc_MemoryError, text);
       return;
     case ErrorKind::kBusy:
-      PyErr_SetObject(PyExc_BufferError, text.ptr());
+      set_exception(PyExc_BufferError, text);
       return;
     case ErrorKind::kExhausted:
-      PyErr_SetObject(error_class("PoolExhaustedError").ptr(), text.ptr());
+      set_exception(error_class("PoolExhaustedError"), text);
       return;
     case ErrorKind::kNodeNotFound:
-      PyErr_SetObject(error_class("NodeNotFoundError").ptr(), text.ptr());
+      set_exception(error_class("NodeNotFoundError"), text);
       return;
     case ErrorKind::kTopology:
-      PyErr_SetObject(error_class("TopologyError").ptr(), text.ptr());
+      set_exception(error_class("TopologyError"), text);
       return;
     case ErrorKind::kPlacement: {
       py::dict bytes_by_node;
       for (const auto& [node, bytes] : error.bytes_by_node) bytes_by_node[py::int_(node)] = bytes;
       const py::object cls = error_class("PlacementError");
-      PyErr_SetObject(cls.ptr(), cls(text, bytes_by_node).ptr());
+      set_exception(cls, call_python(cls, py::make_tuple(text, bytes_by_node)));
       return;
     }
     case ErrorKind::kUnsupported: {
       const py::object cls = error_class("UnsupportedError");
-      PyErr_SetObject(cls.ptr(), (error.code() == 0 ? cls(text) : cls(error.code(), text)).ptr());
+      const py::tuple values = error.code() == 0 ? py::tuple(py::make_tuple(text))
+                                                 : py::tuple(py::make_tuple(error.code(), text));
+      set_exception(cls, call_python(cls, values));
       return;
     }
     case ErrorKind::kSystem: {
       const py::object cls = py::reinterpret_borrow<py::object>(PyExc_OSError);
-      PyErr_SetObject(cls.ptr(), cls(error.code(), text).ptr());
+      set_exception(cls, call_python(cls, py::make_tuple(error.code(), text)));
       return;
     }
     case ErrorKind::kInterrupted:

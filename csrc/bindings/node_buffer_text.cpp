@@ -9,6 +9,7 @@
 #include <cstdio>
 
 #include "numapool/size_text.hpp"
+#include "python_call.hpp"
 
 namespace py = pybind11;
 
@@ -36,13 +37,12 @@ PyObject* to_python(const Placement& placement) {
     py::dict bytes_by_node;
     for (const auto& [node, bytes] : placement.bytes_by_node) bytes_by_node[py::int_(node)] = bytes;
     const py::object cls = py::module_::import("numapool.placement").attr("Placement");
-    return cls(py::arg("bytes_by_node") = bytes_by_node,
-               py::arg("not_resident_bytes") = placement.not_resident_bytes,
-               py::arg("unknown_bytes") = placement.unknown_bytes,
-               py::arg("page_size_bytes") = placement.page_size_bytes,
-               py::arg("method") = placement.method)
-        .release()
-        .ptr();
+    const py::dict values(py::arg("bytes_by_node") = bytes_by_node,
+                          py::arg("not_resident_bytes") = placement.not_resident_bytes,
+                          py::arg("unknown_bytes") = placement.unknown_bytes,
+                          py::arg("page_size_bytes") = placement.page_size_bytes,
+                          py::arg("method") = placement.method);
+    return call_python(cls, py::tuple(), values).release().ptr();
   } catch (py::error_already_set& error) {
     error.restore();
     return nullptr;
