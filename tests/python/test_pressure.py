@@ -54,6 +54,8 @@ def test_a_deficit_trims_what_is_retained_and_nothing_else(pool: nump.BufferPool
             monitor.attach(pool)
             assert within_seconds(lambda: pool.statistics().total.retained_bytes == 0)
             assert within_seconds(lambda: monitor.level is nump.PressureLevel.CRITICAL)
+            # Counted after it is done: what was trimmed, and then how long it took.
+            assert within_seconds(lambda: sum(monitor.statistics().reactions_by_limit_s.values()))
             counts = monitor.statistics()
         assert bytes(memoryview(live)) == b"\x5a" * (4 * MIB)
     assert counts.trimmed_bytes == 7 * 4 * MIB
