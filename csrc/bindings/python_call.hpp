@@ -10,9 +10,9 @@ namespace numapool::bindings {
 // A daemon thread of an ending interpreter ends in the code that it runs (see without_gil.hpp).
 // It is stopped right here, before the unwinding reaches objects of the callers': those would be
 // given back without the GIL, while the main thread is taking the interpreter down.
-// pybind11::error_already_set if the call raised.
+// `named` is a dict, or nothing. pybind11::error_already_set if the call raised.
 inline pybind11::object call_python(pybind11::handle callable, const pybind11::tuple& values,
-                                    const pybind11::dict& named = {}) {
+                                    pybind11::handle named = {}) {
   PyObject* const done =
       sleep_if_ending([&] { return PyObject_Call(callable.ptr(), values.ptr(), named.ptr()); });
   if (done == nullptr) throw pybind11::error_already_set();
