@@ -93,11 +93,12 @@ std::vector<PoolImpl::Found> PoolImpl::detach(std::size_t size_class, const Trim
         block = head.exchange(nullptr, std::memory_order_relaxed);
       }
       PoolBlock* const first = block;
+      const std::size_t earlier = found.size();
       try {
         for (; block != nullptr; block = block->next) found.push_back({block, i});
       } catch (const std::bad_alloc&) {
-        while (!found.empty() && found.back().block != first) found.pop_back();
-        if (!found.empty() && found.back().block == first) found.pop_back();
+        // This list goes back whole, the earlier ones stay with the caller.
+        found.erase(found.begin() + static_cast<std::ptrdiff_t>(earlier), found.end());
         const std::lock_guard guard(shard.lock);
         PoolBlock* last = first;
         while (last->next != nullptr) last = last->next;

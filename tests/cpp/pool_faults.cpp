@@ -188,4 +188,27 @@ TEST_CASE_FIXTURE(Life, "a pool that is closed without memory to spare gives bac
   CHECK(k < 100);
 }
 
+TEST_CASE_FIXTURE(Life, "a trim without memory for a later list loses no earlier one") {
+  int k = 1;
+  for (bool reached = true; reached && k < 100; ++k) {
+    CAPTURE(k);
+    prepare();
+    open();
+    for (const int node : {0, 1, 2}) give(take(kMiB, node));
+    std::uint64_t freed = 0;
+    {
+      const FailingNew failing(k);
+      freed = pool->trim(std::nullopt, std::nullopt);
+      reached = failing.failed();
+    }
+    freed += pool->trim(std::nullopt, std::nullopt);
+    CHECK(freed == 3 * kMiB);
+    CHECK(total().retained_bytes == 0);
+    close();
+    CHECK(platform::fake::live_mappings() == 0);
+  }
+  CHECK(k > 3);
+  CHECK(k < 100);
+}
+
 }  // namespace numapool
