@@ -46,7 +46,11 @@ PoolImpl::Got PoolImpl::cut(Allocation&& allocation, std::size_t size_class, std
     slabs_[size_class].push_back(slab.get());
   }
   Slab* const kept = slab.release();
-  for (std::uint32_t i = kept->count - 1; i > 0; --i) put(kept->blocks[i]);
+  // The slab stays as long as its first block, which is ours, is not with the system.
+  for (std::uint32_t i = kept->count - 1; i > 0; --i) {
+    PoolBlock* other = &kept->blocks[i];
+    put(other);
+  }
   if (kept->blocks[0].epoch == 0) look_again(kept->blocks[0]);
   return {&kept->blocks[0], kept->count};
 }

@@ -276,9 +276,9 @@ std::uint64_t PoolImpl::reserve(std::size_t size_bytes, std::optional<int> node,
     peak_in_use_bytes_ = std::max(
         peak_in_use_bytes_, static_cast<std::uint64_t>(std::max<std::int64_t>(has, 0)) + more);
   }
-  const Got got = find(want, check, degraded);
+  Got got = find(want, check, degraded);
   if (got.block == nullptr) throw exhausted(want, "");
-  put(*got.block);
+  put(got.block);
   return got.made;
 }
 

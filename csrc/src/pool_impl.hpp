@@ -112,7 +112,9 @@ class PoolImpl final : public Pool {
   [[nodiscard]] PoolBlock* pop(std::uint16_t slot, std::size_t size_class) noexcept;
   [[nodiscard]] bool still_there(PoolBlock& block, bool strict);
   void place_anew(PoolBlock& block, const Placement& seen) noexcept;
-  void put(PoolBlock& block) noexcept;  // back to the lists of this CPU
+  // Back to the lists of this CPU, or to the system where the pool has closed meanwhile: the block
+  // may be gone, and the pointer is cleared.
+  void put(PoolBlock*& block) noexcept;
   void look_again(PoolBlock& block) noexcept;
   void look_for_moves() noexcept;
 

@@ -51,10 +51,10 @@ void PoolImpl::close() noexcept {
     const std::lock_guard guard(mutex_);
     return pop_leaving();
   };
-  while (PoolBlock* const block = leaving()) put(*block);
+  while (PoolBlock* block = leaving()) put(block);
   for (std::uint16_t slot = 0; slot < nodes_.size(); ++slot) {
     for (std::size_t c = 0; c < SizeClasses::kCount; ++c) {
-      while (PoolBlock* const block = pop(slot, c)) put(*block);
+      while (PoolBlock* block = pop(slot, c)) put(block);
     }
   }
 }

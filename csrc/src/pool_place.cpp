@@ -32,7 +32,8 @@ PoolBlock* PoolImpl::pop(std::uint16_t slot, std::size_t size_class) noexcept {
   return nullptr;
 }
 
-void PoolImpl::put(PoolBlock& block) noexcept {
+void PoolImpl::put(PoolBlock*& taken) noexcept {
+  PoolBlock& block = *std::exchange(taken, nullptr);
   Shard& shard = shard_here();
   bool retained = false;
   {
@@ -52,17 +53,18 @@ void PoolImpl::put(PoolBlock& block) noexcept {
 // A retained block of the slot's node that is really there. With `strict` every page is looked at;
 // else only what may have moved since it was last looked at.
 PoolBlock* PoolImpl::take_retained(const Want& want, std::uint16_t slot) {
-  while (PoolBlock* const block = pop(slot, want.size_class)) {
+  while (PoolBlock* block = pop(slot, want.size_class)) {
     bool there = false;
     try {
       there = still_there(*block, want.strict);
     } catch (...) {
-      put(*block);
+      put(block);
       throw;
     }
     if (there) return block;
-    put(*block);                                             // under the node where it is
-    if (want.strict && block->slot == slot) return nullptr;  // split: it would come round again
+    const bool comes_round = want.strict && block->slot == slot;  // split: found here again
+    put(block);                                                   // under the node where it is
+    if (comes_round) return nullptr;
   }
   return nullptr;
 }

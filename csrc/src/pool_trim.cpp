@@ -278,9 +278,8 @@ std::uint64_t PoolImpl::free_parts(std::vector<PoolBlock*>& victims) noexcept {
     keep_split(*first->slab);
     const bool gone = succeeds([&] { return platform::discard(first->address, length); });
     for (std::size_t k = i; k < end; ++k) {
-      PoolBlock& block = *victims[k];
-      block.doomed = false;
-      if (!gone) put(block);
+      victims[k]->doomed = false;
+      if (!gone) put(victims[k]);
     }
     if (gone) {
       const std::uint16_t slot = first->slab->slot;

@@ -67,6 +67,24 @@ TEST_CASE_FIXTURE(Pools, "a pool that is closed while a trimmed block fails to c
   CHECK(platform::fake::live_mappings() == 0);
 }
 
+TEST_CASE_FIXTURE(Pools, "a pool that is closed while a strict acquire looks at a split block") {
+  open();
+  const Lease split = take(kMiB, 1);
+  give(split);
+  // Half of it was moved away since: not for a strict request.
+  static_cast<void>(platform::move_to_node(split.region.address, kMiB / 2, split.region.pages, 2));
+  bool once = true;
+  memory().before = [&](platform::fake::MemoryScript&, std::string_view call, int) {
+    if (call == "residency" && std::exchange(once, false)) pool->close();
+  };
+  const Lease whole = take(kMiB, 1, true);
+  REQUIRE(pool->closed());
+  CHECK(whole.place.node_id == 1);
+  CHECK(platform::fake::live_mappings() == 1);  // the split one is gone
+  give(whole);
+  CHECK(platform::fake::live_mappings() == 0);
+}
+
 TEST_CASE_FIXTURE(Pools, "after a fork the child drops what was retained and keeps what is lent") {
   open();
   const Lease lent = take(4 * kMiB, 0);
