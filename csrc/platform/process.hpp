@@ -7,8 +7,14 @@
 namespace numapool::platform {
 
 // A monotonic clock in milliseconds that is cheap rather than fine (a few milliseconds), without a
-// system call. It wraps round after 49 days: compare differences only.
-[[nodiscard]] std::uint32_t coarse_ms() noexcept;
+// system call. It never wraps round.
+[[nodiscard]] std::uint64_t coarse_ms() noexcept;
+
+// How long before `now_ms` something happened; 0 where it happened after the clock was read, as
+// another thread's doing may.
+[[nodiscard]] constexpr std::uint64_t age_ms(std::uint64_t now_ms, std::uint64_t then_ms) noexcept {
+  return now_ms > then_ms ? now_ms - then_ms : 0;
+}
 
 // Registers handlers for every fork of this process from now on, as pthread_atfork(3) does: before
 // it in the parent, after it in the parent, after it in the child. False where there is nothing

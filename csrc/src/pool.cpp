@@ -15,7 +15,6 @@ namespace {
 
 constexpr std::uint64_t kSmallPool = std::uint64_t{64} << 20;  // slabs would take too much of it
 constexpr std::int64_t kMostDrift = std::int64_t{4} << 20;
-constexpr std::uint32_t kLookEvery = 1000;  // ms
 
 std::size_t shards_for(const Topology& topology) {
   int last = 0;
@@ -168,9 +167,10 @@ bool PoolImpl::give_back(void* cookie, bool moved) noexcept {
   block.filed_ms = platform::coarse_ms();
   block.dirty = true;
   if (moved) look_again(block);
-  bool work = block.filed_ms - looked_ms_.load(std::memory_order_relaxed) >= kLookEvery ||
-              waiters_.load(std::memory_order_relaxed) != 0 ||
-              (options_.idle_ms && !idle_runs_.load(std::memory_order_relaxed));
+  bool work =
+      platform::age_ms(block.filed_ms, looked_ms_.load(std::memory_order_relaxed)) >= kLookEvery ||
+      waiters_.load(std::memory_order_relaxed) != 0 ||
+      (options_.idle_ms && !idle_runs_.load(std::memory_order_relaxed));
   Shard& shard = shard_here();
   {
     const std::lock_guard guard(shard.lock);

@@ -28,7 +28,7 @@ PoolImpl::Got PoolImpl::cut(Allocation&& allocation, std::size_t size_class, std
   slab->slot = slot;
   slab->blocks = std::make_unique<PoolBlock[]>(slab->count);
   auto* const begin = static_cast<char*>(slab->mapping.address());
-  const std::uint32_t now = platform::coarse_ms();
+  const std::uint64_t now = platform::coarse_ms();
   for (std::uint32_t i = 0; i < slab->count; ++i) {
     PoolBlock& block = slab->blocks[i];
     block.address = begin + i * bytes;

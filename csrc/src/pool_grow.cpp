@@ -59,7 +59,7 @@ Lease PoolImpl::acquire(const AcquireRequest& request, const InterruptCheck& che
                         const Degraded& degraded) {
   Want want = wanted(request.size_bytes, request.node);
   want.strict = request.strict;
-  const std::uint32_t begin_ms = platform::coarse_ms();
+  const std::uint64_t begin_ms = platform::coarse_ms();
   while (true) {
     const Got got = find(want, check, degraded);
     if (got.block != nullptr) {
@@ -69,7 +69,7 @@ Lease PoolImpl::acquire(const AcquireRequest& request, const InterruptCheck& che
       return lease;
     }
     if (!request.wait_ms) throw exhausted(want, "");
-    if (platform::coarse_ms() - begin_ms >= *request.wait_ms) {
+    if (platform::age_ms(platform::coarse_ms(), begin_ms) >= *request.wait_ms) {
       throw exhausted(want, "after " + std::to_string(*request.wait_ms) + " ms ");
     }
     wait_for_room(check);

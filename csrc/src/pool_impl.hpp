@@ -14,6 +14,7 @@
 
 #include "numapool/error.hpp"
 #include "numapool/pool.hpp"
+#include "platform/process.hpp"
 #include "pool_parts.hpp"
 #include "size_class.hpp"
 
@@ -79,7 +80,13 @@ class PoolImpl final : public Pool {
     std::uint64_t most = UINT64_MAX;  // that may go
     std::optional<std::uint16_t> slot;
     std::optional<std::uint32_t> unused_since_ms;
-    std::uint32_t now_ms = 0;
+    std::uint64_t now_ms = 0;
+
+    // Whether what came back at `filed_ms` may go. The clock was read before the lists were taken
+    // off: what was filed since has no age.
+    [[nodiscard]] bool takes(std::uint64_t filed_ms) const noexcept {
+      return !unused_since_ms || platform::age_ms(now_ms, filed_ms) >= *unused_since_ms;
+    }
   };
   struct Victims {
     std::vector<OwnBlock*> own;
@@ -179,7 +186,7 @@ class PoolImpl final : public Pool {
 
   std::atomic<bool> closing_{false};
   std::atomic<std::uint32_t> epoch_{1};
-  std::atomic<std::uint32_t> looked_ms_{0};
+  std::atomic<std::uint64_t> looked_ms_{0};
   std::atomic<std::uint64_t> page_moves_{0};
   std::atomic<std::int64_t> told_retained_bytes_{0};  // the sum of what shards have told
   std::atomic<std::uint32_t> waiters_{0};
@@ -193,7 +200,7 @@ class PoolImpl final : public Pool {
     std::uint64_t high_water_bytes = 0;
     std::uint64_t trimmed_bytes = 0;
     std::uint64_t full_for_bytes = 0;  // a request of so much did not fit
-    std::uint32_t full_until_ms = 0;
+    std::uint64_t full_until_ms = 0;
   };
   // Guarded by mutex_, all below.
   std::vector<NodeBooks> books_;  // by slot

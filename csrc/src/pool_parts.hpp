@@ -16,6 +16,7 @@
 namespace numapool {
 
 inline constexpr std::size_t kSlabBytes = std::size_t{2} << 20;  // a huge page where there are any
+inline constexpr std::uint64_t kLookEvery = 1000;                // ms between looks for moved pages
 inline constexpr std::size_t kLargestSlabBlock = std::size_t{256} << 10;
 
 // For a few instructions at a time. A waiter yields, for the holder may have lost its CPU.
@@ -80,7 +81,7 @@ struct alignas(64) PoolBlock {
   FiledPlace place;
   std::uint32_t epoch = 0;       // of the pool when its place was last looked at
   std::uint32_t generation = 0;  // of the pool when it was made: forks since share its pages
-  std::uint32_t filed_ms = 0;    // when it came back last
+  std::uint64_t filed_ms = 0;    // when it came back last
   std::uint16_t size_class = 0;
   std::uint16_t slot = 0;  // of the node it is counted under
   bool dirty = false;      // an owner may have written to it
@@ -101,7 +102,7 @@ struct Slab {
   std::uint32_t count = 0;
   std::uint32_t hollow = 0;        // blocks whose pages are with the system
   std::uint32_t free_now = 0;      // of the trim that runs: blocks found free
-  std::uint32_t newest_ms = 0;     // of the trim that runs: the last of them that came back
+  std::uint64_t newest_ms = 0;     // of the trim that runs: the last of them that came back
   std::uint16_t slot = 0;          // of the node it is counted under
   std::atomic<bool> split{false};  // parts went back, and no huge page may be made of it again
 };

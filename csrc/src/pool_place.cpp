@@ -7,11 +7,6 @@
 #include "pool_impl.hpp"
 
 namespace numapool {
-namespace {
-
-constexpr std::uint32_t kLookEvery = 1000;  // ms
-
-}  // namespace
 
 // This CPU's list first. The others' heads are only peeked at unless there is something.
 PoolBlock* PoolImpl::pop(std::uint16_t slot, std::size_t size_class) noexcept {
@@ -127,9 +122,10 @@ void PoolImpl::moved(void* cookie) noexcept {
 // The system counts what it moves, machine-wide: after such an event every retained block is looked
 // at once more before it is lent.
 void PoolImpl::look_for_moves() noexcept {
-  const std::uint32_t now = platform::coarse_ms();
-  std::uint32_t last = looked_ms_.load(std::memory_order_relaxed);
-  if (now - last < kLookEvery || !looked_ms_.compare_exchange_strong(last, now)) return;
+  const std::uint64_t now = platform::coarse_ms();
+  std::uint64_t last = looked_ms_.load(std::memory_order_relaxed);
+  if (platform::age_ms(now, last) < kLookEvery || !looked_ms_.compare_exchange_strong(last, now))
+    return;
   const std::uint64_t moves = platform::page_moves();
   if (page_moves_.exchange(moves) != moves) epoch_.fetch_add(1, std::memory_order_relaxed);
 }

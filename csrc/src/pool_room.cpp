@@ -29,7 +29,7 @@ bool PoolImpl::recently_full(std::uint16_t slot, std::size_t bytes) noexcept {
   const std::lock_guard guard(mutex_);
   const NodeBooks& books = books_[slot];
   return bytes >= books.full_for_bytes && books.full_for_bytes != 0 &&
-         static_cast<std::int32_t>(books.full_until_ms - platform::coarse_ms()) > 0;
+         platform::coarse_ms() < books.full_until_ms;
 }
 
 void PoolImpl::remember_full(std::uint16_t slot, std::uint64_t bytes) noexcept {

@@ -141,9 +141,6 @@ void PoolImpl::pick_whole(std::size_t size_class, TrimPlan& plan, bool last_reso
   const std::vector<Found> found = detach(size_class, plan);
   if (found.empty()) return;
   try {
-    const auto unused = [&](std::uint32_t filed_ms) {
-      return !plan.unused_since_ms || plan.now_ms - filed_ms >= *plan.unused_since_ms;
-    };
     const auto fits = [&](std::uint64_t bytes) {
       return plan.left != 0 && bytes <= plan.most && (last_resort || bytes <= plan.left);
     };
@@ -151,29 +148,26 @@ void PoolImpl::pick_whole(std::size_t size_class, TrimPlan& plan, bool last_reso
       plan.left -= std::min(plan.left, bytes);
       plan.most -= std::min(plan.most, bytes);
     };
-    const std::uint32_t now = plan.now_ms;
     std::vector<OwnBlock*> own;
     std::vector<Slab*> slabs;
     for (const Found& one : found) {
       PoolBlock& block = *one.block;
       if (block.slab == nullptr) {
-        if (unused(block.filed_ms)) own.push_back(static_cast<OwnBlock*>(&block));
+        if (plan.takes(block.filed_ms)) own.push_back(static_cast<OwnBlock*>(&block));
         continue;
       }
       Slab& slab = *block.slab;
       if (slab.free_now++ == 0) {
         slab.newest_ms = block.filed_ms;
         slabs.push_back(&slab);
-      } else if (now - block.filed_ms < now - slab.newest_ms) {
-        slab.newest_ms = block.filed_ms;
+      } else {
+        slab.newest_ms = std::max(slab.newest_ms, block.filed_ms);
       }
     }
-    std::sort(own.begin(), own.end(), [now](const OwnBlock* a, const OwnBlock* b) {
-      return now - a->filed_ms > now - b->filed_ms;
-    });
-    std::sort(slabs.begin(), slabs.end(), [now](const Slab* a, const Slab* b) {
-      return now - a->newest_ms > now - b->newest_ms;
-    });
+    std::sort(own.begin(), own.end(),
+              [](const OwnBlock* a, const OwnBlock* b) { return a->filed_ms < b->filed_ms; });
+    std::sort(slabs.begin(), slabs.end(),
+              [](const Slab* a, const Slab* b) { return a->newest_ms < b->newest_ms; });
     victims.own.reserve(victims.own.size() + own.size());
     victims.slabs.reserve(victims.slabs.size() + slabs.size());
     const std::uint64_t bytes = classes_.bytes(size_class);
@@ -187,7 +181,7 @@ void PoolImpl::pick_whole(std::size_t size_class, TrimPlan& plan, bool last_reso
       const std::uint64_t resident = slab->mapping.length() - slab->hollow * bytes;
       const bool whole = slab->free_now + slab->hollow == slab->count;
       slab->free_now = 0;
-      if (!whole || !unused(slab->newest_ms) || !fits(resident)) continue;
+      if (!whole || !plan.takes(slab->newest_ms) || !fits(resident)) continue;
       for (std::uint32_t i = 0; i < slab->count; ++i) slab->blocks[i].doomed = true;
       forget_slab(slab);
       victims.slabs.push_back(slab);
@@ -216,7 +210,7 @@ void PoolImpl::pick_parts(std::size_t size_class, TrimPlan& plan, Victims& victi
     PoolBlock& block = *one.block;
     if (plan.left == 0 || bytes > plan.most) break;
     if (block.slab == nullptr) continue;
-    if (plan.unused_since_ms && plan.now_ms - block.filed_ms < *plan.unused_since_ms) continue;
+    if (!plan.takes(block.filed_ms)) continue;
     block.doomed = true;
     victims.parts.push_back(&block);
     plan.left -= std::min(plan.left, bytes);

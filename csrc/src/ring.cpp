@@ -45,10 +45,10 @@ class RingImpl final : public Ring {
 
   Lease acquire(std::uint64_t wait_ms, const InterruptCheck& check) override {
     Lease lease;
-    const std::uint32_t begin = platform::coarse_ms();
+    const std::uint64_t begin = platform::coarse_ms();
     while (!try_acquire(lease)) {
       if (closed()) throw Error(ErrorKind::kClosed, "the ring is closed");
-      if (platform::coarse_ms() - begin >= wait_ms) {
+      if (platform::age_ms(platform::coarse_ms(), begin) >= wait_ms) {
         throw Error(ErrorKind::kExhausted,
                     "the next of the ring's " + std::to_string(slots_.size()) +
                         " blocks is still in use (" + std::to_string(lent()) +

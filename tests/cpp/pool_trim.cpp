@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "platform/fake/process_script.hpp"
+#include "pool_impl.hpp"
 #include "pools.hpp"
 
 namespace numapool {
@@ -103,6 +104,47 @@ TEST_CASE_FIXTURE(Pools, "of equals the oldest go first") {
   CHECK(before.region.address == leases[3].region.address);
   give(last);
   give(before);
+}
+
+TEST_CASE_FIXTURE(Pools, "a block that comes back while an idle trim begins is not idle") {
+  PoolOptions options;
+  options.idle_ms = 3'600'000;
+  const auto trim_idle = [this] { static_cast<PoolImpl*>(pool)->trim_idle(); };
+  auto& now_ms = platform::fake::process_script().now_ms;
+  const std::uint64_t begin = now_ms + 1000;
+  for (const std::uint64_t bytes : {std::uint64_t{5000}, kMiB}) {
+    CAPTURE(bytes);
+    now_ms = begin;
+    open(options);
+    const Lease lent = take(bytes, 1);
+    now_ms = begin + 4;  // the clock ticks between the trim's look at it and the release
+    give(lent);
+    now_ms = begin;
+    trim_idle();
+    CHECK(total().trimmed_bytes == 0);
+    now_ms = begin + 3'599'999;
+    trim_idle();
+    CHECK(total().trimmed_bytes == 0);
+    now_ms = begin + 3'600'004;
+    trim_idle();
+    CHECK(total().retained_bytes == 0);
+    close();
+  }
+}
+
+TEST_CASE_FIXTURE(Pools, "the oldest block is the oldest after 49 days as well") {
+  open();
+  auto& now_ms = platform::fake::process_script().now_ms;
+  const Lease first = take(8 * kMiB, 0);
+  const Lease second = take(8 * kMiB, 0);
+  give(first);
+  now_ms = now_ms + (std::uint64_t{1} << 32) + 10;  // where 32 bits of milliseconds wrap round
+  give(second);
+  now_ms = now_ms + 5;
+  CHECK(pool->trim(8 * kMiB, std::nullopt) == 8 * kMiB);
+  const Lease left = take(8 * kMiB, 0);
+  CHECK(left.region.address == second.region.address);
+  give(left);
 }
 
 TEST_CASE_FIXTURE(Pools, "what a reserve adds is not given back for what it adds next") {

@@ -12,7 +12,7 @@ fake::ProcessScript& fake::process_script() {
   return script;
 }
 
-std::uint32_t coarse_ms() noexcept { return fake::process_script().now_ms.load(); }
+std::uint64_t coarse_ms() noexcept { return fake::process_script().now_ms.load(); }
 
 bool on_fork(void (*before)(), void (*in_parent)(), void (*in_child)()) noexcept {
   static std::mutex mutex;

@@ -16,7 +16,7 @@ struct ForkHandlers {
 };
 
 struct ProcessScript {
-  std::atomic<std::uint32_t> now_ms{0};
+  std::atomic<std::uint64_t> now_ms{0};
   std::atomic<std::uint64_t> page_moves{0};
   // In the order of their registration; an array, as it is to take them where no memory is to be
   // had.

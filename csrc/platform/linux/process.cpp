@@ -37,11 +37,11 @@ Counters& counters() {
 
 }  // namespace
 
-std::uint32_t coarse_ms() noexcept {
+std::uint64_t coarse_ms() noexcept {
   timespec now{};
   clock_gettime(CLOCK_MONOTONIC_COARSE, &now);
-  return static_cast<std::uint32_t>(static_cast<std::uint64_t>(now.tv_sec) * 1000 +
-                                    static_cast<std::uint64_t>(now.tv_nsec) / 1'000'000);
+  return static_cast<std::uint64_t>(now.tv_sec) * 1000 +
+         static_cast<std::uint64_t>(now.tv_nsec) / 1'000'000;
 }
 
 bool on_fork(void (*before)(), void (*in_parent)(), void (*in_child)()) noexcept {

@@ -6,9 +6,9 @@
 
 namespace numapool::platform {
 
-std::uint32_t coarse_ms() noexcept {
+std::uint64_t coarse_ms() noexcept {
   const auto now = std::chrono::steady_clock::now().time_since_epoch();
-  return static_cast<std::uint32_t>(
+  return static_cast<std::uint64_t>(
       std::chrono::duration_cast<std::chrono::milliseconds>(now).count());
 }
 

@@ -5,7 +5,7 @@
 
 namespace numapool::platform {
 
-std::uint32_t coarse_ms() noexcept { return ::GetTickCount(); }
+std::uint64_t coarse_ms() noexcept { return ::GetTickCount64(); }
 
 bool on_fork(void (*)(), void (*)(), void (*)()) noexcept { return false; }
 
