@@ -7,6 +7,7 @@ import errno
 import mmap
 import operator
 import os
+import re
 import secrets
 import sys
 from multiprocessing import reduction
@@ -20,11 +21,17 @@ from numapool.errors import UnsupportedError
 from numapool.extents import placement_of
 from numapool.moving import MoveReport, move
 from numapool.placement import AllocationStep, Placement
+from numapool.topology import NumaTopology
 
 if sys.platform != "win32":
     import fcntl
 
 # The size never changes, and nobody can allow it again: no access ever meets a page that is gone.
+_HANDLE = re.compile(
+    r"numapool:(?P<pid>\d{1,10}):(?P<fd>\d{1,10}):(?P<size>\d{1,19}):(?P<node>-|\d{1,9})"
+    r":(?P<bound>[01]):(?P<token>[0-9a-f]{32})",
+    re.ASCII,
+)
 _SEALS = ("F_SEAL_SHRINK", "F_SEAL_GROW", "F_SEAL_SEAL")
 
 
@@ -135,7 +142,8 @@ class SharedNodeBuffer(mmap.mmap):
         Raises
         ------
         ValueError
-            It is no handle, or names what is no sealed buffer of that name.
+            It is no handle, or names what is no sealed buffer of that name, or a node that this
+            machine does not have.
         TypeError
             It is no string.
         FileNotFoundError
@@ -149,18 +157,18 @@ class SharedNodeBuffer(mmap.mmap):
         _require_memfd()
         if not isinstance(handle, str):
             raise TypeError(f"handle must be a str, not {type(handle).__name__}")
-        try:
-            kind, pid, number, size, asked, bound, token = handle.split(":")
-            if kind != "numapool":
-                raise ValueError(kind)
-            path = f"/proc/{int(pid)}/fd/{int(number)}"
-            length, node = int(size), None if asked == "-" else int(asked)
-        except ValueError:
-            raise ValueError(f"not the handle of a SharedNodeBuffer: {handle!r}") from None
+        parts = _HANDLE.fullmatch(handle)
+        if parts is None:
+            raise ValueError(f"not the handle of a SharedNodeBuffer: {handle!r}")
+        path = f"/proc/{parts['pid']}/fd/{parts['fd']}"
+        length, token = int(parts["size"]), parts["token"]
+        node = None if parts["node"] == "-" else int(parts["node"])
+        if node is not None and node not in NumaTopology.detect()._known_ids:
+            raise ValueError(f"the handle names node {node}, which this machine does not have")
         # By its name before it is opened: opening may do something to a device, or wait on a pipe.
         _verify_name(str(Path(path).readlink()), token)
         fd = os.open(path, os.O_RDWR | os.O_CLOEXEC | os.O_NONBLOCK)
-        return cls._adopt(fd, length, node, bound == "1", token)
+        return cls._adopt(fd, length, node, parts["bound"] == "1", token)
 
     @property
     def handle(self) -> str:

@@ -183,6 +183,10 @@ def test_a_handle_is_good_as_long_as_the_buffer(node: int) -> None:
         nump.SharedNodeBuffer.attach(handle)
 
 
+def replaced(parts: list[str], part: str, at: int) -> str:
+    return ":".join([*parts[:at], part, *parts[at + 1 :]])
+
+
 def test_a_handle_of_another_file_is_refused(shared: nump.SharedNodeBuffer, tmp_path: Path) -> None:
     before = open_memfds()
     with (tmp_path / "other").open("w+b") as other:
@@ -195,7 +199,14 @@ def test_a_handle_of_another_file_is_refused(shared: nump.SharedNodeBuffer, tmp_
     parts[3] = str(SIZE + 1)
     with pytest.raises(ValueError, match="another size"):
         nump.SharedNodeBuffer.attach(":".join(parts))
-    for odd in ("", "numapool:1", "other:1:2:3:-:1:x", "numapool:../..:2:3:-:1:x"):
+    parts = shared.handle.split(":")
+    parts[4] = "99999"
+    with pytest.raises(ValueError, match="node 99999, which this machine does not have"):
+        nump.SharedNodeBuffer.attach(":".join(parts))
+    good = shared.handle.split(":")
+    wrong = [("other", 0), ("-1", 1), (" 1", 1), ("../..", 1), ("-1", 2), ("1_0", 3), ("-1", 4)]
+    wrong += [("2", 5), ("", 5), ("x", 6), (good[6] + "\n", 6), ("9" * 5000, 3)]
+    for odd in ("", "numapool:1", *(replaced(good, *one) for one in wrong)):
         with pytest.raises(ValueError, match="not the handle"):
             nump.SharedNodeBuffer.attach(odd)
     with pytest.raises(TypeError, match="must be a str, not NoneType"):
