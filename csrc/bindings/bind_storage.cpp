@@ -94,7 +94,8 @@ py::tuple read_file(const std::string& path, const py::sequence& buffers, std::u
   std::optional<platform::Failure> failure;
   {
     const WithoutGil released;
-    const platform::Result<File> file = File::open(path, {false, false, false, direct});
+    const platform::Result<File> file =
+        File::open(path, {false, false, false, direct}, check_signals);
     if (file) {
       done = file.value().read(pieces, offset, check_signals);
       why = file.value().why_not_direct();
@@ -114,7 +115,7 @@ py::tuple write_file(const std::string& path, const py::sequence& buffers, std::
   std::optional<platform::Failure> failure;
   {
     const WithoutGil released;
-    platform::Result<File> file = File::open(path, {true, true, truncate, direct});
+    platform::Result<File> file = File::open(path, {true, true, truncate, direct}, check_signals);
     if (file) {
       done = file.value().write(pieces, offset, sync, check_signals);
       why = file.value().why_not_direct();
@@ -155,7 +156,7 @@ py::object open_stream(const std::string& path, const py::object& base, std::siz
   StreamHandle stream;
   {
     const WithoutGil released;
-    platform::Result<File> file = File::open(path, {false, false, false, direct});
+    platform::Result<File> file = File::open(path, {false, false, false, direct}, check_signals);
     if (file) {
       stream.reset(Stream::open(std::move(file).value(), pool, options, check_signals,
                                 [&](const Degradation& one) { degradations.push_back(one); })

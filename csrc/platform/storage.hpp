@@ -4,6 +4,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <limits>
 #include <span>
 #include <string>
 
@@ -32,8 +33,10 @@ struct OpenedFile {
   std::string why_not_direct;      // empty with a direct handle
 };
 
-// Fails with code EISDIR for a folder and ESPIPE for what has no offsets (pipes, sockets), which it
-// never waits for. Throws nothing but std::bad_alloc.
+// Fails with code EISDIR for a folder and ESPIPE for what has no offsets (pipes, sockets). Never
+// waits for another process: EINTR (a signal came) and EAGAIN (another process must first give up a
+// lease on the file) ask the caller to look for signals and to try again, EAGAIN after a moment.
+// Throws nothing but std::bad_alloc.
 Result<OpenedFile> open_file(const std::string& path, const FileRequest& request);
 
 struct Piece {
@@ -54,14 +57,19 @@ struct IoResult {
   int code = 0;
 };
 
-// One system call each, on at most kMostPieces pieces that lie one after the other in the file.
+// Offsets of files are signed on every system: no byte is beyond this one.
+inline constexpr std::uint64_t kLastOffset = std::numeric_limits<std::int64_t>::max();
+
+// One system call each, on at most kMostPieces pieces that lie one after the other in the file and
+// end at kLastOffset or before.
 inline constexpr std::size_t kMostPieces = 64;
 [[nodiscard]] IoResult read_at(FileHandle handle, std::span<const Piece> pieces,
                                std::uint64_t offset) noexcept;
 [[nodiscard]] IoResult write_at(FileHandle handle, std::span<const Piece> pieces,
                                 std::uint64_t offset) noexcept;
 
-// Waits until what was written is on the device. `code` as IoResult's, 0 if it worked.
+// Waits until what was written is on the device. `code` as IoResult's, 0 if it worked; EINTR: a
+// signal came first, call it again.
 [[nodiscard]] int sync_data(FileHandle handle) noexcept;
 // 0, or why the system could not keep what was written.
 int close_handle(FileHandle handle) noexcept;

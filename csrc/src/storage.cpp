@@ -5,7 +5,9 @@
 #include <algorithm>
 #include <array>
 #include <cerrno>
+#include <chrono>
 #include <limits>
+#include <thread>
 #include <utility>
 
 #include "direct_gate.hpp"
@@ -19,6 +21,8 @@ using platform::Piece;
 
 // Between two looks for signals; a device gives its full throughput to less.
 constexpr std::size_t kChunk = std::size_t{8} << 20;
+// Between two tries to open a file on which another process has a lease.
+constexpr std::chrono::milliseconds kLongestPause{50};
 
 // Where a transfer stands: in which piece, and at which byte of it.
 class Cursor {
@@ -108,16 +112,30 @@ class Cursor {
   std::array<Piece, platform::kMostPieces> parts_;
 };
 
+// How many bytes a file can have from an offset on.
+std::uint64_t room_at(std::uint64_t offset) noexcept {
+  return offset < platform::kLastOffset ? platform::kLastOffset - offset : 0;
+}
+
 platform::Failure failed(const char* call, int code, std::uint64_t offset) {
   return {platform::Cause::kOther, call, code, "offset " + std::to_string(offset)};
 }
 
 }  // namespace
 
-platform::Result<File> File::open(const std::string& path, const platform::FileRequest& request) {
-  platform::Result<platform::OpenedFile> opened = platform::open_file(path, request);
-  if (!opened) return opened.failure();
-  return File(std::move(opened).value());
+platform::Result<File> File::open(const std::string& path, const platform::FileRequest& request,
+                                  const InterruptCheck& check) {
+  std::chrono::milliseconds pause{1};
+  while (true) {
+    platform::Result<platform::OpenedFile> opened = platform::open_file(path, request);
+    if (opened) return File(std::move(opened).value());
+    const int code = opened.failure().code;
+    if (code != EINTR && code != EAGAIN) return opened.failure();
+    check();
+    if (code == EINTR) continue;
+    std::this_thread::sleep_for(pause);
+    pause = std::min(2 * pause, kLongestPause);
+  }
 }
 
 File::File(File&& other) noexcept
@@ -148,9 +166,9 @@ std::string File::why_not_direct() const {
 }
 
 template <class Call>
-Transfer File::transfer(const Call& call, const char* name, std::span<const Piece> pieces,
-                        std::uint64_t offset, std::uint64_t direct_end,
-                        const InterruptCheck& check) const {
+Transfer File::transfer(const Call& call, const char* name, bool writes,
+                        std::span<const Piece> pieces, std::uint64_t offset,
+                        std::uint64_t direct_end, const InterruptCheck& check) const {
   Transfer out;
   Cursor cursor(pieces, offset);
   const std::size_t memory = opened_.memory_align;
@@ -160,14 +178,19 @@ Transfer File::transfer(const Call& call, const char* name, std::span<const Piec
     if (!first) check();
     const bool may = opened_.direct_handle != platform::kNoFile && !careful &&
                      !refused_.load(std::memory_order_relaxed) && cursor.offset() < direct_end;
+    const std::uint64_t room = room_at(cursor.offset());
+    if (room == 0) {  // for a read, the end of any file
+      if (writes) out.failure = failed(name, EFBIG, cursor.offset());
+      return out;
+    }
     std::span<const Piece> parts;
-    if (may) parts = cursor.aligned(memory, whole, direct_end - cursor.offset());
+    if (may) parts = cursor.aligned(memory, whole, std::min(direct_end - cursor.offset(), room));
     const bool direct = !parts.empty();
     bool could = false;  // have gone directly, aligned otherwise
     if (!direct) {
       const std::size_t head = may ? cursor.to_alignment(memory, whole) : 0;
       could = may && head == 0;
-      parts = cursor.any(head != 0 ? head : kChunk);
+      parts = cursor.any(std::min<std::uint64_t>(head != 0 ? head : kChunk, room));
     }
     const IoResult result =
         call(direct ? opened_.direct_handle : opened_.handle, parts, cursor.offset(), direct);
@@ -202,7 +225,7 @@ Transfer File::read(std::span<const Piece> pieces, std::uint64_t offset,
   };
   // A device writes whole blocks: of the file's last one, also what is beyond its end.
   const std::uint64_t last = opened_.size_bytes / opened_.transfer_align * opened_.transfer_align;
-  return transfer(call, "preadv", pieces, offset, last, check);
+  return transfer(call, "preadv", false, pieces, offset, last, check);
 }
 
 Transfer File::write(std::span<const Piece> pieces, std::uint64_t offset, bool sync,
@@ -215,10 +238,14 @@ Transfer File::write(std::span<const Piece> pieces, std::uint64_t offset, bool s
     return result;
   };
   constexpr std::uint64_t kAnywhere = std::numeric_limits<std::uint64_t>::max();
-  Transfer out = transfer(call, "pwritev", pieces, offset, kAnywhere, check);
+  Transfer out = transfer(call, "pwritev", true, pieces, offset, kAnywhere, check);
   if (out.failure || !sync) return out;
-  if (const int code = platform::sync_data(opened_.handle); code != 0)
-    out.failure = failed("fdatasync", code, offset);
+  int code = platform::sync_data(opened_.handle);
+  while (code == EINTR) {
+    check();
+    code = platform::sync_data(opened_.handle);
+  }
+  if (code != 0) out.failure = failed("fdatasync", code, offset);
   return out;
 }
 

@@ -23,7 +23,7 @@ constexpr platform::FileRequest kWrite{true, true, false, true};
 
 struct Storage : Files {
   static File open(const platform::FileRequest& request = kRead) {
-    platform::Result<File> opened = File::open("x", request);
+    platform::Result<File> opened = File::open("x", request, kNoCheck);
     REQUIRE(opened.ok());
     return std::move(opened).value();
   }
@@ -119,9 +119,41 @@ TEST_CASE_FIXTURE(Storage, "a failure tells how far it came") {
 }
 
 TEST_CASE_FIXTURE(Storage, "what cannot be opened") {
-  CHECK(File::open("nowhere", kRead).failure().code == ENOENT);
+  CHECK(File::open("nowhere", kRead, kNoCheck).failure().code == ENOENT);
   file(1).open_code = EACCES;
-  CHECK(File::open("x", kRead).failure().code == EACCES);
+  CHECK(File::open("x", kRead, kNoCheck).failure().code == EACCES);
+}
+
+TEST_CASE_FIXTURE(Storage, "a file whose lease is given up, and one whose is not") {
+  int tries = 0;
+  StorageFile& made = file(100);
+  made.before_open = [&](StorageFile& self) {
+    self.open_code = ++tries == 1 ? EAGAIN : tries == 2 ? EINTR : 0;
+  };
+  int checks = 0;
+  CHECK(File::open("x", kRead, [&] { ++checks; }).ok());
+  CHECK(checks == 2);
+  made.before_open = [](StorageFile& self) { self.open_code = EAGAIN; };
+  const InterruptCheck stop = [&] {
+    if (++checks == 5) throw Error(ErrorKind::kInterrupted, "stop");
+  };
+  CHECK_THROWS_AS(static_cast<void>(File::open("x", kRead, stop)), Error);
+}
+
+TEST_CASE_FIXTURE(Storage, "no file reaches beyond the last offset") {
+  file(8192);
+  Memory memory(8192);
+  for (const std::uint64_t before : {0, 1, 512, 8191}) {
+    const std::uint64_t offset = platform::kLastOffset - before;
+    const Transfer got = read(memory.piece(), offset);
+    CHECK_FALSE(got.failure);
+    CHECK(got.bytes == 0);
+  }
+  file(8192).room = platform::kLastOffset;
+  const Transfer put = write(memory.piece(), platform::kLastOffset);
+  REQUIRE(put.failure);
+  CHECK(put.failure->code == EFBIG);
+  CHECK(put.bytes == 0);
 }
 
 TEST_CASE_FIXTURE(Storage, "random pieces of a file with short and interrupted calls") {
@@ -191,6 +223,19 @@ TEST_CASE_FIXTURE(Storage, "truncation, and failures that come late") {
   REQUIRE(at_close);
   CHECK(at_close->code == EDQUOT);
   CHECK_FALSE(opened.close());
+}
+
+TEST_CASE_FIXTURE(Storage, "a sync that is interrupted goes on, or stops where the check throws") {
+  file(10).sync_interrupts = 2;
+  Memory memory(10, 0, 'w');
+  const Piece piece = memory.piece();
+  int checks = 0;
+  const File opened = open(kWrite);
+  CHECK_FALSE(opened.write({&piece, 1}, 0, true, [&] { ++checks; }).failure);
+  CHECK(checks == 2);
+  storage().files["x"].sync_interrupts = 2;
+  const InterruptCheck stop = [] { throw Error(ErrorKind::kInterrupted, "stop"); };
+  CHECK_THROWS_AS(static_cast<void>(opened.write({&piece, 1}, 0, true, stop)), Error);
 }
 
 TEST_CASE_FIXTURE(Storage, "a check that throws stops the transfer") {

@@ -43,7 +43,7 @@ struct Streams : Pools, Files {
     storage().changed.wait(lock, [reads] { return storage().held_reads == reads; });
   }
   Stream& open(const StreamOptions& options) {
-    platform::Result<File> opened = File::open("x", {});
+    platform::Result<File> opened = File::open("x", {}, [] {});
     REQUIRE(opened.ok());
     stream = Stream::open(std::move(opened).value(), *pool, options, kNoInterrupts, {});
     return *stream;

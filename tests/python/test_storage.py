@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import fcntl
 import itertools
 import mmap
 import os
@@ -272,10 +273,16 @@ def test_bad_arguments(
 
 
 def test_the_last_offset_there_is(path: Path) -> None:
-    assert nump.read_into(path, bytearray(10), 2**63 - 4096).nbytes == 0
-    with pytest.raises(OSError) as error:
-        nump.write_from(path, b"abc", 2**63 - 2)
-    assert error.value.errno in (errno.EFBIG, errno.EINVAL, errno.EOVERFLOW)
+    for before in (1, 2, 10, 11, 4096):
+        buffer = bytearray(b"." * 10)
+        done = nump.read_into(path, buffer, 2**63 - before)
+        assert (done.nbytes, bytes(buffer)) == (0, b"." * 10)
+        assert list(nump.stream(path, 4096, offset=2**63 - before)) == []
+    for before in (1, 2):
+        with pytest.raises(nump.StorageError) as error:
+            nump.write_from(path, b"abc", 2**63 - before)
+        assert error.value.errno == errno.EFBIG
+    assert path.read_bytes() == HELD
 
 
 def test_arrays_of_any_kind(path: Path) -> None:
@@ -300,6 +307,58 @@ def test_descriptors_are_closed(path: Path, buffer: nump.NodeBuffer) -> None:
         nump.read_into(path, buffer, direct=False)
     assert files.open_descriptors(path) == 0
     assert resource.getrlimit(resource.RLIMIT_NOFILE)[0] > 10
+
+
+@pytest.mark.skipif(not hasattr(fcntl, "F_SETLEASE"), reason="leases are Linux's")
+def test_a_lease_of_another_process(tmp_path: Path) -> None:
+    """It is waited for until it is given up, and Ctrl-C ends that."""
+    path = tmp_path / "leased"
+    path.write_bytes(HELD)
+    out = child.check(
+        f"""
+        import fcntl, os, signal, threading
+        import numapool as nump
+
+        def lease(answer):
+            ready, tell = os.pipe()
+            holder = os.fork()
+            if holder == 0:
+                fd = os.open({str(path)!r}, os.O_RDWR)
+                signal.signal(signal.SIGIO, lambda *_: answer(fd))
+                try:
+                    fcntl.fcntl(fd, fcntl.F_SETLEASE, fcntl.F_WRLCK)
+                except OSError as error:
+                    os.write(tell, b"no")
+                os.write(tell, b"ok")
+                while True:
+                    signal.pause()
+            if os.read(ready, 2) == b"no":
+                print("no leases here")
+                os._exit(0)
+            return holder
+
+        def end(holder):
+            os.kill(holder, signal.SIGKILL)
+            os.waitpid(holder, 0)
+
+        buffer = bytearray(4096)
+        holder = lease(lambda fd: None)
+        main = threading.main_thread().ident
+        threading.Timer(0.2, signal.pthread_kill, (main, signal.SIGINT)).start()
+        try:
+            nump.read_into({str(path)!r}, buffer)
+            print("read")
+        except KeyboardInterrupt:
+            print("interrupted", not any(buffer))
+        end(holder)
+        holder = lease(lambda fd: fcntl.fcntl(fd, fcntl.F_SETLEASE, fcntl.F_UNLCK))
+        print(nump.read_into({str(path)!r}, buffer).nbytes)
+        end(holder)
+        """,
+        timeout_s=30,
+    )
+    if out != "no leases here\n":
+        assert out == "interrupted True\n4096\n"
 
 
 def test_ctrl_c_between_pieces() -> None:

@@ -24,9 +24,11 @@ struct Transfer {
 // Owns the handles of one open file. Transfers are thread-safe; the rest is not. Movable.
 class File {
  public:
-  // Throws nothing but std::bad_alloc.
+  // Waits while another process gives up a lease on the file; `check` is called meanwhile, and
+  // stops the waiting by what it throws. Throws nothing else but std::bad_alloc.
   [[nodiscard]] static platform::Result<File> open(const std::string& path,
-                                                   const platform::FileRequest& request);
+                                                   const platform::FileRequest& request,
+                                                   const InterruptCheck& check);
   ~File();
   File(File&& other) noexcept;
   File& operator=(File&&) = delete;
@@ -52,9 +54,9 @@ class File {
  private:
   explicit File(platform::OpenedFile opened) noexcept : opened_(std::move(opened)) {}
   template <class Call>
-  Transfer transfer(const Call& call, const char* name, std::span<const platform::Piece> pieces,
-                    std::uint64_t offset, std::uint64_t direct_end,
-                    const InterruptCheck& check) const;
+  Transfer transfer(const Call& call, const char* name, bool writes,
+                    std::span<const platform::Piece> pieces, std::uint64_t offset,
+                    std::uint64_t direct_end, const InterruptCheck& check) const;
 
   platform::OpenedFile opened_;
   mutable std::atomic<bool> refused_{false};  // the system took back what it told of direct I/O

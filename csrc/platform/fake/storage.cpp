@@ -79,7 +79,10 @@ IoResult transfer(FileHandle handle, std::span<const Piece> pieces, std::uint64_
     --script.held_reads;
   }
   const auto found = handles().find(handle);
-  if (found == handles().end() || pieces.empty() || pieces.size() > kMostPieces) {
+  std::uint64_t asked = 0;
+  for (const Piece& piece : pieces) asked += piece.length;
+  if (found == handles().end() || pieces.empty() || pieces.size() > kMostPieces ||
+      offset > kLastOffset || asked > kLastOffset - offset) {
     ++script.misuses;
     return {0, IoEnd::kFailed, EBADF};
   }
@@ -95,8 +98,6 @@ IoResult transfer(FileHandle handle, std::span<const Piece> pieces, std::uint64_
     return {0, IoEnd::kMisaligned, EINVAL};
   }
   if (direct && file.refuses_direct) return {0, IoEnd::kMisaligned, EINVAL};
-  std::uint64_t asked = 0;
-  for (const Piece& piece : pieces) asked += piece.length;
   const auto bad = file.bad.lower_bound(offset);
   if (bad != file.bad.end() && (direct ? bad->first < offset + asked : bad->first == offset))
     return {0, IoEnd::kFailed, bad->second};
@@ -134,6 +135,7 @@ Result<OpenedFile> open_file(const std::string& path, const FileRequest& request
   if (!script.files.contains(path) && !(request.write && request.create))
     return Failure{Cause::kOther, "open", ENOENT, {}};
   fake::StorageFile& file = script.files[path];
+  if (file.before_open) file.before_open(file);
   if (file.open_code != 0) return Failure{Cause::kOther, "open", file.open_code, {}};
   if (request.truncate) file.bytes.clear();
   OpenedFile out;
@@ -160,7 +162,12 @@ IoResult write_at(FileHandle handle, std::span<const Piece> pieces, std::uint64_
 int sync_data(FileHandle handle) noexcept {
   fake::StorageScript& script = fake::storage_script();
   const std::lock_guard guard(script.mutex);
-  return script.files.at(handles().at(handle).path).sync_code;
+  fake::StorageFile& file = script.files.at(handles().at(handle).path);
+  if (file.sync_interrupts > 0) {
+    --file.sync_interrupts;
+    return EINTR;
+  }
+  return file.sync_code;
 }
 
 int close_handle(FileHandle handle) noexcept {

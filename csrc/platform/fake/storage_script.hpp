@@ -20,7 +20,8 @@ struct StorageFile {
   std::size_t memory_align = 512;
   std::size_t transfer_align = 512;
 
-  int open_code = 0;  // every open fails so
+  int open_code = 0;                              // every open fails so
+  std::function<void(StorageFile&)> before_open;  // as `before`, of opening
   std::map<std::uint64_t, int>
       bad;                       // a transfer stops before this byte; one that begins there fails
   std::size_t most_bytes = 0;    // that one call transfers; 0: all
@@ -28,6 +29,7 @@ struct StorageFile {
   bool refuses_direct = false;   // in spite of what it told when it was opened
   std::uint64_t room = 1 << 30;  // ENOSPC from here on
   int sync_code = 0;
+  int sync_interrupts = 0;  // so many calls of sync are interrupted first
   int close_code = 0;
   // Runs before each transfer, under the script's mutex: for what happens meanwhile.
   std::function<void(StorageFile&, std::uint64_t offset)> before;

@@ -102,10 +102,8 @@ Status compact_memory(const std::string& root_path) {
                                          : cause_of(errno);
     return Failure{cause, "open", errno, path};
   }
-  ssize_t put = 0;
-  do {
-    put = write(fd, "1", 1);
-  } while (put < 0 && errno == EINTR);
+  // A signal ends it early only where it ends the process (compact_nodes in mm/compaction.c).
+  const ssize_t put = write(fd, "1", 1);
   const int code = put < 0 ? errno : 0;
   close(fd);
   if (code != 0) return failed("write", code, path);

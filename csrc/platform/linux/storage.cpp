@@ -9,6 +9,7 @@
 #include <algorithm>
 #include <array>
 #include <cerrno>
+#include <cstdio>
 #include <limits>
 
 #include "platform/linux/direct_rules.hpp"
@@ -17,15 +18,40 @@
 namespace numapool::platform {
 namespace {
 
-int open_retrying(const std::string& path, int flags) noexcept {
-  int fd = -1;
-  do {
-    fd = open(path.c_str(), flags | O_CLOEXEC | O_NOCTTY, 0666);
-  } while (fd < 0 && errno == EINTR);
-  return fd;
+// O_NONBLOCK: a pipe opens at once, or not at all (ENXIO), instead of waiting for its other end,
+// and a file that another process has a lease on (fcntl(2), F_SETLEASE) answers EAGAIN.
+int open_at_once(const char* path, int flags) noexcept {
+  return open(path, flags | O_CLOEXEC | O_NOCTTY | O_NONBLOCK, 0666);
 }
 
+// A lease that is being given up, or a signal: to be tried again.
+bool is_for_now(int code) noexcept { return code == EINTR || code == EAGAIN; }
+
 int descriptor(FileHandle handle) noexcept { return static_cast<int>(handle); }
+
+bool has_no_offsets(const struct stat& facts) noexcept {
+  return S_ISFIFO(facts.st_mode) || S_ISSOCK(facts.st_mode);
+}
+
+// Has transfers wait as without O_NONBLOCK. To a device, the flag means something at open as well
+// (a card reader without a card opens with it): it is opened anew, by its descriptor, so that
+// nothing else can be there instead. Returns the descriptor, or -1 with errno set.
+int have_it_wait(int fd, int flags, const struct stat& facts) noexcept {
+  if (S_ISBLK(facts.st_mode)) {
+    std::array<char, 32> itself{};
+    std::snprintf(itself.data(), itself.size(), "/proc/self/fd/%d", fd);
+    const int again = open(itself.data(), (flags & (O_ACCMODE | O_DIRECT)) | O_CLOEXEC);
+    if (again >= 0 || errno != ENOENT) {  // ENOENT: /proc is not mounted
+      const int code = errno;
+      close(fd);
+      errno = code;
+      return again;
+    }
+  }
+  const int has = fcntl(fd, F_GETFL);
+  if (has >= 0) static_cast<void>(fcntl(fd, F_SETFL, has & ~O_NONBLOCK));
+  return fd;
+}
 
 std::uint64_t size_of(int fd, const struct stat& facts) noexcept {
   if (S_ISREG(facts.st_mode)) return static_cast<std::uint64_t>(facts.st_size);
@@ -35,28 +61,34 @@ std::uint64_t size_of(int fd, const struct stat& facts) noexcept {
 }
 
 // A second descriptor, so that unaligned ends may go through the page cache meanwhile: a flag of
-// one descriptor is shared by all threads that use it.
-void open_direct(const std::string& path, int flags, const struct stat& facts, OpenedFile& file) {
+// one descriptor is shared by all threads that use it. Fails only with what is to be tried again.
+Status open_direct(const std::string& path, int flags, const struct stat& facts, OpenedFile& file) {
   const DirectRules rules = direct_rules(descriptor(file.handle), facts);
   if (!rules.why_not.empty()) {
     file.why_not_direct = rules.why_not;
-    return;
+    return Done{};
   }
-  const int fd = open_retrying(path, (flags & O_ACCMODE) | O_DIRECT);
-  if (fd < 0) {
-    file.why_not_direct =
-        errno == EINVAL ? "the file system has no direct I/O" : describe(failed("open", errno));
-    return;
-  }
+  int fd = open_at_once(path.c_str(), (flags & O_ACCMODE) | O_DIRECT);
   struct stat again{};
-  if (fstat(fd, &again) != 0 || again.st_dev != facts.st_dev || again.st_ino != facts.st_ino) {
+  const bool other = fd >= 0 && (fstat(fd, &again) != 0 || again.st_dev != facts.st_dev ||
+                                 again.st_ino != facts.st_ino);
+  if (other) {
     close(fd);
     file.why_not_direct = "another file took its place meanwhile";
-    return;
+    return Done{};
+  }
+  if (fd >= 0) fd = have_it_wait(fd, (flags & O_ACCMODE) | O_DIRECT, facts);
+  if (fd < 0) {
+    const int code = errno;
+    if (is_for_now(code)) return failed("open", code);
+    file.why_not_direct =
+        code == EINVAL ? "the file system has no direct I/O" : describe(failed("open", code));
+    return Done{};
   }
   file.direct_handle = fd;
   file.memory_align = rules.memory_align;
   file.transfer_align = rules.transfer_align;
+  return Done{};
 }
 
 using Call = ssize_t (*)(int, const iovec*, int, off_t);
@@ -84,25 +116,39 @@ IoResult transfer(Call call, FileHandle handle, std::span<const Piece> pieces,
 
 Result<OpenedFile> open_file(const std::string& path, const FileRequest& request) {
   struct stat facts{};
-  // Opening a pipe waits for its other end, so it is looked at first.
-  if (stat(path.c_str(), &facts) == 0 && (S_ISFIFO(facts.st_mode) || S_ISSOCK(facts.st_mode)))
-    return failed("open", ESPIPE);
+  // Its other end would notice that a pipe is opened, so it is looked at first.
+  if (stat(path.c_str(), &facts) == 0 && has_no_offsets(facts)) return failed("open", ESPIPE);
   const int flags =
       request.write ? O_WRONLY | (request.create ? O_CREAT : 0) | (request.truncate ? O_TRUNC : 0)
                     : O_RDONLY;
-  const int fd = open_retrying(path, flags);
+  int fd = open_at_once(path.c_str(), flags);
+  if (fd < 0) {
+    // ENXIO: a pipe or socket took the file's place meanwhile; or a device that has no driver.
+    int code = errno;
+    if (code == ENXIO && stat(path.c_str(), &facts) == 0 && has_no_offsets(facts)) code = ESPIPE;
+    return failed("open", code);
+  }
+  const int unknown = fstat(fd, &facts) == 0 ? 0 : errno;
+  const int wrong = unknown != 0             ? unknown
+                    : S_ISDIR(facts.st_mode) ? EISDIR
+                    : has_no_offsets(facts)  ? ESPIPE
+                                             : 0;
+  if (wrong != 0) {
+    close(fd);
+    return failed("open", wrong);
+  }
+  fd = have_it_wait(fd, flags, facts);
   if (fd < 0) return failed("open", errno);
   OpenedFile file;
   file.handle = fd;
-  if (fstat(fd, &facts) != 0 || S_ISDIR(facts.st_mode)) {
-    const int code = S_ISDIR(facts.st_mode) ? EISDIR : errno;
-    close(fd);
-    return failed("open", code);
-  }
   file.size_bytes = size_of(fd, facts);
   try {
     if (request.direct) {
-      open_direct(path, flags, facts, file);
+      Status opened = open_direct(path, flags, facts, file);
+      if (!opened) {
+        close(fd);
+        return opened.failure();
+      }
     } else {
       file.why_not_direct = "the caller asked for the page cache";
     }
@@ -121,13 +167,7 @@ IoResult write_at(FileHandle handle, std::span<const Piece> pieces, std::uint64_
   return transfer(pwritev, handle, pieces, offset);
 }
 
-int sync_data(FileHandle handle) noexcept {
-  int answer = 0;
-  do {
-    answer = fdatasync(descriptor(handle));
-  } while (answer != 0 && errno == EINTR);
-  return answer == 0 ? 0 : errno;
-}
+int sync_data(FileHandle handle) noexcept { return fdatasync(descriptor(handle)) == 0 ? 0 : errno; }
 
 // close(2): after EINTR the descriptor is gone on Linux, and may be another file's already.
 int close_handle(FileHandle handle) noexcept {

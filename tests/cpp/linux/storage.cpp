@@ -2,13 +2,19 @@
 #include "platform/storage.hpp"
 
 #include <doctest/doctest.h>
+#include <fcntl.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include <array>
+#include <atomic>
 #include <bit>
 #include <cerrno>
+#include <csignal>
+#include <cstdio>
 #include <fstream>
 #include <string>
+#include <thread>
 
 #include "temporary_tree.hpp"
 
@@ -94,6 +100,47 @@ TEST_CASE_FIXTURE(Folder, "what is no file of bytes") {
   CHECK(zero.value().size_bytes == 0);
   CHECK(zero.value().why_not_direct == "it is no regular file and no block device");
   CHECK(close_handle(zero.value().handle) == 0);
+}
+
+TEST_CASE_FIXTURE(Folder, "a pipe that takes a file's place is not waited for") {
+  const std::string name = file("held", "0123456789");
+  const std::string pipe = path("pipe");
+  REQUIRE(mkfifo(pipe.c_str(), 0600) == 0);
+  if (renameat2(AT_FDCWD, name.c_str(), AT_FDCWD, pipe.c_str(), RENAME_EXCHANGE) != 0) return;
+  std::atomic<bool> done{false};
+  std::thread swaps([&] {
+    while (!done.load()) renameat2(AT_FDCWD, name.c_str(), AT_FDCWD, pipe.c_str(), RENAME_EXCHANGE);
+  });
+  for (int i = 0; i < 2000; ++i) {
+    const auto opened = open_file(name, {i % 2 == 1, false, false, true});
+    if (!opened) {
+      CHECK(opened.failure().code == ESPIPE);
+      continue;
+    }
+    CHECK(opened.value().size_bytes == 10);
+    for (const FileHandle handle : {opened.value().handle, opened.value().direct_handle}) {
+      if (handle == kNoFile) continue;
+      CHECK((fcntl(static_cast<int>(handle), F_GETFL) & O_NONBLOCK) == 0);
+      CHECK(close_handle(handle) == 0);
+    }
+  }
+  done.store(true);
+  swaps.join();
+}
+
+TEST_CASE_FIXTURE(Folder, "a lease of somebody else is not waited for") {
+  const std::string name = file("held", "0123456789");
+  const auto before = signal(SIGIO, SIG_IGN);  // tells that the lease is wanted back
+  const int fd = open(name.c_str(), O_RDWR | O_CLOEXEC);
+  if (fcntl(fd, F_SETLEASE, F_WRLCK) == 0) {
+    CHECK(open_file(name, {}).failure().code == EAGAIN);
+    CHECK(fcntl(fd, F_SETLEASE, F_UNLCK) == 0);
+    const auto opened = open_file(name, {true, false, false, false});
+    REQUIRE(opened.ok());
+    CHECK(close_handle(opened.value().handle) == 0);
+  }
+  close(fd);
+  static_cast<void>(signal(SIGIO, before));
 }
 
 }  // namespace numapool::platform

@@ -6,7 +6,7 @@
 namespace numapool {
 
 TEST_CASE("a file cannot be opened, and it says why") {
-  const auto opened = File::open("/", {});
+  const auto opened = File::open("/", {}, [] {});
   REQUIRE_FALSE(opened.ok());
   CHECK(opened.failure().cause == platform::Cause::kUnsupported);
 }
