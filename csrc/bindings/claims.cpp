@@ -24,18 +24,10 @@ struct Ranges {
   std::uint64_t next_id = 0;
 };
 
-Ranges& ranges();
+Ranges& ranges = *new Ranges;  // made as the module is loaded; outlives every object of Python's
 
-Ranges& ranges() {
-  static Ranges* const instance = [] {
-    auto* const made = new Ranges;  // outlives every object of Python's
-    if (!platform::on_fork([] { ranges().mutex.lock(); }, [] { ranges().mutex.unlock(); },
-                           [] { ranges().mutex.unlock(); })) { /* no memory: forks are as before */
-    }
-    return made;
-  }();
-  return *instance;
-}
+const bool knows_forks = platform::on_fork(
+    [] { ranges.mutex.lock(); }, [] { ranges.mutex.unlock(); }, [] { ranges.mutex.unlock(); });
 
 // Small blocks of a pool share a huge page, which moves as one.
 platform::Span span_of(const Region& region) noexcept {
@@ -52,7 +44,8 @@ platform::Span span_of(const Region& region) noexcept {
 Claim::Claim(Kind kind, const Region& region) : Claim(kind, {span_of(region)}) {}
 
 Claim::Claim(Kind kind, const std::vector<platform::Span>& spans) {
-  Ranges& known = ranges();
+  static_cast<void>(knows_forks);  // false: no memory for it, and forks are as before
+  Ranges& known = ranges;
   const std::lock_guard guard(known.mutex);
   for (const Range& other : kind == Kind::kMove ? known.held : known.moving) {
     const bool clash = std::any_of(spans.begin(), spans.end(), [&](const platform::Span& span) {
@@ -75,7 +68,7 @@ Claim::Claim(Kind kind, const std::vector<platform::Span>& spans) {
 }
 
 Claim::~Claim() {
-  Ranges& known = ranges();
+  Ranges& known = ranges;
   const std::lock_guard guard(known.mutex);
   const auto is_mine = [this](const Range& range) { return range.id == id_; };
   if (std::erase_if(known.held, is_mine) == 0) std::erase_if(known.moving, is_mine);

@@ -1,7 +1,26 @@
 // What a thread of Python's does for others while it waits in native code.
 #include "interrupt.hpp"
 
+#include "made_once.hpp"
+
 namespace numapool::bindings {
+#ifdef Py_GIL_DISABLED
+namespace {
+
+struct Drop {
+  void operator()(PyObject* object) const noexcept { Py_DECREF(object); }
+};
+
+std::unique_ptr<PyObject, Drop> make_nothing() {
+  PyObject* const names = PyDict_New();
+  PyObject* const made =
+      names == nullptr ? nullptr : PyRun_String("lambda: None", Py_eval_input, names, names);
+  Py_XDECREF(names);
+  return std::unique_ptr<PyObject, Drop>(made);
+}
+
+}  // namespace
+#endif
 
 // Free-threaded, the last reference to an object that another thread drops is counted by the thread
 // that made it (PEP 703, "Biased reference counting"), which does so when it runs Python code the
@@ -9,13 +28,8 @@ namespace numapool::bindings {
 // consumer has, would wait for itself: so it runs some code.
 int run_pending() {
 #ifdef Py_GIL_DISABLED
-  static PyObject* const nothing = [] {
-    PyObject* const names = PyDict_New();
-    PyObject* const made =
-        names == nullptr ? nullptr : PyRun_String("lambda: None", Py_eval_input, names, names);
-    Py_XDECREF(names);
-    return made;
-  }();
+  constinit static MadeOnce<PyObject> known;
+  PyObject* const nothing = known.get(make_nothing);
   if (nothing == nullptr) return -1;
   PyObject* const done = PyObject_CallNoArgs(nothing);
   if (done == nullptr) return -1;

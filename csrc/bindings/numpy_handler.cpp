@@ -11,6 +11,7 @@
 
 #include "bindings.hpp"
 #include "buffer_pool.hpp"
+#include "made_once.hpp"
 #include "numapool/array_memory.hpp"
 #include "without_gil.hpp"
 
@@ -68,8 +69,8 @@ NumpyInterface find_numpy() {
 }
 
 const NumpyInterface& numpy() {
-  static const NumpyInterface found = find_numpy();
-  return found;
+  constinit static MadeOnce<NumpyInterface> found;  // importing NumPy lets other threads run
+  return *found.get([] { return std::make_unique<NumpyInterface>(find_numpy()); });
 }
 
 bool has_gil() noexcept {

@@ -347,3 +347,37 @@ with nump.numpy_allocator(pool=nump.BufferPool()) as allocator:
     assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
     assert before[0] == 7 and (before + 1)[-1] == 8
 """)
+
+
+def test_two_threads_may_be_the_first_to_need_numpy() -> None:
+    """Importing NumPy runs Python code, while which another thread asks for NumPy as well."""
+    out = child.check(
+        """
+        import sys, threading, time
+        import numapool as nump
+
+        def ask(told=None):
+            if told is not None:
+                told.set()
+            made.append(nump.numpy_allocator())
+
+        class Slow:  # the first import of NumPy: the second thread asks before it is done
+            def find_spec(self, name, path=None, target=None):
+                if name == "numpy" and not threads:
+                    told = threading.Event()
+                    threads.append(threading.Thread(target=ask, args=(told,)))
+                    threads[0].start()
+                    told.wait()
+                    time.sleep(0.05)
+                return None
+
+        made, threads = [], []
+        assert "numpy" not in sys.modules
+        sys.meta_path.insert(0, Slow())
+        ask()
+        threads[0].join()
+        print(len(made))
+        """,
+        timeout_s=60,
+    )
+    assert out.strip() == "2"
