@@ -120,7 +120,9 @@ bool PoolImpl::try_acquire(std::size_t size_bytes, int node, Lease& lease) noexc
   std::int32_t index = -1;
   if (node < 0) node = home_node();
   if (node < 0) {
-    index = slot_of_cpu_[here];
+    // A CPU that came online since the pool was made: the slow path asks the system for its node.
+    if (static_cast<std::size_t>(cpu) < slot_of_cpu_.size())
+      index = slot_of_cpu_[static_cast<std::size_t>(cpu)];
   } else if (static_cast<std::size_t>(node) < slot_of_node_.size()) {
     index = slot_of_node_[static_cast<std::size_t>(node)];
   }

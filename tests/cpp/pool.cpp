@@ -4,6 +4,7 @@
 #include <thread>
 
 #include "platform/fake/process_script.hpp"
+#include "platform/thread.hpp"
 #include "pools.hpp"
 
 namespace numapool {
@@ -150,6 +151,29 @@ TEST_CASE_FIXTURE(Pools, "waiting for room ends when a block comes back") {
   CHECK(kind_of([&] { return pool->acquire(request, kNoInterrupts, {}); }) ==
         ErrorKind::kExhausted);
   give(held);
+}
+
+TEST_CASE_FIXTURE(Pools, "a CPU that came online after the pool was made has its own node") {
+  open();
+  for (const int node : {0, 1, 2}) give(take(kMiB, node));
+  using platform::fake::node;
+  set_nodes({node(0, {0, 1}, 64 * kMiB, {10, 20, 30}), node(1, {2, 3}, 64 * kMiB, {20, 10, 20}),
+             node(2, {4, 5}, 64 * kMiB, {30, 20, 10})});
+  std::thread([&] {
+    const int cpus[] = {5};
+    platform::prepare_worker(cpus);
+    Lease lease;
+    CHECK_FALSE(pool->try_acquire(kMiB, -1, lease));  // the pool does not know its node
+    AcquireRequest request;
+    request.size_bytes = kMiB;
+    lease = pool->acquire(request, kNoInterrupts, {});
+    CHECK(lease.place.requested_node == 2);
+    CHECK(lease.place.node_id == 2);
+    CHECK(of(2).hits == 1);
+    give(lease);
+    CHECK(pool->try_acquire(kMiB, 2, lease));  // kept by a CPU all the same
+    give(lease);
+  }).join();
 }
 
 TEST_CASE_FIXTURE(Pools, "memory that is short is taken from what other sizes retain") {
