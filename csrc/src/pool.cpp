@@ -65,7 +65,6 @@ PoolImpl::PoolImpl(std::shared_ptr<const Topology> topology, const PoolOptions& 
     }
   }
   books_.resize(nodes_.size());
-  pending_bytes_.resize(nodes_.size());
   for (Shard& shard : shards_) shard.shelves = std::make_unique<Shelf[]>(nodes_.size());
   if (options.retain_bytes) {
     // What the shards have not told stays under a quarter of the limit; at the limit all is summed.

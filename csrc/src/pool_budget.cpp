@@ -15,56 +15,62 @@ constexpr std::chrono::milliseconds kWaitStep{10};  // between looks for signals
 
 }  // namespace
 
-// By how much `bytes` more would pass what the pool holds by default; mutex_ is held.
-std::uint64_t PoolImpl::over_retention(std::uint64_t bytes) const noexcept {
+// By how much the pool would hold more than its default, were it to hold `held` bytes and to have
+// had `peak` in use at once.
+std::uint64_t PoolImpl::over_retention(std::uint64_t held, std::uint64_t peak) const noexcept {
   if (options_.retain_bytes) return 0;
-  const std::uint64_t peak = peak_in_use_bytes_;
   const std::uint64_t limit = std::max(kLeastRetention, peak + peak / 8);
-  const std::uint64_t held = held_bytes_ + bytes;
   return held > limit ? held - limit : 0;
 }
 
+// What the default retention takes for used. What is reserved is meant to stay.
+std::uint64_t PoolImpl::used_bytes(bool reserves) const noexcept {
+  std::int64_t bytes = sum(&Shelf::in_use_bytes);
+  if (reserves) bytes += sum(&Shelf::retained_bytes);
+  return static_cast<std::uint64_t>(std::max<std::int64_t>(0, bytes));
+}
+
 // Room for `bytes` more under max_bytes, at the cost of what is retained. What would pass the
-// default retention goes as well, or with `later` once the memory is there.
-bool PoolImpl::reserve_budget(std::uint64_t bytes, std::uint16_t slot, bool later) {
-  const std::uint64_t in_use = in_use_bytes();
+// default retention goes as well, or with `later` once the memory is there. Nothing is counted as
+// held or used before it is there: what fails leaves no trace.
+bool PoolImpl::reserve_budget(std::uint64_t bytes, bool reserves, bool later) {
+  const std::uint64_t used = used_bytes(reserves);
   const std::uint64_t cap = options_.max_bytes.value_or(UINT64_MAX);
   std::unique_lock lock(mutex_);
-  peak_in_use_bytes_ = std::max(peak_in_use_bytes_, in_use + bytes);
-  std::uint64_t over = held_bytes_ + bytes > cap ? held_bytes_ + bytes - cap : 0;
-  if (!later) over = std::max(over, over_retention(bytes));
+  const std::uint64_t most = held_bytes_ + pending_bytes_ + bytes;
+  std::uint64_t over = most > cap ? most - cap : 0;
+  if (!later)
+    over = std::max(
+        over, over_retention(most, std::max(peak_used_bytes_, used + pending_bytes_ + bytes)));
   if (over != 0 || leavings_ != nullptr) {
     lock.unlock();
     trim(over, std::nullopt);
     lock.lock();
   }
-  if (held_bytes_ + bytes > cap) return false;
-  NodeBooks& books = books_[slot];
-  held_bytes_ += bytes;
-  books.held_bytes += bytes;
-  pending_bytes_[slot] += bytes;
-  high_water_bytes_ = std::max(high_water_bytes_, held_bytes_);
+  if (held_bytes_ + pending_bytes_ + bytes > cap) return false;
+  pending_bytes_ += bytes;
   return true;
 }
 
-void PoolImpl::release_budget(std::uint64_t bytes, std::uint16_t slot) noexcept {
+void PoolImpl::release_budget(std::uint64_t bytes) noexcept {
   const std::lock_guard guard(mutex_);
-  held_bytes_ -= bytes;
-  books_[slot].held_bytes -= bytes;
-  pending_bytes_[slot] -= bytes;
+  pending_bytes_ -= std::min(bytes, pending_bytes_);
 }
 
 // The memory is there, on the node of `on`.
-void PoolImpl::spend_budget(std::uint64_t bytes, std::uint16_t slot, std::uint16_t on) noexcept {
+void PoolImpl::spend_budget(std::uint64_t bytes, bool reserves, std::uint16_t on) noexcept {
+  const std::uint64_t used = used_bytes(reserves);
   std::uint64_t over = 0;
   {
     const std::lock_guard guard(mutex_);
-    pending_bytes_[slot] -= bytes;
-    books_[slot].held_bytes -= bytes;
+    pending_bytes_ -= std::min(bytes, pending_bytes_);
+    held_bytes_ += bytes;
+    high_water_bytes_ = std::max(high_water_bytes_, held_bytes_);
+    peak_used_bytes_ = std::max(peak_used_bytes_, used + bytes);
     NodeBooks& books = books_[on];
     books.held_bytes += bytes;
     books.high_water_bytes = std::max(books.high_water_bytes, books.held_bytes);
-    over = over_retention(0);
+    over = over_retention(held_bytes_, peak_used_bytes_);
   }
   if (over != 0) trim(over, std::nullopt);
 }

@@ -82,11 +82,7 @@ void PoolImpl::after_fork_in_child() noexcept {
     shard.drift_bytes = 0;
   }
   told_retained_bytes_ = 0;
-  for (std::size_t slot = 0; slot < nodes_.size(); ++slot) {
-    const std::uint64_t pending = std::exchange(pending_bytes_[slot], 0);
-    books_[slot].held_bytes -= std::min(pending, books_[slot].held_bytes);
-    held_bytes_ -= std::min(pending, held_bytes_);
-  }
+  pending_bytes_ = 0;
   waiters_ = 0;
   ::new (static_cast<void*>(&room_)) std::condition_variable;  // its waiters are the parent's
   static_cast<void>(idle_.release());                          // its thread is the parent's

@@ -95,7 +95,7 @@ PoolImpl::Got PoolImpl::find(const Want& want, const InterruptCheck& check,
     } catch (const Error& error) {
       // The machine is short: what the pool retains for other sizes goes first. A reserve adds to
       // what is retained, which may be its own.
-      if (error.kind() != ErrorKind::kNoMemory || !want.may_lend_retained ||
+      if (error.kind() != ErrorKind::kNoMemory || want.reserves ||
           trim(std::uint64_t{bytes}, std::nullopt) == 0)
         throw;
       return make(want, node, whole_chain, check, degraded, reason);
@@ -105,7 +105,7 @@ PoolImpl::Got PoolImpl::find(const Want& want, const InterruptCheck& check,
   for (const int node : order) {
     if (want.strict && node != want.node) break;
     const std::uint16_t slot = slot_of(node).value();
-    if (want.may_lend_retained) {
+    if (!want.reserves) {
       if (PoolBlock* const block = take_retained(want, slot)) return {block, 0};
     }
     if (at_limit || (!want.strict && recently_full(slot, bytes))) continue;
@@ -129,23 +129,26 @@ bool PoolImpl::uses_slabs(std::size_t size_class) const noexcept {
 // What is in the budget goes back unless it was used.
 class PoolImpl::Budget {
  public:
-  Budget(PoolImpl& pool, std::uint64_t bytes, std::uint16_t slot, bool later)
-      : pool_(pool), bytes_(bytes), slot_(slot), held_(pool.reserve_budget(bytes, slot, later)) {}
+  Budget(PoolImpl& pool, std::uint64_t bytes, bool reserves, bool later)
+      : pool_(pool),
+        bytes_(bytes),
+        reserves_(reserves),
+        held_(pool.reserve_budget(bytes, reserves, later)) {}
   ~Budget() {
-    if (held_) pool_.release_budget(bytes_, slot_);
+    if (held_) pool_.release_budget(bytes_);
   }
   Budget(const Budget&) = delete;
   Budget& operator=(const Budget&) = delete;
   explicit operator bool() const noexcept { return held_; }
   void spend(std::uint16_t on) noexcept {
     held_ = false;
-    pool_.spend_budget(bytes_, slot_, on);
+    pool_.spend_budget(bytes_, reserves_, on);
   }
 
  private:
   PoolImpl& pool_;
   std::uint64_t bytes_;
-  std::uint16_t slot_;
+  bool reserves_;
   bool held_;
 };
 
@@ -164,13 +167,12 @@ PoolImpl::Got PoolImpl::make(const Want& want, int node, bool whole_chain,
     reason.clear();
     AllocationRequest request;
     request.size_bytes = slab ? kSlabBytes : bytes;
-    if (!whole_chain &&
-        !make_room_on(node, slot, request.size_bytes, want.may_lend_retained, reason)) {
+    if (!whole_chain && !make_room_on(node, slot, request.size_bytes, !want.reserves, reason)) {
       remember_full(slot, request.size_bytes);
       continue;  // one block may fit where a slab does not
     }
     // Should the node turn out to be full, a block retained on a farther one is to be there still.
-    Budget budget(*this, request.size_bytes, slot, retains(want.size_class));
+    Budget budget(*this, request.size_bytes, want.reserves, retains(want.size_class));
     if (!budget) continue;
     request.preferred_node = node;
     request.page = options_.page;
@@ -224,7 +226,7 @@ PoolBlock* PoolImpl::refill(const Want& want, std::uint16_t slot) {
     }
   }
   if (block == nullptr) return nullptr;
-  Budget budget(*this, bytes, slot, false);
+  Budget budget(*this, bytes, want.reserves, false);
   if (budget) {
     const Region region = region_of(*block);
     if (comes_back(region, nodes_[slot])) {
@@ -261,20 +263,12 @@ std::uint64_t PoolImpl::reserve(std::size_t size_bytes, std::optional<int> node,
                                 std::uint64_t already, const InterruptCheck& check,
                                 const Degraded& degraded) {
   Want want = wanted(size_bytes, node);
-  want.may_lend_retained = false;
-  // What is reserved is meant to stay: the default retention counts it as used.
+  want.reserves = true;
   const std::uint64_t more =
       uses_slabs(want.size_class) ? kSlabBytes : classes_.bytes(want.size_class);
   if (options_.max_bytes) {
-    const std::uint64_t in_use = in_use_bytes();
-    const std::uint64_t stay = in_use + already * classes_.bytes(want.size_class);
+    const std::uint64_t stay = used_bytes(false) + already * classes_.bytes(want.size_class);
     if (stay + more > *options_.max_bytes) throw exhausted(want, "");
-  }
-  {
-    const std::int64_t has = sum(&Shelf::in_use_bytes) + sum(&Shelf::retained_bytes);
-    const std::lock_guard guard(mutex_);
-    peak_in_use_bytes_ = std::max(
-        peak_in_use_bytes_, static_cast<std::uint64_t>(std::max<std::int64_t>(has, 0)) + more);
   }
   Got got = find(want, check, degraded);
   if (got.block == nullptr) throw exhausted(want, "");

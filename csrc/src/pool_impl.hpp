@@ -65,7 +65,7 @@ class PoolImpl final : public Pool {
     int node = 0;
     std::uint16_t slot = 0;
     bool strict = false;
-    bool may_lend_retained = true;  // false: new blocks are wanted
+    bool reserves = false;  // for reserve(): a new block that stays, none that is retained
   };
   struct Got {
     PoolBlock* block = nullptr;
@@ -108,11 +108,8 @@ class PoolImpl final : public Pool {
   // With the shard's lock held:
   void file(Shard& shard, PoolBlock& block) noexcept;
   [[nodiscard]] bool near_retention(Shard& shard) noexcept;
-  [[nodiscard]] std::int64_t sum(Tally Shelf::* tally) const noexcept;
   // The tallies are read one after another: what moves meanwhile may make their sum negative.
-  [[nodiscard]] std::uint64_t in_use_bytes() const noexcept {
-    return static_cast<std::uint64_t>(std::max<std::int64_t>(0, sum(&Shelf::in_use_bytes)));
-  }
+  [[nodiscard]] std::int64_t sum(Tally Shelf::* tally) const noexcept;
 
   // pool_place.cpp: retained blocks, and where they are
   [[nodiscard]] PoolBlock* take_retained(const Want& want, std::uint16_t slot);
@@ -145,12 +142,13 @@ class PoolImpl final : public Pool {
   [[nodiscard]] PoolBlock* own(Allocation&& allocation, std::size_t size_class, std::uint16_t slot);
 
   // pool_budget.cpp: what is held from the system, and what may be
-  [[nodiscard]] bool reserve_budget(std::uint64_t bytes, std::uint16_t slot, bool later = false);
-  void release_budget(std::uint64_t bytes, std::uint16_t slot) noexcept;
-  void spend_budget(std::uint64_t bytes, std::uint16_t slot, std::uint16_t on) noexcept;
+  [[nodiscard]] std::uint64_t used_bytes(bool reserves) const noexcept;
+  [[nodiscard]] bool reserve_budget(std::uint64_t bytes, bool reserves, bool later);
+  void release_budget(std::uint64_t bytes) noexcept;
+  void spend_budget(std::uint64_t bytes, bool reserves, std::uint16_t on) noexcept;
   void settle_budget(std::uint64_t bytes, std::uint16_t from, std::uint16_t to) noexcept;
   void give_up_held(std::uint64_t bytes, std::uint16_t slot, bool trimmed) noexcept;
-  [[nodiscard]] std::uint64_t over_retention(std::uint64_t bytes) const noexcept;
+  [[nodiscard]] std::uint64_t over_retention(std::uint64_t held, std::uint64_t peak) const noexcept;
   [[nodiscard]] bool retains(std::size_t size_class) const noexcept;
   void wait_for_room(const InterruptCheck& check);
   void settle_retained() noexcept;
@@ -206,9 +204,8 @@ class PoolImpl final : public Pool {
   std::vector<NodeBooks> books_;  // by slot
   std::uint64_t held_bytes_ = 0;
   std::uint64_t high_water_bytes_ = 0;
-  std::uint64_t peak_in_use_bytes_ = 0;
-  std::uint64_t fixed_bytes_ = 0;
-  std::vector<std::uint64_t> pending_bytes_;  // by slot: in the budget, not yet mapped
+  std::uint64_t peak_used_bytes_ = 0;
+  std::uint64_t pending_bytes_ = 0;  // in the budget, not yet mapped
   std::array<std::vector<Slab*>, SizeClasses::kCount> slabs_;
   PoolBlock* leavings_ = nullptr;             // lists that the parent of a fork retained
   std::atomic<std::uint32_t> generation_{0};  // forks since the pool was made

@@ -122,18 +122,18 @@ Allocation PoolImpl::take_fixed(std::size_t size_bytes, std::optional<int> node,
   request.page = options_.page;
   request.strict = strict;
   request.dump = options_.dump;
-  if (!reserve_budget(size_bytes, want.slot)) throw exhausted(want, "");
+  if (!reserve_budget(size_bytes, false, false)) throw exhausted(want, "");
   try {
     Allocation allocation = allocator_.allocate(request, check);
     const std::uint16_t on =
         slot_of(allocation.block.place.node_id.value_or(want.node)).value_or(want.slot);
-    spend_budget(size_bytes, want.slot, on);
+    spend_budget(size_bytes, false, on);
     Shard& shard = shard_here();
     const std::lock_guard guard(shard.lock);
     shard.shelves[on].in_use_bytes.add(static_cast<std::int64_t>(size_bytes));
     return allocation;
   } catch (...) {
-    release_budget(size_bytes, want.slot);
+    release_budget(size_bytes);
     throw;
   }
 }

@@ -36,6 +36,25 @@ TEST_CASE_FIXTURE(Pools, "by default no more is held than was in use at once, an
   }
 }
 
+TEST_CASE_FIXTURE(Pools, "what failed raises neither what a pool retains nor its high water") {
+  PoolOptions options;
+  SUBCASE("without a cap") {}
+  SUBCASE("under a cap") { options.max_bytes = std::uint64_t{1} << 40; }
+  open(options);
+  const std::uint64_t more = std::uint64_t{1} << 39;
+  CHECK(kind_of([&] { return take(more, 1); }) == ErrorKind::kNoMemory);
+  CHECK(kind_of([&] { return take(more, 1, true); }) == ErrorKind::kPlacement);
+  CHECK(kind_of([&] { return pool->reserve(more, 1, 0, kNoInterrupts, {}); }) ==
+        ErrorKind::kNoMemory);
+  CHECK(kind_of([&] { return pool->take_fixed(more, 1, false, kNoInterrupts).block.size_bytes; }) ==
+        ErrorKind::kNoMemory);
+  CHECK(total().high_water_bytes == 0);
+  CHECK(of(1).high_water_bytes == 0);
+  for (std::uint64_t mib = 10; mib <= 50; mib += 10) give(take(mib * kMiB, 1));
+  CHECK(total().retained_bytes <= 64 * static_cast<std::int64_t>(kMiB));
+  CHECK(total().high_water_bytes <= 2 * 64 * kMiB);
+}
+
 TEST_CASE_FIXTURE(Pools, "small blocks are cut from slabs, and never overlap") {
   open();
   std::set<char*> seen;
