@@ -11,6 +11,7 @@
 #include "page_choice.hpp"
 #include "platform/thread.hpp"
 #include "populate.hpp"
+#include "reach.hpp"
 
 namespace numapool {
 namespace {
@@ -84,7 +85,7 @@ Allocation Allocator::allocate(const AllocationRequest& request,
   }
   const int preferred = resolve_node(*topology_, request.preferred_node);
   const Extent extent = checked_extent(request);
-  Chain chain(*topology_, preferred, map_for(request, extent), check);
+  Chain chain(*topology_, preferred, map_for(request, extent), request.dump, check);
   Chain::Outcome outcome;
   if (!request.populate) {
     outcome = chain.set_policy_only();
@@ -101,9 +102,26 @@ Allocator::Attempt Allocator::try_node(const AllocationRequest& request,
                                        const InterruptCheck& check) const {
   const int preferred = resolve_node(*topology_, request.preferred_node);
   const Extent extent = checked_extent(request);
-  Chain chain(*topology_, preferred, map_for(request, extent), check);
+  Chain chain(*topology_, preferred, map_for(request, extent), request.dump, check);
   Chain::Outcome outcome = chain.place_on(preferred, platform::Precision::kSampled);
   if (!outcome.placed && outcome.denied) outcome = chain.place_beyond_preferred(std::move(outcome));
+  if (!outcome.placed) return {std::nullopt, std::move(outcome.reason)};
+  return {finish(request, preferred, chain, outcome), {}};
+}
+
+Allocator::Attempt Allocator::try_as_far_as(const AllocationRequest& request, int farthest,
+                                            const InterruptCheck& check) const {
+  const int preferred = resolve_node(*topology_, request.preferred_node);
+  const Extent extent = checked_extent(request);
+  std::vector<int> within;
+  for (const std::vector<int>& group : nodes_by_distance(*topology_, preferred)) {
+    within.insert(within.end(), group.begin(), group.end());
+    if (std::find(group.begin(), group.end(), farthest) != group.end()) break;
+  }
+  if (!may_hold(within, extent.length, extent.pages))
+    return {std::nullopt, "the nodes as near as node " + std::to_string(farthest) + " are full"};
+  Chain chain(*topology_, preferred, map_for(request, extent), request.dump, check);
+  Chain::Outcome outcome = chain.split_over(within);
   if (!outcome.placed) return {std::nullopt, std::move(outcome.reason)};
   return {finish(request, preferred, chain, outcome), {}};
 }

@@ -1,4 +1,5 @@
-// One allocation's walk along the chain of nodes, on one mapping.
+// One allocation on one node: policy, pages, the look at them, and the repair of what went
+// elsewhere.
 #include "chain.hpp"
 
 #include <algorithm>
@@ -11,6 +12,7 @@
 #include "numapool/allocator.hpp"
 #include "numapool/error.hpp"
 #include "populate.hpp"
+#include "reach.hpp"
 
 namespace numapool {
 
@@ -27,20 +29,6 @@ constexpr std::uint64_t kTightBytes = std::uint64_t{64} << 20;
 constexpr int kMostPulls = 8;
 constexpr int kMostInVain = 4;
 
-std::string spread_text(const Placement& placement) {
-  std::string text;
-  for (const auto& [node, bytes] : placement.bytes_by_node) {
-    text += (text.empty() ? "" : ", ") + size_text(bytes) + " on node " + std::to_string(node);
-  }
-  return text.empty() ? "no byte landed anywhere" : text;
-}
-
-std::uint64_t bytes_elsewhere(const Placement& placement, int node) {
-  std::uint64_t sum = 0;
-  for (const auto& [id, bytes] : placement.bytes_by_node) sum += id == node ? 0 : bytes;
-  return sum;
-}
-
 [[noreturn]] void fail_policy(int node, const platform::Failure& failure) {
   throw Error(
       failure.cause == Cause::kNoMemory ? ErrorKind::kNoMemory : ErrorKind::kSystem,
@@ -50,10 +38,27 @@ std::uint64_t bytes_elsewhere(const Placement& placement, int node) {
 
 }  // namespace
 
-Chain::Chain(const Topology& topology, int preferred, Mapping mapping, const InterruptCheck& check)
+std::string spread_text(const Placement& placement) {
+  std::string text;
+  for (const auto& [node, bytes] : placement.bytes_by_node) {
+    text += (text.empty() ? "" : ", ") + size_text(bytes) + " on node " + std::to_string(node);
+  }
+  return text.empty() ? "no byte landed anywhere" : text;
+}
+
+std::uint64_t bytes_elsewhere(const Placement& placement, std::span<const int> nodes) {
+  std::uint64_t sum = 0;
+  for (const auto& [id, bytes] : placement.bytes_by_node)
+    sum += std::find(nodes.begin(), nodes.end(), id) == nodes.end() ? bytes : 0;
+  return sum;
+}
+
+Chain::Chain(const Topology& topology, int preferred, Mapping mapping, bool dump,
+             const InterruptCheck& check)
     : topology_(topology),
       preferred_(preferred),
       mapping_(std::move(mapping)),
+      dump_(dump),
       check_(check),
       order_(topology.nearest(preferred)) {}
 
@@ -95,6 +100,7 @@ Chain::Outcome Chain::settle(AllocationStep step, Placement placement,
 }
 
 Chain::Outcome Chain::set_policy_only() {
+  Outcome none;
   for (const int node : order_) {
     const platform::Status bound = prefer(node);
     if (bound) {
@@ -103,16 +109,14 @@ Chain::Outcome Chain::set_policy_only() {
       out.node_id = node;  // where the policy will put the pages
       return out;
     }
-    if (platform::is_denied(bound.failure())) {
-      Outcome out;
-      out.reason = "memory is not bound to node " + std::to_string(preferred_) + ": " +
-                   describe(bound.failure());
-      out.denied = bound.failure();
-      return out;
-    }
-    if (bound.failure().cause != Cause::kInvalid) fail_policy(node, bound.failure());
+    const platform::Failure& why = bound.failure();
+    if (!platform::is_denied(why) && why.cause != Cause::kInvalid) fail_policy(node, why);
+    none.reason =
+        "memory is not bound to node " + std::to_string(preferred_) + ": " + describe(why);
+    none.denied = why;
+    if (platform::is_denied(why)) break;
   }
-  return {};
+  return none;
 }
 
 // More than the node's free and clean file pages will not fit, whatever is tried. Nothing where it
@@ -164,20 +168,21 @@ Chain::Outcome Chain::place_on(int node, Precision precision) {
     return out;
   }
   const bool huge = mapping_.pages().kind == PageKind::kTransparent;
+  const std::array<int, 1> alone{node};
   const auto base_pages = [&] {
-    redo_with_base_pages(node);
+    redo_with_base_pages(alone);
     seen = look_now(precision);
     return true;
   };
   bool redone = false;
-  if (huge && !seen.wholly_on(node, length) && has_free(node, bytes_elsewhere(seen, node)))
+  if (huge && !seen.wholly_on(node, length) && has_free(node, bytes_elsewhere(seen, alone)))
     redone = base_pages();
-  seen = pull_onto(node, std::move(seen), precision);
+  seen = pull_onto(alone, node, std::move(seen), precision);
   // Reclaiming clean cache frees base pages here and there: a huge page may find no place among
   // them.
   if (huge && !redone && !seen.wholly_on(node, length)) {
     base_pages();
-    seen = pull_onto(node, std::move(seen), precision);
+    seen = pull_onto(alone, node, std::move(seen), precision);
   }
   if (seen.wholly_on(node, length)) {
     return settle(node == preferred_ ? AllocationStep::kPreferred : AllocationStep::kNearest,
@@ -196,7 +201,7 @@ bool Chain::has_free(int node, std::uint64_t bytes) {
 
 // Huge pages may be had only remotely while local base pages are free (fragmentation): then base
 // pages win.
-void Chain::redo_with_base_pages(int node) {
+void Chain::redo_with_base_pages(std::span<const int> nodes) {
   const platform::Pages& pages = mapping_.pages();
   // On the whole mapping, once: advice on parts would split it. Huge pages that are there stay.
   if (!platform::forbid_huge_pages(mapping_.address(), mapping_.length())) return;
@@ -204,7 +209,9 @@ void Chain::redo_with_base_pages(int node) {
   const platform::Pages base{PageKind::kBase, platform::base_page_bytes()};
   for (std::size_t at = 0; at < mapping_.length(); at += pages.bytes) {
     const std::size_t part = std::min(pages.bytes, mapping_.length() - at);
-    if (look(begin + at, part, pages, Precision::kExact).wholly_on(node, part)) continue;
+    const Placement seen = look(begin + at, part, pages, Precision::kExact);
+    if (seen.not_resident_bytes + seen.unknown_bytes == 0 && bytes_elsewhere(seen, nodes) == 0)
+      continue;
     if (!platform::discard(begin + at, part)) continue;
     const platform::Status again = platform::populate(begin + at, part, base);
     if (!again) {
@@ -219,25 +226,21 @@ void Chain::redo_with_base_pages(int node) {
 // yet: no page can be asked for while it is in force. mbind(2), MPOL_MF_STRICT.
 // Reclaim beside other work may end early with cache left (mbind asks for it without patience), so
 // the call is made again while it gets on, and after pauses of 1, 4 and 16 ms where it did not.
-Placement Chain::pull_onto(int node, Placement seen, Precision precision) {
-  const std::array<int, 1> target{node};
+Placement Chain::pull_onto(std::span<const int> nodes, int home, Placement seen,
+                           Precision precision) {
   int in_vain = 0;
   for (int pulls = 0; pulls < kMostPulls && in_vain < kMostInVain; ++pulls) {
-    const std::uint64_t missing = bytes_elsewhere(seen, node);
+    const std::uint64_t missing = bytes_elsewhere(seen, nodes);
     if (missing == 0 || seen.not_resident_bytes != 0) break;
-    const auto room = platform::node_room(node);
-    if (room && mapping_.pages().kind != PageKind::kHugetlb &&
-        room.value().free_bytes + room.value().clean_file_bytes < missing) {
-      break;
-    }
+    if (room_on(nodes, mapping_.pages()).value_or(missing) < missing) break;
     if (in_vain != 0)
       std::this_thread::sleep_for(std::chrono::milliseconds(1 << 2 * (in_vain - 1)));
     const platform::Status moved =
-        platform::set_policy(mapping_.address(), mapping_.length(), Policy::kBind, target, true);
-    restore_preferred(node);
+        platform::set_policy(mapping_.address(), mapping_.length(), Policy::kBind, nodes, true);
+    restore_preferred(home);
     seen = look_now(precision);
     if (!moved && platform::is_denied(moved.failure())) break;
-    if (bytes_elsewhere(seen, node) >= missing) ++in_vain;
+    if (bytes_elsewhere(seen, nodes) >= missing) ++in_vain;
   }
   return seen;
 }
@@ -245,59 +248,6 @@ Placement Chain::pull_onto(int node, Placement seen, Precision precision) {
 void Chain::restore_preferred(int node) const {
   const platform::Status restored = prefer(node);
   if (!restored) fail_policy(node, restored.failure());
-}
-
-void Chain::empty() {
-  const platform::Status emptied = platform::discard(mapping_.address(), mapping_.length());
-  if (!emptied) {
-    throw Error(ErrorKind::kSystem, "cannot give pages back: " + describe(emptied.failure()),
-                emptied.failure().code);
-  }
-}
-
-Chain::Outcome Chain::place_beyond_preferred(Outcome first) {
-  if (first.denied) return place_unbound(*first.denied);
-  for (const int node : order_) {
-    if (node == preferred_) continue;
-    // The kernel's own fallback goes by distance too: it may have put everything where the chain
-    // goes next.
-    if (first.placement.sole_node() == node && first.placement.wholly_on(node, mapping_.length())) {
-      const platform::Status bound = prefer(node);
-      if (bound) return settle(AllocationStep::kNearest, std::move(first.placement), "");
-    }
-    if (!first.placement.bytes_by_node.empty()) empty();
-    first = place_on(node, Precision::kSampled);
-    if (first.placed) return first;
-    if (first.denied) return place_unbound(*first.denied);
-  }
-  // No node holds it alone: split, the preferred node's zone list (by distance) deciding where the
-  // rest goes.
-  if (!first.placement.bytes_by_node.empty()) empty();
-  for (const int node : order_) {
-    const platform::Status bound = prefer(node);
-    if (!bound) continue;
-    populate(mapping_, {cpus_for(node), false}, check_);
-    Placement seen = look_now(Precision::kSampled);
-    if (seen.sole_node() && *seen.sole_node() == preferred_) {
-      return settle(AllocationStep::kPreferred, std::move(seen), "");
-    }
-    return settle(AllocationStep::kAny, std::move(seen), "no node could hold it alone");
-  }
-  throw Error(ErrorKind::kNoMemory, "no node of this machine accepts memory: " + first.reason);
-}
-
-// No policy was accepted. First touch on the node's own CPUs is what remains.
-Chain::Outcome Chain::place_unbound(platform::Failure denied) {
-  const bool several = order_.size() > 1;
-  const std::vector<int> cpus = cpus_for(preferred_);
-  populate(mapping_, {cpus, several}, check_);
-  Outcome out = settle(AllocationStep::kUnbound, look_now(Precision::kSampled), "");
-  out.bound = false;
-  if (out.placement.unknown_bytes != 0) out.node_id = std::nullopt;
-  out.reason = "memory is not bound to node " + std::to_string(preferred_) + ": " +
-               describe(denied) + "; it was first touched on that node's CPUs instead";
-  out.denied = std::move(denied);
-  return out;
 }
 
 }  // namespace numapool

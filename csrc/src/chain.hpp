@@ -1,7 +1,9 @@
-// One allocation's walk along the chain of nodes, on one mapping.
+// One allocation's walk along the chain of nodes, on one mapping: one node in chain.cpp, what
+// follows where that cannot hold it in chain_beyond.cpp.
 #pragma once
 
 #include <optional>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -23,14 +25,19 @@ class Chain {
     std::optional<platform::Failure> denied;  // the policy call was refused: containers
   };
 
-  Chain(const Topology& topology, int preferred, Mapping mapping, const InterruptCheck& check);
+  Chain(const Topology& topology, int preferred, Mapping mapping, bool dump,
+        const InterruptCheck& check);
 
   // No page is populated: the policy says where they will go.
   Outcome set_policy_only();
   // The whole mapping on `node`, or not at all.
   Outcome place_on(int node, platform::Precision precision);
-  // After place_on(preferred) failed: the next nodes by distance, then wherever there is room.
+  // After place_on(preferred) failed: from distance to distance, one node that holds all of it,
+  // else the nodes up to that distance together.
   Outcome place_beyond_preferred(Outcome first);
+  // Over these nodes, which are the nearest ones, or not at all. Every usable node: wherever the
+  // system finds room.
+  Outcome split_over(std::span<const int> nodes);
 
   [[nodiscard]] Mapping take_mapping() { return std::move(mapping_); }
 
@@ -40,18 +47,25 @@ class Chain {
   [[nodiscard]] platform::Status prefer(int node) const;
   void restore_preferred(int node) const;
   [[nodiscard]] Placement look_now(platform::Precision precision) const;
-  void redo_with_base_pages(int node);
+  void redo_with_base_pages(std::span<const int> nodes);
   [[nodiscard]] static bool has_free(int node, std::uint64_t bytes);
-  Placement pull_onto(int node, Placement seen, platform::Precision precision);
+  // Moves what is elsewhere onto `nodes`, and prefers `home` again.
+  Placement pull_onto(std::span<const int> nodes, int home, Placement seen,
+                      platform::Precision precision);
+  void empty();  // no page is resident afterwards
   [[nodiscard]] std::vector<int> cpus_for(int node) const;
-  void empty();
   Outcome settle(AllocationStep step, Placement placement, const std::string& reason) const;
 
   const Topology& topology_;
   int preferred_;
   Mapping mapping_;
+  bool dump_;
   const InterruptCheck& check_;
   std::vector<int> order_;  // usable nodes by distance from the preferred one
 };
+
+// For reasons: "2 MiB on node 0, 6 MiB on node 1".
+[[nodiscard]] std::string spread_text(const Placement& placement);
+[[nodiscard]] std::uint64_t bytes_elsewhere(const Placement& placement, std::span<const int> nodes);
 
 }  // namespace numapool

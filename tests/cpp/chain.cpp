@@ -42,6 +42,95 @@ TEST_CASE_FIXTURE(Scripted, "what no node holds alone is split, the preferred on
   CHECK(where(got).bytes_by_node == Bytes{{0, 64 * kMiB}, {1, 36 * kMiB}});
 }
 
+// Two sockets of two nodes each: 0 and 1 are near to each other, 2 and 3 are far from both.
+struct TwoSockets : Scripted {
+  TwoSockets() {
+    using platform::fake::node;
+    set_nodes({node(0, {0}, 64 * kMiB, {10, 12, 21, 21}), node(1, {1}, 64 * kMiB, {12, 10, 21, 21}),
+               node(2, {2}, 64 * kMiB, {21, 21, 10, 12}),
+               node(3, {3}, 64 * kMiB, {21, 21, 12, 10})});
+    set_room({26, 28, 61, 38});
+  }
+  static void set_room(std::initializer_list<std::uint64_t> mebibytes) {
+    int id = 0;
+    for (const std::uint64_t room : mebibytes) memory().rooms[id++] = {room * kMiB, 0};
+  }
+};
+
+TEST_CASE_FIXTURE(TwoSockets, "near nodes share what none of them holds before a far one is used") {
+  const Allocation got = allocate(request(31 * kMiB, 0));
+  CHECK(got.block.place.step == AllocationStep::kAny);
+  CHECK(got.block.place.node_id == 0);
+  CHECK(where(got).bytes_by_node == Bytes{{0, 26 * kMiB}, {1, 5 * kMiB}});
+}
+
+TEST_CASE_FIXTURE(TwoSockets, "what the near nodes do not hold together goes to a far one whole") {
+  const Allocation got = allocate(request(60 * kMiB, 0));
+  CHECK(got.block.place.step == AllocationStep::kNearest);
+  CHECK(where(got).bytes_by_node == Bytes{{2, 60 * kMiB}});
+}
+
+TEST_CASE_FIXTURE(TwoSockets, "of nodes as far, the one that holds it all is taken") {
+  set_room({10, 10, 20, 61});
+  const Allocation got = allocate(request(40 * kMiB, 0));
+  CHECK(got.block.place.step == AllocationStep::kNearest);
+  CHECK(where(got).bytes_by_node == Bytes{{3, 40 * kMiB}});
+}
+
+TEST_CASE_FIXTURE(TwoSockets, "cache on near nodes makes way for what they share") {
+  memory().rooms[0] = {6 * kMiB, 20 * kMiB};
+  memory().rooms[1] = {4 * kMiB, 24 * kMiB};
+  const Allocation got = allocate(request(31 * kMiB, 0));
+  CHECK(got.block.place.step == AllocationStep::kAny);
+  CHECK(where(got).bytes_on(0) + where(got).bytes_on(1) == 31 * kMiB);
+  CHECK_FALSE(memory().allocated_under_bind);
+}
+
+TEST_CASE_FIXTURE(TwoSockets, "a zone list that goes far first is repaired") {
+  memory().fallback[0] = {2, 3, 1};
+  const Allocation got = allocate(request(31 * kMiB, 0));
+  CHECK(where(got).bytes_by_node == Bytes{{0, 26 * kMiB}, {1, 5 * kMiB}});
+}
+
+TEST_CASE_FIXTURE(TwoSockets, "near nodes that fill meanwhile give way to a far one") {
+  memory().before = [](platform::fake::MemoryScript& script, std::string_view call, int count) {
+    if (call == "populate" && count == 1) script.rooms[1].free_bytes = 0;
+  };
+  const Allocation got = allocate(request(31 * kMiB, 0));
+  CHECK(got.block.place.step == AllocationStep::kNearest);
+  CHECK(where(got).bytes_by_node == Bytes{{2, 31 * kMiB}});
+  CHECK_FALSE(memory().allocated_under_bind);
+}
+
+TEST_CASE_FIXTURE(Scripted, "pages that cannot be discarded are left with their mapping") {
+  for (const int id : {0, 1, 2}) memory().rooms[id] = {6 * kMiB, 0};
+  memory().hugetlb = {{platform::fake::kHugePage, 16, 16}};
+  memory().failures["discard"] = Failure{Cause::kInvalid, "madvise(MADV_DONTNEED)", EINVAL, {}};
+  AllocationRequest reserved = request(8 * kMiB, 0);
+  reserved.page = {PageRequest::Kind::kHugetlb, platform::fake::kHugePage};
+  reserved.dump = false;
+  const Allocation got = allocate(reserved);
+  CHECK(got.block.place.step == AllocationStep::kAny);
+  CHECK(where(got).bytes_by_node == Bytes{{0, 6 * kMiB}, {1, 2 * kMiB}});
+  CHECK(platform::fake::live_mappings() == 1);
+  CHECK(platform::fake::dumped_mappings() == 0);
+}
+
+TEST_CASE_FIXTURE(Scripted, "a system that wants no node in a policy leaves first touch") {
+  memory().failures["set_policy"] = Failure{Cause::kInvalid, "mbind", EINVAL, "node 2"};
+  for (const bool populate : {true, false}) {
+    AllocationRequest wanted = request(kMiB, 2);
+    wanted.populate = populate;
+    const Allocation got = allocate(wanted);
+    CHECK(got.block.place.step == AllocationStep::kUnbound);
+    CHECK_FALSE(got.block.place.bound);
+    REQUIRE(got.degradations.size() == 1);
+    CHECK(got.degradations.front().cause == Degradation::Cause::kPolicyRefused);
+    CHECK(got.degradations.front().message.find("mbind") != std::string::npos);
+  }
+  CHECK(kind_of([&] { return allocate(request(kMiB, 2, true)); }) == ErrorKind::kPlacement);
+}
+
 TEST_CASE_FIXTURE(Scripted, "clean file cache makes way on the preferred node") {
   memory().rooms[1] = {4 * kMiB, 60 * kMiB};
   for (const bool strict : {false, true}) {

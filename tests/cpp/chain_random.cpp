@@ -26,8 +26,8 @@ struct Machine {
   int nodes = 0;
 };
 
-// One to five nodes, some without memory, some forbidden, with file cache, asymmetric distances and
-// a zone list of their own.
+// One to five nodes, some without memory, some forbidden, with file cache and asymmetric distances,
+// some of them equal. Zone lists go by id, whatever the distances.
 Machine make_machine(Random& random) {
   auto& memory = Scripted::memory();
   platform::fake::reset_memory();
@@ -37,7 +37,7 @@ Machine make_machine(Random& random) {
   for (int id = 0; id < out.nodes; ++id) {
     std::vector<int> distances;
     for (int other = 0; other < out.nodes; ++other)
-      distances.push_back(other == id ? 10 : 11 + static_cast<int>(up_to(random, 20)));
+      distances.push_back(other == id ? 10 : 11 + 3 * static_cast<int>(up_to(random, 4)));
     const bool has_memory = id == 0 || up_to(random, 5) != 0;
     record.nodes.push_back(platform::fake::node(id, {2 * id, 2 * id + 1},
                                                 has_memory ? 64 * kMiB : 0, std::move(distances)));
@@ -60,6 +60,18 @@ bool holds(const Machine& machine, int node, std::uint64_t bytes) {
   const auto found = machine.rooms.find(node);
   return found != machine.rooms.end() &&
          found->second.free_bytes + found->second.clean_file_bytes >= bytes;
+}
+
+// Of the nodes nearer to `asked` than `distance`, or as far too with `so_far`.
+std::uint64_t room_near(const Machine& machine, const Topology& topology, int asked, int distance,
+                        bool so_far) {
+  std::uint64_t sum = 0;
+  for (const auto& [node, room] : machine.rooms) {
+    const int far = node == asked ? 0 : topology.distance(asked, node);
+    if (far < distance || (so_far && far == distance))
+      sum += room.free_bytes + room.clean_file_bytes;
+  }
+  return sum;
 }
 
 std::uint64_t room_of_all(const Machine& machine) {
@@ -92,11 +104,21 @@ void check_step(const Machine& machine, const Topology& topology, int asked,
         if (nearer == node) break;
         CHECK_FALSE(holds(machine, nearer, length));
       }
+      CHECK(room_near(machine, topology, asked, topology.distance(asked, node), false) < length);
       break;
     }
-    case AllocationStep::kAny:
-      for (const auto& [node, room] : machine.rooms) CHECK_FALSE(holds(machine, node, length));
+    case AllocationStep::kAny: {
+      int farthest = 0;
+      for (const auto& [node, bytes] : seen.bytes_by_node)
+        farthest = std::max(farthest, node == asked ? 0 : topology.distance(asked, node));
+      for (const auto& [node, room] : machine.rooms) {
+        const int far = node == asked ? 0 : topology.distance(asked, node);
+        if (far <= farthest) CHECK_FALSE(holds(machine, node, length));
+      }
+      CHECK(room_near(machine, topology, asked, farthest, false) < length);
+      CHECK(room_near(machine, topology, asked, farthest, true) >= length);
       break;
+    }
     case AllocationStep::kUnbound:
       FAIL_CHECK("a policy was accepted");
       break;

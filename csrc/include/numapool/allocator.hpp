@@ -1,4 +1,6 @@
 // Allocation along the chain preferred node -> nearest by distance -> any, and the step it used.
+// Near goes before far: what no node holds alone is split over the nodes up to a distance before
+// one that is farther away is taken.
 //
 // No strict policy is ever in force while a page of the memory is still to come, so no allocation
 // can invoke the policy-constrained OOM killer; what the machine or its cgroups cannot hold is
@@ -85,6 +87,10 @@ class Allocator {
   };
   [[nodiscard]] Attempt try_node(const AllocationRequest& request,
                                  const InterruptCheck& check) const;
+  // Split over the nodes that are no farther from the preferred one than `farthest` is; nothing
+  // where they cannot hold all of it together. For what none of them holds alone, not strict.
+  [[nodiscard]] Attempt try_as_far_as(const AllocationRequest& request, int farthest,
+                                      const InterruptCheck& check) const;
   [[nodiscard]] const Topology& topology() const noexcept { return *topology_; }
 
  private:

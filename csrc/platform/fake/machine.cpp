@@ -164,14 +164,23 @@ bool make_resident(Machine& m, Range& range, std::size_t page, int toucher) {
 }
 
 bool move_page(Machine& m, Range& range, std::size_t page, int node) {
+  return move_into(m, range, page, std::span(&node, 1));
+}
+
+bool move_into(Machine& m, Range& range, std::size_t page, std::span<const int> nodes) {
   int& now = range.node_of_page[page];
-  if (now == kNowhere || now == node) return true;
+  if (now == kNowhere || std::find(nodes.begin(), nodes.end(), now) != nodes.end()) return true;
   const std::optional<int>& huge_on = m.script.huge_pages_only_on;
-  if (huge_on && *huge_on != node && uses_huge_pages(range)) return false;
-  if (!take(m.script, node, false) && !take(m.script, node, true)) return false;
-  put_back(m.script, now);
-  now = node;
-  return true;
+  for (const bool reclaim : {false, true}) {
+    for (const int node : nodes) {
+      if (huge_on && *huge_on != node && uses_huge_pages(range)) continue;
+      if (!take(m.script, node, reclaim)) continue;
+      put_back(m.script, now);
+      now = node;
+      return true;
+    }
+  }
+  return false;
 }
 
 void give_back(Machine& m, Range& range, std::size_t page) {

@@ -6,6 +6,7 @@
 #include <map>
 #include <mutex>
 #include <optional>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -52,6 +53,8 @@ struct Part {
 [[nodiscard]] bool make_resident(Machine& machine, Range& range, std::size_t page, int toucher);
 // Moves a resident page to `node`, clean cache making way there; false where it stays elsewhere.
 bool move_page(Machine& machine, Range& range, std::size_t page, int node);
+// The same for any of several nodes: a page that is on one of them stays, free memory goes first.
+bool move_into(Machine& machine, Range& range, std::size_t page, std::span<const int> nodes);
 void give_back(Machine& machine, Range& range, std::size_t page);
 
 // The node that the calling thread runs on: a worker's by its CPUs, else the script's.

@@ -154,7 +154,7 @@ Status set_policy(void* address, std::size_t length, Policy policy, std::span<co
     if (!move) return Done{};
     bool stayed = false;
     for (std::size_t page = part.first; page < part.last; ++page)
-      stayed = !fake::move_page(m, range, page, valid.front()) || stayed;
+      stayed = !fake::move_into(m, range, page, valid) || stayed;
     if (stayed) return Failure{Cause::kPartial, "mbind", EIO, text};
     return Done{};
   });
