@@ -122,7 +122,7 @@ def readv(
     """
     name, asked = _path(path)
     start = _at_least_0("offset", offset)
-    return _result(name, start, _core.read_file(asked, buffers, start, None, direct))
+    return _result("read", name, start, _core.read_file(asked, buffers, start, None, direct))
 
 
 def write_from(
@@ -184,7 +184,7 @@ def writev(
     name, asked = _path(path)
     start = _at_least_0("offset", offset)
     done = _core.write_file(asked, buffers, start, None, direct, truncate, sync)
-    return _result(name, start, done)
+    return _result("write", name, start, done)
 
 
 def open_error(path: str, failure: _core._Failure) -> OSError:
@@ -195,21 +195,25 @@ def open_error(path: str, failure: _core._Failure) -> OSError:
     return OSError(code, os.strerror(code), path)
 
 
-def transfer_error(path: str, offset: int, failure: _core._Failure) -> Exception:
+def transfer_error(
+    doing: Literal["read", "write"], path: str, offset: int, failure: _core._Failure
+) -> Exception:
     """Return what to raise for a transfer that failed at an offset."""
     call, code, _ = failure
     if code == 0:
-        return MemoryError(f"no memory to read {path!r} at offset {offset}")
+        return MemoryError(f"no memory to {doing} {path!r} at offset {offset}")
     return StorageError(code, f"{os.strerror(code)} ({call} at offset {offset})", path, offset)
 
 
-def _result(path: str, start: int, done: _core._Transfer) -> Transferred:
+def _result(
+    doing: Literal["read", "write"], path: str, start: int, done: _core._Transfer
+) -> Transferred:
     nbytes, direct_bytes, reason, failure = done
     if nbytes is None:
         assert failure is not None
         raise open_error(path, failure)
     if failure is not None:
-        raise transfer_error(path, start + nbytes, failure)
+        raise transfer_error(doing, path, start + nbytes, failure)
     return Transferred(nbytes=nbytes, direct_bytes=direct_bytes, reason=reason)
 
 

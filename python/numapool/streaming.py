@@ -131,7 +131,7 @@ class FileStream:
             raise StopIteration
         if item[0] is None:
             _, offset, failure = item
-            raise transfer_error(self._path, offset, failure)
+            raise transfer_error("read", self._path, offset, failure)
         return StreamBlock(*item)
 
     def _patience_ms(self) -> int | None:

@@ -285,6 +285,18 @@ def test_the_last_offset_there_is(path: Path) -> None:
     assert path.read_bytes() == HELD
 
 
+def test_a_failure_says_which_way_the_bytes_went(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    failed = (3, 0, None, ("", 0, False))
+    monkeypatch.setattr(nump._core, "read_file", lambda *_: failed)
+    monkeypatch.setattr(nump._core, "write_file", lambda *_: failed)
+    with pytest.raises(MemoryError, match="no memory to read .* at offset 8"):
+        nump.read_into(path, bytearray(10), 5)
+    with pytest.raises(MemoryError, match="no memory to write .* at offset 8"):
+        nump.write_from(path, b"abc", 5)
+
+
 def test_arrays_of_any_kind(path: Path) -> None:
     array = np.zeros((10, 20), np.float32)
     assert nump.read_into(path, array).nbytes == array.nbytes
