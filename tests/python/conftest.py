@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, settings
-from support import systems, threads
+from support import signals, strays, systems, threads
 
 import numapool as nump
 
@@ -18,6 +19,12 @@ settings.register_profile(
 # Under Wine an example takes several times as long, and finds no more than on Linux.
 settings.register_profile("shorter", settings.get_profile("any machine"), max_examples=20)
 settings.load_profile("any machine" if systems.ON_LINUX else "shorter")
+
+signals.give_children_defaults()
+strays.adopt_orphans()
+# The service manager's, of whoever runs the tests in a service: monitors would watch it.
+for name in ("MEMORY_PRESSURE_WATCH", "MEMORY_PRESSURE_WRITE"):
+    os.environ.pop(name, None)
 
 if systems.ON_WINDOWS:  # Wine shows Linux's /proc and /sys on the drive Z:, where the tests are
     os.chdir("C:\\")
@@ -38,6 +45,14 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.skip(reason=f"Linux alone: {why}"))
         if why := threads.why_test_runs_alone(item):
             item.add_marker(pytest.mark.thread_unsafe(reason=why))
+
+
+@pytest.fixture(autouse=True)
+def _no_process_outlives_its_test() -> Iterator[None]:
+    before = strays.children()
+    yield
+    left = strays.end_left(before)
+    assert not left, f"the test left processes behind, which were killed: {left}"
 
 
 @pytest.fixture(scope="session")

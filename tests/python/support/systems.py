@@ -51,6 +51,7 @@ MODULES = {
     "test_running": _CPUS,
     "test_shared": "needs memfd_create(2)",
     "test_soak": "takes long under Wine, and watches /proc",
+    "test_starter": _PROC,
     "test_storage": _DIRECT,
     "test_stream": _DIRECT,
     "test_stream_process": _PROC,
