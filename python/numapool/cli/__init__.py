@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import io
 import os
 import sys
 
@@ -17,6 +18,7 @@ def main() -> None:
     0: done; 1: it could not be done, and one line on standard error says why, unless the reader of
     our output has left; 2: wrong usage; 130: interrupted.
     """
+    _let_every_character_be_written()
     status = _run()
     # What is still buffered goes out here: where that fails, Python's own attempt would say so at
     # length.
@@ -27,6 +29,13 @@ def main() -> None:
         status = status or _failed(error)
         _discard_output()
     sys.exit(status)
+
+
+def _let_every_character_be_written() -> None:
+    """Write characters that the terminal does not have (ASCII, Latin-1) as their escapes."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
 
 
 def _run() -> int | str | None:

@@ -24,10 +24,11 @@ _MIB = 1 << 20
 @contextlib.contextmanager
 def _progress() -> Iterator[Progress | None]:
     """Show what is being measured and how long it will take, where standard error is a screen."""
-    from rich.console import Console
     from rich.progress import BarColumn, Progress, TextColumn
 
-    console = Console(stderr=True)
+    from numapool.cli.screen import make_console
+
+    console = make_console(stderr=True)
     if not console.is_terminal:
         yield None
         return
@@ -78,11 +79,10 @@ def _compare(paths: tuple[Path, Path], as_json: bool) -> None:
     if as_json:
         _print_json(comparison.to_dict())
         return
-    from rich.console import Console
-
     from numapool.cli.bench_compare import show_comparison
+    from numapool.cli.screen import make_console
 
-    show_comparison(Console(), comparison, (str(paths[0]), str(paths[1])))
+    show_comparison(make_console(), comparison, (str(paths[0]), str(paths[1])))
 
 
 def _sections(only: list[str] | None, paths: list[str]) -> tuple[str, ...]:
@@ -192,11 +192,10 @@ def _run(
     if as_json:
         _print_json(report.to_dict())
     else:
-        from rich.console import Console
-
         from numapool.cli.bench_view import show_report
+        from numapool.cli.screen import make_console
 
-        show_report(Console(), report)
+        show_report(make_console(), report)
     if plot is not None:
         from numapool.cli.bench_plot import draw
 

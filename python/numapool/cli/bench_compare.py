@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from rich.box import SIMPLE_HEAD
 from rich.console import Console
-from rich.table import Table
 from rich.text import Text
 
 from numapool.bench.compare import Change, Comparison
 from numapool.cli import one_line
 from numapool.cli.bench_text import digits, scaled, shown_unit, time_text
+from numapool.cli.screen import Listing
 
 _STYLES = {"faster": "green", "slower": "red", "same": "dim"}
 # More than fits a screen: then only what changed is listed.
@@ -59,13 +58,9 @@ def show_comparison(console: Console, found: Comparison, names: tuple[str, str])
             console.print(Text(f"in the {label} alone: {text}", style="dim"))
 
 
-def _table(changes: tuple[Change, ...]) -> Table:
-    table = Table(box=SIMPLE_HEAD, show_edge=False, padding=(0, 1, 0, 0), pad_edge=False)
-    table.add_column("question", no_wrap=True)
-    table.add_column("figure", overflow="fold")
-    for heading in ("before", "after", "gain"):
-        table.add_column(heading, justify="right", no_wrap=True)
-    table.add_column("", no_wrap=True)
+def _table(changes: tuple[Change, ...]) -> Listing:
+    headings = ("question", "figure", "before", "after", "gain", "")
+    table = Listing(*headings, left=(0, 1, 5), folds={1: 20})
     last = ""
     for one in changes:
         table.add_row(

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 
-from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.padding import Padding
-from rich.table import Table
 from rich.text import Text
 
 from numapool.bench.report import (
@@ -31,16 +29,10 @@ from numapool.cli.bench_text import (
     time_text,
 )
 from numapool.cli.distances import HEAT
+from numapool.cli.screen import Listing
 from numapool.text import ids_text, size_text
 
 _BAR = 24
-
-
-def _table(*headings: str, left: Iterable[int] = (0,)) -> Table:
-    table = Table(box=SIMPLE_HEAD, show_edge=False, padding=(0, 1, 0, 0), pad_edge=False)
-    for index, heading in enumerate(headings):
-        table.add_column(heading, justify="left" if index in left else "right", no_wrap=True)
-    return table
 
 
 def heat(matrix: Matrix, value: float) -> str:
@@ -99,7 +91,7 @@ def _show_matrix(console: Console, report: BenchReport, matrix: Matrix) -> None:
 
 def _show_only_node(console: Console, report: BenchReport) -> None:
     """Print the 1x1 matrices as one table, with what the hardware could do."""
-    table = _table("memory of this machine", "median", "rounds from", "at most", "reached")
+    table = Listing("memory of this machine", "median", "rounds from", "at most", "reached")
     limit = report.limits[0] if report.limits else None
     for matrix in report.matrices:
         for cell in matrix.cells:
@@ -124,7 +116,7 @@ def _show_only_node(console: Console, report: BenchReport) -> None:
 def _show_limits(console: Console, report: BenchReport) -> None:
     """Print what each node's own memory reaches of what it could do."""
     read = report.matrix("read")
-    table = _table("node", "read", "at most", "reached")
+    table = Listing("node", "read", "at most", "reached")
     for one in report.limits:
         cell = None if read is None else read.cell(one.node_id, one.node_id)
         if cell is not None and one.bandwidth_bytes_s:
@@ -155,7 +147,7 @@ def _show_loaded(console: Console, points: tuple[LoadPoint, ...]) -> None:
             "others read",
             highlight=False,
         )
-        table = _table("load, GB/s", "latency, ns", "", left=(2,))
+        table = Listing("load, GB/s", "latency, ns", "", left=(2,))
         for point in sorted(curve, key=lambda one: one.load_bytes_s.median):
             table.add_row(
                 figure_text(point.load_bytes_s, "bytes/s", verified=point.verified),
@@ -168,7 +160,7 @@ def _show_loaded(console: Console, points: tuple[LoadPoint, ...]) -> None:
 
 def _show_pages(console: Console, pages: tuple[PageSize, ...]) -> None:
     console.print(f"[bold]Sizes of pages[/bold], node {pages[0].node_id}", highlight=False)
-    table = _table("pages", "size", "latency, ns", "page faults, GB/s", "populating, GB/s")
+    table = Listing("pages", "size", "latency, ns", "page faults, GB/s", "populating, GB/s")
     for one in pages:
         cells = []
         for figure, unit in (
@@ -192,7 +184,7 @@ def _show_allocations(console: Console, found: tuple[Allocation, ...]) -> None:
         "given back",
         highlight=False,
     )
-    table = _table("from", "size", "time", "untouched", "to the pool's", "on the node")
+    table = Listing("from", "size", "time", "untouched", "to the pool's", "on the node")
     for one in found:
         pool = next((p for p in found if p.name == "pool" and p.size_bytes == one.size_bytes), None)
         times = "-" if pool is None else f"{digits(one.whole_ns.median / pool.whole_ns.median)}x"
@@ -211,9 +203,8 @@ def _show_allocations(console: Console, found: tuple[Allocation, ...]) -> None:
 
 def _show_devices(console: Console, found: tuple[DeviceRead, ...]) -> None:
     console.print("[bold]Devices[/bold], read into memory past the page cache")
-    table = _table("path", "its node", "memory of", "GB/s", "rounds from", "direct")
-    table.columns[0].no_wrap = False
-    table.columns[0].overflow = "fold"
+    headings = ("path", "its node", "memory of", "GB/s", "rounds from", "direct")
+    table = Listing(*headings, folds={0: 20})
     places = {"near": " (near)", "far": " (far)", "only": "", "unknown": ""}
     for one in found:
         table.add_row(

@@ -73,20 +73,16 @@ def use_node(allocator: NumaAllocator, node_id: int, size_bytes: int) -> NodeRes
 
 
 def _show(console: Console, results: list[NodeResult]) -> None:
-    from rich.box import SIMPLE_HEAD
-    from rich.table import Table
     from rich.text import Text
 
     from numapool.cli.format import size_text
+    from numapool.cli.screen import Listing
 
     size = size_text(results[0].size_bytes) if results else "nothing"
     console.print()
     console.print(f"[bold]One buffer of {size} for each node", highlight=False)
-    table = Table(box=SIMPLE_HEAD, show_edge=False, padding=(0, 1, 0, 0), pad_edge=False)
-    table.add_column("node", justify="right")
-    for heading in ("step", "pages are on", "in pages of", "copied", "sum"):
-        table.add_column(heading)
-    table.add_column("time", justify="right", no_wrap=True)
+    headings = ("node", "step", "pages are on", "in pages of", "copied", "sum", "time")
+    table = Listing(*headings, left=range(1, 6), folds={1: 9, 2: 16})
     for one in results:
         if one.error is not None:
             table.add_row(str(one.node_id), "[red]failed, see below")
@@ -128,11 +124,10 @@ def demo(
             json.dumps({"version": __version__, "topology": topology.to_dict(), "nodes": nodes})
         )
     else:
-        from rich.console import Console
-
         from numapool.cli.info import show_topology
+        from numapool.cli.screen import make_console
 
-        console = Console()
+        console = make_console()
         show_topology(console, topology)
         _show(console, results)
     if failed:

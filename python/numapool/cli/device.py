@@ -109,9 +109,9 @@ def device(
         ]
         typer.echo(json.dumps({"version": __version__, "devices": devices}, indent=2))
     else:
-        from rich.console import Console
+        from numapool.cli.screen import make_console
 
-        console = Console()
+        console = make_console()
         for one in found.values():
             if isinstance(one, DeviceLocality):
                 _show(console, one)

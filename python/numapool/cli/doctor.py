@@ -13,7 +13,8 @@ from numapool.cli.options import AsJson
 
 if TYPE_CHECKING:
     from rich.console import Console
-    from rich.table import Table
+
+    from numapool.cli.screen import Listing
 
 _MARKS = {True: "[green]yes", False: "[yellow]no", None: "[yellow]unknown"}
 
@@ -23,15 +24,12 @@ def _missing(found: tuple[Capability, ...]) -> list[str]:
     return [one.name for one in found if one.essential and not one.available]
 
 
-def _table(found: tuple[Capability, ...]) -> Table:
-    from rich.box import SIMPLE_HEAD
-    from rich.table import Table
+def _table(found: tuple[Capability, ...]) -> Listing:
     from rich.text import Text
 
-    table = Table(box=SIMPLE_HEAD, show_edge=False, padding=(0, 1, 0, 0), pad_edge=False)
-    table.add_column("capability", max_width=22)
-    table.add_column("there", no_wrap=True)
-    table.add_column("evidence", overflow="fold")
+    from numapool.cli.screen import Listing
+
+    table = Listing("capability", "there", "evidence", left=(0, 1, 2), folds={2: 24}, most={0: 22})
     for one in found:
         name = Text(one.name, style="bold" if one.essential else "")
         lacks = one.essential and one.available is False
@@ -71,9 +69,9 @@ def doctor(
         }
         typer.echo(json.dumps(document, indent=2))
     else:
-        from rich.console import Console
+        from numapool.cli.screen import make_console
 
-        console = Console()
+        console = make_console()
         console.print(_table(found))
         _show_remedies(console, found)
         console.print()

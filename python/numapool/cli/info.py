@@ -15,7 +15,8 @@ from numapool.topology import NumaNode, NumaTopology
 
 if TYPE_CHECKING:
     from rich.console import Console
-    from rich.table import Table
+
+    from numapool.cli.screen import Listing
 
 
 def _free_bytes(node: NumaNode) -> int | None:
@@ -66,27 +67,17 @@ def _show_cpus(console: Console, topology: NumaTopology) -> None:
         console.print("CPUs 0-6:2 are 0, 2, 4 and 6.", highlight=False)
 
 
-def _nodes_table(topology: NumaTopology) -> Table:
-    from rich.box import SIMPLE_HEAD
-    from rich.table import Table
+def _nodes_table(topology: NumaTopology) -> Listing:
+    from numapool.cli.screen import Listing
 
     nodes = topology.nodes
-    # So narrow that with every column 15 characters are left to the CPUs on a usual screen.
-    table = Table(box=SIMPLE_HEAD, show_edge=False, padding=(0, 1, 0, 0), pad_edge=False)
-    for heading in ("node", "memory", "free"):
-        table.add_column(heading, justify="right", no_wrap=True)
-    table.add_column("CPUs")  # gives way where a screen is narrow
     with_tier = any(node.memory_tier is not None for node in nodes)
     with_latency = any(node.read_latency_ns is not None for node in nodes)
     with_bandwidth = any(node.read_bandwidth_bytes_s is not None for node in nodes)
-    for heading, shown in (
-        ("tier", with_tier),
-        ("latency", with_latency),
-        ("bandwidth", with_bandwidth),
-    ):
-        if shown:
-            table.add_column(heading, justify="right", no_wrap=True)
-    table.add_column("usable", no_wrap=True)
+    known = (("tier", with_tier), ("latency", with_latency), ("bandwidth", with_bandwidth))
+    headings = ["node", "memory", "free", "CPUs", *(name for name, shown in known if shown)]
+    # With every column 15 characters are left to the CPUs on a usual screen.
+    table = Listing(*headings, "usable", left=(3, len(headings)), folds={3: 15})
     usable = {node for one in nodes for node in topology.nearest(one.node_id)}
     for node in nodes:
         free = _free_bytes(node)
@@ -194,9 +185,9 @@ def info(
             document["machine"] = machine_dict()
         typer.echo(json.dumps(document, indent=2))
         return
-    from rich.console import Console
+    from numapool.cli.screen import make_console
 
-    console = Console()
+    console = make_console()
     show_topology(console, topology)
     if sysfs is None:
         _show_machine(console)

@@ -58,10 +58,9 @@ def topo(
     if as_json:
         typer.echo(json.dumps(_document(topology, plot), indent=2))
     elif plot is None:
-        from rich.console import Console
-
+        from numapool.cli.screen import make_console
         from numapool.cli.topo_view import show
 
-        show(Console(), topology)
+        show(make_console(), topology)
     else:
         typer.echo(f"wrote {plot}")

@@ -76,23 +76,22 @@ def _print_lines(monitor: PressureMonitor, interval_s: float, updates: int | Non
 
 
 def _show_live(monitor: PressureMonitor, interval_s: float, updates: int | None) -> None:
-    from rich.console import Console
     from rich.live import Live
+    from rich.text import Text
 
+    from numapool.cli.screen import make_console
     from numapool.cli.watch_view import view
 
     fresh: deque[PressureEvent] = deque(maxlen=10_000)
     recent: deque[tuple[float, PressureEvent]] = deque(maxlen=_EVENTS_SHOWN)
     stall = _StallShare()
-    console = Console()
+    console = make_console()
+    ascii_only = console.options.ascii_only
     stall.since_last(monitor)
-    with (
-        monitor.subscribe(fresh.append),
-        contextlib.ExitStack() as stack,
-        Live(console=console, auto_refresh=False, screen=console.is_terminal) as live,
-    ):
-        if not console.is_terminal:
-            stack.callback(typer.echo)  # Live leaves the last line without its end
+    with monitor.subscribe(fresh.append), contextlib.ExitStack() as stack:
+        live: Live | None = None
+        if console.is_terminal and not console.is_dumb_terminal:
+            live = stack.enter_context(Live(console=console, auto_refresh=False, screen=True))
         shown = 0
         while True:
             now = time.monotonic_ns()
@@ -100,7 +99,12 @@ def _show_live(monitor: PressureMonitor, interval_s: float, updates: int | None)
                 event = fresh.popleft()
                 recent.append((time.time() - (now - event.origin_monotonic_ns) / 1e9, event))
             state = state_of(monitor, [], stall.since_last(monitor))
-            live.update(view(state, list(recent)), refresh=True)
+            update = view(state, list(recent), ascii_only=ascii_only)
+            if live is not None:
+                live.update(update, refresh=True)
+            else:  # for a pipe or a file each update stands below the one before
+                console.print(*[Text()] * (shown > 0), update)
+                sys.stdout.flush()
             shown += 1
             if updates is not None and shown >= updates:
                 return

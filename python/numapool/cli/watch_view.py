@@ -5,31 +5,24 @@ from __future__ import annotations
 import time
 from typing import Any
 
-from rich.box import SIMPLE_HEAD
 from rich.console import Group, RenderableType
-from rich.table import Table
 from rich.text import Text
 
 from numapool.cli import one_line
 from numapool.cli.format import size_text
+from numapool.cli.screen import Listing
 from numapool.pressure_policy import PressureEvent
 
 _COLORS = {"NONE": "green", "MODERATE": "yellow", "CRITICAL": "red"}
 _BAR = 16
 
 
-def _table(*headings: str, left: tuple[int, ...] = (0,)) -> Table:
-    table = Table(box=SIMPLE_HEAD, show_edge=False, padding=(0, 1, 0, 0), pad_edge=False)
-    for index, heading in enumerate(headings):
-        table.add_column(heading, justify="left" if index in left else "right", no_wrap=True)
-    return table
-
-
-def _bar(available: int, total: int) -> Text:
-    """Draw used memory in blocks, and what is to be had in dots."""
+def _bar(available: int, total: int, ascii_only: bool) -> Text:
+    """Draw used memory in blocks, and what is available in dots."""
     used = round(_BAR * (1 - available / total)) if total else 0
     color = "green" if available > total / 10 else "yellow" if available > total / 50 else "red"
-    return Text("█" * used + "·" * (_BAR - used), style=color)
+    full, empty = ("#", ".") if ascii_only else ("█", "·")
+    return Text(full * used + empty * (_BAR - used), style=color)
 
 
 def _head(state: dict[str, Any]) -> Text:
@@ -51,12 +44,12 @@ def _head(state: dict[str, Any]) -> Text:
     return text
 
 
-def _nodes(reading: dict[str, Any]) -> Table:
-    table = _table("node", "used", "memory", "free", "available", "reserve", left=(1,))
+def _nodes(reading: dict[str, Any], ascii_only: bool) -> Listing:
+    table = Listing("node", "used", "memory", "free", "available", "reserve", left=(1,))
     for node in reading["nodes"]:
         table.add_row(
             str(node["node_id"]),
-            _bar(node["available_bytes"], node["total_bytes"]),
+            _bar(node["available_bytes"], node["total_bytes"], ascii_only),
             size_text(node["total_bytes"]),
             size_text(node["free_bytes"]),
             size_text(node["available_bytes"]),
@@ -65,9 +58,8 @@ def _nodes(reading: dict[str, Any]) -> Table:
     return table
 
 
-def _sources(state: dict[str, Any]) -> Table:
-    table = _table("source", "watched", "how, or why not", left=(0, 1, 2))
-    table.columns[2].no_wrap = False
+def _sources(state: dict[str, Any]) -> Listing:
+    table = Listing("source", "watched", "how, or why not", left=(0, 1, 2), folds={2: 24})
     for source in state["sources"]:
         how = "wakes" if source["wakes"] else "looked at" if source["active"] else "no"
         style = "" if source["active"] else "dim"
@@ -79,7 +71,7 @@ def _sources(state: dict[str, Any]) -> Table:
 def _pools(state: dict[str, Any]) -> RenderableType:
     if not state["pools"]:
         return Text("no program publishes its pools (numapool.publish_pools)", style="dim")
-    table = _table(
+    table = Listing(
         "process", "program", "pool", "in use", "retained", "trimmed", "hits", left=(0, 1, 2)
     )
     for process in state["pools"]:
@@ -101,7 +93,7 @@ def _pools(state: dict[str, Any]) -> RenderableType:
 def _events(recent: list[tuple[float, PressureEvent]]) -> RenderableType:
     if not recent:
         return Text("no event yet", style="dim")
-    table = _table("began", "level", "source", "where", "asked", "stall", left=(0, 1, 2, 3))
+    table = Listing("began", "level", "source", "where", "asked", "stall", left=(0, 1, 2, 3))
     for began, event in reversed(recent):
         table.add_row(
             time.strftime("%H:%M:%S", time.localtime(began)),
@@ -114,7 +106,9 @@ def _events(recent: list[tuple[float, PressureEvent]]) -> RenderableType:
     return table
 
 
-def view(state: dict[str, Any], recent: list[tuple[float, PressureEvent]]) -> Group:
+def view(
+    state: dict[str, Any], recent: list[tuple[float, PressureEvent]], *, ascii_only: bool
+) -> Group:
     """Lay out one update.
 
     Parameters
@@ -123,9 +117,11 @@ def view(state: dict[str, Any], recent: list[tuple[float, PressureEvent]]) -> Gr
         As :func:`numapool.cli.watch.state_of` returns it.
     recent : list of (float, PressureEvent)
         The last events and when they began, oldest first.
+    ascii_only : bool
+        Draw with ASCII characters alone.
     """
     parts: list[RenderableType] = [_head(state), Text()]
     if state["reading"] and state["reading"]["nodes"]:
-        parts += [_nodes(state["reading"]), Text()]
+        parts += [_nodes(state["reading"], ascii_only), Text()]
     parts += [_sources(state), Text(), _pools(state), Text(), _events(recent)]
     return Group(*parts)

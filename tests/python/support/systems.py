@@ -26,6 +26,7 @@ MODULES = {
     "test_cli_device": _TREES,
     "test_cli_doctor": _SECCOMP,
     "test_cli_info": _TREES,
+    "test_cli_screens": _TREES,
     "test_cli_topo": _TREES,
     "test_cli_watch": _PROC,
     "test_containers": _SECCOMP,
