@@ -107,11 +107,8 @@ void bind_exchange(py::module_& module) {
         {
           const WithoutGil released;
           const Topology topology = Topology::detect();
-          const int here = home_node() != kNoHome ? home_node() : platform::current_node();
           const platform::Pages base{platform::PageKind::kBase, platform::base_page_bytes()};
-          int target = node.value_or(here);
-          if (!node && topology.find(target) == nullptr) target = topology.nodes().front().node_id;
-          if (!node) target = topology.nearest(target).front();
+          const int target = node ? *node : topology.nearest(node_here(topology)).front();
           out = place_shared({reinterpret_cast<void*>(address), length, base}, topology, target,
                              strict, check_signals);
         }

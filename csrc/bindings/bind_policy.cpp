@@ -54,6 +54,7 @@ void bind_policy(py::module_& module) {
   // The node that numapool takes for the calling thread where none is named; -1: its CPU's.
   module.def("home_node", &home_node);
   module.def("set_home_node", &set_home_node, py::arg("node"));
+  module.def("set_process_home_node", &set_process_home_node, py::arg("node"));
   module.def("current_node", &platform::current_node);
   module.def("has_numa", &platform::has_numa);
   module.def("base_page_bytes", &platform::base_page_bytes);

@@ -18,10 +18,7 @@ namespace {
 
 int resolve_node(const Topology& topology, const std::optional<int>& preferred) {
   if (preferred) return topology.node(*preferred).node_id;  // throws kNodeNotFound
-  const auto usable = [&](int id) { return topology.find(id) != nullptr; };
-  if (usable(home_node())) return home_node();
-  const int here = platform::current_node();
-  return usable(here) ? here : topology.nodes().front().node_id;
+  return node_here(topology);
 }
 
 [[noreturn]] void refuse_strict(const AllocationRequest& request, int preferred,
@@ -67,6 +64,13 @@ Allocation finish(const AllocationRequest& request, int preferred, Chain& chain,
 }
 
 }  // namespace
+
+int node_here(const Topology& topology) {
+  const auto known = [&](int id) { return topology.find(id) != nullptr; };
+  if (known(home_node())) return home_node();
+  const int here = platform::current_node();
+  return known(here) ? here : topology.nodes().front().node_id;
+}
 
 void require_usable(const Topology& topology, int node) {
   static_cast<void>(topology.node(node));

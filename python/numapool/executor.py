@@ -207,13 +207,12 @@ class _Settle:
 
     def __call__(self) -> None:
         try:
-            placement = pin(self._node, self._topology, self._base).placement
+            pin(self._node, self._topology, self._base)
         except OSError:  # the cpuset has other CPUs by now
-            placement = pin(self._node, self._topology).placement
+            pin(self._node, self._topology)
         if self._memory_node is not None:
             prefer_memory_of(self._topology, self._node)
-        if placement.node_id != self._node:
-            _core.set_home_node(self._node)
+        _core.set_home_node(self._node)
         if self._numpy_memory is not None:
             self._numpy_memory.initializer()
         if self._initializer is not None:

@@ -77,8 +77,7 @@ class run_on(ContextDecorator):
     def __enter__(self) -> CpuPlacement:
         pinned = pin(self._node, self._topology)
         blocks = self._entered.setdefault(threading.get_ident(), [])
-        blocks.append((pinned, _core.home_node()))
-        _core.set_home_node(-1)
+        blocks.append((pinned, _core.set_home_node(pinned.placement.node_id)))
         try:
             warn_of_other_node(pinned.placement)
         except Warning:
@@ -166,7 +165,8 @@ def bind_process(node: SupportsIndex, *, topology: NumaTopology | None = None) -
     """Have every thread of this process run on the CPUs of a node, for good.
 
     All threads there are now are moved, and those that they start follow; the calling thread, and
-    threads that it starts, also prefer the node's memory. A second call binds anew. Child processes
+    threads that it starts, also prefer the node's memory; numapool's allocations that name no node
+    go to it in all threads. A second call binds anew. Child processes
     inherit the binding of the thread that starts them. On Windows, later threads follow by the
     process's default CPU sets (Windows 10), and child processes do not inherit it.
 
@@ -211,7 +211,8 @@ def bind_process(node: SupportsIndex, *, topology: NumaTopology | None = None) -
         raise
     memory_node, why_not = prefer_memory_of(topology, wanted)
     not_done = [f"memory policy of this thread: {why_not}"] if memory_node is None else []
-    _core.set_home_node(wanted if wanted != placement.node_id else -1)
+    _core.set_process_home_node(wanted)
+    _core.set_home_node(-1)  # this thread's own, which a block may have set
     try:
         thread_cpus.have_follow(frozenset(placement.cpus))
     except OSError as error:

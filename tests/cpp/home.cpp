@@ -41,11 +41,21 @@ TEST_CASE_FIXTURE(AtHome, "a home that the machine does not have counts as none"
   CHECK(allocate_anywhere().block.place.requested_node == 1);
 }
 
-TEST_CASE_FIXTURE(AtHome, "other threads have no home") {
-  set_home_node(2);
-  int seen = 0;
-  std::thread([&] { seen = home_node(); }).join();
-  CHECK(seen == kNoHome);
+TEST_CASE_FIXTURE(AtHome, "other threads have the process's home alone") {
+  CHECK(set_home_node(2) == kNoHome);
+  const auto of_another = [] {
+    int seen = 0;
+    std::thread([&] { seen = home_node(); }).join();
+    return seen;
+  };
+  CHECK(of_another() == kNoHome);
+  set_process_home_node(1);
+  CHECK(of_another() == 1);
+  CHECK(home_node() == 2);
+  CHECK(set_home_node(kNoHome) == 2);
+  CHECK(home_node() == 1);
+  set_process_home_node(kNoHome);
+  CHECK(home_node() == kNoHome);
 }
 
 TEST_CASE_FIXTURE(Pools, "a pool serves a thread without a node from its home, also by a hit") {

@@ -18,6 +18,13 @@ threads = [threading.Thread(target=stop.wait, daemon=True) for _ in range(3)]
 for thread in threads:
     thread.start()
 
+def homes():
+    seen = [nump._core.home_node()]
+    thread = threading.Thread(target=lambda: seen.append(nump._core.home_node()))
+    thread.start()
+    thread.join()
+    return seen
+
 def end():
     stop.set()
     for thread in threads:
@@ -107,7 +114,7 @@ assert bound.not_done == ()
 """)
 
 
-def test_memory_without_cpus_is_this_threads_default() -> None:
+def test_memory_without_cpus_is_every_threads_default() -> None:
     check("""
 with warnings.catch_warnings(record=True) as caught:
     warnings.simplefilter("always")
@@ -115,9 +122,25 @@ with warnings.catch_warnings(record=True) as caught:
 assert ["node 2 has no CPUs" in str(one.message) for one in caught] == [True]
 assert (bound.requested_node, bound.node_id) == (2, 1)
 assert set(cpus_of_threads().values()) == {rest}
-assert nump._core.home_node() == 2
+assert homes() == [2, 2]
 nump.bind_process(0, topology=topology)
-assert nump._core.home_node() == -1
+assert homes() == [0, 0]
+""")
+
+
+def test_nodes_that_share_cpus() -> None:
+    """The CPU does not tell the node, so every thread's allocations are told it."""
+    check("""
+from support.affinity import shared_cpus
+both = shared_cpus(pathlib.Path(tempfile.mkdtemp()))
+for node in (1, 0):
+    assert nump.bind_process(node, topology=both).node_id == node
+    assert homes() == [node, node]
+    with nump.run_on(1 - node, topology=both):
+        assert homes() == [1 - node, node]
+        nump.bind_process(node, topology=both)
+        assert homes() == [node, node]
+    assert homes() == [node, node]
 """)
 
 

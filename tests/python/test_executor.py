@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from support import child
-from support.affinity import own_cpus, split_machine
+from support.affinity import own_cpus, shared_cpus, split_machine
 from support.policy import kernel_policy
 
 import numapool as nump
@@ -75,6 +75,15 @@ def test_memory_without_cpus(tmp_path: Path, fresh_warnings: None) -> None:
         assert executor.submit(own_cpus).result() == frozenset(topology.node(1).cpu_cores)
         assert executor.submit(nump._core.home_node).result() == 2
         assert nump._core.home_node() == -1
+
+
+def test_nodes_that_share_cpus(tmp_path: Path) -> None:
+    """The CPU does not tell the node that memory is to come from: the executor does."""
+    topology = shared_cpus(tmp_path)
+    for node in (0, 1):
+        with nump.NodeExecutor(node, topology=topology) as executor:
+            assert executor.node_id == node
+            assert executor.submit(nump._core.home_node).result() == node
 
 
 def test_threads_prefer_the_nodes_memory_and_the_maker_does_not(
@@ -285,7 +294,7 @@ def test_a_refused_policy_is_warned_of_once_and_threads_run_all_the_same() -> No
 import pathlib, tempfile, warnings
 import numapool as nump
 from support import seccomp
-from support.affinity import own_cpus, split_machine
+from support.affinity import own_cpus, shared_cpus, split_machine
 from support.policy import kernel_policy
 topology = split_machine(pathlib.Path(tempfile.mkdtemp()))
 seccomp.refuse(["set_mempolicy"], 1)

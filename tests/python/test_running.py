@@ -12,7 +12,7 @@ from typing import TypeVar
 
 import pytest
 from support import child
-from support.affinity import own_cpus, split_machine
+from support.affinity import own_cpus, shared_cpus, split_machine
 
 import numapool as nump
 from numapool import _core, affinity, thread_cpus
@@ -283,10 +283,24 @@ def test_memory_that_names_no_node_follows_the_cpus(
     try:
         with nump.run_on(node) as placement, allocator.allocate(4096) as buffer:
             assert buffer.requested_node == placement.node_id
-            assert _core.home_node() == -1
+            assert _core.home_node() == placement.node_id
         assert _core.home_node() != -1
     finally:
         _core.set_home_node(-1)
+
+
+@pytest.mark.filterwarnings("ignore::numapool.PlacementWarning")
+def test_nodes_that_share_cpus(tmp_path: Path) -> None:
+    """The CPU does not tell the node that memory is to come from: the block does."""
+    topology = shared_cpus(tmp_path)
+    for node in (0, 1):
+        with nump.run_on(node, topology=topology) as placement:
+            assert (placement.node_id, _core.home_node()) == (node, node)
+            with nump.run_on(1 - node, topology=topology):
+                assert _core.home_node() == 1 - node
+            assert _core.home_node() == node
+    with nump.run_on(2, topology=split_machine(tmp_path / "split")) as placement:
+        assert (placement.node_id, _core.home_node()) == (1, 1)  # the node of the CPUs
 
 
 def test_a_fork_inside_leaves_the_block_in_both(topology: nump.NumaTopology) -> None:
@@ -338,7 +352,7 @@ REFUSED = """
 import os, pathlib, sys, tempfile
 import numapool as nump
 from support import seccomp
-from support.affinity import own_cpus, split_machine
+from support.affinity import own_cpus, shared_cpus, split_machine
 before = own_cpus()
 topology = split_machine(pathlib.Path(tempfile.mkdtemp()))
 seccomp.refuse(["sched_setaffinity"], {code})

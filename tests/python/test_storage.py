@@ -291,9 +291,9 @@ def test_a_failure_says_which_way_the_bytes_went(
     failed = (3, 0, None, ("", 0, False))
     monkeypatch.setattr(nump._core, "read_file", lambda *_: failed)
     monkeypatch.setattr(nump._core, "write_file", lambda *_: failed)
-    with pytest.raises(MemoryError, match="no memory to read .* at offset 8"):
+    with pytest.raises(MemoryError, match=r"no memory to read .* at offset 8"):
         nump.read_into(path, bytearray(10), 5)
-    with pytest.raises(MemoryError, match="no memory to write .* at offset 8"):
+    with pytest.raises(MemoryError, match=r"no memory to write .* at offset 8"):
         nump.write_from(path, b"abc", 5)
 
 

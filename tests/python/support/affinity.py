@@ -23,6 +23,17 @@ def split_machine(folder: Path) -> nump.NumaTopology:
     return nump.NumaTopology.from_sysfs(sysfs_tree.write(folder, files))
 
 
+def shared_cpus(folder: Path) -> nump.NumaTopology:
+    """Give nodes 0 and 1 the same CPUs, as the kernel's numa=fake does: our own."""
+    cpus = ",".join(map(str, sorted(os.sched_getaffinity(0))))
+    files: dict[str, str | bytes] = {f"{NODES}/online": "0-1\n"}
+    for node, row in enumerate(("10 10", "10 10")):
+        files[f"{NODES}/node{node}/cpulist"] = f"{cpus}\n"
+        files[f"{NODES}/node{node}/meminfo"] = f"Node {node} MemTotal: 1048576 kB\n"
+        files[f"{NODES}/node{node}/distance"] = f"{row}\n"
+    return nump.NumaTopology.from_sysfs(sysfs_tree.write(folder, files))
+
+
 def cpus_of_threads() -> dict[int, frozenset[int]]:
     """Return the CPUs of every thread of this process, by the kernel's status files."""
     found: dict[int, frozenset[int]] = {}
