@@ -13,6 +13,7 @@ from typing import SupportsIndex
 from numapool import thread_cpus
 from numapool.degradation import warn_once
 from numapool.errors import UnsupportedError
+from numapool.handed_down import handed_down
 from numapool.topology import NumaNode, NumaTopology
 
 
@@ -72,12 +73,18 @@ def require_affinity() -> None:
 def usable_cpus() -> frozenset[int]:
     """Return the CPUs that the calling thread may choose from.
 
-    Its own, or, where numapool has narrowed these, what it could use before.
+    Its own, or, where numapool has narrowed these, here or in a parent process, what it could use
+    before.
     """
     current = thread_cpus.get()
     if _thread.narrowed is not None and _thread.narrowed[0] == current:
         return _thread.narrowed[1]
-    return _narrowed_from.get(current, thread_cpus.usable())
+    if current in _narrowed_from:
+        return _narrowed_from[current]
+    inherited = handed_down()
+    if inherited is not None and inherited[0] == current:
+        return inherited[1]
+    return thread_cpus.usable()
 
 
 @functools.cache

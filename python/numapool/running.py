@@ -12,6 +12,7 @@ from typing import SupportsIndex
 from numapool import _core, thread_cpus
 from numapool.affinity import CpuPlacement, Pinned, pin, unpin, warn_of_other_node
 from numapool.errors import UnsupportedError
+from numapool.handed_down import hand_down
 from numapool.topology import NumaTopology
 
 # A thread that was being started while its maker was moved has its maker's former CPUs, and may be
@@ -167,8 +168,10 @@ def bind_process(node: SupportsIndex, *, topology: NumaTopology | None = None) -
     All threads there are now are moved, and those that they start follow; the calling thread, and
     threads that it starts, also prefer the node's memory; numapool's allocations that name no node
     go to it in all threads. A second call binds anew. Child processes
-    inherit the binding of the thread that starts them. On Windows, later threads follow by the
-    process's default CPU sets (Windows 10), and child processes do not inherit it.
+    inherit the binding of the thread that starts them, and may bind themselves elsewhere: the
+    environment variable ``NUMAPOOL_BOUND_CPUS`` tells them which CPUs they could use. On Windows,
+    later threads follow by the process's default CPU sets (Windows 10), and child processes do not
+    inherit it.
 
     Parameters
     ----------
@@ -217,6 +220,11 @@ def bind_process(node: SupportsIndex, *, topology: NumaTopology | None = None) -
         thread_cpus.have_follow(frozenset(placement.cpus))
     except OSError as error:
         not_done.append(f"CPUs of threads that are started later: {error}")
+    if thread_cpus.INHERITED:
+        try:
+            hand_down(frozenset(placement.cpus), pinned.base)
+        except OSError as error:
+            not_done.append(f"CPUs of child processes, which may not bind elsewhere: {error}")
     bound, failed = _bind_others(own, frozenset(placement.cpus))
     not_done += [f"CPUs of thread {thread}: {why}" for thread, why in failed.items()]
     others = len(bound) + len(failed)

@@ -165,3 +165,65 @@ except nump.PlacementWarning:
 else:
     raise AssertionError
 """)
+
+
+CHILDREN = """
+import json, multiprocessing, subprocess, sys
+from numapool.handed_down import VARIABLE
+from support.affinity import bound_elsewhere
+folder = tempfile.mkdtemp()
+topology = split_machine(pathlib.Path(folder))
+PROGRAM = (
+    "import sys, json; from support.affinity import bound_elsewhere;"
+    "json.dump(bound_elsewhere(sys.argv[1]), sys.stdout)"
+)
+
+def program(*command, **env):
+    command = [*command, sys.executable, "-W", "ignore", "-c", PROGRAM, folder]
+    done = subprocess.run(command, capture_output=True, check=True, env={**os.environ, **env})
+    return frozenset(json.loads(done.stdout))
+"""
+
+
+def test_programs_that_a_bound_process_starts_may_bind_elsewhere() -> None:
+    check(
+        CHILDREN
+        + """
+bound = nump.bind_process(1, topology=topology)
+assert not [one for one in bound.not_done if "child" in one], bound
+assert own_cpus() == rest
+for method in ("fork", "forkserver", "spawn"):
+    with multiprocessing.get_context(method).Pool(1) as pool:
+        assert frozenset(pool.apply(bound_elsewhere, (folder,))) == first, method
+assert program() == first
+assert program("/bin/sh", "-c", '"$@"; exit 0', "sh") == first  # a grandchild
+"""
+    )
+
+
+def test_limits_from_outside_hold_in_programs_that_a_bound_process_starts() -> None:
+    check(
+        CHILDREN
+        + """
+from support.affinity import shared_cpus
+whole = shared_cpus(pathlib.Path(tempfile.mkdtemp()))
+nump.bind_process(1, topology=topology)
+said = os.environ[VARIABLE]
+process, start, cpus, base = said.split(":")
+assert int(process) == os.getpid()
+for other in (
+    f"{process}:{int(start) + 1}:{cpus}:{base}",  # a process that had its id before
+    f"{2**22 + 1}:{start}:{cpus}:{base}",  # no parent
+    f"{process}:{start}:{base}:{base}",  # other CPUs than it has: someone narrowed them further
+    f"{process}:{start}:{cpus}",
+    "nonsense",
+    "",
+):
+    assert program(**{VARIABLE: other}) == rest, other
+nump.bind_process(0, topology=topology)
+assert os.environ[VARIABLE] not in ("", said)
+nump.bind_process(0, topology=whole)
+assert own_cpus() == everywhere
+assert VARIABLE not in os.environ
+"""
+    )

@@ -51,6 +51,12 @@ def cpus_of_threads() -> dict[int, frozenset[int]]:
     return found
 
 
+def bound_elsewhere(folder: str) -> list[int]:
+    """In a child process: bind to node 0 of a split machine, and return the CPUs there are then."""
+    nump.bind_process(0, topology=nump.NumaTopology.from_sysfs(folder))
+    return sorted(own_cpus())
+
+
 def own_cpus() -> frozenset[int]:
     """Return the CPUs of the calling thread."""
     return frozenset(os.sched_getaffinity(0))
