@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <chrono>
 
+#include "numapool/size_text.hpp"
 #include "pool_impl.hpp"
 
 namespace numapool {
@@ -92,6 +93,22 @@ void PoolImpl::give_up_held(std::uint64_t bytes, std::uint16_t slot, bool trimme
   if (trimmed) books.trimmed_bytes += bytes;
   books.full_for_bytes = 0;
   if (waiters_.load(std::memory_order_relaxed) != 0) room_.notify_all();
+}
+
+void PoolImpl::require_fits(std::uint64_t size_bytes, std::uint64_t bytes,
+                            const char* remedy) const {
+  if (bytes <= options_.max_bytes.value_or(UINT64_MAX)) return;
+  const std::string rounded =
+      bytes == size_bytes ? "" : " (" + std::to_string(size_bytes) + " bytes, rounded up)";
+  throw Error(ErrorKind::kExhausted,
+              size_text(bytes) + rounded + " never fit into this pool, which may hold " +
+                  size_text(*options_.max_bytes) + " (max_bytes); " + remedy);
+}
+
+Error PoolImpl::exhausted(std::uint64_t bytes, const std::string& when, const char* remedy) const {
+  return {ErrorKind::kExhausted,
+          when + "the pool may hold " + size_text(options_.max_bytes.value_or(0)) +
+              " (max_bytes), and " + size_text(bytes) + " more would pass that; " + remedy};
 }
 
 // Until a block comes back or a moment has passed: a waker may miss a waiter that has just begun.

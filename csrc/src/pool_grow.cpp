@@ -13,11 +13,6 @@
 namespace numapool {
 namespace {
 
-std::string at_cap(std::uint64_t bytes, std::uint64_t cap) {
-  return "the pool may hold " + size_text(cap) + " (max_bytes), and " + size_text(bytes) +
-         " more would pass that; close buffers, wait with block=True, or raise max_bytes";
-}
-
 // Populates the region; false where it fails, or its pages come from another node.
 bool comes_back(const Region& region, int node) noexcept {
   try {
@@ -59,6 +54,8 @@ Lease PoolImpl::acquire(const AcquireRequest& request, const InterruptCheck& che
                         const Degraded& degraded) {
   Want want = wanted(request.size_bytes, request.node);
   want.strict = request.strict;
+  const std::uint64_t bytes = classes_.bytes(want.size_class);
+  require_fits(request.size_bytes, bytes, "ask for less, or raise max_bytes");
   const std::uint64_t begin_ms = platform::coarse_ms();
   while (true) {
     const Got got = find(want, check, degraded);
@@ -68,18 +65,15 @@ Lease PoolImpl::acquire(const AcquireRequest& request, const InterruptCheck& che
       fill(lease, *got.block, want.node);
       return lease;
     }
-    if (!request.wait_ms) throw exhausted(want, "");
+    if (!request.wait_ms)
+      throw exhausted(bytes, "", "close buffers, wait with block=True, or raise max_bytes");
     if (platform::age_ms(platform::coarse_ms(), begin_ms) >= *request.wait_ms) {
-      throw exhausted(want, "after " + std::to_string(*request.wait_ms) + " ms ");
+      throw exhausted(bytes, "after " + std::to_string(*request.wait_ms) + " ms ",
+                      "close buffers, wait longer, or raise max_bytes");
     }
     wait_for_room(check);
     require_open();
   }
-}
-
-Error PoolImpl::exhausted(const Want& want, const std::string& when) const {
-  return {ErrorKind::kExhausted,
-          when + at_cap(classes_.bytes(want.size_class), options_.max_bytes.value_or(0))};
 }
 
 // Retained on the node, new on it, and the same for the next nearest; at last new wherever there is
@@ -264,14 +258,16 @@ std::uint64_t PoolImpl::reserve(std::size_t size_bytes, std::optional<int> node,
                                 const Degraded& degraded) {
   Want want = wanted(size_bytes, node);
   want.reserves = true;
-  const std::uint64_t more =
-      uses_slabs(want.size_class) ? kSlabBytes : classes_.bytes(want.size_class);
+  const std::uint64_t bytes = classes_.bytes(want.size_class);
+  require_fits(size_bytes, bytes, "reserve smaller blocks, or raise max_bytes");
+  const char* const remedy = "reserve fewer blocks, close buffers, or raise max_bytes";
   if (options_.max_bytes) {
-    const std::uint64_t stay = used_bytes(false) + already * classes_.bytes(want.size_class);
-    if (stay + more > *options_.max_bytes) throw exhausted(want, "");
+    const std::uint64_t more = uses_slabs(want.size_class) ? kSlabBytes : bytes;
+    const std::uint64_t stay = used_bytes(false) + already * bytes;
+    if (stay + more > *options_.max_bytes) throw exhausted(bytes, "", remedy);
   }
   Got got = find(want, check, degraded);
-  if (got.block == nullptr) throw exhausted(want, "");
+  if (got.block == nullptr) throw exhausted(bytes, "", remedy);
   put(got.block);
   return got.made;
 }

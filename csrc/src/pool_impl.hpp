@@ -134,7 +134,6 @@ class PoolImpl final : public Pool {
   void remember_full(std::uint16_t slot, std::uint64_t bytes) noexcept;
   [[nodiscard]] bool recently_full(std::uint16_t slot, std::size_t bytes) noexcept;
   void count_lent(PoolBlock& block, const Want& want, bool hit) noexcept;
-  [[nodiscard]] Error exhausted(const Want& want, const std::string& when) const;
   void require_open() const;
 
   // pool_cut.cpp
@@ -150,6 +149,11 @@ class PoolImpl final : public Pool {
   void give_up_held(std::uint64_t bytes, std::uint16_t slot, bool trimmed) noexcept;
   [[nodiscard]] std::uint64_t over_retention(std::uint64_t held, std::uint64_t peak) const noexcept;
   [[nodiscard]] bool retains(std::size_t size_class) const noexcept;
+  // Throws kExhausted where `bytes`, the memory for a request of `size_bytes`, are more than
+  // max_bytes: no wait would end.
+  void require_fits(std::uint64_t size_bytes, std::uint64_t bytes, const char* remedy) const;
+  [[nodiscard]] Error exhausted(std::uint64_t bytes, const std::string& when,
+                                const char* remedy) const;
   void wait_for_room(const InterruptCheck& check);
   void settle_retained() noexcept;
 

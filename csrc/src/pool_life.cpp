@@ -3,6 +3,7 @@
 #include <memory>
 
 #include "look.hpp"
+#include "page_choice.hpp"
 #include "pool_idle.hpp"
 #include "pool_impl.hpp"
 #include "quiet.hpp"
@@ -113,41 +114,45 @@ void PoolImpl::forget_slab(Slab* slab) noexcept {
   slabs.pop_back();
 }
 
+// Counted is the mapping, which is larger than the request where pages are huge.
 Allocation PoolImpl::take_fixed(std::size_t size_bytes, std::optional<int> node, bool strict,
                                 const InterruptCheck& check) {
   const Want want = wanted(size_bytes, node);
+  const std::uint64_t bytes = choose_extent(size_bytes, options_.page).length;
   AllocationRequest request;
   request.size_bytes = size_bytes;
   request.preferred_node = want.node;
   request.page = options_.page;
   request.strict = strict;
   request.dump = options_.dump;
-  if (!reserve_budget(size_bytes, false, false)) throw exhausted(want, "");
+  const char* const remedy = "use fewer or smaller blocks, close buffers, or raise max_bytes";
+  require_fits(size_bytes, bytes, remedy);
+  if (!reserve_budget(bytes, false, false)) throw exhausted(bytes, "", remedy);
   try {
     Allocation allocation = allocator_.allocate(request, check);
+    // A node that came online after the pool was made has no books: those of the node asked for.
     const std::uint16_t on =
         slot_of(allocation.block.place.node_id.value_or(want.node)).value_or(want.slot);
-    spend_budget(size_bytes, false, on);
+    allocation.block.counted = {bytes, on};
+    spend_budget(bytes, false, on);
     Shard& shard = shard_here();
     const std::lock_guard guard(shard.lock);
-    shard.shelves[on].in_use_bytes.add(static_cast<std::int64_t>(size_bytes));
+    shard.shelves[on].in_use_bytes.add(static_cast<std::int64_t>(bytes));
     return allocation;
   } catch (...) {
-    release_budget(size_bytes);
+    release_budget(bytes);
     throw;
   }
 }
 
+// What take_fixed() counted goes, wherever the block says that it is by now.
 void PoolImpl::drop_fixed(Block&& block) noexcept {
-  const std::uint64_t bytes = block.size_bytes;
-  const auto slot = block.place.node_id ? slot_of(*block.place.node_id)
-                                        : slot_of(block.place.requested_node.value_or(-1));
+  const Block::Counted counted = block.counted;
   block.mapping.reset();
-  if (!slot) return;
-  give_up_held(bytes, *slot, false);
+  give_up_held(counted.bytes, counted.slot, false);
   Shard& shard = shard_here();
   const std::lock_guard guard(shard.lock);
-  shard.shelves[*slot].in_use_bytes.add(-static_cast<std::int64_t>(bytes));
+  shard.shelves[counted.slot].in_use_bytes.add(-static_cast<std::int64_t>(counted.bytes));
 }
 
 }  // namespace numapool

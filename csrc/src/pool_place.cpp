@@ -87,19 +87,22 @@ bool PoolImpl::still_there(PoolBlock& block, bool strict) {
   const std::uint16_t before = block.slot;
   place_anew(block, seen);
   block.epoch = epoch;
-  const bool whole = block.place.step == AllocationStep::kPreferred;
+  const bool whole =
+      block.place.step == AllocationStep::kPreferred && block.place.node_id == nodes_[block.slot];
   return block.slot == before && (whole || !strict);
 }
 
 // Only its owner may: the thread that took it off a list, or the last user of its lease.
 void PoolImpl::place_anew(PoolBlock& block, const Placement& seen) noexcept {
   const std::optional<int> node = seen.majority_node();
-  const auto slot = node ? slot_of(*node) : std::nullopt;
-  if (!slot) return;
+  if (!node) return;
   if (block.place.step != AllocationStep::kUnbound)
     block.place.step = seen.sole_node() ? AllocationStep::kPreferred : AllocationStep::kAny;
   block.place.node_id = *node;
-  if (*slot == block.slot) return;
+  const auto slot = slot_of(*node);
+  // A node that came online after the pool was made has no lists: the block stays on those it was
+  // on, and says where it is.
+  if (!slot || *slot == block.slot) return;
   settle_budget(block_bytes(block), block.slot, *slot);
   block.slot = *slot;
 }

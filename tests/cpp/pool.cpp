@@ -132,6 +132,111 @@ TEST_CASE_FIXTURE(Pools, "max_bytes is a hard cap, and retained blocks make room
   give(other);
 }
 
+TEST_CASE_FIXTURE(Pools, "what can never fit is refused at once, and the error does not say wait") {
+  PoolOptions options;
+  options.max_bytes = kMiB;
+  open(options);
+  AcquireRequest request;
+  request.size_bytes = 2 * kMiB;
+  request.wait_ms = UINT64_MAX;
+  const auto acquire = [&] { return pool->acquire(request, kNoInterrupts, {}); };
+  CHECK(error_of(acquire) ==
+        std::pair(ErrorKind::kExhausted,
+                  std::string("2 MiB never fit into this pool, which may hold 1 MiB (max_bytes); "
+                              "ask for less, or raise max_bytes")));
+  request.size_bytes = kMiB + 1;
+  CHECK(error_of(acquire).second.find("(1048577 bytes, rounded up)") != std::string::npos);
+  request.strict = true;
+  CHECK(error_of(acquire).second.find("never fit") != std::string::npos);
+  for (const bool taken : {false, true}) {
+    const auto told = error_of([&] {
+      if (taken) return pool->reserve(2 * kMiB, 0, 0, kNoInterrupts, {});
+      return pool->take_fixed(2 * kMiB, 0, false, kNoInterrupts).block.counted.bytes;
+    });
+    CHECK(told.first == ErrorKind::kExhausted);
+    CHECK(told.second.find("never fit") != std::string::npos);
+  }
+  CHECK(memory().calls["map"] == 0);
+  const Lease all = take(kMiB, 0);  // exactly the limit
+  CHECK(error_of([&] { return take(4096, 0); }).second.find("block=True") != std::string::npos);
+  const auto waitless = {
+      error_of([&] { return pool->reserve(4096, 0, 0, kNoInterrupts, {}); }),
+      error_of([&] { return pool->take_fixed(4096, 0, false, kNoInterrupts).block.size_bytes; })};
+  for (const auto& [kind, text] : waitless) {
+    CHECK(kind == ErrorKind::kExhausted);
+    CHECK(text.find("4 KiB more would pass that") != std::string::npos);
+    CHECK(text.find("block=True") == std::string::npos);  // neither can wait
+  }
+  give(all);
+}
+
+TEST_CASE_FIXTURE(Pools, "rings of huge pages count whole pages against max_bytes") {
+  memory().hugetlb = {{platform::fake::kHugePage, 8, 8}};
+  PoolOptions options;
+  options.page = {PageRequest::Kind::kHugetlb, platform::fake::kHugePage};
+  SUBCASE("which leave room for less than one") {
+    options.max_bytes = kMiB;
+    open(options);
+    CHECK(kind_of([&] {
+            return pool->take_fixed(4 * 4096, 1, false, kNoInterrupts).block.size_bytes;
+          }) == ErrorKind::kExhausted);
+    CHECK(platform::fake::live_mappings() == 0);
+  }
+  SUBCASE("which leave room for one") {
+    options.max_bytes = 2 * kMiB;
+    open(options);
+    Allocation fixed = pool->take_fixed(4 * 4096, 1, false, kNoInterrupts);
+    CHECK(of(1).in_use_bytes == 2 * kMiB);
+    pool->drop_fixed(std::move(fixed.block));
+  }
+  CHECK(total().in_use_bytes == 0);
+  CHECK(total().high_water_bytes <= *options.max_bytes);
+}
+
+TEST_CASE_FIXTURE(Pools, "memory on a node that came online later is given back in the books") {
+  PoolOptions options;
+  options.max_bytes = 8 * kMiB;
+  open(options);
+  for (const int id : {0, 1, 2}) memory().rooms[id] = {0, 0};
+  memory().rooms[3] = {512 * kMiB, 0};
+  for (int round = 0; round < 3; ++round) {
+    Allocation fixed = pool->take_fixed(8 * kMiB, 1, false, kNoInterrupts);
+    CHECK(fixed.block.place.node_id == 3);
+    CHECK(of(1).in_use_bytes == 8 * kMiB);
+    fixed.block.place.node_id = 2;  // as after a migration
+    pool->drop_fixed(std::move(fixed.block));
+    CHECK(total().in_use_bytes == 0);
+    CHECK(of(1).in_use_bytes == 0);
+  }
+  const Lease lease = take(8 * kMiB, 1);
+  CHECK(lease.place.node_id == 3);
+  give(lease);
+  CHECK(total().retained_bytes == 8 * kMiB);
+}
+
+TEST_CASE_FIXTURE(Pools, "a block that moved to a node that came online later says where it is") {
+  open();
+  const Lease before = take(kMiB, 0);
+  const Region region = before.region;
+  give(before);
+  memory().rooms[3] = {512 * kMiB, 0};
+  static_cast<void>(platform::move_to_node(region.address, region.length, region.pages, 3));
+  platform::fake::process_script().page_moves.fetch_add(1);
+  platform::fake::process_script().now_ms.fetch_add(2000);
+  static_cast<void>(total());  // looks at the counters
+  for (int round = 0; round < 2; ++round) {
+    const Lease lease = take(kMiB, 0);
+    CHECK(lease.region.address == region.address);
+    CHECK(lease.place.node_id == 3);
+    CHECK(lease.place.step == AllocationStep::kNearest);
+    give(lease);
+  }
+  const Lease strict = take(kMiB, 0, true);
+  CHECK(strict.region.address != region.address);
+  CHECK(strict.place.node_id == 0);
+  give(strict);
+}
+
 TEST_CASE_FIXTURE(Pools, "waiting for room ends when a block comes back") {
   PoolOptions options;
   options.max_bytes = kMiB;

@@ -125,6 +125,21 @@ def test_max_bytes_is_a_hard_cap() -> None:
     assert pool.statistics().total.high_water_bytes <= 4 * MIB
 
 
+def test_what_can_never_fit_is_refused_at_once() -> None:
+    pool = nump.BufferPool(max_bytes=MIB)
+    with pytest.raises(nump.PoolExhaustedError, match="never fit") as caught:
+        pool.acquire(2 * MIB, block=True)
+    assert "block=True" not in str(caught.value)
+    for ask in (
+        lambda: pool.reserve(2 * MIB, 1),
+        lambda: pool.ring(MIB, 2),
+        lambda: nump.empty(2 * MIB, np.uint8, pool=pool),
+        lambda: nump.stream(__file__, 2 * MIB, pool=pool),
+    ):
+        with pytest.raises(nump.PoolExhaustedError, match=r"never fit.*raise max_bytes"):
+            ask()
+
+
 def test_block_waits_for_a_buffer_that_comes_back() -> None:
     pool = nump.BufferPool(max_bytes=MIB)
     held = pool.acquire(MIB)

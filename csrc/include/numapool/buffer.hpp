@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 #include <functional>
 #include <optional>
 
@@ -61,6 +62,11 @@ struct Block {
   std::size_t size_bytes = 0;  // as asked; the mapping is rounded up to whole pages
   BlockPlace place;
   bool locked = false;
+  struct Counted {
+    std::uint64_t bytes = 0;
+    std::uint16_t slot = 0;
+  };
+  Counted counted;  // by the pool that gave it (Pool::take_fixed), for when it comes back
 };
 
 // Page-locks the block; `resident` false locks each page as it is first touched. Throws

@@ -62,8 +62,9 @@ class Pool : public Keeper {
   [[nodiscard]] virtual bool try_acquire(std::size_t size_bytes, int node,
                                          Lease& lease) noexcept = 0;
   // A block by every means: retained on the node, new on it, and so on along the chain. Throws
-  // Error: kExhausted at max_bytes (after the wait), kPlacement (strict), kNodeNotFound, kNoMemory,
-  // kInterrupted, kClosed. `degraded` gets what the allocator had to say.
+  // Error: kExhausted at max_bytes (after the wait; at once for what never fits), kPlacement
+  // (strict), kNodeNotFound, kNoMemory, kInterrupted, kClosed. `degraded` gets what the allocator
+  // had to say.
   [[nodiscard]] virtual Lease acquire(const AcquireRequest& request, const InterruptCheck& check,
                                       const Degraded& degraded) = 0;
   // Adds one block of the size's class to what is retained (for small classes a whole slab of
