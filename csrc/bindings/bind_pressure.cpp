@@ -29,9 +29,9 @@ class PyMonitor {
   PyMonitor(const PressurePolicy& policy, PressureSources sources)
       : monitor_(Monitor::make(policy, std::move(sources)).release()) {}
   Monitor* operator->() const noexcept { return monitor_.get(); }
-  // In the child of a fork: its thread is not here, so that it can never be joined, nor freed. Not
-  // to be used after this.
-  void abandon() noexcept { static_cast<void>(monitor_.release()); }
+  // In the child of a fork: whether it ran in the parent, which has its descriptors and queues as
+  // well, so that they are left alone. Not to be used after this.
+  bool abandon() noexcept { return monitor_.release()->ran_in_parent(); }
 
  private:
   std::unique_ptr<Monitor, WithoutGilDelete> monitor_;

@@ -6,7 +6,7 @@
 #include <vector>
 
 #include "numapool/error.hpp"
-#include "platform/process.hpp"
+#include "platform/locks.hpp"
 
 namespace numapool::bindings {
 namespace {
@@ -16,18 +16,14 @@ struct Range {
   platform::Span span;
 };
 
-// Lock order: a leaf; held over a fork.
 struct Ranges {
-  std::mutex mutex;
+  platform::Mutex mutex{platform::LockRank::kClaims};
   std::vector<Range> held;
   std::vector<Range> moving;
   std::uint64_t next_id = 0;
 };
 
 Ranges& ranges = *new Ranges;  // made as the module is loaded; outlives every object of Python's
-
-const bool knows_forks = platform::on_fork(
-    [] { ranges.mutex.lock(); }, [] { ranges.mutex.unlock(); }, [] { ranges.mutex.unlock(); });
 
 // Small blocks of a pool share a huge page, which moves as one.
 platform::Span span_of(const Region& region) noexcept {
@@ -44,7 +40,6 @@ platform::Span span_of(const Region& region) noexcept {
 Claim::Claim(Kind kind, const Region& region) : Claim(kind, {span_of(region)}) {}
 
 Claim::Claim(Kind kind, const std::vector<platform::Span>& spans) {
-  static_cast<void>(knows_forks);  // false: no memory for it, and forks are as before
   Ranges& known = ranges;
   const std::lock_guard guard(known.mutex);
   for (const Range& other : kind == Kind::kMove ? known.held : known.moving) {

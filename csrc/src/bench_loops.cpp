@@ -82,9 +82,7 @@ constexpr Loops kAvx2{"avx2", sum_avx2, fill_avx2, copy_avx2, triad_avx2};
 
 const Loops& loops() noexcept {
 #ifdef NUMAPOOL_AVX2
-  static const bool has_avx2 =
-      __builtin_cpu_supports("avx2") != 0 && __builtin_cpu_supports("fma") != 0;
-  if (has_avx2) return kAvx2;
+  if (__builtin_cpu_supports("avx2") != 0 && __builtin_cpu_supports("fma") != 0) return kAvx2;
 #endif
   return kBaseline;
 }

@@ -2,64 +2,49 @@
 #include "direct_gate.hpp"
 
 #include <chrono>
-#include <condition_variable>
 #include <mutex>
-#include <new>
 
-#include "platform/process.hpp"
+#include "platform/locks.hpp"
 
 namespace numapool {
 namespace {
 
 constexpr std::chrono::seconds kPatience{1};
 
-// Never destroyed: threads may read until the process is gone.
-struct Gate {
-  std::mutex mutex;  // a leaf
-  std::condition_variable changed;
+struct Gate final : platform::ForkOwner {
+  platform::Mutex mutex{platform::LockRank::kDirectReads};
+  platform::Condition changed{platform::LockRank::kDirectReads};
   int reads = 0;
   bool forking = false;
+
+  Gate() { mutex.tell_of_forks(*this); }
+  void before_fork(std::unique_lock<std::mutex>& held) noexcept override {
+    forking = true;
+    changed.wait_for(held, kPatience, [this] { return reads == 0; });
+  }
+  void after_fork_in_parent() noexcept override {
+    forking = false;
+    changed.notify_all();
+  }
+  void after_fork_in_child() noexcept override {
+    reads = 0;
+    forking = false;
+  }
 };
 
-Gate& gate() {
-  static Gate* const instance = new Gate;
-  return *instance;
-}
-
-// The mutex stays locked over the fork, so that the child's is in order.
-void before() {
-  std::unique_lock lock(gate().mutex);
-  gate().forking = true;
-  gate().changed.wait_for(lock, kPatience, [] { return gate().reads == 0; });
-  lock.release();
-}
-
-void in_parent() {
-  gate().forking = false;
-  gate().mutex.unlock();
-  gate().changed.notify_all();
-}
-
-void in_child() {
-  gate().reads = 0;
-  gate().forking = false;
-  ::new (static_cast<void*>(&gate().changed)) std::condition_variable;  // its waiters are not here
-  gate().mutex.unlock();
-}
+Gate& gate = *new Gate;  // never destroyed: threads may read until the process is gone
 
 }  // namespace
 
 DirectRead::DirectRead() noexcept {
-  static const bool watched = platform::on_fork(before, in_parent, in_child);
-  static_cast<void>(watched);
-  std::unique_lock lock(gate().mutex);
-  gate().changed.wait(lock, [] { return !gate().forking; });
-  ++gate().reads;
+  std::unique_lock<std::mutex> lock(gate.mutex);
+  gate.changed.wait(lock, [] { return !gate.forking; });
+  ++gate.reads;
 }
 
 DirectRead::~DirectRead() {
-  const std::lock_guard guard(gate().mutex);
-  if (--gate().reads == 0 && gate().forking) gate().changed.notify_all();
+  const std::lock_guard guard(gate.mutex);
+  if (--gate.reads == 0 && gate.forking) gate.changed.notify_all();
 }
 
 }  // namespace numapool

@@ -5,14 +5,17 @@
 #include <new>
 
 #include "platform/memory.hpp"
-#include "platform/process.hpp"
 
 namespace numapool {
 namespace {
 
+// Made as the library is loaded: a variable that is made at its first use has a lock that a fork
+// cannot take.
+const std::uintptr_t page_bytes = platform::base_page_bytes();
+LentBlocks& all_lent_blocks = *new LentBlocks;
+
 std::uintptr_t page_of(const void* address) noexcept {
-  static const std::uintptr_t page = platform::base_page_bytes();
-  return reinterpret_cast<std::uintptr_t>(address) / page;
+  return reinterpret_cast<std::uintptr_t>(address) / page_bytes;
 }
 
 // Fibonacci hashing: neighbours in a slab fall into different parts.
@@ -67,8 +70,7 @@ void LentBlocks::Part::erase(Entry* entry) noexcept {
 }
 
 bool LentBlocks::may_be_block(const void* address) noexcept {
-  static const std::uintptr_t page = platform::base_page_bytes();
-  return reinterpret_cast<std::uintptr_t>(address) % page == 0;
+  return reinterpret_cast<std::uintptr_t>(address) % page_bytes == 0;
 }
 
 LentBlocks::Part& LentBlocks::part_of(const void* address) noexcept {
@@ -112,23 +114,6 @@ void LentBlocks::resize(const void* address, std::size_t bytes) noexcept {
   if (Entry* const found = part.find(address)) found->bytes = bytes;
 }
 
-void LentBlocks::before_fork() noexcept {
-  for (Part& part : parts_) part.lock.lock();
-}
-
-void LentBlocks::after_fork() noexcept {
-  for (Part& part : parts_) part.lock.unlock();
-}
-
-LentBlocks& lent_blocks() {
-  static LentBlocks* const instance = [] {
-    auto* const made = new LentBlocks;
-    static_cast<void>(platform::on_fork([] { lent_blocks().before_fork(); },
-                                        [] { lent_blocks().after_fork(); },
-                                        [] { lent_blocks().after_fork(); }));
-    return made;
-  }();
-  return *instance;
-}
+LentBlocks& lent_blocks() { return all_lent_blocks; }
 
 }  // namespace numapool

@@ -11,8 +11,8 @@
 
 namespace numapool {
 
-// One table for the process, in parts with a lock each, so that threads seldom meet. The locks are
-// leaves: nothing is called while one is held.
+// One table for the process, in parts with a lock each, so that threads seldom meet.
+// Nothing is called while a lock is held.
 class LentBlocks {
  public:
   struct Entry {
@@ -27,13 +27,10 @@ class LentBlocks {
   [[nodiscard]] std::optional<Entry> find(const void* address) noexcept;
   void resize(const void* address, std::size_t bytes) noexcept;
 
-  void before_fork() noexcept;
-  void after_fork() noexcept;
-
  private:
   // Open addressing, at most half full: a free slot ends a search. A block's address is its key.
   struct alignas(64) Part {
-    SpinLock lock;
+    platform::SpinLock lock{platform::LockRank::kLentBlocks};
     std::size_t count = 0;
     std::vector<Entry> slots;  // a power of two of them, or none
 

@@ -16,6 +16,7 @@ std::unique_ptr<Monitor> Monitor::make(const PressurePolicy& policy, PressureSou
 }
 
 MonitorImpl::~MonitorImpl() {
+  control_mutex_.tell_no_more();
   stop();
   for (const Attached& one : attached_) one.pool->unpin();
   for (const auto& queue : queues_) queue->close();
@@ -58,6 +59,13 @@ void MonitorImpl::start() {
                 error.code().value());
   }
   running_ = true;
+}
+
+// The thread is the parent's. Its watch is left alone: the parent waits for the same descriptors.
+void MonitorImpl::after_fork_in_child() noexcept {
+  ran_in_parent_ = running_.exchange(false);
+  ::new (static_cast<void*>(&thread_)) std::thread;
+  level_ = PressureLevel::kNone;
 }
 
 // What the watch has open goes back where no thread is to be had for it.

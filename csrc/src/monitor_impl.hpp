@@ -3,7 +3,6 @@
 
 #include <atomic>
 #include <memory>
-#include <mutex>
 #include <thread>
 #include <utility>
 #include <vector>
@@ -13,15 +12,18 @@
 
 namespace numapool {
 
-class MonitorImpl final : public Monitor {
+class MonitorImpl final : public Monitor, private platform::ForkOwner {
  public:
   MonitorImpl(const PressurePolicy& policy, PressureSources sources)
-      : policy_(policy), wanted_(std::move(sources)) {}
+      : policy_(policy), wanted_(std::move(sources)) {
+    control_mutex_.tell_of_forks(*this);
+  }
   ~MonitorImpl() override;
 
   void start() override;
   void stop() noexcept override;
   bool running() const noexcept override { return running_.load(std::memory_order_relaxed); }
+  bool ran_in_parent() const noexcept override { return ran_in_parent_; }
   void attach(Pool& pool, std::uint64_t floor_bytes, double weight) override;
   bool detach(Pool& pool) noexcept override;
   void subscribe(std::shared_ptr<EventQueue> queue) override;
@@ -37,6 +39,7 @@ class MonitorImpl final : public Monitor {
     double weight = 1;
   };
 
+  void after_fork_in_child() noexcept override;
   void drop_watch() noexcept;
   void run() noexcept;
   void look_and_act(PressureJudge& judge);
@@ -48,12 +51,11 @@ class MonitorImpl final : public Monitor {
   const PressurePolicy policy_;
   const PressureSources wanted_;
 
-  // Lock order: control_mutex_ (start and stop, one at a time), trim_mutex_ (held while the thread
-  // trims; guards attached_), state_mutex_ (queues_, statistics_, last_look_, the pointer watch_).
-  // A pool's locks come after trim_mutex_, a queue's after state_mutex_.
-  std::mutex control_mutex_;
-  std::mutex trim_mutex_;
-  mutable std::mutex state_mutex_;
+  // control_mutex_: start and stop, one at a time. trim_mutex_ is held while the thread trims, and
+  // guards attached_. state_mutex_ guards queues_, statistics_, last_look_, the pointer watch_.
+  platform::Mutex control_mutex_{platform::LockRank::kMonitorControl};
+  platform::Mutex trim_mutex_{platform::LockRank::kMonitorTrim};
+  mutable platform::Mutex state_mutex_{platform::LockRank::kMonitorState};
   std::vector<Attached> attached_;
   std::vector<std::shared_ptr<EventQueue>> queues_;
   MonitorStatistics statistics_;
@@ -62,6 +64,7 @@ class MonitorImpl final : public Monitor {
   std::thread thread_;
   std::atomic<bool> ends_{false};
   std::atomic<bool> running_{false};
+  std::atomic<bool> ran_in_parent_{false};
   std::atomic<PressureLevel> level_{PressureLevel::kNone};
 };
 

@@ -33,15 +33,7 @@ std::size_t unit_for(const PageRequest& page) {
 
 Pool* Pool::open(std::shared_ptr<const Topology> topology, const PoolOptions& options) {
   static_cast<void>(choose_extent(1, options.page));  // throws for a page size there is not
-  auto* const pool = new PoolImpl(std::move(topology), options);
-  try {
-    register_pool(pool);
-  } catch (...) {
-    pool->close();
-    pool->unpin();
-    throw;
-  }
-  return pool;
+  return new PoolImpl(std::move(topology), options);
 }
 
 PoolImpl::PoolImpl(std::shared_ptr<const Topology> topology, const PoolOptions& options)
@@ -74,9 +66,10 @@ PoolImpl::PoolImpl(std::shared_ptr<const Topology> topology, const PoolOptions& 
   }
   looked_ms_ = platform::coarse_ms();
   page_moves_ = platform::page_moves();
+  mutex_.tell_of_forks(*this);
 }
 
-PoolImpl::~PoolImpl() = default;
+PoolImpl::~PoolImpl() { mutex_.tell_no_more(); }
 
 Shard& PoolImpl::shard_here() noexcept {
   const int cpu = platform::current_cpu();

@@ -115,7 +115,7 @@ Error PoolImpl::exhausted(std::uint64_t bytes, const std::string& when, const ch
 void PoolImpl::wait_for_room(const InterruptCheck& check) {
   waiters_.fetch_add(1);
   {
-    std::unique_lock lock(mutex_);
+    std::unique_lock<std::mutex> lock(mutex_);
     room_.wait_for(lock, kWaitStep);
   }
   waiters_.fetch_sub(1);

@@ -1,67 +1,12 @@
-// Forks: no lock is held by a thread that the child does not have, and the child drops what both
-// would share.
+// Forks: the child drops what both would share.
 #include <algorithm>
-#include <mutex>
 #include <new>
-#include <vector>
+#include <utility>
 
-#include "platform/process.hpp"
 #include "pool_idle.hpp"
 #include "pool_impl.hpp"
 
 namespace numapool {
-namespace {
-
-// Lock order: before every pool's mutex. Never destroyed: buffers may outlive static objects.
-struct Registry {
-  std::mutex mutex;
-  std::vector<PoolImpl*> pools;
-};
-
-Registry& registry() {
-  static Registry* const instance = new Registry;
-  return *instance;
-}
-
-void before() {
-  registry().mutex.lock();
-  for (PoolImpl* const pool : registry().pools) pool->before_fork();
-}
-
-void in_parent() {
-  for (PoolImpl* const pool : registry().pools) pool->after_fork_in_parent();
-  registry().mutex.unlock();
-}
-
-void in_child() {
-  for (PoolImpl* const pool : registry().pools) pool->after_fork_in_child();
-  registry().mutex.unlock();
-}
-
-}  // namespace
-
-void register_pool(PoolImpl* pool) {
-  static const bool watched = platform::on_fork(before, in_parent, in_child);
-  static_cast<void>(watched);
-  const std::lock_guard guard(registry().mutex);
-  registry().pools.push_back(pool);
-}
-
-void forget_pool(PoolImpl* pool) noexcept {
-  const std::lock_guard guard(registry().mutex);
-  std::erase(registry().pools, pool);
-}
-
-void PoolImpl::before_fork() noexcept {
-  mutex_.lock();
-  for (Shard& shard : shards_) shard.lock.lock();
-}
-
-void PoolImpl::after_fork_in_parent() noexcept {
-  for (Shard& shard : shards_) shard.lock.unlock();
-  mutex_.unlock();
-}
-
 // The pages of every block are shared with the parent, copy on write: whoever writes first gets a
 // copy, on whatever node. So retained blocks are dropped (at the first slow path, for an exec may
 // follow), and blocks that are lent now are not retained when they come back. Live ones keep every
@@ -84,10 +29,8 @@ void PoolImpl::after_fork_in_child() noexcept {
   told_retained_bytes_ = 0;
   pending_bytes_ = 0;
   waiters_ = 0;
-  ::new (static_cast<void*>(&room_)) std::condition_variable;  // its waiters are the parent's
-  static_cast<void>(idle_.release());                          // its thread is the parent's
+  static_cast<void>(idle_.release());  // its thread is the parent's
   idle_runs_ = false;
-  after_fork_in_parent();
 }
 
 // What the parent retained: the child's own mappings of it go, the parent's stay. What there is no

@@ -33,7 +33,7 @@ IdleThread::~IdleThread() {
 // Four looks in a period: a block goes at most a quarter of it late.
 void IdleThread::run(PoolImpl& pool, std::uint32_t idle_ms) {
   const std::chrono::milliseconds period(std::max<std::uint32_t>(idle_ms / 4, 5));
-  std::unique_lock lock(mutex_);
+  std::unique_lock<std::mutex> lock(mutex_);
   while (!wake_.wait_for(lock, period, [this] { return ends_; })) {
     lock.unlock();
     pool.trim_idle();

@@ -1,11 +1,11 @@
 // The thread that trims what a pool has not used for a while.
 #pragma once
 
-#include <condition_variable>
 #include <cstdint>
 #include <memory>
-#include <mutex>
 #include <thread>
+
+#include "platform/locks.hpp"
 
 namespace numapool {
 
@@ -25,8 +25,8 @@ class IdleThread {
   IdleThread() = default;
   void run(PoolImpl& pool, std::uint32_t idle_ms);
 
-  std::mutex mutex_;  // a leaf
-  std::condition_variable wake_;
+  platform::Mutex mutex_{platform::LockRank::kIdleThread};
+  platform::Condition wake_{platform::LockRank::kIdleThread};
   bool ends_ = false;
   std::thread thread_;
 };

@@ -4,7 +4,6 @@
 
 #include <algorithm>
 #include <atomic>
-#include <condition_variable>
 #include <cstdint>
 #include <memory>
 #include <mutex>
@@ -22,9 +21,9 @@ namespace numapool {
 
 class IdleThread;
 
-// Locks, in this order: the registry of pools (pool_fork.cpp), `mutex_`, a shard's lock. Under none
-// of them is the system asked for anything but the coarse clock, nor Python called.
-class PoolImpl final : public Pool {
+// Under `mutex_` and a shard's lock the system is asked for nothing but the coarse clock, and
+// Python is not called.
+class PoolImpl final : public Pool, private platform::ForkOwner {
  public:
   PoolImpl(std::shared_ptr<const Topology> topology, const PoolOptions& options);
 
@@ -53,11 +52,6 @@ class PoolImpl final : public Pool {
 
   // Trims what was not used since `idle_ms` before now (pool_idle.cpp).
   void trim_idle() noexcept;
-
-  // Around a fork; the registry's lock is held (pool_fork.cpp).
-  void before_fork() noexcept;
-  void after_fork_in_parent() noexcept;
-  void after_fork_in_child() noexcept;
 
  private:
   struct Want {  // one acquire or reserve
@@ -173,6 +167,8 @@ class PoolImpl final : public Pool {
   void forget_slab(Slab* slab) noexcept;   // mutex_ is held
   [[nodiscard]] std::unique_ptr<Slab> hollow_out(PoolBlock& block) noexcept;  // mutex_ is held
 
+  void after_fork_in_child() noexcept override;  // pool_fork.cpp
+
   // pool_life.cpp
   void end_if_unused(std::unique_lock<std::mutex>& lock) noexcept;
 
@@ -196,7 +192,7 @@ class PoolImpl final : public Pool {
   std::atomic<std::uint64_t> pins_{1};
   std::int64_t most_drift_bytes_ = 0;
 
-  std::mutex mutex_;
+  platform::Mutex mutex_{platform::LockRank::kPool};
   struct NodeBooks {
     std::uint64_t held_bytes = 0;
     std::uint64_t high_water_bytes = 0;
@@ -213,12 +209,8 @@ class PoolImpl final : public Pool {
   std::array<std::vector<Slab*>, SizeClasses::kCount> slabs_;
   PoolBlock* leavings_ = nullptr;             // lists that the parent of a fork retained
   std::atomic<std::uint32_t> generation_{0};  // forks since the pool was made
-  std::condition_variable room_;
+  platform::Condition room_{platform::LockRank::kPool};
   std::unique_ptr<IdleThread> idle_;
 };
-
-// The registry of pools that a fork walks.
-void register_pool(PoolImpl* pool);
-void forget_pool(PoolImpl* pool) noexcept;
 
 }  // namespace numapool

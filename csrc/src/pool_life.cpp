@@ -13,7 +13,7 @@ namespace numapool {
 void PoolImpl::pin() noexcept { pins_.fetch_add(1, std::memory_order_relaxed); }
 
 void PoolImpl::unpin() noexcept {
-  std::unique_lock lock(mutex_);
+  std::unique_lock<std::mutex> lock(mutex_);
   pins_.fetch_sub(1, std::memory_order_acq_rel);
   end_if_unused(lock);
 }
@@ -29,7 +29,6 @@ void PoolImpl::end_if_unused(std::unique_lock<std::mutex>& lock) noexcept {
   }
   if (live != 0) return;
   lock.unlock();
-  forget_pool(this);
   delete this;
 }
 
@@ -74,7 +73,7 @@ void PoolImpl::retire(PoolBlock& block) noexcept {
   }
   std::unique_ptr<Slab> unused;  // unmapped without the lock
   const std::uint64_t held = gone ? bytes : 0;
-  std::unique_lock lock(mutex_);
+  std::unique_lock<std::mutex> lock(mutex_);
   const bool stays = !gone && !closing_;
   if (stays) {
     block.generation = generation_;  // its pages are the child's now

@@ -7,10 +7,10 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
-#include <thread>
 #include <vector>
 
 #include "numapool/buffer.hpp"
+#include "platform/locks.hpp"
 #include "size_class.hpp"
 
 namespace numapool {
@@ -18,22 +18,6 @@ namespace numapool {
 inline constexpr std::size_t kSlabBytes = std::size_t{2} << 20;  // a huge page where there are any
 inline constexpr std::uint64_t kLookEvery = 1000;                // ms between looks for moved pages
 inline constexpr std::size_t kLargestSlabBlock = std::size_t{256} << 10;
-
-// For a few instructions at a time. A waiter yields, for the holder may have lost its CPU.
-class SpinLock {
- public:
-  void lock() noexcept {
-    while (flag_.test_and_set(std::memory_order_acquire)) {
-      for (int spins = 0; flag_.test(std::memory_order_relaxed); ++spins) {
-        if (spins > 100) std::this_thread::yield();
-      }
-    }
-  }
-  void unlock() noexcept { flag_.clear(std::memory_order_release); }
-
- private:
-  std::atomic_flag flag_;
-};
 
 // Written under a shard's lock, read by anyone: a plain addition to the processor.
 class Tally {
@@ -117,9 +101,9 @@ struct Shelf {
   Tally spills;
 };
 
-// Lock order: after the pool's mutex; one shard's lock at a time, but for a fork.
+// A thread takes one shard's lock at a time.
 struct alignas(128) Shard {
-  SpinLock lock;
+  platform::SpinLock lock{platform::LockRank::kShard};
   Tally live;                        // leases given out less those taken back, on this CPU
   std::int64_t drift_bytes = 0;      // retained here since it was last told to the pool
   std::unique_ptr<Shelf[]> shelves;  // by slot

@@ -15,6 +15,7 @@
 #include "look.hpp"
 #include "numapool/allocator.hpp"
 #include "numapool/error.hpp"
+#include "platform/locks.hpp"
 #include "platform/thread.hpp"
 
 namespace numapool {
@@ -59,7 +60,7 @@ class Work {
       const platform::Status done =
           platform::populate(begin_ + at, std::min(piece_, length_ - at), pages_);
       if (done) continue;
-      const std::lock_guard guard(mutex_);  // leaf lock: nothing is called under it
+      const std::lock_guard guard(mutex_);
       if (!failure_) failure_ = done.failure();
       next_.store(length_, std::memory_order_relaxed);
     }
@@ -70,7 +71,7 @@ class Work {
   std::size_t piece_;
   platform::Pages pages_;
   std::atomic<std::size_t> next_{0};
-  std::mutex mutex_;
+  platform::Mutex mutex_{platform::LockRank::kPopulate};
   std::optional<platform::Failure> failure_;
   std::atomic<bool> no_memory_{false};
 };

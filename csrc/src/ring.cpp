@@ -102,7 +102,7 @@ class RingImpl final : public Ring {
   ~RingImpl() = default;
 
   // The memory goes once nothing of it is lent, the object once its owner has let go as well.
-  void end_if_unused(std::unique_lock<SpinLock>& guard) noexcept {
+  void end_if_unused(std::unique_lock<platform::SpinLock>& guard) noexcept {
     if (!closed_ || lent_ != 0) return;
     Block memory = std::move(memory_);
     memory_.size_bytes = 0;
@@ -119,7 +119,7 @@ class RingImpl final : public Ring {
   Pool& pool_;
   Block memory_;
   const std::size_t stride_;
-  mutable SpinLock lock_;  // a leaf; all below
+  mutable platform::SpinLock lock_{platform::LockRank::kRing};  // all below
   std::vector<Slot> slots_;
   std::size_t next_ = 0;
   std::uint32_t lent_ = 0;

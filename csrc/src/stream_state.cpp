@@ -39,15 +39,15 @@ StreamState::StreamState(File&& file, Pool& pool, Block&& memory, std::size_t st
       next_offset_(options.offset),
       known_end_(file.size_bytes()) {
   window_.reserve(count);
-  register_stream(this);  // the last that may throw: until here nothing was taken
-  pool_.pin();
+  pool_.pin();  // what may throw is done: until here nothing was taken
   file_.emplace(std::move(file));
   memory_ = std::move(memory);
+  mutex_.tell_of_forks(*this);
 }
 
 // No thread is left and no block is out, or this would be alive.
 StreamState::~StreamState() {
-  forget_stream(this);
+  mutex_.tell_no_more();
   const std::lock_guard guard(mutex_);
   stopped_ = true;
   free_window();

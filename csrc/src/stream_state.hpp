@@ -3,7 +3,6 @@
 
 #include <atomic>
 #include <chrono>
-#include <condition_variable>
 #include <cstdint>
 #include <memory>
 #include <mutex>
@@ -12,12 +11,15 @@
 #include <vector>
 
 #include "numapool/stream.hpp"
+#include "platform/locks.hpp"
 
 namespace numapool {
 
 // A window of blocks in the order of the file: the first is delivered next, the last was begun
 // last. Lives as long as the stream, a thread of its, or a block that is out.
-class StreamState final : public Keeper, public std::enable_shared_from_this<StreamState> {
+class StreamState final : public Keeper,
+                          private platform::ForkOwner,
+                          public std::enable_shared_from_this<StreamState> {
  public:
   StreamState(File&& file, Pool& pool, Block&& memory, std::size_t stride, std::uint32_t count,
               const StreamOptions& options);
@@ -39,11 +41,6 @@ class StreamState final : public Keeper, public std::enable_shared_from_this<Str
   [[nodiscard]] bool give_back(void* cookie, bool moved) noexcept override;
   void tidy() noexcept override {}
 
-  // Around a fork; the threads are the parent's.
-  void before_fork() noexcept { mutex_.lock(); }
-  void after_fork_in_parent() noexcept { mutex_.unlock(); }
-  void after_fork_in_child() noexcept;
-
  private:
   enum class Use : std::uint8_t { kFree, kReading, kFilled, kLent };
   struct Slot {
@@ -58,6 +55,7 @@ class StreamState final : public Keeper, public std::enable_shared_from_this<Str
   // Between two looks for signals; no block comes later for it.
   static constexpr std::chrono::milliseconds kSlice{50};
 
+  void after_fork_in_child() noexcept override;  // the threads are the parent's
   void run() noexcept;
   [[nodiscard]] Slot* begin_block();           // under mutex_; nullptr: not now
   void end_block(Slot& slot, Transfer&& got);  // under mutex_
@@ -79,10 +77,10 @@ class StreamState final : public Keeper, public std::enable_shared_from_this<Str
   const std::size_t align_;    // later blocks begin at multiples of it
   const BlockPlace place_;
 
-  // Before the pool's locks, which are taken under it when the memory goes.
-  mutable std::mutex mutex_;
-  std::condition_variable work_;   // for threads: a free block, or the end
-  std::condition_variable ready_;  // for consumers and who closes
+  // The pool's locks are taken under it when the memory goes.
+  mutable platform::Mutex mutex_{platform::LockRank::kStream};
+  platform::Condition work_{platform::LockRank::kStream};   // for threads: a free block, or the end
+  platform::Condition ready_{platform::LockRank::kStream};  // for consumers and who closes
   std::optional<File> file_;
   Block memory_;
   std::vector<Slot> slots_;
@@ -103,8 +101,5 @@ class StreamState final : public Keeper, public std::enable_shared_from_this<Str
   std::string why_not_direct_;           // once the file is closed
   std::shared_ptr<StreamState> itself_;  // while blocks are out
 };
-
-void register_stream(StreamState* state);
-void forget_stream(StreamState* state) noexcept;
 
 }  // namespace numapool

@@ -251,8 +251,7 @@ class PressureMonitor:
     def _run_anew(self) -> None:
         """In the child of a fork: it has no such thread, and shares the parent's descriptors."""
         self._lock = threading.RLock()
-        was_running = self._core.running
-        self._core.abandon()
+        was_running = self._core.abandon()
         self._core = self._make_core()
         for reference, floor, weight in tuple(self._attached.values()):
             pool = reference()

@@ -108,6 +108,35 @@ def test_fork_while_armed() -> None:
     assert child.check(PRELUDE + FORK, timeout_s=240).strip() == "fine"
 
 
+OF_C = """
+import asyncio, ctypes, os, signal
+import numapool as nump
+monitor = nump.PressureMonitor(sources=["meminfo"]).start()
+events = monitor.events()
+pool = nump.BufferPool()
+monitor.attach(pool)
+ring = pool.ring(4096, 2)
+block = ring.acquire()
+libc = ctypes.PyDLL(None)  # keeps the GIL: no other thread of Python's runs meanwhile
+pid = libc.fork()  # Python learns nothing of it
+if pid == 0:
+    signal.alarm(60)
+    fine = not monitor.running and monitor.sources != ()
+    monitor.statistics(); monitor.reading(); monitor.stop()
+    asyncio.run(events.aclose())
+    block.close(); ring.acquire().close(); ring.close()
+    monitor.detach(pool); pool.acquire(1 << 20).close(); pool.close()
+    monitor.start(); fine = fine and monitor.running; monitor.close()
+    os._exit(0 if fine else 1)
+print(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]), monitor.running)
+monitor.close()
+"""
+
+
+def test_a_fork_of_c_code_leaves_the_child_whole() -> None:
+    assert child.check(OF_C).split() == ["0", "True"]
+
+
 def test_a_daemon_of_threads_does_not_keep_the_process() -> None:
     code = (
         PRELUDE

@@ -6,12 +6,12 @@
 #include <deque>
 #include <map>
 #include <memory>
-#include <mutex>
 #include <optional>
 #include <string>
 #include <vector>
 
 #include "numapool/pool.hpp"
+#include "platform/locks.hpp"
 #include "platform/pressure.hpp"
 
 namespace numapool {
@@ -67,7 +67,7 @@ class EventQueue {
   [[nodiscard]] int descriptor() const noexcept { return bell_.descriptor(); }
 
  private:
-  mutable std::mutex mutex_;  // a leaf
+  mutable platform::Mutex mutex_{platform::LockRank::kEventQueue};
   std::deque<PressureEvent> events_;
   std::uint64_t dropped_ = 0;
   bool closed_ = false;
@@ -99,6 +99,8 @@ class Monitor {
   // Joins the thread. A stopped monitor may be started again.
   virtual void stop() noexcept = 0;
   [[nodiscard]] virtual bool running() const noexcept = 0;
+  // In the child of a fork, whose monitors do not run: whether it ran when the process was forked.
+  [[nodiscard]] virtual bool ran_in_parent() const noexcept = 0;
 
   // Trims `pool` under pressure, but never below `floor_bytes` retained. The pool is pinned. Again:
   // sets both anew.

@@ -2,18 +2,17 @@
 // allowed.
 #include <fcntl.h>
 #include <numaif.h>
-#include <pthread.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <map>
-#include <mutex>
 
 #include "platform/linux/cgroup.hpp"
 #include "platform/linux/id_list.hpp"
 #include "platform/linux/kept_file.hpp"
 #include "platform/linux/node_mask.hpp"
 #include "platform/linux/system_call.hpp"
+#include "platform/locks.hpp"
 #include "platform/memory.hpp"
 
 namespace numapool::platform {
@@ -37,8 +36,8 @@ bool v2_has_memory(const std::string& mount_point) {
   return slurp((mount_point + "/cgroup.controllers").c_str()).find("memory") != std::string::npos;
 }
 
-// The files looked at before each large allocation, kept open. Lock order: mutex_ is a leaf,
-// nothing is called under it but the kernel.
+// The files looked at before each large allocation, kept open. Under the
+// lock the kernel alone is asked.
 class Accounts {
  public:
   Result<Available> available() {
@@ -133,7 +132,7 @@ class Accounts {
     return ids && ids->size() == 1 && ids->front() == node;
   }
 
-  std::mutex mutex_;
+  Mutex mutex_{LockRank::kAvailable};
   pid_t owner_ = -1;
   KeptFile meminfo_{"/proc/meminfo"};
   KeptFile has_memory_{"/sys/devices/system/node/has_memory"};
@@ -141,29 +140,14 @@ class Accounts {
   std::string cgroup_text_;
   std::vector<CgroupLevel> levels_;
   std::map<int, KeptFile> node_meminfo_;
-
-  friend Accounts& accounts();
-  friend void lock_for_fork();
-  friend void unlock_after_fork();
 };
 
-// Never destroyed: buffers may be allocated while the interpreter shuts down. The lock is held over
-// fork so that a child never inherits it in the hands of a thread that it does not have.
-Accounts& accounts() {
-  static Accounts* const instance = new Accounts;
-  return *instance;
-}
-void lock_for_fork() { accounts().mutex_.lock(); }
-void unlock_after_fork() { accounts().mutex_.unlock(); }
-const int fork_hooks = pthread_atfork(lock_for_fork, unlock_after_fork, unlock_after_fork);
+Accounts& accounts = *new Accounts;  // buffers may be allocated while the interpreter shuts down
 
 }  // namespace
 
-Result<Available> available() {
-  static_cast<void>(fork_hooks);
-  return accounts().available();
-}
+Result<Available> available() { return accounts.available(); }
 
-Result<NodeRoom> node_room(int node) { return accounts().room(node); }
+Result<NodeRoom> node_room(int node) { return accounts.room(node); }
 
 }  // namespace numapool::platform

@@ -3,6 +3,7 @@
 #include <dirent.h>
 
 #include <algorithm>
+#include <atomic>
 #include <memory>
 
 #include "platform/linux/kept_file.hpp"
@@ -30,17 +31,22 @@ struct FolderCloser {
   void operator()(DIR* folder) const noexcept { closedir(folder); }
 };
 
+std::size_t read_transparent_page_bytes() {
+  KeptFile enabled(std::string(kTransparentRoot) + "/enabled");
+  const auto text = enabled.read();
+  if (!text || text->find("[never]") != std::string_view::npos) return 0;
+  return static_cast<std::size_t>(
+      number_in(std::string(kTransparentRoot) + "/hpage_pmd_size").value_or(0));
+}
+
 }  // namespace
 
 std::size_t transparent_page_bytes() noexcept {
-  static const std::size_t bytes = [] {
-    KeptFile enabled(std::string(kTransparentRoot) + "/enabled");
-    const auto text = enabled.read();
-    if (!text || text->find("[never]") != std::string_view::npos) return std::size_t{0};
-    return static_cast<std::size_t>(
-        number_in(std::string(kTransparentRoot) + "/hpage_pmd_size").value_or(0));
-  }();
-  return bytes;
+  constexpr std::size_t kUnknown = 1;
+  static std::atomic<std::size_t> known{1};
+  if (known.load(std::memory_order_relaxed) == kUnknown)
+    known.store(read_transparent_page_bytes(), std::memory_order_relaxed);
+  return known.load(std::memory_order_relaxed);
 }
 
 std::vector<HugetlbPool> hugetlb_pools() {

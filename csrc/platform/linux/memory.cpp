@@ -74,15 +74,25 @@ void touch(void* address, std::size_t length, std::size_t step) noexcept {
 
 }  // namespace
 
+// Asked again by threads that ask at the same time, rather than under the lock of a variable that
+// is made at its first use, which a fork cannot take.
 bool has_numa() noexcept {
-  int mode = 0;
-  static const bool present =
-      get_mempolicy(&mode, nullptr, 0, nullptr, 0) == 0 || (errno != ENOSYS && errno != EOPNOTSUPP);
-  return present;
+  enum : int { kUnknown, kAbsent, kPresent };
+  static std::atomic<int> known{0};
+  if (known.load(std::memory_order_relaxed) == kUnknown) {
+    int mode = 0;
+    const bool answers = get_mempolicy(&mode, nullptr, 0, nullptr, 0) == 0 ||
+                         (errno != ENOSYS && errno != EOPNOTSUPP);
+    known.store(answers ? kPresent : kAbsent, std::memory_order_relaxed);
+  }
+  return known.load(std::memory_order_relaxed) == kPresent;
 }
 
 std::size_t base_page_bytes() noexcept {
-  static const auto bytes = static_cast<std::size_t>(sysconf(_SC_PAGESIZE));
+  static std::atomic<std::size_t> known{0};
+  if (const std::size_t bytes = known.load(std::memory_order_relaxed)) return bytes;
+  const auto bytes = static_cast<std::size_t>(sysconf(_SC_PAGESIZE));
+  known.store(bytes, std::memory_order_relaxed);
   return bytes;
 }
 

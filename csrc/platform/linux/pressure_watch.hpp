@@ -2,7 +2,6 @@
 #pragma once
 
 #include <cstdint>
-#include <mutex>
 #include <string>
 #include <vector>
 
@@ -12,6 +11,7 @@
 #include "platform/linux/psi.hpp"
 #include "platform/linux/systemd_pressure.hpp"
 #include "platform/linux/watermarks.hpp"
+#include "platform/locks.hpp"
 #include "platform/pressure.hpp"
 
 namespace numapool::platform {
@@ -61,7 +61,7 @@ class LinuxPressureWatch final : public PressureWatch {
   std::uint32_t pending_notices_ = 0;
   bool near_the_killer_ = false;
 
-  mutable std::mutex mutex_;  // a leaf: nothing is called under it
+  mutable Mutex mutex_{LockRank::kPressureWatch};
   std::vector<SourceState> states_;
 };
 

@@ -5,9 +5,9 @@
 #include <time.h>
 
 #include <array>
-#include <mutex>
 
 #include "platform/linux/kept_file.hpp"
+#include "platform/locks.hpp"
 
 namespace numapool::platform {
 namespace {
@@ -18,22 +18,13 @@ namespace {
 constexpr std::array<const char*, 5> kMoves{"pswpin ", "pgmigrate_success ", "pgdemote_kswapd ",
                                             "pgdemote_direct ", "pgdemote_khugepaged "};
 
-// Lock order: a leaf. The file is the machine's, the same before and after a fork; the child gets
-// a lock that no thread of its own can hold.
+// The file is the machine's, the same before and after a fork.
 struct Counters {
-  std::mutex mutex;
+  Mutex mutex{LockRank::kPageMoves};
   KeptFile vmstat{"/proc/vmstat"};
 };
 
-Counters& counters() {
-  static Counters* const instance = [] {
-    auto* const made = new Counters;
-    pthread_atfork([] { counters().mutex.lock(); }, [] { counters().mutex.unlock(); },
-                   [] { counters().mutex.unlock(); });
-    return made;
-  }();
-  return *instance;
-}
+Counters& counters = *new Counters;
 
 }  // namespace
 
@@ -49,9 +40,8 @@ bool on_fork(void (*before)(), void (*in_parent)(), void (*in_child)()) noexcept
 }
 
 std::uint64_t page_moves() noexcept {
-  Counters& all = counters();
-  const std::lock_guard guard(all.mutex);
-  const auto text = all.vmstat.read();
+  const std::lock_guard guard(counters.mutex);
+  const auto text = counters.vmstat.read();
   std::uint64_t sum = 0;
   if (!text) return sum;
   for (const char* const key : kMoves) sum += number_after(*text, key).value_or(0);

@@ -1,0 +1,216 @@
+// The locks of the library. A fork takes every one of them, so that its child, which has none of
+// the other threads, finds each lock open and what it guards whole.
+#pragma once
+
+#include <array>
+#include <atomic>
+#include <condition_variable>
+#include <cstddef>
+#include <cstdint>
+#include <mutex>
+#include <new>
+#include <thread>
+
+#include "platform/process.hpp"
+
+namespace numapool::platform {
+
+// The order in which locks are taken, by a thread that holds several and by a fork, which takes
+// all. A thread holds one lock of a rank at most. While it holds one, it may make and destroy locks
+// of later ranks only. Whoever holds a lock never waits for Python's GIL.
+enum class LockRank : std::uint8_t {
+  kDirectReads,     // src/direct_gate.cpp: direct reads on their way, which a fork waits for
+  kMonitorControl,  // src/monitor_impl.hpp: start and stop, one at a time
+  kMonitorTrim,     // src/monitor_impl.hpp: attached pools, while they are trimmed too
+  kMonitorState,    // src/monitor_impl.hpp: queues, counts, the last look
+  kEventQueue,      // include/numapool/pressure.hpp: what a subscriber has not fetched
+  kPressureWatch,   // linux/pressure_watch.hpp: how the sources are watched
+  kStream,          // src/stream_state.hpp: slots and window
+  kRing,            // src/ring.cpp: slots; spins
+  kPool,            // src/pool_impl.hpp: budget, slabs, what forks left
+  kShard,           // src/pool_parts.hpp: a CPU's lists and counts; spins
+  kIdleThread,      // src/pool_idle.hpp: whether it ends
+  kPopulate,        // src/populate.cpp: the first failure of a chunk
+  kLentBlocks,      // src/lent_blocks.hpp: blocks out as plain pointers, by address; spins
+  kClaims,          // bindings/claims.cpp: pages held or being moved
+  kAvailable,       // linux/available.cpp: the kept files
+  kPageMoves,       // linux/process.cpp: the kept /proc/vmstat
+  kCount,
+};
+
+// The part of a lock by which forks find it.
+class ForkLock {
+ public:
+  ForkLock(const ForkLock&) = delete;
+  ForkLock& operator=(const ForkLock&) = delete;
+
+  // The handlers of a fork.
+  static void before_fork() noexcept;
+  static void after_fork_in_parent() noexcept;
+  static void after_fork_in_child() noexcept;
+
+ protected:
+  explicit ForkLock(LockRank rank) noexcept : rank_(rank) {}
+  ~ForkLock() = default;
+
+  // From the last line of a constructor to the first of the destructor: what is listed is whole.
+  void enlist() noexcept;
+  void leave() noexcept;
+  // The lock of this one's list, which a fork holds from beginning to end.
+  [[nodiscard]] std::mutex& list_mutex() const noexcept;
+
+ private:
+  virtual void lock_for_fork() noexcept = 0;
+  virtual void unlock_after_fork() noexcept = 0;
+  // With every lock held, before any is opened:
+  virtual void tell_parent() noexcept {}
+  virtual void tell_child() noexcept {}
+
+  ForkLock* previous_ = nullptr;
+  ForkLock* next_ = nullptr;
+  const LockRank rank_;
+};
+
+// All locks there are, by rank.
+struct ForkLocks {
+  struct List {
+    std::mutex mutex;  // before the locks of its rank, after those of earlier ones
+    ForkLock* first = nullptr;
+  };
+  std::array<List, static_cast<std::size_t>(LockRank::kCount)> lists;
+};
+inline ForkLocks fork_locks;
+// False where nothing forks, or there is no memory for it: forks are as without it then.
+inline const bool forks_take_locks =
+    on_fork(ForkLock::before_fork, ForkLock::after_fork_in_parent, ForkLock::after_fork_in_child);
+
+inline std::mutex& ForkLock::list_mutex() const noexcept {
+  return fork_locks.lists[static_cast<std::size_t>(rank_)].mutex;
+}
+
+inline void ForkLock::enlist() noexcept {
+  ForkLocks::List& list = fork_locks.lists[static_cast<std::size_t>(rank_)];
+  const std::lock_guard guard(list.mutex);
+  next_ = list.first;
+  if (next_ != nullptr) next_->previous_ = this;
+  list.first = this;
+}
+
+inline void ForkLock::leave() noexcept {
+  ForkLocks::List& list = fork_locks.lists[static_cast<std::size_t>(rank_)];
+  const std::lock_guard guard(list.mutex);
+  if (next_ != nullptr) next_->previous_ = previous_;
+  (previous_ != nullptr ? previous_->next_ : list.first) = next_;
+}
+
+inline void ForkLock::before_fork() noexcept {
+  for (ForkLocks::List& list : fork_locks.lists) {
+    list.mutex.lock();
+    for (ForkLock* one = list.first; one != nullptr; one = one->next_) one->lock_for_fork();
+  }
+}
+
+inline void ForkLock::after_fork_in_parent() noexcept {
+  for (const ForkLocks::List& list : fork_locks.lists) {
+    for (ForkLock* one = list.first; one != nullptr; one = one->next_) one->tell_parent();
+  }
+  for (std::size_t i = fork_locks.lists.size(); i > 0; --i) {
+    ForkLocks::List& list = fork_locks.lists[i - 1];
+    for (ForkLock* one = list.first; one != nullptr; one = one->next_) one->unlock_after_fork();
+    list.mutex.unlock();
+  }
+}
+
+inline void ForkLock::after_fork_in_child() noexcept {
+  for (const ForkLocks::List& list : fork_locks.lists) {
+    for (ForkLock* one = list.first; one != nullptr; one = one->next_) one->tell_child();
+  }
+  for (std::size_t i = fork_locks.lists.size(); i > 0; --i) {
+    ForkLocks::List& list = fork_locks.lists[i - 1];
+    for (ForkLock* one = list.first; one != nullptr; one = one->next_) one->unlock_after_fork();
+    list.mutex.unlock();
+  }
+}
+
+// What a fork tells the owner of a mutex.
+class ForkOwner {
+ public:
+  // Its mutex is `held`; a condition variable may be waited for with it.
+  virtual void before_fork(std::unique_lock<std::mutex>& held) noexcept { static_cast<void>(held); }
+  // Every lock of the library is held; none may be taken, made or destroyed, and nothing freed.
+  virtual void after_fork_in_parent() noexcept {}
+  virtual void after_fork_in_child() noexcept {}
+
+ protected:
+  ~ForkOwner() = default;
+};
+
+class Mutex final : public std::mutex, private ForkLock {
+ public:
+  explicit Mutex(LockRank rank) noexcept : ForkLock(rank) { enlist(); }
+  ~Mutex() { leave(); }
+
+  // From the end of the owner's constructor to the beginning of its destructor.
+  void tell_of_forks(ForkOwner& owner) noexcept {
+    const std::lock_guard guard(list_mutex());
+    owner_ = &owner;
+  }
+  void tell_no_more() noexcept {
+    const std::lock_guard guard(list_mutex());
+    owner_ = nullptr;
+  }
+
+ private:
+  void lock_for_fork() noexcept override {
+    std::unique_lock<std::mutex> held(*this);
+    if (owner_ != nullptr) owner_->before_fork(held);
+    held.release();
+  }
+  void unlock_after_fork() noexcept override { unlock(); }
+  void tell_parent() noexcept override {
+    if (owner_ != nullptr) owner_->after_fork_in_parent();
+  }
+  void tell_child() noexcept override {
+    if (owner_ != nullptr) owner_->after_fork_in_child();
+  }
+
+  ForkOwner* owner_ = nullptr;
+};
+
+// For a few instructions at a time. A waiter yields, for the holder may have lost its CPU.
+class SpinLock final : private ForkLock {
+ public:
+  explicit SpinLock(LockRank rank) noexcept : ForkLock(rank) { enlist(); }
+  ~SpinLock() { leave(); }
+
+  void lock() noexcept {
+    while (flag_.test_and_set(std::memory_order_acquire)) {
+      for (int spins = 0; flag_.test(std::memory_order_relaxed); ++spins) {
+        if (spins > 100) std::this_thread::yield();
+      }
+    }
+  }
+  void unlock() noexcept { flag_.clear(std::memory_order_release); }
+
+ private:
+  void lock_for_fork() noexcept override { lock(); }
+  void unlock_after_fork() noexcept override { unlock(); }
+
+  std::atomic_flag flag_;
+};
+
+// Anew in the child, where those who wait for it are not. Of the rank of its mutex.
+class Condition final : public std::condition_variable, private ForkLock {
+ public:
+  explicit Condition(LockRank rank) noexcept : ForkLock(rank) { enlist(); }
+  ~Condition() { leave(); }
+
+ private:
+  void lock_for_fork() noexcept override {}
+  void unlock_after_fork() noexcept override {}
+  void tell_child() noexcept override {
+    ::new (static_cast<void*>(static_cast<std::condition_variable*>(this))) std::condition_variable;
+  }
+};
+
+}  // namespace numapool::platform
