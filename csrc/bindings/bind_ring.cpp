@@ -67,7 +67,10 @@ void bind_ring(py::module_& module) {
       .def("closed", [](const RingHandle& handle) { return handle.ring->closed(); })
       .def("lent", [](const RingHandle& handle) { return handle.ring->lent(); })
       .def("stride_bytes", [](const RingHandle& handle) { return handle.ring->stride_bytes(); })
-      .def("node_id", [](const RingHandle& handle) { return handle.ring->place().node_id; });
+      .def("node_id", [](const RingHandle& handle) {
+        const WithoutGil released;
+        return handle.ring->place().node_id;
+      });
   module.def("ring_open", &open_ring, py::arg("base"), py::arg("block_bytes"), py::arg("count"),
              py::arg("node"), py::arg("strict"));
 }

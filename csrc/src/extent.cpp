@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "known_place.hpp"
 #include "look.hpp"
 #include "numapool/error.hpp"
 
@@ -131,6 +132,7 @@ Placement placement_of(const std::vector<Span>& spans, const InterruptCheck& che
 }
 
 MoveOutcome move_to(const std::vector<Span>& spans, int node, const InterruptCheck& check) {
+  const CountedMove counted;
   std::vector<Span> own;
   MoveOutcome out;
   const std::vector<Span> files = platform::file_mappings();

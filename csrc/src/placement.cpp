@@ -5,6 +5,7 @@
 #include <array>
 #include <utility>
 
+#include "known_place.hpp"
 #include "look.hpp"
 #include "numapool/buffer.hpp"
 #include "numapool/error.hpp"
@@ -69,6 +70,7 @@ Placement placement_of(const Region& region) {
 }
 
 Migration migrate(const Region& region, int node, const InterruptCheck& check) {
+  const CountedMove counted;
   auto* const bytes = static_cast<char*>(region.address);
   const std::size_t chunk = std::max(kMoveChunk, region.pages.bytes);
   for (std::size_t at = 0; at < region.length; at += chunk) {

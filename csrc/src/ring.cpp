@@ -3,11 +3,14 @@
 
 #include <chrono>
 #include <limits>
+#include <map>
 #include <mutex>
+#include <optional>
 #include <string>
 #include <thread>
 #include <vector>
 
+#include "known_place.hpp"
 #include "look.hpp"
 #include "numapool/error.hpp"
 #include "platform/process.hpp"
@@ -21,20 +24,23 @@ constexpr std::chrono::microseconds kWaitStep{500};
 class RingImpl final : public Ring {
  public:
   RingImpl(Pool& pool, Block&& memory, std::size_t stride, const RingOptions& options)
-      : pool_(pool), memory_(std::move(memory)), stride_(stride), slots_(options.count) {
+      : pool_(pool),
+        memory_(std::move(memory)),
+        memory_place_(memory_.place),
+        stride_(stride),
+        slots_(options.count) {
+    for (Slot& slot : slots_) slot.known = KnownPlace(memory_place_);
     pool_.pin();
   }
 
   bool try_acquire(Lease& lease) noexcept override {
     const std::lock_guard guard(lock_);
-    if (closed_ || slots_[next_].lent) return false;
+    if (closed_ || slots_[next_].lent || !slots_[next_].known.is_current()) return false;
     Slot& slot = slots_[next_];
     slot.lent = true;
     ++lent_;
-    lease.region = {static_cast<char*>(memory_.mapping.address()) + next_ * stride_,
-                    stride_,
-                    {platform::PageKind::kBase, platform::base_page_bytes()}};
-    lease.place = memory_.place;
+    lease.region = region_of(next_);
+    lease.place = slot.known.place();
     lease.keeper = this;
     lease.cookie = &slot;
     lease.dirty = slot.dirty;
@@ -47,6 +53,7 @@ class RingImpl final : public Ring {
     Lease lease;
     const std::uint64_t begin = platform::coarse_ms();
     while (!try_acquire(lease)) {
+      if (look_at_next()) continue;
       if (closed()) throw Error(ErrorKind::kClosed, "the ring is closed");
       if (platform::age_ms(platform::coarse_ms(), begin) >= wait_ms) {
         throw Error(ErrorKind::kExhausted,
@@ -74,7 +81,13 @@ class RingImpl final : public Ring {
     const std::lock_guard guard(lock_);
     return lent_;
   }
-  const BlockPlace& place() const noexcept override { return memory_.place; }
+  BlockPlace place() override {
+    std::map<int, std::size_t> blocks_by_node;
+    for (std::size_t i = 0; i < slots_.size(); ++i) {
+      if (const std::optional<int> node = place_of(i).node_id) ++blocks_by_node[*node];
+    }
+    return place_of_most(memory_place_, blocks_by_node);
+  }
   std::size_t stride_bytes() const noexcept override { return stride_; }
   bool closed() const noexcept override {
     const std::lock_guard guard(lock_);
@@ -97,9 +110,45 @@ class RingImpl final : public Ring {
   struct Slot {
     bool lent = false;
     bool dirty = false;
+    KnownPlace known;
   };
 
   ~RingImpl() = default;
+
+  [[nodiscard]] Region region_of(std::size_t index) const noexcept {
+    return {static_cast<char*>(memory_.mapping.address()) + index * stride_,
+            stride_,
+            {platform::PageKind::kBase, platform::base_page_bytes()}};
+  }
+
+  // Pages were moved since the place of the next block was seen: looks again, without the lock.
+  // False where there is no need to.
+  bool look_at_next() {
+    std::size_t index = 0;
+    {
+      const std::lock_guard guard(lock_);
+      index = next_;
+      if (closed_ || slots_[index].lent || slots_[index].known.is_current()) return false;
+    }
+    static_cast<void>(place_of(index));
+    return true;
+  }
+
+  BlockPlace place_of(std::size_t index) {
+    KnownPlace known;
+    Region region;
+    {
+      const std::lock_guard guard(lock_);
+      known = slots_[index].known;
+      if (known.is_current() || memory_.size_bytes == 0) return known.place();
+      region = region_of(index);
+    }
+    // Memory that another thread gives back meanwhile may be asked about, too: nobody learns of it.
+    known = known.looked_up(region);
+    const std::lock_guard guard(lock_);
+    slots_[index].known = known;
+    return known.place();
+  }
 
   // The memory goes once nothing of it is lent, the object once its owner has let go as well.
   void end_if_unused(std::unique_lock<platform::SpinLock>& guard) noexcept {
@@ -118,6 +167,7 @@ class RingImpl final : public Ring {
 
   Pool& pool_;
   Block memory_;
+  const BlockPlace memory_place_;  // as it was taken, which the pool has in its books
   const std::size_t stride_;
   mutable platform::SpinLock lock_{platform::LockRank::kRing};  // all below
   std::vector<Slot> slots_;

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <chrono>
 #include <limits>
+#include <map>
 #include <new>
 #include <string>
 #include <utility>
@@ -39,6 +40,7 @@ StreamState::StreamState(File&& file, Pool& pool, Block&& memory, std::size_t st
       next_offset_(options.offset),
       known_end_(file.size_bytes()) {
   window_.reserve(count);
+  for (Slot& slot : slots_) slot.known = KnownPlace(place_);
   pool_.pin();  // what may throw is done: until here nothing was taken
   file_.emplace(std::move(file));
   memory_ = std::move(memory);
@@ -70,6 +72,7 @@ std::optional<StreamItem> StreamState::take() {
   }
   if (window_.empty() || window_.front()->use != Use::kFilled) return std::nullopt;
   Slot& slot = *window_.front();
+  look_at(slot);  // first, for it may throw
   window_.erase(window_.begin());
   const std::size_t bytes = slot.got.bytes;
   if (bytes < slot.length) restart_at(slot.offset + bytes);
@@ -111,14 +114,31 @@ StreamItem StreamState::lend(Slot& slot) {
   item.kind = StreamItem::Kind::kBlock;
   item.offset = slot.offset;
   item.bytes = slot.got.bytes;
-  item.lease.region = {
-      address_of(slot), stride_, {platform::PageKind::kBase, platform::base_page_bytes()}};
-  item.lease.place = place_;
+  item.lease.region = region_of(slot);
+  item.lease.place = slot.known.place();
   item.lease.keeper = this;
   item.lease.cookie = &slot;
   item.lease.dirty = true;
   if (next_offset_ >= known_end_ && window_.empty()) work_.notify_all();  // the end may be tried
   return item;
+}
+
+void StreamState::look_at(Slot& slot) {
+  if (!slot.known.is_current() && memory_.size_bytes != 0)
+    slot.known = slot.known.looked_up(region_of(slot));
+}
+
+std::optional<int> StreamState::node_of_most() {
+  std::map<int, std::size_t> blocks_by_node;
+  for (Slot& slot : slots_) {
+    look_at(slot);
+    if (slot.known.place().node_id) ++blocks_by_node[*slot.known.place().node_id];
+  }
+  return place_of_most(place_, blocks_by_node).node_id;
+}
+
+Region StreamState::region_of(const Slot& slot) const noexcept {
+  return {address_of(slot), stride_, {platform::PageKind::kBase, platform::base_page_bytes()}};
 }
 
 void StreamState::require_open() const {
@@ -209,7 +229,7 @@ void StreamState::end_if_unused() noexcept {
   pool_.unpin();
 }
 
-Stream::Figures StreamState::figures() const {
+Stream::Figures StreamState::figures() {
   const std::lock_guard guard(mutex_);
   Stream::Figures out;
   out.bytes = bytes_;
@@ -217,7 +237,7 @@ Stream::Figures StreamState::figures() const {
   out.why_not_direct = file_ ? file_->why_not_direct() : why_not_direct_;
   if (out.why_not_direct.empty() && misplaced_)
     out.why_not_direct = "blocks do not begin at a multiple of what direct I/O wants";
-  out.node_id = place_.node_id;
+  out.node_id = node_of_most();
   out.blocks = static_cast<std::uint32_t>(slots_.size());
   out.block_bytes = block_bytes_;
   return out;

@@ -10,6 +10,7 @@
 #include <string>
 #include <vector>
 
+#include "known_place.hpp"
 #include "numapool/stream.hpp"
 #include "platform/locks.hpp"
 
@@ -36,7 +37,7 @@ class StreamState final : public Keeper,
   void stop() noexcept;  // threads end when what they read is there
   void wait_for_threads(const InterruptCheck& check);
   [[nodiscard]] bool closed() const;
-  [[nodiscard]] Stream::Figures figures() const;
+  [[nodiscard]] Stream::Figures figures();
 
   [[nodiscard]] bool give_back(void* cookie, bool moved) noexcept override;
   void tidy() noexcept override {}
@@ -49,6 +50,7 @@ class StreamState final : public Keeper,
     std::uint64_t offset = 0;
     std::size_t length = 0;  // asked for
     Transfer got;
+    KnownPlace known;
   };
   using Lock = std::unique_lock<std::mutex>;
 
@@ -62,6 +64,9 @@ class StreamState final : public Keeper,
   [[nodiscard]] Slot* free_slot();
   [[nodiscard]] std::optional<StreamItem> take();  // under mutex_
   [[nodiscard]] StreamItem lend(Slot& slot);
+  void look_at(Slot& slot);  // where pages were moved since its place was seen
+  [[nodiscard]] std::optional<int> node_of_most();
+  [[nodiscard]] Region region_of(const Slot& slot) const noexcept;
   void restart_at(std::uint64_t offset);
   void free_window() noexcept;
   void require_open() const;

@@ -12,7 +12,7 @@ CSRC = Path(__file__).parents[2] / "csrc"
 if not CSRC.is_dir():
     pytest.skip("the sources are not beside the tests", allow_module_level=True)
 
-#: Where there are forks and threads. Nothing forks on Windows, and what is unsupported has no locks.
+#: Where there are forks and locks: not on Windows, nor where the system is unknown.
 OURS = ("include", "src", "bindings", "platform/linux", "platform/*.hpp")
 
 #: Locks, and what waits under one, that forks know nothing of.

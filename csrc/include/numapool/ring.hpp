@@ -26,13 +26,15 @@ class Ring : public Keeper {
   [[nodiscard]] static Ring* open(Pool& pool, const RingOptions& options,
                                   const InterruptCheck& check, const Pool::Degraded& degraded);
 
-  // The next block in turn; false while it is still lent: a ring does not skip.
+  // The next block in turn; false while it is still lent, for a ring does not skip, and where pages
+  // were moved since its place was seen, which acquire() looks at.
   [[nodiscard]] virtual bool try_acquire(Lease& lease) noexcept = 0;
   // The same, waiting for up to `wait_ms`. Throws Error(kExhausted, kClosed, kInterrupted).
   [[nodiscard]] virtual Lease acquire(std::uint64_t wait_ms, const InterruptCheck& check) = 0;
 
   [[nodiscard]] virtual std::uint32_t lent() const noexcept = 0;
-  [[nodiscard]] virtual const BlockPlace& place() const noexcept = 0;
+  // Of most of the blocks. Asks the system where pages were moved.
+  [[nodiscard]] virtual BlockPlace place() = 0;
   [[nodiscard]] virtual std::size_t stride_bytes() const noexcept = 0;
   // Lends no more; the memory goes back to the system with the last lease. Idempotent.
   virtual void close() noexcept = 0;

@@ -1,0 +1,47 @@
+// Where a region was found to be, until this library moves pages again.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <map>
+
+#include "numapool/buffer.hpp"
+
+namespace numapool {
+
+// How often this library has moved pages, of whatever memory: a page that moves takes along what
+// shares it.
+inline std::atomic<std::uint32_t> own_moves{0};
+
+// Counts a move once it is over, however it ended.
+struct CountedMove {
+  CountedMove() = default;
+  ~CountedMove() { own_moves.fetch_add(1, std::memory_order_release); }
+  CountedMove(const CountedMove&) = delete;
+  CountedMove& operator=(const CountedMove&) = delete;
+};
+
+// Not thread-safe by itself.
+class KnownPlace {
+ public:
+  KnownPlace() = default;
+  explicit KnownPlace(const BlockPlace& place) noexcept
+      : place_(place), moves_(own_moves.load(std::memory_order_acquire)) {}
+
+  [[nodiscard]] const BlockPlace& place() const noexcept { return place_; }
+  [[nodiscard]] bool is_current() const noexcept {
+    return moves_ == own_moves.load(std::memory_order_acquire);
+  }
+  // The place of the region now; what cannot be seen stays as it was known.
+  [[nodiscard]] KnownPlace looked_up(const Region& region) const;
+
+ private:
+  BlockPlace place_;
+  std::uint32_t moves_ = 0;
+};
+
+// The place of blocks of equal size that were placed as `one` together: on the node of most.
+[[nodiscard]] BlockPlace place_of_most(const BlockPlace& one,
+                                       const std::map<int, std::size_t>& blocks_by_node) noexcept;
+
+}  // namespace numapool
