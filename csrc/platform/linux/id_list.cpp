@@ -1,4 +1,5 @@
-// The kernel's two ways to write a set of ids: the list "0-3,8" and the mask "00000000,0000010f".
+// The kernel's two ways to write a set of ids: the list "0-3,8", also with strides ("0-15:1/2": the
+// first of each two), and the mask "00000000,0000010f".
 #include "platform/linux/id_list.hpp"
 
 #include <algorithm>
@@ -14,6 +15,15 @@ struct Range {
   int last = 0;
 };
 
+// Of each `group` ids the first `used`.
+struct Stride {
+  int used = 1;
+  int group = 1;
+};
+
+// Ranges with a stride that one text may hold: each takes time, however few ids it names.
+constexpr std::size_t kMostStrides = 64;
+
 // Takes a decimal id from the front of `text`.
 std::optional<int> take_id(std::string_view& text, int largest) {
   int value = 0;
@@ -24,19 +34,44 @@ std::optional<int> take_id(std::string_view& text, int largest) {
   return value;
 }
 
+// Takes ":used/group" from the front of `text`, as the kernel reads it from users
+// (Documentation/admin-guide/kernel-parameters.rst).
+std::optional<Stride> take_stride(std::string_view& text) {
+  if (!text.starts_with(':')) return Stride{};
+  text.remove_prefix(1);
+  const auto used = take_id(text, kLargestId);
+  if (!used || !text.starts_with('/')) return std::nullopt;
+  text.remove_prefix(1);
+  const auto group = take_id(text, kLargestId);
+  if (!group || *group == 0 || *used > *group) return std::nullopt;
+  return Stride{*used, *group};
+}
+
 std::optional<std::vector<Range>> parse_ranges(std::string_view text, int largest) {
   std::vector<Range> ranges;
+  std::size_t strides = 0;
   while (!text.empty()) {
     const auto first = take_id(text, largest);
     if (!first) return std::nullopt;
     Range range{*first, *first};
+    Stride stride;
     if (text.starts_with('-')) {
       text.remove_prefix(1);
       const auto last = take_id(text, largest);
       if (!last || *last < *first) return std::nullopt;
       range.last = *last;
+      const auto taken = take_stride(text);
+      if (!taken) return std::nullopt;
+      stride = *taken;
     }
-    ranges.push_back(range);
+    if (stride.used == stride.group) {
+      ranges.push_back(range);
+    } else if (++strides > kMostStrides) {
+      return std::nullopt;
+    } else {
+      for (int at = range.first; stride.used != 0 && at <= range.last; at += stride.group)
+        ranges.push_back({at, std::min(at + stride.used - 1, range.last)});
+    }
     if (text.empty()) break;
     if (!text.starts_with(',') || text.size() == 1) return std::nullopt;
     text.remove_prefix(1);

@@ -12,9 +12,10 @@ namespace numapool::platform {
 inline constexpr int kLargestId = 65535;
 inline constexpr int kLargestNodeId = 1023;
 
-// The ids, ascending, each once; an empty text is the empty set. Nothing where the text is no list
-// or names an id above `largest`. Time and memory are bounded by the length of the text and by
-// `largest`. White space and NUL bytes around it are ignored: some drivers write values that end in
+// The ids, ascending, each once; an empty text is the empty set. "8-15:1/2" is the first of each
+// two from 8 to 15, as kernel-parameters.rst has it. Nothing where the text is no list or names an
+// id above `largest`. Time and memory are bounded by the length of the text and by `largest`. White
+// space and NUL bytes around it are ignored: some drivers write values that end in
 // "\n\0".
 [[nodiscard]] std::optional<std::vector<int>> parse_id_list(std::string_view text,
                                                             int largest = kLargestId);

@@ -28,10 +28,27 @@ TEST_CASE("lists that repeat or go backwards are sets all the same") {
   CHECK(parse_id_list("7,7,7") == Ids{7});
 }
 
+TEST_CASE("strides, as the kernel reads them") {
+  CHECK(parse_id_list("8-11:1/2") == Ids{8, 10});
+  CHECK(parse_id_list("0-9:2/4\n") == Ids{0, 1, 4, 5, 8, 9});
+  CHECK(parse_id_list("0-8:3/4") == Ids{0, 1, 2, 4, 5, 6, 8});
+  CHECK(parse_id_list("0-3:4/4,3-6:1/3") == Ids{0, 1, 2, 3, 6});
+  CHECK(parse_id_list("0-3:0/2,9") == Ids{9});
+  CHECK(parse_id_list("5-6:1/9") == Ids{5});
+  CHECK(parse_id_list("0-65535:1/2")->size() == 32768);
+  std::string text;
+  for (int i = 0; i < 100'000; ++i) text += "0-65535:1/2,";
+  CHECK_FALSE(parse_id_list(text + "1"));  // at once: time and memory have a bound
+}
+
 TEST_CASE("texts that are no lists") {
   for (const char* const text :
-       {"x", "0-", "-3", "0--3", "3-1", "0,,1", ",0", "0,", "0 1", "0-3:1/2", "0x3", "+1", "1.5",
-        "0-1-2", "65536", "0-65536", "0-4294967295", "99999999999999999999", "0\n1"}) {
+       {"x",         "0-",       "-3",      "0--3",         "3-1",
+        "0,,1",      ",0",       "0,",      "0 1",          "0-3:2",
+        "0-3:1/0",   "0-3:3/2",  "0-3:1/",  "0-3:/2",       "3:1/2",
+        "0-3:1/2/2", "0-3:-1/2", "0x3",     "+1",           "1.5",
+        "0-1-2",     "65536",    "0-65536", "0-4294967295", "99999999999999999999",
+        "0\n1"}) {
     CAPTURE(text);
     CHECK_FALSE(parse_id_list(text));
   }
