@@ -221,10 +221,18 @@ class TestResults:
         before = bench_results.report(nodes)
         assert BenchReport.from_dict(json.loads(json.dumps(before.to_dict()))) == before
 
+    def test_what_is_no_json(self, tmp_path: Path) -> None:
+        path = tmp_path / "a.json"
+        for content in (b"", b"root:x:0:0\n", b"\xff", b"[" * 200_000):
+            path.write_bytes(content)
+            with pytest.raises(ValueError, match="it is not JSON") as error:
+                load_report(path)
+            assert str(error.value).startswith(f"{path}: not a result of numapool bench")
+
     @pytest.mark.parametrize(
         ("spoil", "says"),
         [
-            (lambda d: d.clear(), "no result of numapool bench: its schema is None"),
+            (lambda d: d.clear(), "not a result of numapool bench: its schema is None"),
             (lambda d: d.update(schema="numapool-bench/0"), "not numapool-bench/1"),
             (lambda d: d.pop("matrices"), "the document has no 'matrices'"),
             (lambda d: d.update(matrices={}), "matrices is no list"),

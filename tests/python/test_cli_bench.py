@@ -357,7 +357,10 @@ class TestErrors:
         bad = tmp_path / "bad.json"
         for text, says in (
             (None, "No such file or directory"),
-            ("{", "Expecting property name"),
+            (
+                "{",
+                "not JSON at line 1, column 2; use a file that numapool bench --json has printed",
+            ),
             ("[]", "its schema is None"),
             ('{"schema": "numapool-bench/1"}', "the document has no 'version'"),
         ):

@@ -314,7 +314,10 @@ class BenchReport:
         """
         schema = document.get("schema") if isinstance(document, dict) else None
         if schema != SCHEMA:
-            raise ValueError(f"no result of numapool bench: its schema is {schema!r}, not {SCHEMA}")
+            raise ValueError(
+                f"not a result of numapool bench: its schema is {schema!r}, not {SCHEMA}; use a "
+                "file that numapool bench --json has printed"
+            )
         return record_of(cls, {k: v for k, v in document.items() if k != "schema"}, "")
 
 
@@ -326,9 +329,21 @@ def load_report(path: str | Path) -> BenchReport:
     OSError
         The file cannot be read.
     ValueError
-        It holds no such result.
+        It holds no such result; the message names the file.
     """
     try:
-        return BenchReport.from_dict(json.loads(Path(path).read_text(encoding="utf-8")))
+        document = json.loads(Path(path).read_text(encoding="utf-8"))
+    except (ValueError, RecursionError) as error:
+        where = (
+            f" at line {error.lineno}, column {error.colno}"
+            if isinstance(error, json.JSONDecodeError)
+            else ""
+        )
+        raise ValueError(
+            f"{path}: not a result of numapool bench: it is not JSON{where}; use a file that "
+            "numapool bench --json has printed"
+        ) from error
+    try:
+        return BenchReport.from_dict(document)
     except ValueError as error:
         raise ValueError(f"{path}: {error}") from error
