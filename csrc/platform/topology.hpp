@@ -12,10 +12,12 @@ namespace numapool::platform {
 
 struct NodeRecord {
   int node_id = 0;
-  std::vector<int> cpus;                 // online, ascending
-  std::uint64_t total_memory_bytes = 0;  // 0: a node without memory
-  std::vector<int>
-      distances;  // to every node of the record, in its order; empty: the system does not say
+  std::vector<int> cpus;  // online, ascending
+  // 0: a node without memory. Nothing: the system does not say how much there is.
+  std::optional<std::uint64_t> total_memory_bytes = 0;
+  // To every node of the record, in its order; 0 where the system does not say. Empty: it says
+  // nothing of this node's distances.
+  std::vector<int> distances;
   std::optional<int> memory_tier;
   // From the firmware (HMAT), for the node's best initiators; nothing unless it says so.
   std::optional<std::uint64_t> read_latency_ns;
@@ -24,14 +26,24 @@ struct NodeRecord {
   std::optional<std::uint64_t> write_bandwidth_bytes_s;
 };
 
+// An attribute that was left out of the record, and what stands in for it. Of a file that makes no
+// sense the cause is kUnintelligible, with the file as `call` and the text and the reason as
+// `detail`; any other cause: it could not be read.
+struct TopologyNote {
+  Failure failure;
+  std::string instead;
+};
+
 struct TopologyRecord {
   std::vector<NodeRecord> nodes;  // online, ascending id, at least one
   std::vector<int> allowed;       // ascending: the nodes this process may take memory from
+  std::vector<TopologyNote> notes;
 };
 
 // Reads the running machine (`root` "/"), or a tree of the same files elsewhere (root/sys,
-// root/proc) where the platform has such. Throws nothing but std::bad_alloc. A tree that makes no
-// sense is Cause::kUnintelligible, with the file as `call` and the text and the reason as `detail`.
+// root/proc) where the platform has such. Throws nothing but std::bad_alloc. An attribute that
+// cannot be read or makes no sense costs that attribute, and a note; it fails only where there is
+// no machine to read, or the system has no descriptors or memory left to read it.
 Result<TopologyRecord> read_topology(const std::string& root);
 
 // Free memory of a node, read now.

@@ -2,6 +2,7 @@
 #include "numapool/topology.hpp"
 
 #include <algorithm>
+#include <system_error>
 #include <utility>
 
 #include "numapool/error.hpp"
@@ -14,11 +15,22 @@ namespace {
 constexpr int kLocalDistance = 10;
 constexpr int kRemoteDistance = 20;
 
+std::string text_of(const platform::Failure& failure) {
+  return failure.cause == platform::Cause::kUnintelligible
+             ? "cannot make sense of " + failure.call + ": " + failure.detail
+             : "cannot read " + failure.detail + ": " +
+                   std::generic_category().message(failure.code);
+}
+
+std::string nodes_text(const std::vector<int>& ids) {
+  std::string text = ids.size() == 1 ? "node " : "nodes ";
+  for (const int id : ids) text += (id == ids.front() ? "" : ", ") + std::to_string(id);
+  return text;
+}
+
 [[noreturn]] void fail(const platform::Failure& failure) {
-  if (failure.cause == platform::Cause::kUnintelligible) {
-    throw Error(ErrorKind::kTopology,
-                "cannot make sense of " + failure.call + ": " + failure.detail);
-  }
+  if (failure.cause == platform::Cause::kUnintelligible)
+    throw Error(ErrorKind::kTopology, text_of(failure));
   const auto kind =
       failure.cause == platform::Cause::kUnsupported ? ErrorKind::kUnsupported : ErrorKind::kSystem;
   throw Error(kind, "cannot read the NUMA topology: " + describe(failure), failure.code);
@@ -26,71 +38,124 @@ constexpr int kRemoteDistance = 20;
 
 }  // namespace
 
-// A node that goes online or offline between two reads leaves rows of the wrong length: read again.
-Topology Topology::detect() {
-  constexpr int kTries = 3;
-  for (int attempt = 1;; ++attempt) {
-    try {
-      return from_sysfs("/");
-    } catch (const Error& error) {
-      if (error.kind() != ErrorKind::kTopology || attempt == kTries) throw;
-    }
+Topology::Topology(TopologyParts parts) : parts_(std::move(parts)) {
+  const std::size_t count = parts_.nodes.size();
+  bool fits = count != 0 && parts_.distances.size() == count;
+  for (const std::vector<int>& row : parts_.distances) fits = fits && row.size() == count;
+  if (!fits) {
+    throw Error(ErrorKind::kInvalidArgument,
+                "the parts of the topology do not fit each other: it needs a node or more, and a "
+                "distance from each to each");
   }
 }
 
-Topology Topology::from_sysfs(const std::string& root) {
-  platform::Result<platform::TopologyRecord> read = platform::read_topology(root);
-  if (!read) fail(read.failure());
-  platform::TopologyRecord record = std::move(read).value();
-  Topology out;
-  out.root_ = root;
-  out.allowed_ = std::move(record.allowed);
-  out.nodes_.reserve(record.nodes.size());
-  for (std::size_t i = 0; i < record.nodes.size(); ++i) {
-    platform::NodeRecord& from = record.nodes[i];
-    if (from.distances.empty()) {
-      out.distances_assumed_ = true;
-      from.distances.assign(record.nodes.size(), kRemoteDistance);
-      from.distances[i] = kLocalDistance;
-    }
-    out.distances_.push_back(std::move(from.distances));
-    out.nodes_.push_back(Node{from.node_id, std::move(from.cpus), from.total_memory_bytes,
-                              from.memory_tier, from.read_latency_ns, from.write_latency_ns,
-                              from.read_bandwidth_bytes_s, from.write_bandwidth_bytes_s});
+// A node that goes online or offline between two reads leaves rows of the wrong length: read again
+// until two reads agree.
+Topology Topology::detect() {
+  constexpr int kTries = 3;
+  Topology out = from_sysfs("/");
+  for (int attempt = 1; attempt < kTries && !out.parts_.notes.empty(); ++attempt) {
+    Topology again = from_sysfs("/");
+    const bool agree = again.parts_.notes == out.parts_.notes;
+    out = std::move(again);
+    if (agree) break;
   }
   return out;
 }
 
-const Node* Topology::find(int node_id) const noexcept {
-  const auto found = std::lower_bound(nodes_.begin(), nodes_.end(), node_id,
-                                      [](const Node& node, int id) { return node.node_id < id; });
-  return found == nodes_.end() || found->node_id != node_id ? nullptr : &*found;
+Topology Topology::from_sysfs(const std::string& root, bool strict) {
+  platform::Result<platform::TopologyRecord> read = platform::read_topology(root);
+  if (!read) fail(read.failure());
+  platform::TopologyRecord record = std::move(read).value();
+  Topology out;
+  out.parts_.root = root;
+  out.parts_.allowed = std::move(record.allowed);
+  out.parts_.nodes.reserve(record.nodes.size());
+  for (const platform::TopologyNote& note : record.notes) {
+    if (strict && note.failure.cause == platform::Cause::kUnintelligible) fail(note.failure);
+    out.parts_.notes.push_back(text_of(note.failure) + "; " + note.instead);
+  }
+  for (platform::NodeRecord& from : record.nodes) {
+    out.parts_.distances.push_back(std::move(from.distances));
+    out.parts_.nodes.push_back(Node{from.node_id, std::move(from.cpus), from.total_memory_bytes,
+                                    from.memory_tier, from.read_latency_ns, from.write_latency_ns,
+                                    from.read_bandwidth_bytes_s, from.write_bandwidth_bytes_s});
+  }
+  out.complete_distances();
+  return out;
 }
 
-const Node& Topology::node(int node_id) const { return nodes_[index_of(node_id)]; }
+// What a row does not say its column may. What neither says is no nearer than anything known.
+void Topology::complete_distances() {
+  const std::size_t count = parts_.nodes.size();
+  std::vector<int> without_row;
+  std::vector<int> without_both;
+  int farthest = kRemoteDistance;
+  for (std::size_t i = 0; i < count; ++i) {
+    std::vector<int>& row = parts_.distances[i];
+    if (row.empty()) without_row.push_back(parts_.nodes[i].node_id);
+    row.resize(count, 0);
+    for (std::size_t j = 0; j < count; ++j) {
+      if (j != i) farthest = std::max(farthest, row[j]);
+    }
+  }
+  const std::vector<std::vector<int>> told = parts_.distances;
+  for (std::size_t i = 0; i < count; ++i) {
+    bool assumed = false;
+    for (std::size_t j = 0; j < count; ++j) {
+      int& distance = parts_.distances[i][j];
+      if (distance != 0) continue;
+      distance = i == j ? kLocalDistance : told[j][i];
+      if (distance == 0) {
+        distance = farthest;
+        assumed = true;
+      }
+    }
+    if (assumed) without_both.push_back(parts_.nodes[i].node_id);
+  }
+  parts_.distances_assumed = !without_both.empty() || (count == 1 && !without_row.empty());
+  if (without_row.empty() || without_row.size() == count) return;
+  const std::string none = "the system gives no distances from " + nodes_text(without_row);
+  parts_.notes.push_back(parts_.distances_assumed
+                             ? none + ", and not all distances to them: " +
+                                   std::to_string(farthest) + " stands in for these"
+                             : none + "; the distances to them stand in");
+}
+
+const Node* Topology::find(int node_id) const noexcept {
+  const auto found = std::lower_bound(parts_.nodes.begin(), parts_.nodes.end(), node_id,
+                                      [](const Node& node, int id) { return node.node_id < id; });
+  return found == parts_.nodes.end() || found->node_id != node_id ? nullptr : &*found;
+}
+
+const Node& Topology::node(int node_id) const { return parts_.nodes[index_of(node_id)]; }
 
 std::size_t Topology::index_of(int node_id) const {
-  if (const Node* found = find(node_id)) return static_cast<std::size_t>(found - nodes_.data());
+  if (const Node* found = find(node_id))
+    return static_cast<std::size_t>(found - parts_.nodes.data());
   std::string exist;
-  for (const Node& node : nodes_)
+  for (const Node& node : parts_.nodes)
     exist += (exist.empty() ? "" : ", ") + std::to_string(node.node_id);
   throw Error(ErrorKind::kNodeNotFound,
               "there is no node " + std::to_string(node_id) + "; this machine has: " + exist);
 }
 
-int Topology::distance(int from, int to) const { return distances_[index_of(from)][index_of(to)]; }
+int Topology::distance(int from, int to) const {
+  return parts_.distances[index_of(from)][index_of(to)];
+}
 
 std::vector<int> Topology::usable_nodes() const {
   std::vector<int> out;
-  for (const Node& node : nodes_) {
-    const bool allowed = std::binary_search(allowed_.begin(), allowed_.end(), node.node_id);
-    if (allowed && node.total_memory_bytes != 0) out.push_back(node.node_id);
+  for (const Node& node : parts_.nodes) {
+    const bool allowed =
+        std::binary_search(parts_.allowed.begin(), parts_.allowed.end(), node.node_id);
+    if (allowed && node.has_memory()) out.push_back(node.node_id);
   }
   return out;
 }
 
 std::vector<int> Topology::nearest(int node_id) const {
-  const std::vector<int>& row = distances_[index_of(node_id)];
+  const std::vector<int>& row = parts_.distances[index_of(node_id)];
   std::vector<int> out = usable_nodes();
   // The node itself comes first whatever the firmware says of its distance.
   const auto key = [&](int id) { return std::pair(id == node_id ? -1 : row[index_of(id)], id); };
@@ -99,7 +164,7 @@ std::vector<int> Topology::nearest(int node_id) const {
 }
 
 std::optional<int> Topology::node_of_cpu(int cpu) const noexcept {
-  for (const Node& node : nodes_) {
+  for (const Node& node : parts_.nodes) {
     if (std::binary_search(node.cpus.begin(), node.cpus.end(), cpu)) return node.node_id;
   }
   return std::nullopt;

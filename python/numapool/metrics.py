@@ -170,7 +170,11 @@ class MetricsCollector:
             except (OSError, ValueError):  # it went offline
                 continue
         labels = ("node",)
-        total = [((node.node_id,), node.total_memory_bytes) for node in nodes]
+        total = [
+            ((node.node_id,), node.total_memory_bytes)
+            for node in nodes
+            if node.total_memory_bytes is not None
+        ]
         yield self._gauge("node_memory_bytes", "Memory of the node.", total, labels)
         yield self._gauge(
             "node_memory_free_bytes", "Free memory, clean file cache not counted.", free, labels

@@ -24,6 +24,24 @@ def size_text(size_bytes: int) -> str:
     return f"{digits} {_UNITS[unit]}"
 
 
+def total_text(sizes_bytes: Iterable[int | None]) -> str:
+    """Write a sum of sizes of which some may be unknown.
+
+    >>> total_text([1024, None, 2048])
+    'at least 3 KiB'
+    """
+    sizes = list(sizes_bytes)
+    known = [size for size in sizes if size is not None]
+    if not known and sizes:
+        return "an unknown amount"
+    return ("" if len(known) == len(sizes) else "at least ") + size_text(sum(known))
+
+
+def printable(text: str) -> str:
+    """Escape what a font may lack, or what is no text: devices and folders may have any name."""
+    return "".join(one if one.isascii() and one.isprintable() else ascii(one)[1:-1] for one in text)
+
+
 def ids_text(ids: Iterable[int], separator: str = ",") -> str:
     """Write ids as the kernel does: ranges and commas; ``-`` for none.
 

@@ -21,8 +21,9 @@ class NumaNode:
     ----------
     node_id : int
         The kernel's number of the node; ids may have gaps.
-    total_memory_bytes : int
-        Memory of the node; 0 for a node of CPUs alone.
+    total_memory_bytes : int or None
+        Memory of the node; 0 for a node of CPUs alone. None where the system does not say how much
+        there is: such a node is used like any other.
     cpu_cores : tuple[int, ...]
         The CPUs of the node that are online, ascending; empty for memory without CPUs (CXL, HBM,
         GPU memory).
@@ -37,7 +38,7 @@ class NumaNode:
     """
 
     node_id: int
-    total_memory_bytes: int
+    total_memory_bytes: int | None
     cpu_cores: tuple[int, ...]
     memory_tier: int | None = None
     read_latency_ns: int | None = None
@@ -67,7 +68,9 @@ class NumaNode:
         Raises
         ------
         OSError
-            The node has gone offline.
+            The node has gone offline, or the system does not say how much is free.
+        TopologyError
+            The system's file makes no sense; the message names it and what it holds.
         """
         return _core.free_memory_bytes(os.fsencode(self._root), self.node_id)
 
@@ -97,36 +100,42 @@ class NumaTopology:
     def detect(cls) -> NumaTopology:
         """Read the running machine.
 
+        An attribute that cannot be read or makes no sense is left out, and :attr:`notes` says so.
+
         Raises
         ------
-        TopologyError
-            A file under /sys or /proc makes no sense; the message names it and what it holds.
+        OSError
+            The system has no descriptors or memory left to read it.
         """
         return cls(_core.Topology.detect(), "/")
 
     @classmethod
-    def from_sysfs(cls, root: str | os.PathLike[str]) -> NumaTopology:
+    def from_sysfs(cls, root: str | os.PathLike[str], *, strict: bool = False) -> NumaTopology:
         """Read another machine, captured or made up, from ``root/sys`` and ``root/proc``.
 
         Missing files are taken as an old or small kernel would have them: without distances, 10 and
-        20 are assumed (:attr:`distances_assumed`); without node folders, the machine is one node.
+        20 are assumed (:attr:`distances_assumed`); without node folders, the machine is one node. A
+        file that makes no sense is left out, and :attr:`notes` says so.
 
         Parameters
         ----------
         root : str or path-like
             The folder that holds ``sys`` and ``proc``.
+        strict : bool
+            Raise TopologyError for the first file that makes no sense, to check a tree.
 
         Raises
         ------
         OSError
             There is no such folder.
         TopologyError
-            A file makes no sense; the message names it and what it holds.
+            The folder holds no machine; with `strict`, a file makes no sense: the message names it
+            and what it holds.
         """
         path = os.path.abspath(os.fsdecode(root))  # noqa: PTH100 - pathlib takes 2 ms to import
         if "\0" in path:
             raise ValueError("root contains a null character")
-        return cls(_core.Topology.from_sysfs(os.fsencode(path)), path)
+        return cls(_core.Topology.from_sysfs(os.fsencode(path), strict), path)
 
     @cached_property
     def nodes(self) -> tuple[NumaNode, ...]:
@@ -185,8 +194,21 @@ class NumaTopology:
 
     @property
     def distances_assumed(self) -> bool:
-        """Whether the system gave no distances, so that 10 and 20 stand in for them."""
+        """Whether the system gave no distances, or not all.
+
+        Those between two nodes of which neither has a row are 20, or the largest that the system
+        gave if that is more.
+        """
         return self._core.distances_assumed()
+
+    @cached_property
+    def notes(self) -> tuple[str, ...]:
+        """What could not be read or made no sense, and what stands in for it.
+
+        A line for each; empty on a machine that is in order. Two topologies may be equal and differ
+        in their notes.
+        """
+        return self._core.notes()
 
     @cached_property
     def allowed_node_ids(self) -> tuple[int, ...]:
@@ -256,21 +278,39 @@ class NumaTopology:
             "distances_assumed": self.distances_assumed,
             "distance_matrix": [list(row) for row in self.distance_matrix],
             "nodes": [node.to_dict() for node in self.nodes],
+            "notes": list(self.notes),
         }
+
+    def __reduce__(self) -> tuple[Any, ...]:  # a copy elsewhere has what was here
+        return _unpickled, (self._core, self._root, self._devices)
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, NumaTopology):
             return NotImplemented
-        return self is other or self.to_dict() == other.to_dict()
+        return self is other or (
+            self.nodes == other.nodes
+            and self.distance_matrix == other.distance_matrix
+            and self.distances_assumed == other.distances_assumed
+            and self.allowed_node_ids == other.allowed_node_ids
+        )
 
     def __hash__(self) -> int:
         return hash((self.nodes, self.distance_matrix, self.allowed_node_ids))
 
     def __repr__(self) -> str:
         nodes = ", ".join(
-            f"{node.node_id}: {node.total_memory_bytes / (1 << 30):.1f} GiB, "
-            f"{len(node.cpu_cores)} CPUs"
+            f"{node.node_id}: {_gib_text(node.total_memory_bytes)}, {len(node.cpu_cores)} CPUs"
             for node in self.nodes
         )
         where = "" if self._root == "/" else f" of {self._root!r}"
         return f"<NumaTopology{where} ({nodes})>"
+
+
+def _gib_text(size_bytes: int | None) -> str:
+    return "unknown memory" if size_bytes is None else f"{size_bytes / (1 << 30):.1f} GiB"
+
+
+def _unpickled(core: _core.Topology, root: str, devices: DeviceList) -> NumaTopology:
+    topology = NumaTopology(core, root)
+    topology._devices = devices
+    return topology

@@ -88,10 +88,55 @@ TEST_CASE_FIXTURE(Script, "distances follow rows and columns, and need not be sy
 }
 
 TEST_CASE_FIXTURE(Script, "missing distances are 10 and 20, and the topology says so") {
-  set(machine_of({node(0, {}, kGiB, {10, 22}), node(5, {}, kGiB)}));
+  set(machine_of({node(0, {}, kGiB), node(5, {}, kGiB)}));
   const Topology topology = Topology::detect();
   CHECK(topology.distances_assumed());
-  CHECK(topology.distances() == std::vector<Ids>{{10, 22}, {20, 10}});
+  CHECK(topology.distances() == std::vector<Ids>{{10, 20}, {20, 10}});
+  CHECK(topology.notes().empty());
+}
+
+TEST_CASE_FIXTURE(Script, "a missing row is taken from its column") {
+  set(machine_of({node(0, {}, kGiB, {10, 12, 31}), node(5, {}, kGiB), node(6, {}, kGiB)}));
+  const Topology topology = Topology::detect();
+  CHECK(topology.distances() == std::vector<Ids>{{10, 12, 31}, {12, 10, 31}, {31, 31, 10}});
+  CHECK(topology.distances_assumed());  // between 5 and 6: no nearer than what is known
+  REQUIRE(topology.notes().size() == 1);
+  CHECK(topology.notes().front() ==
+        "the system gives no distances from nodes 5, 6, and not all distances to them: 31 stands "
+        "in for these");
+}
+
+TEST_CASE_FIXTURE(Script, "a node whose memory is unknown is used like any other") {
+  auto record = machine_of({node(0, {0}, kGiB), node(1, {1}, 0), node(2, {2}, kGiB)});
+  record.nodes[2].total_memory_bytes.reset();
+  record.notes.push_back({{platform::Cause::kOther, "open", 13, "/x/meminfo"}, "it is unknown"});
+  set(record);
+  const Topology topology = Topology::from_sysfs("/", true);  // strict: what makes no sense alone
+  CHECK(topology.usable_nodes() == Ids{0, 2});
+  CHECK(topology.notes() ==
+        std::vector<std::string>{"cannot read /x/meminfo: Permission denied; it is unknown"});
+}
+
+TEST_CASE_FIXTURE(Script, "what makes no sense is a note, and an error where that is asked for") {
+  auto record = machine_of({node(0, {0}, kGiB)});
+  record.notes.push_back(
+      {{platform::Cause::kUnintelligible, "/x/online", 0, "'?' is no list"}, "it is left out"});
+  set(record);
+  CHECK(Topology::detect().notes() ==
+        std::vector<std::string>{"cannot make sense of /x/online: '?' is no list; it is left out"});
+  CHECK(error_of([] { return Topology::from_sysfs("/", true); }) ==
+        std::pair(ErrorKind::kTopology,
+                  std::string("cannot make sense of /x/online: '?' is no list")));
+}
+
+TEST_CASE("parts that do not fit each other are no topology") {
+  TopologyParts parts;
+  CHECK(error_of([&] { return Topology(parts); }).first == ErrorKind::kInvalidArgument);
+  parts.nodes.resize(2);
+  parts.distances = {{10, 20}, {20}};
+  CHECK(error_of([&] { return Topology(parts); }).first == ErrorKind::kInvalidArgument);
+  parts.distances = {{10, 20}, {20, 10}};
+  CHECK(Topology(parts).nearest(0).empty());
 }
 
 TEST_CASE_FIXTURE(Script, "a CPU belongs to the lowest of the nodes that claim it") {

@@ -18,7 +18,16 @@ from numapool.capability import ESSENTIAL
 from numapool.probes import PROBES, Machine, run_all
 
 ALWAYS = [
-    *("nodes", "bind", "verify", "migrate", "weighted interleave", "populate", "thread CPUs"),
+    *(
+        "nodes",
+        "node description",
+        "bind",
+        "verify",
+        "migrate",
+        "weighted interleave",
+        "populate",
+        "thread CPUs",
+    ),
     *("thread memory", "transparent huge pages", "locked memory", "pressure", "pressure trigger"),
     *("cgroup", "balloon", "free page reporting", "device locality", "memory tiers"),
     *("automatic balancing", "whole machine", "system calls"),

@@ -14,6 +14,7 @@ from typer.testing import CliRunner
 
 import numapool as nump
 from numapool.cli.app import app
+from numapool.probes import Machine, run_all
 
 MEMORY_FOLDER = Path("/sys/kernel/mm")
 
@@ -35,7 +36,8 @@ def distances(screen: str) -> dict[tuple[int, int], int]:
     """Read the distances back from the table, or the tables below one another."""
     found: dict[tuple[int, int], int] = {}
     columns: list[int] = []
-    for line in screen.partition("\nDistances, ")[2].splitlines()[1:]:
+    table = screen.partition("\nDistances, ")[2].partition("\nNot read\n")[0]
+    for line in table.splitlines()[1:]:
         if not line.strip():
             continue
         row, rule, cells = line.replace("|", "│").partition("│")
@@ -116,6 +118,38 @@ def test_screens_are_whole_on_80_columns(name: str, tmp_path: Path) -> None:
 
 # Half of a machine is offline, without any order.
 SCATTERED = ",".join(str(cpu) for cpu in range(1000, 1200) if cpu * cpu % 7 in (1, 2))
+
+
+def test_what_could_not_be_read_is_shown(tmp_path: Path) -> None:
+    files = sysfs_tree.machine("cxl") | {
+        f"{NODES}/node1/meminfo": "lots\n",
+        f"{NODES}/node2/access0/initiators/read_latency": "slow\n",
+    }
+    root = str(sysfs_tree.write(tmp_path, files))
+    topology = nump.NumaTopology.from_sysfs(root)
+    screen = info("--sysfs", root, COLUMNS="300")
+    rows = cells(screen)
+    assert rows[2][1:3] == ["unknown", "unknown"]
+    assert "at least" in screen.splitlines()[0]
+    for note in topology.notes:
+        assert note in screen.splitlines()
+    document = json.loads(info("--sysfs", root, "--json"))
+    assert document["notes"] == list(topology.notes)
+    assert len(document["notes"]) == 2
+    assert document["nodes"][1]["total_memory_bytes"] is None
+    assert document["nodes"][1]["free_memory_bytes"] is None
+    found = {one.name: one for one in run_all(Machine(root))}["node description"]
+    assert found.available is False
+    assert found.detail == "; ".join(topology.notes)
+
+
+def test_many_notes_are_cut_short(tmp_path: Path) -> None:
+    files = {f"{NODES}/online": "0-9\n"}
+    files |= {f"{NODES}/node{node}/meminfo": "lots\n" for node in range(10)}
+    root = str(sysfs_tree.write(tmp_path, files))
+    assert info("--sysfs", root, COLUMNS="300").count("lots") == 8
+    assert "and 2 more" in info("--sysfs", root)
+    assert len(json.loads(info("--sysfs", root, "--json"))["notes"]) == 10
 
 
 @pytest.mark.parametrize(
@@ -235,7 +269,7 @@ def test_json_of_this_machine() -> None:
     assert machine["base_page_bytes"] == mmap.PAGESIZE
     assert machine["transparent_page_bytes"] == thp_bytes()
     assert machine["current_node"] in [node.node_id for node in topology.nodes]
-    total = sum(node.total_memory_bytes for node in topology.nodes)
+    total = sum(node.total_memory_bytes or 0 for node in topology.nodes)
     assert 0 < machine["memory"]["available_bytes"] <= total
     folders = MEMORY_FOLDER.glob("hugepages/hugepages-*kB")
     assert {pool["page_bytes"]: pool["reserved_pages"] for pool in machine["hugetlb"]} == {

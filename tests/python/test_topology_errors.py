@@ -1,4 +1,4 @@
-"""Trees that make no sense: an error that names the file and its text, or a file as if missing."""
+"""Trees that make no sense: an error that names the file and its text, or a note of it."""
 
 from __future__ import annotations
 
@@ -35,14 +35,22 @@ KINDS = {
 }
 
 
+def _whole(name: str, tmp_path: Path) -> Path:
+    return sysfs_tree.write(tmp_path / "whole", sysfs_tree.machine(name))
+
+
 def message_for(name: str, path: str, content: bytes, tmp_path: Path) -> str:
     files = sysfs_tree.machine(name)
     assert path in files
     root = sysfs_tree.write(tmp_path, {**files, path: content})
     with pytest.raises(nump.TopologyError) as caught:
-        nump.NumaTopology.from_sysfs(root)
+        nump.NumaTopology.from_sysfs(root, strict=True)
     assert isinstance(caught.value, ValueError)
     message = str(caught.value)
+    # Unless it is to be strict, the machine is read without the attribute.
+    topo = nump.NumaTopology.from_sysfs(root)
+    assert any(note.startswith(f"{message}; ") for note in topo.notes)
+    assert topo.node_count == nump.NumaTopology.from_sysfs(_whole(name, tmp_path)).node_count
     assert f"cannot make sense of {root / path}: '" in message
     return message
 
@@ -95,9 +103,10 @@ def test_garbage_in_each_kind_of_file(
         # 2**64 bytes, and one kB less, which fits
         (f"{NODES}/node1/meminfo", f"Node 1 MemTotal: {2**54} kB", "has no MemTotal in kB"),
         (f"{NODES}/node1/distance", "21 10 24", "has 3 columns, not one for each of the 4 nodes"),
-        (f"{NODES}/node1/distance", "21 10 24 14 9", "has 5 columns, not one for each of the 4"),
+        (f"{NODES}/node1/distance", "21 10 24 14 19", "has 5 columns, not one for each of the 4"),
         (f"{NODES}/node1/distance", "21 10 24 -14", "is no row of distances"),
         (f"{NODES}/node1/distance", "21 10 24 1O", "is no row of distances"),
+        (f"{NODES}/node1/distance", "21 10 24 9", "is no row of distances"),  # ACPI: reserved
         (f"{NODES}/node1/distance", "21,10,24,14", "is no row of distances"),
         (f"{NODES}/node1/distance", f"21 10 24 {2**31}", "is no row of distances"),
         (f"{SPEED}/read_latency", "250 ns", "is no number"),
@@ -115,15 +124,15 @@ def test_values_at_the_edge(tmp_path: Path) -> None:
     at_edge = {
         f"{NODES}/node1/cpulist": "65535",
         f"{NODES}/node1/meminfo": f"Node 1 MemTotal: {2**54 - 1} kB",
-        f"{NODES}/node1/distance": f"0 10 255 {2**31 - 1}",
+        f"{NODES}/node1/distance": f"10 10 255 {2**31 - 1}",
         f"{SPEED}/read_bandwidth": str(2**44),  # 2**64 bytes/s: more than can be said
         f"{SPEED}/write_bandwidth": str(2**44 - 1),
     }
     root = sysfs_tree.write(tmp_path, {**sysfs_tree.machine("cxl"), **at_edge})
-    topo = nump.NumaTopology.from_sysfs(root)
+    topo = nump.NumaTopology.from_sysfs(root, strict=True)
     assert topo.node(1).cpu_cores == (65535,)
     assert topo.node(1).total_memory_bytes == 2**64 - 1024
-    assert topo.distance_matrix[1] == (0, 10, 255, 2**31 - 1)
+    assert topo.distance_matrix[1] == (10, 10, 255, 2**31 - 1)
     assert topo.node(2).read_bandwidth_bytes_s is None
     assert topo.node(2).write_bandwidth_bytes_s == 2**64 - 2**20
 
@@ -228,7 +237,11 @@ def test_what_cannot_be_read_is_missing(path: str, stand_in: str, unprivileged: 
 def test_a_folder_that_cannot_be_read_is_missing(
     folder: str, stand_in: str, unprivileged: Path
 ) -> None:
-    files = {**sysfs_tree.machine("cxl"), "proc/meminfo": "MemTotal: 4000 kB\n"}
+    files = {
+        **sysfs_tree.machine("cxl"),
+        "proc/meminfo": "MemTotal: 4000 kB\n",
+        f"{NODES}/has_memory": "0-3\n",
+    }
     missing = sysfs_tree.write(
         unprivileged / "missing",
         {one: text for one, text in files.items() if not one.startswith(f"{folder}/")},

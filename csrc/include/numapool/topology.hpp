@@ -11,29 +11,50 @@ namespace numapool {
 struct Node {
   int node_id = 0;
   std::vector<int> cpus;  // online, ascending; empty for memory without CPUs (CXL, HBM)
-  std::uint64_t total_memory_bytes = 0;  // 0 for CPUs without memory
+  // 0 for CPUs without memory; nothing where the system does not say how much there is.
+  std::optional<std::uint64_t> total_memory_bytes = 0;
   std::optional<int> memory_tier;
   // HMAT figures of the node's best initiators; nothing unless the firmware gives them.
   std::optional<std::uint64_t> read_latency_ns;
   std::optional<std::uint64_t> write_latency_ns;
   std::optional<std::uint64_t> read_bandwidth_bytes_s;
   std::optional<std::uint64_t> write_bandwidth_bytes_s;
+
+  // True unless the system says that there is none.
+  [[nodiscard]] bool has_memory() const noexcept { return total_memory_bytes != 0; }
+};
+
+// All that a topology says.
+struct TopologyParts {
+  std::string root;
+  std::vector<Node> nodes;
+  std::vector<int> allowed;
+  std::vector<std::vector<int>> distances;
+  std::vector<std::string> notes;
+  bool distances_assumed = false;
 };
 
 // A snapshot; immutable and therefore safe to share between threads.
 class Topology {
  public:
+  // The parts of a topology that was written elsewhere. Throws Error(kInvalidArgument) where they
+  // do not fit each other.
+  explicit Topology(TopologyParts parts);
   // The running machine. Throws Error(kTopology, kSystem).
   [[nodiscard]] static Topology detect();
-  // The machine whose /sys and /proc are under `root`. Throws Error: kTopology names the file and
-  // its text.
-  [[nodiscard]] static Topology from_sysfs(const std::string& root);
+  // The machine whose /sys and /proc are under `root`. What makes no sense is left out, with a
+  // note; with `strict` it is Error(kTopology), which names the file and its text. Throws
+  // Error(kSystem) and, where there is no machine under `root`, Error(kTopology).
+  [[nodiscard]] static Topology from_sysfs(const std::string& root, bool strict = false);
 
-  [[nodiscard]] const std::string& root() const noexcept { return root_; }
-  [[nodiscard]] const std::vector<Node>& nodes() const noexcept { return nodes_; }
-  [[nodiscard]] const std::vector<int>& allowed() const noexcept { return allowed_; }
-  // True where the system gave no distances: 10 on the diagonal, 20 elsewhere.
-  [[nodiscard]] bool distances_assumed() const noexcept { return distances_assumed_; }
+  [[nodiscard]] const std::string& root() const noexcept { return parts_.root; }
+  [[nodiscard]] const std::vector<Node>& nodes() const noexcept { return parts_.nodes; }
+  [[nodiscard]] const std::vector<int>& allowed() const noexcept { return parts_.allowed; }
+  // What was left out, why, and what stands in for it; empty on a machine that is in order.
+  [[nodiscard]] const std::vector<std::string>& notes() const noexcept { return parts_.notes; }
+  // True where the system gave no distances, or not all: 10 on the diagonal, elsewhere 20, or the
+  // largest that it gave.
+  [[nodiscard]] bool distances_assumed() const noexcept { return parts_.distances_assumed; }
 
   // nullptr where there is no such node online.
   [[nodiscard]] const Node* find(int node_id) const noexcept;
@@ -43,9 +64,9 @@ class Topology {
   [[nodiscard]] int distance(int from, int to) const;
   // The distances from every node to every node, in the order of nodes().
   [[nodiscard]] const std::vector<std::vector<int>>& distances() const noexcept {
-    return distances_;
+    return parts_.distances;
   }
-  // Nodes with memory that this process may use, ascending.
+  // Nodes with memory that this process may use, ascending. A node whose memory is unknown is one.
   [[nodiscard]] std::vector<int> usable_nodes() const;
   // The usable nodes by distance from `node_id`, then by id. Throws Error(kNodeNotFound).
   [[nodiscard]] std::vector<int> nearest(int node_id) const;
@@ -53,13 +74,11 @@ class Topology {
   [[nodiscard]] std::optional<int> node_of_cpu(int cpu) const noexcept;
 
  private:
+  Topology() = default;
   [[nodiscard]] std::size_t index_of(int node_id) const;
+  void complete_distances();
 
-  std::string root_;
-  std::vector<Node> nodes_;
-  std::vector<int> allowed_;
-  std::vector<std::vector<int>> distances_;
-  bool distances_assumed_ = false;
+  TopologyParts parts_;
 };
 
 // Free memory of a node of the machine under `root`, read now. Throws Error(kSystem, kTopology).

@@ -23,8 +23,7 @@ Result<std::uint64_t> machine_free_bytes(const Folder& root) {
 // A kernel that initializes memory on demand counts it for the machine at once and for the node as
 // it is used: where one node has all the memory, the machine's figure is the node's.
 bool is_only_node_with_memory(const Folder& nodes, int node_id) {
-  const auto text = nodes.read("has_memory");
-  const auto ids = text ? parse_id_list(*text, kLargestNodeId) : std::nullopt;
+  const auto ids = nodes_with_memory(nodes);
   return ids && ids->size() == 1 && ids->front() == node_id;
 }
 
@@ -41,7 +40,14 @@ Result<std::uint64_t> free_memory_bytes(const std::string& root_path, int node_i
     return Failure{Cause::kOther, "open", code, node.path()};
   }
   const auto text = node.read("meminfo");
-  if (!text || trimmed(*text).empty()) return std::uint64_t{0};  // a node without memory
+  const int code = text ? ENODATA : errno;
+  if (!text || trimmed(*text).empty()) {
+    const auto with_memory = nodes_with_memory(nodes);
+    const bool has_none =
+        with_memory && !std::binary_search(with_memory->begin(), with_memory->end(), node_id);
+    if (has_none) return std::uint64_t{0};
+    return Failure{Cause::kOther, text ? "read" : "open", code, node.path_to("meminfo")};
+  }
   const auto bytes = meminfo_bytes(*text, "MemFree:");
   if (!bytes) return node.nonsense("meminfo", *text, "has no MemFree in kB");
   if (!is_only_node_with_memory(nodes, node_id)) return *bytes;

@@ -1,10 +1,10 @@
-// Reads one nodeN folder of sysfs: CPUs, memory, distances, and what the firmware says of its
+// Reads the nodeN folders of sysfs: CPUs, memory, distances, and what the firmware says of their
 // speed.
 #include "platform/linux/node_folder.hpp"
 
-#include <charconv>
+#include <algorithm>
+#include <cerrno>
 #include <limits>
-#include <string>
 #include <utility>
 
 #include "platform/linux/id_list.hpp"
@@ -14,63 +14,105 @@ namespace numapool::platform {
 namespace {
 
 constexpr std::uint64_t kMiB = std::uint64_t{1} << 20;
+constexpr const char* kAmountUnknown = "how much memory the node has is unknown";
 
-// cpulist, or cpumap where a kernel lacks it; a node with neither has no CPUs.
-Status read_cpus(const Folder& node, NodeRecord& record) {
+// Nothing without such a file, or where it makes no sense.
+std::optional<std::vector<int>> listed_in(const Folder& nodes, const char* file) {
+  auto ids = read_ids(nodes, file, kLargestNodeId, "");
+  return ids ? std::move(ids).value() : std::nullopt;
+}
+
+std::optional<bool> is_in(const std::optional<std::vector<int>>& ids, int id) {
+  if (!ids) return std::nullopt;
+  return std::binary_search(ids->begin(), ids->end(), id);
+}
+
+}  // namespace
+
+// Before Linux 4.14 only kernels with movable nodes have has_memory; has_normal_memory is the same
+// for the others.
+std::optional<std::vector<int>> nodes_with_memory(const Folder& nodes) {
+  return listed_in(nodes, nodes.has("has_memory") ? "has_memory" : "has_normal_memory");
+}
+
+std::string node_folder_name(int id) { return "node" + std::to_string(id); }
+
+NodeRecord NodeReader::read(int id) {
+  NodeRecord record;
+  record.node_id = id;
+  const std::string name = node_folder_name(id);
+  const Folder node = nodes_.folder(name.c_str());
+  if (!node.ok()) {
+    // Online by the list and gone by now (hot-unplug), or never there: nothing on it.
+    const int code = errno;
+    notes_.add_unreadable(nodes_, name.c_str(), code, "nothing is known of the node");
+    if (has_memory(id).value_or(code != ENOENT)) record.total_memory_bytes.reset();
+    return record;
+  }
+  read_cpus(node, record);
+  read_memory(node, record);
+  record.distances = rows_.read(node, notes_);
+  read_speed(node, record);
+  return record;
+}
+
+// cpulist, or cpumap where that is missing or makes no sense. A node with neither has no CPUs.
+void NodeReader::read_cpus(const Folder& node, NodeRecord& record) {
   auto listed = read_ids(node, "cpulist", kLargestId, "is no list of CPUs");
-  if (!listed) return listed.failure();
-  if (listed.value()) {
+  const int code = errno;
+  if (listed && listed.value()) {
     record.cpus = *std::move(listed).value();
-    return Done{};
+    if (record.cpus.empty() && has_cpus(record.node_id).value_or(false)) {
+      notes_.add(node.nonsense("cpulist", "", "names none, but has_cpu lists the node"),
+                 "the node's CPUs are unknown");
+    }
+    return;
   }
   const auto mask = node.read("cpumap");
-  if (!mask) return Done{};
-  auto cpus = parse_id_mask(*mask);
-  if (!cpus) return node.nonsense("cpumap", *mask, "is no mask of CPUs");
-  record.cpus = *std::move(cpus);
-  return Done{};
+  auto masked = mask ? parse_id_mask(*mask) : std::nullopt;
+  const char* const instead =
+      masked ? "cpumap says which CPUs the node has" : "the node's CPUs are unknown";
+  if (mask && !masked) {
+    notes_.add(node.nonsense("cpumap", *mask, "is no mask of CPUs"), instead);
+  }
+  if (!listed) {
+    notes_.add(listed.failure(), instead);
+  } else {
+    notes_.add_unreadable(node, "cpulist", code, instead);
+  }
+  if (masked) record.cpus = *std::move(masked);
 }
 
-// "Node 0 MemTotal:  263923664 kB"; a node without the file has no memory.
-Status read_memory(const Folder& node, NodeRecord& record) {
+// "Node 0 MemTotal:  263923664 kB". Where that cannot be read, has_memory tells a node without
+// memory from one whose memory is unknown.
+void NodeReader::read_memory(const Folder& node, NodeRecord& record) {
   const auto text = node.read("meminfo");
-  if (!text || trimmed(*text).empty()) return Done{};
-  const auto bytes = meminfo_bytes(*text, "MemTotal:");
-  if (!bytes) return node.nonsense("meminfo", *text, "has no MemTotal in kB");
-  record.total_memory_bytes = *bytes;
-  return Done{};
-}
-
-Status read_distances(const Folder& node, std::size_t columns, NodeRecord& record) {
-  const auto text = node.read("distance");
-  if (!text) return Done{};
-  std::string_view rest = trimmed(*text);
-  while (!rest.empty()) {
-    int distance = 0;
-    const auto [end, error] = std::from_chars(rest.data(), rest.data() + rest.size(), distance);
-    // A sign is not read: the kernel prints none, and "-0" would pass for 0.
-    if (error != std::errc{} || rest.front() == '-' ||
-        (end != rest.data() + rest.size() && *end != ' ')) {
-      return node.nonsense("distance", *text, "is no row of distances");
-    }
-    record.distances.push_back(distance);
-    rest = trimmed(rest.substr(static_cast<std::size_t>(end - rest.data())));
+  const int code = errno;
+  const auto bytes = text ? meminfo_bytes(*text, "MemTotal:") : std::nullopt;
+  if (bytes) {
+    record.total_memory_bytes = *bytes;
+    return;
   }
-  if (!record.distances.empty() && record.distances.size() != columns) {
-    return node.nonsense(
-        "distance", *text,
-        ("has " + std::to_string(record.distances.size()) + " columns, not one for each of the " +
-         std::to_string(columns) + " nodes that are online")
-            .c_str());
+  const bool says_nothing = !text || trimmed(*text).empty();
+  if (says_nothing && has_memory(record.node_id) == false) return;
+  record.total_memory_bytes.reset();
+  if (!text) {
+    notes_.add(Failure{Cause::kOther, "open", code, node.path_to("meminfo")}, kAmountUnknown);
+  } else if (says_nothing) {
+    notes_.add(Failure{Cause::kOther, "read", ENODATA, node.path_to("meminfo")}, kAmountUnknown);
+  } else {
+    notes_.add(node.nonsense("meminfo", *text, "has no MemTotal in kB"), kAmountUnknown);
   }
-  return Done{};
 }
 
 // HMAT by way of the node's best initiators (Documentation/admin-guide/mm/numaperf.rst): ns and
 // MiB/s. A kernel without the figures has no such folder, or zeros.
-Status read_speed(const Folder& node, NodeRecord& record) {
+void NodeReader::read_speed(const Folder& node, NodeRecord& record) {
   const Folder speed = node.folder("access0/initiators");
-  if (!speed.ok()) return Done{};
+  if (!speed.ok()) {
+    notes_.add_unreadable(node, "access0/initiators", errno, "the node's speed is unknown");
+    return;
+  }
   struct Figure {
     const char* file;
     std::uint64_t unit;
@@ -81,30 +123,24 @@ Status read_speed(const Folder& node, NodeRecord& record) {
                                Figure{"read_bandwidth", kMiB, record.read_bandwidth_bytes_s},
                                Figure{"write_bandwidth", kMiB, record.write_bandwidth_bytes_s}}) {
     const auto read = read_number(speed, figure.file);
-    if (!read) return read.failure();
+    if (!read) {
+      notes_.add(read.failure(), "the figure is left out");
+      continue;
+    }
     const std::uint64_t value = read.value().value_or(0);
     if (value == 0 || value > std::numeric_limits<std::uint64_t>::max() / figure.unit) continue;
     figure.value = value * figure.unit;
   }
-  return Done{};
 }
 
-}  // namespace
+std::optional<bool> NodeReader::has_memory(int id) {
+  if (!has_memory_) has_memory_.emplace(nodes_with_memory(nodes_));
+  return is_in(*has_memory_, id);
+}
 
-std::string node_folder_name(int id) { return "node" + std::to_string(id); }
-
-Result<NodeRecord> read_node(const Folder& nodes, int id, std::size_t online_count) {
-  NodeRecord record;
-  record.node_id = id;
-  const Folder node = nodes.folder(node_folder_name(id).c_str());
-  // Online by the list and gone by now (hot-unplug), or never there: nothing on it.
-  if (!node.ok()) return record;
-  for (const Status& status :
-       {read_cpus(node, record), read_memory(node, record),
-        read_distances(node, online_count, record), read_speed(node, record)}) {
-    if (!status) return status.failure();
-  }
-  return record;
+std::optional<bool> NodeReader::has_cpus(int id) {
+  if (!has_cpu_) has_cpu_.emplace(listed_in(nodes_, "has_cpu"));
+  return is_in(*has_cpu_, id);
 }
 
 }  // namespace numapool::platform

@@ -1,9 +1,12 @@
-// Reads one nodeN folder of sysfs.
+// Reads the nodeN folders of sysfs.
 #pragma once
 
-#include <cstddef>
+#include <optional>
 #include <string>
+#include <vector>
 
+#include "platform/linux/node_distances.hpp"
+#include "platform/linux/notes.hpp"
 #include "platform/linux/tree.hpp"
 #include "platform/topology.hpp"
 
@@ -14,8 +17,31 @@ inline constexpr const char* kNodesFolder = "sys/devices/system/node";
 
 [[nodiscard]] std::string node_folder_name(int id);
 
-// `nodes` is the folder of all nodes; `online_count` how many of them are online: the distance file
-// has one column for each.
-Result<NodeRecord> read_node(const Folder& nodes, int id, std::size_t online_count);
+// The nodes with memory by the folder of all nodes; nothing where it does not say.
+[[nodiscard]] std::optional<std::vector<int>> nodes_with_memory(const Folder& nodes);
+
+class NodeReader {
+ public:
+  // `nodes` is the folder of all nodes, `online` the ids of those to be read. All must outlive
+  // this.
+  NodeReader(const Folder& nodes, const std::vector<int>& online, Notes& notes) noexcept
+      : nodes_(nodes), rows_(nodes, online), notes_(notes) {}
+
+  [[nodiscard]] NodeRecord read(int id);
+
+ private:
+  void read_cpus(const Folder& node, NodeRecord& record);
+  void read_memory(const Folder& node, NodeRecord& record);
+  void read_speed(const Folder& node, NodeRecord& record);
+  [[nodiscard]] std::optional<bool> has_memory(int id);
+  [[nodiscard]] std::optional<bool> has_cpus(int id);
+
+  const Folder& nodes_;
+  DistanceRows rows_;
+  Notes& notes_;
+  // Read when first needed; nothing inside: the system does not say.
+  std::optional<std::optional<std::vector<int>>> has_memory_;
+  std::optional<std::optional<std::vector<int>>> has_cpu_;
+};
 
 }  // namespace numapool::platform

@@ -9,6 +9,7 @@
 
 #include "platform/linux/id_list.hpp"
 #include "platform/linux/node_folder.hpp"
+#include "platform/linux/notes.hpp"
 #include "platform/linux/tree.hpp"
 #include "platform/linux/values.hpp"
 #include "platform/linux/whole_machine.hpp"
@@ -19,11 +20,17 @@ namespace {
 constexpr const char* kTiers = "sys/devices/virtual/memory_tiering";
 constexpr const char* kNoNodeList = "is no list of node ids";
 
-// The file `online`, or the nodeN folders there are where a kernel lacks it.
-Result<std::vector<int>> online_nodes(const Folder& nodes) {
+// The file `online`, or the nodeN folders there are where that is missing or makes no sense.
+std::vector<int> online_nodes(const Folder& nodes, Notes& notes) {
   auto ids = read_ids(nodes, "online", kLargestNodeId, kNoNodeList);
-  if (!ids) return ids.failure();
-  if (ids.value() && !ids.value()->empty()) return *std::move(ids).value();
+  const int code = errno;
+  if (ids && ids.value() && !ids.value()->empty()) return *std::move(ids).value();
+  const char* const instead = "the node folders say which nodes there are";
+  if (!ids) {
+    notes.add(ids.failure(), instead);
+  } else if (!ids.value()) {
+    notes.add_unreadable(nodes, "online", code, instead);
+  }
   return numbered(nodes.names(), "node", kLargestNodeId);
 }
 
@@ -37,13 +44,21 @@ std::optional<std::string_view> line_after(std::string_view text, std::string_vi
   return std::nullopt;
 }
 
-// Mems_allowed_list of proc_pid_status(5); every node where the file or the line is missing.
-Result<std::vector<int>> allowed_nodes(const Folder& root, std::vector<int> online) {
-  const auto status = root.read("proc/self/status");
+// Mems_allowed_list of proc_pid_status(5); every node where the file or the line is missing, or
+// makes no sense.
+std::vector<int> allowed_nodes(const Folder& root, const std::vector<int>& online, Notes& notes) {
+  constexpr const char* kStatus = "proc/self/status";
+  constexpr const char* kAll = "every node counts as allowed";
+  const auto status = root.read(kStatus);
+  if (!status) notes.add_unreadable(root, kStatus, errno, kAll);
   const auto line = status ? line_after(*status, "Mems_allowed_list:") : std::nullopt;
   if (!line) return online;
   const auto listed = parse_id_list(*line, kLargestNodeId);
-  if (!listed) return root.nonsense("proc/self/status", *line, kNoNodeList);
+  // The kernel allows each process a node at least: an empty list says nothing.
+  if (!listed || listed->empty()) {
+    notes.add(root.nonsense(kStatus, trimmed(*line), kNoNodeList), kAll);
+    return online;
+  }
   std::vector<int> allowed;
   std::set_intersection(online.begin(), online.end(), listed->begin(), listed->end(),
                         std::back_inserter(allowed));
@@ -51,21 +66,23 @@ Result<std::vector<int>> allowed_nodes(const Folder& root, std::vector<int> onli
 }
 
 // memory_tierN/nodelist (Documentation/ABI/testing/sysfs-kernel-mm-memory-tiers).
-Status read_tiers(const Folder& root, TopologyRecord& record) {
+void read_tiers(const Folder& root, TopologyRecord& record, Notes& notes) {
   const Folder tiers = root.folder(kTiers);
-  if (!tiers.ok()) return Done{};
+  if (!tiers.ok()) {
+    notes.add_unreadable(root, kTiers, errno, "the memory tiers are unknown");
+    return;
+  }
   for (const int tier : numbered(tiers.names(), "memory_tier", kLargestId)) {
     const std::string file = "memory_tier" + std::to_string(tier) + "/nodelist";
     const auto ids = read_ids(tiers, file.c_str(), kLargestNodeId, kNoNodeList);
-    if (!ids) return ids.failure();
-    if (!ids.value()) continue;
+    if (!ids) notes.add(ids.failure(), "the tier is left out");
+    if (!ids || !ids.value()) continue;
     for (NodeRecord& node : record.nodes) {
       if (std::binary_search(ids.value()->begin(), ids.value()->end(), node.node_id)) {
         node.memory_tier = tier;
       }
     }
   }
-  return Done{};
 }
 
 // A kernel that initializes memory on demand counts it for the machine at once and for the node as
@@ -82,7 +99,7 @@ void complete_only_node(const Folder& root, TopologyRecord& record) {
   if (only == nullptr) return;
   const auto meminfo = root.read("proc/meminfo");
   const auto bytes = meminfo ? meminfo_bytes(*meminfo, "MemTotal:") : std::nullopt;
-  if (bytes) only->total_memory_bytes = std::max(only->total_memory_bytes, *bytes);
+  if (bytes) only->total_memory_bytes = std::max(only->total_memory_bytes.value_or(0), *bytes);
 }
 
 }  // namespace
@@ -91,24 +108,23 @@ Result<TopologyRecord> read_topology(const std::string& root_path) {
   const Folder root = Folder::open(root_path);
   if (!root.ok()) return Failure{Cause::kOther, "open", errno, root_path};
   const Folder nodes = root.folder(kNodesFolder);
-  if (!nodes.ok()) return read_whole_machine(root);
-  Result<std::vector<int>> ids = online_nodes(nodes);
-  if (!ids) return ids.failure();
-  const std::vector<int>& online = ids.value();
-  if (online.empty()) return read_whole_machine(root);
+  if (!nodes.ok()) {
+    const int code = errno;
+    if (is_shortage(code)) return Failure{Cause::kOther, "open", code, nodes.path()};
+    return read_whole_machine(root, {});
+  }
+  Notes notes;
+  const std::vector<int> online = online_nodes(nodes, notes);
+  if (online.empty()) return read_whole_machine(root, std::move(notes));
   TopologyRecord record;
   record.nodes.reserve(online.size());
-  for (const int id : online) {
-    Result<NodeRecord> node = read_node(nodes, id, online.size());
-    if (!node) return node.failure();
-    record.nodes.push_back(std::move(node).value());
-  }
+  NodeReader reader(nodes, online, notes);
+  for (const int id : online) record.nodes.push_back(reader.read(id));
   complete_only_node(root, record);
-  Result<std::vector<int>> allowed = allowed_nodes(root, online);
-  if (!allowed) return allowed.failure();
-  record.allowed = std::move(allowed).value();
-  const Status tiers = read_tiers(root, record);
-  if (!tiers) return tiers.failure();
+  record.allowed = allowed_nodes(root, online, notes);
+  read_tiers(root, record, notes);
+  if (const Failure* const shortage = notes.shortage()) return *shortage;
+  record.notes = std::move(notes).take();
   return record;
 }
 

@@ -5,6 +5,7 @@
 #include <sys/sysinfo.h>
 
 #include <algorithm>
+#include <cerrno>
 #include <memory>
 #include <utility>
 
@@ -14,19 +15,23 @@
 namespace numapool::platform {
 namespace {
 
+constexpr const char* kAskedElsewhere = "the machine's memory is asked of the kernel, or unknown";
 constexpr std::size_t kMaxCpus = 8192;  // CONFIG_NR_CPUS of MAXSMP kernels
 
 struct CpuSetFreer {
   void operator()(cpu_set_t* set) const noexcept { CPU_FREE(set); }
 };
 
-Result<std::vector<int>> online_cpus(const Folder& root) {
+std::vector<int> online_cpus(const Folder& root, Notes& notes) {
   const Folder cpus = root.folder("sys/devices/system/cpu");
-  if (!cpus.ok()) return std::vector<int>{};
+  if (!cpus.ok()) {
+    notes.add_unreadable(root, "sys/devices/system/cpu", errno, "the CPUs are unknown");
+    return {};
+  }
   for (const char* const file : {"online", "present"}) {
     auto ids = read_ids(cpus, file, kLargestId, "is no list of CPUs");
-    if (!ids) return ids.failure();
-    if (ids.value() && !ids.value()->empty()) return *std::move(ids).value();
+    if (!ids) notes.add(ids.failure(), "the next best list says which CPUs there are");
+    if (ids && ids.value() && !ids.value()->empty()) return *std::move(ids).value();
   }
   return numbered(cpus.names(), "cpu", kLargestId);
 }
@@ -44,9 +49,10 @@ std::vector<int> own_cpus() {
 }
 
 // A sandbox without /proc.
-std::uint64_t own_memory_bytes() {
+std::optional<std::uint64_t> own_memory_bytes() {
   struct sysinfo info{};
-  return sysinfo(&info) == 0 ? std::uint64_t{info.totalram} * info.mem_unit : 0;
+  if (sysinfo(&info) != 0) return std::nullopt;
+  return std::uint64_t{info.totalram} * info.mem_unit;
 }
 
 }  // namespace
@@ -68,28 +74,28 @@ std::vector<int> numbered(const std::vector<std::string>& names, std::string_vie
   return ids;
 }
 
-Result<TopologyRecord> read_whole_machine(const Folder& root) {
+Result<TopologyRecord> read_whole_machine(const Folder& root, Notes notes) {
   NodeRecord node;
-  auto cpus = online_cpus(root);
-  if (!cpus) return cpus.failure();
-  node.cpus = std::move(cpus).value();
+  node.cpus = online_cpus(root, notes);
   const auto meminfo = root.read("proc/meminfo");
-  if (meminfo) {
-    const auto bytes = meminfo_bytes(*meminfo, "MemTotal:");
-    if (!bytes) return root.nonsense("proc/meminfo", *meminfo, "has no MemTotal in kB");
-    node.total_memory_bytes = *bytes;
-  }
+  if (!meminfo) notes.add_unreadable(root, "proc/meminfo", errno, kAskedElsewhere);
+  node.total_memory_bytes = meminfo ? meminfo_bytes(*meminfo, "MemTotal:") : std::nullopt;
+  if (meminfo && !node.total_memory_bytes)
+    notes.add(root.nonsense("proc/meminfo", *meminfo, "has no MemTotal in kB"), kAskedElsewhere);
   if (root.path() == "/") {
     if (node.cpus.empty()) node.cpus = own_cpus();
-    if (!meminfo) node.total_memory_bytes = own_memory_bytes();
+    if (!node.total_memory_bytes) node.total_memory_bytes = own_memory_bytes();
   } else if (!meminfo && node.cpus.empty()) {
+    if (const Failure* const nonsense = notes.nonsense()) return *nonsense;
     return Failure{Cause::kUnintelligible, root.path(), 0,
                    "it holds none of sys/devices/system/node, sys/devices/system/cpu and "
                    "proc/meminfo"};
   }
+  if (const Failure* const shortage = notes.shortage()) return *shortage;
   TopologyRecord record;
   record.nodes.push_back(std::move(node));
   record.allowed = {0};
+  record.notes = std::move(notes).take();
   return record;
 }
 

@@ -3,6 +3,7 @@
 
 #include <vector>
 
+#include "platform/linux/notes.hpp"
 #include "platform/linux/tree.hpp"
 #include "platform/topology.hpp"
 
@@ -10,7 +11,8 @@ namespace numapool::platform {
 
 // Node 0 with every online CPU and all memory, from sys/devices/system/cpu and proc/meminfo; of the
 // running machine (`root` "/") without those folders, from what the system calls tell.
-Result<TopologyRecord> read_whole_machine(const Folder& root);
+// `notes` are what was noted before.
+Result<TopologyRecord> read_whole_machine(const Folder& root, Notes notes);
 
 // The ids of names like "node12" or "cpu3", ascending; other names and ids above `largest` are
 // skipped.

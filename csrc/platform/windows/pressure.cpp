@@ -123,7 +123,7 @@ class WindowsPressureWatch final : public PressureWatch {
       if (node.total_memory_bytes == 0 || !windows::free_bytes_of(node.node_id)) continue;
       NodeSupply one;
       one.node_id = node.node_id;
-      one.supply.total_bytes = node.total_memory_bytes;
+      one.supply.total_bytes = node.total_memory_bytes.value_or(0);
       nodes_.push_back(one);
     }
   }

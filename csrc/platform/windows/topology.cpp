@@ -32,7 +32,7 @@ void fill_sizes(std::vector<NodeRecord>& nodes) {
     ULONGLONG free = 0;
     const auto number = static_cast<USHORT>(node.node_id);
     if (api().GetNumaAvailableMemoryNodeEx(number, &free) != FALSE) {
-      node.total_memory_bytes = std::max<std::uint64_t>(node.total_memory_bytes, free);
+      node.total_memory_bytes = std::max<std::uint64_t>(node.total_memory_bytes.value_or(0), free);
     } else if (told.empty()) {
       node.total_memory_bytes = known ? status.ullTotalPhys / nodes.size() : 1;
     }

@@ -9,7 +9,14 @@ import typer
 
 from numapool import __version__, _core
 from numapool.cli.distances import show_distances
-from numapool.cli.format import cpus_text, ids_text, rate_text, size_text
+from numapool.cli.format import (
+    cpus_text,
+    ids_text,
+    printable,
+    rate_text,
+    size_text,
+    total_text,
+)
 from numapool.cli.options import AsJson, Sysfs
 from numapool.topology import NumaNode, NumaTopology
 
@@ -50,6 +57,7 @@ def machine_dict() -> dict[str, Any]:
 
 
 _LONGEST_CELL = 24  # of the column of CPUs: three ranges or so
+_MOST_NOTES = 8
 
 
 def _short_cpus_text(node: NumaNode) -> str:
@@ -65,6 +73,26 @@ def _show_cpus(console: Console, topology: NumaTopology) -> None:
             console.print(f"CPUs of node {node.node_id}: {text}", highlight=False)
     if any(":" in text for text in lists.values()):
         console.print("CPUs 0-6:2 are 0, 2, 4 and 6.", highlight=False)
+
+
+def _memory_text(size_bytes: int | None) -> str:
+    if size_bytes is None:
+        return "unknown"
+    return size_text(size_bytes) if size_bytes else "none"
+
+
+def _show_notes(console: Console, topology: NumaTopology) -> None:
+    """Print what could not be read, or made no sense."""
+    from rich.text import Text
+
+    if not topology.notes:
+        return
+    console.print()
+    console.print("[bold yellow]Not read")
+    for note in topology.notes[:_MOST_NOTES]:
+        console.print(Text(printable(note)))
+    if len(topology.notes) > _MOST_NOTES:
+        console.print(f"and {len(topology.notes) - _MOST_NOTES} more: numapool info --json")
 
 
 def _nodes_table(topology: NumaTopology) -> Listing:
@@ -83,8 +111,8 @@ def _nodes_table(topology: NumaTopology) -> Listing:
         free = _free_bytes(node)
         cells = [
             str(node.node_id),
-            size_text(node.total_memory_bytes) if node.total_memory_bytes else "none",
-            "unknown" if free is None else size_text(free) if node.total_memory_bytes else "-",
+            _memory_text(node.total_memory_bytes),
+            "-" if node.total_memory_bytes == 0 else "unknown" if free is None else size_text(free),
             _short_cpus_text(node),
         ]
         if with_tier:
@@ -97,7 +125,7 @@ def _nodes_table(topology: NumaTopology) -> Listing:
         if node.node_id in usable:
             cells.append("yes")
         else:
-            cells.append("[dim]no memory" if not node.total_memory_bytes else "[red]not allowed")
+            cells.append("[dim]no memory" if node.total_memory_bytes == 0 else "[red]not allowed")
         table.add_row(*cells)
     return table
 
@@ -110,14 +138,13 @@ def show_topology(console: Console, topology: NumaTopology) -> None:
     """Print the nodes, and the distances where there are several."""
     count = topology.node_count
     cpus = {cpu for node in topology.nodes for cpu in node.cpu_cores}
-    memory_bytes = sum(node.total_memory_bytes for node in topology.nodes)
     allowed = topology.allowed_node_ids
     kind = "NUMA" if topology.is_numa else "Not NUMA"
     if count > 1 and not topology.is_numa:
         kind += " for this process"
     console.print(
         f"[bold]{kind}[/bold]: {_count(count, 'node')}, {_count(len(cpus), 'CPU')}, "
-        f"{size_text(memory_bytes)} of memory",
+        f"{total_text(node.total_memory_bytes for node in topology.nodes)} of memory",
         highlight=False,
     )
     where = f"node{'' if len(allowed) == 1 else 's'} {ids_text(allowed, ', ')}"
@@ -130,6 +157,7 @@ def show_topology(console: Console, topology: NumaTopology) -> None:
     if count > 1:
         console.print()
         show_distances(console, topology)
+    _show_notes(console, topology)
 
 
 def _hugetlb_text(pool: dict[str, int]) -> str:

@@ -22,8 +22,7 @@ def _bar(facts: NodeFacts, ascii_only: bool) -> Text:
     """Draw the memory: what is held as blocks, what is free as dots."""
     from rich.text import Text
 
-    total, free = facts.node.total_memory_bytes, facts.free_bytes or 0
-    held = round(_BAR * (1 - free / total))
+    held = round(_BAR * (facts.held_share or 0))
     full, empty = ("#", ".") if ascii_only else ("█", "·")
     return Text(full * held + empty * (_BAR - held), style="cyan")
 
@@ -53,9 +52,9 @@ def _card(topology: NumaTopology, facts: NodeFacts, width: int, ascii_only: bool
     from rich.text import Text
 
     parts: list[RenderableType] = []
-    whole = bool(facts.node.total_memory_bytes)
+    whole = facts.has_memory
     parts.append(Text(facts.memory, style="" if whole else "dim"))
-    if whole and facts.free_bytes is not None:
+    if facts.held_share is not None:
         parts.append(_bar(facts, ascii_only))
     ranges = ", ".join(facts.cpu_ranges)
     cpus = f"{facts.cpus}: {ranges}" if ranges else facts.cpus

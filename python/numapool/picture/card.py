@@ -28,12 +28,11 @@ CHIP_COLORS = {
 
 def _bar(picture: Picture, area: Area, facts: NodeFacts) -> None:
     """Draw the memory: what is held dark, what is free light."""
-    total = facts.node.total_memory_bytes
-    free = facts.free_bytes
+    share = facts.held_share
     picture.boxes.append(Box(area=area, fill=_FREE, edge=None))
-    if free is None or not total:
+    if share is None:
         return
-    held = Area(x=area.x, y=area.y, width=area.width * (1 - free / total), height=area.height)
+    held = Area(x=area.x, y=area.y, width=area.width * share, height=area.height)
     if held.width > 0:
         picture.boxes.append(Box(area=held, fill=_HELD, edge=None))
 
@@ -91,11 +90,9 @@ def draw_card(picture: Picture, x: float, y: float, width: float, facts: NodeFac
     at += line_height(TITLE_PT) + 0.03
     words = picture.wrap(facts.memory.split(", "), inner, TEXT_PT, ", ")
     for line in words:
-        picture.write(
-            left, at, line, TEXT_PT, color=ink if facts.node.total_memory_bytes else FAINT
-        )
+        picture.write(left, at, line, TEXT_PT, color=ink if facts.has_memory else FAINT)
         at += line_height(TEXT_PT)
-    if facts.node.total_memory_bytes:
+    if facts.has_memory:
         at += 0.02
         _bar(picture, Area(x=left, y=at, width=inner, height=_BAR_HEIGHT), facts)
         at += _BAR_HEIGHT + 0.05
@@ -109,7 +106,7 @@ def draw_card(picture: Picture, x: float, y: float, width: float, facts: NodeFac
     for group, names in facts.devices.items():
         at = chips(picture, left, at + 0.06, inner, group, names)
     area = Area(x=x, y=y, width=width, height=at + PAD - y)
-    whole = facts.node.total_memory_bytes and facts.node.cpu_cores
+    whole = facts.has_memory and facts.node.cpu_cores
     box = Box(
         area=area,
         edge=INK if facts.allowed else LINE,

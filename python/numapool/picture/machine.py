@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from numapool.devices import Device
-from numapool.text import cpus_text, ids_text, rate_text, size_text
+from numapool.text import cpus_text, ids_text, printable, rate_text, size_text, total_text
 from numapool.topology import NumaNode, NumaTopology
 
 #: Kinds of devices by the heading they are shown under.
@@ -33,6 +33,17 @@ class NodeFacts:
     devices: dict[str, tuple[str, ...]]
 
     @property
+    def has_memory(self) -> bool:
+        """Tell whether it has memory, as far as that is known."""
+        return self.node.total_memory_bytes != 0
+
+    @property
+    def held_share(self) -> float | None:
+        """Return the part of its memory that is in use; None where that is unknown."""
+        total = self.node.total_memory_bytes
+        return None if not total or self.free_bytes is None else 1 - self.free_bytes / total
+
+    @property
     def title(self) -> str:
         """Return its name."""
         return f"node {self.node.node_id}"
@@ -40,7 +51,7 @@ class NodeFacts:
     @property
     def remark(self) -> str:
         """Return what is out of the ordinary; empty for most nodes."""
-        if not self.allowed and self.node.total_memory_bytes:
+        if not self.allowed and self.has_memory:
             return "not allowed"
         return ""
 
@@ -48,6 +59,8 @@ class NodeFacts:
     def memory(self) -> str:
         """Return its memory in words."""
         total = self.node.total_memory_bytes
+        if total is None:
+            return "memory of unknown size"
         if not total:
             return "no memory"
         if self.free_bytes is None:
@@ -79,11 +92,6 @@ class NodeFacts:
         return ", ".join(parts)
 
 
-def printable(name: str) -> str:
-    """Escape what a font may lack, or what is no text: a device may have any name."""
-    return "".join(one if one.isascii() and one.isprintable() else ascii(one)[1:-1] for one in name)
-
-
 def _natural(name: str) -> list[tuple[int, str]]:
     """Return a key that sorts nvme2n1 before nvme10n1."""
     parts = re.split(r"(\d+)", name)
@@ -100,7 +108,8 @@ def grouped(devices: Iterable[Device]) -> dict[str, tuple[str, ...]]:
 
 def _free_bytes(node: NumaNode) -> int | None:
     try:
-        return min(node.free_memory_bytes(), node.total_memory_bytes)
+        free = node.free_memory_bytes()
+        return free if node.total_memory_bytes is None else min(free, node.total_memory_bytes)
     except (OSError, ValueError):  # it went offline, or a captured machine does not tell
         return None
 
@@ -111,7 +120,7 @@ def facts_of(topology: NumaTopology) -> tuple[NodeFacts, ...]:
     return tuple(
         NodeFacts(
             node=node,
-            free_bytes=_free_bytes(node) if node.total_memory_bytes else None,
+            free_bytes=None if node.total_memory_bytes == 0 else _free_bytes(node),
             allowed=node.node_id in allowed,
             devices=grouped(node.local_devices),
         )
@@ -131,10 +140,9 @@ def _count(number: int, what: str) -> str:
 def headline(topology: NumaTopology) -> str:
     """Return the machine in a line."""
     cpus = {cpu for node in topology.nodes for cpu in node.cpu_cores}
-    total = sum(node.total_memory_bytes for node in topology.nodes)
+    total = total_text(node.total_memory_bytes for node in topology.nodes)
     return (
-        f"{_count(topology.node_count, 'NUMA node')}, {_count(len(cpus), 'CPU')}, "
-        f"{size_text(total)} of memory"
+        f"{_count(topology.node_count, 'NUMA node')}, {_count(len(cpus), 'CPU')}, {total} of memory"
     )
 
 

@@ -24,6 +24,7 @@ Probe = Callable[[Machine], Iterable[Capability]]
 #: By the name that a probe goes by if it fails, in the order of the answers.
 PROBES: dict[str, Probe] = {
     "nodes": placement.nodes,
+    "node description": placement.description,
     "bind": placement.bind,
     "verify": placement.verify,
     "migrate": placement.migrate,

@@ -24,7 +24,7 @@ _PRIVILEGES = {
 def whole_machine(machine: Machine) -> Iterator[Capability]:
     """Compare what this process may use with what there is: nodes with memory, and CPUs."""
     topology = machine.topology
-    with_memory = {node.node_id for node in topology.nodes if node.total_memory_bytes}
+    with_memory = {node.node_id for node in topology.nodes if node.total_memory_bytes != 0}
     online = {cpu for node in topology.nodes for cpu in node.cpu_cores}
     no_nodes = with_memory.difference(topology.allowed_node_ids)
     no_cpus = online.difference(usable_cpus()) if machine.root == "/" else set()

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from numapool import _core
 from numapool.capability import Capability
 from numapool.probes.machine import Machine, words_of
-from numapool.text import ids_text, size_text
+from numapool.text import ids_text, printable, size_text
 
 MADV_POPULATE_WRITE = 23  # include/uapi/asm-generic/mman-common.h
 _WITNESSES = ("move_pages", "get_mempolicy", "numa_maps")
@@ -40,6 +40,24 @@ def nodes(machine: Machine) -> Iterator[Capability]:
         where = f"node {usable[0]} alone" if usable else "no node"
         detail = f"of nodes {ids_text(every, ', ')} this process may use the memory of {where}"
     yield Capability(name="nodes", available=len(usable) > 1, detail=detail)
+
+
+_MOST_NOTES = 3
+
+
+def description(machine: Machine) -> Iterator[Capability]:
+    """Tell what of the nodes' description could not be read, or made no sense."""
+    notes = machine.topology.notes
+    shown = "; ".join(printable(note) for note in notes[:_MOST_NOTES])
+    more = f"; and {len(notes) - _MOST_NOTES} more" if len(notes) > _MOST_NOTES else ""
+    yield Capability(
+        name="node description",
+        available=not notes,
+        detail=shown + more or "every file that describes the nodes could be read",
+        remedy="a fault of the firmware, the kernel or the sandbox; numapool info --json lists all"
+        if notes
+        else "",
+    )
 
 
 def bind(machine: Machine) -> Iterator[Capability]:

@@ -76,7 +76,7 @@ def describe(topology: NumaTopology) -> list[str]:
     lines = []
     for node, row in zip(topology.nodes, topology.distance_matrix, strict=True):
         parts = [
-            f"node {node.node_id}: {node.total_memory_bytes / 1024:.0f} kB",
+            f"node {node.node_id}: {_kib(node.total_memory_bytes)}",
             f"CPUs {_ranges(node.cpu_cores)}",
             f"distances {' '.join(map(str, row))}",
         ]
@@ -93,6 +93,10 @@ def describe(topology: NumaTopology) -> list[str]:
     if topology.distances_assumed:
         lines.append("distances assumed")
     return lines
+
+
+def _kib(size_bytes: int | None) -> str:
+    return "unknown memory" if size_bytes is None else f"{size_bytes / 1024:.0f} kB"
 
 
 def _ranges(ids: tuple[int, ...]) -> str:
