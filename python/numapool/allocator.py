@@ -117,7 +117,8 @@ class NumaAllocator:
             ``"auto"`` uses transparent huge pages from their own size (2 MiB on x86-64) up; an int
             is a hugetlb page size in bytes, which an administrator has reserved (hugetlbpage.rst).
             With ``"transparent"`` what is left over after the last whole huge page is in base
-            pages.
+            pages. Where the node has no free hugetlb page, one is moved to it from the reserve of
+            another node, for good: reserve them on each node.
         populate : bool
             Make every page resident now, by threads on the node's CPUs (MADV_POPULATE_WRITE).
             Without it the policy decides when a page is first touched, and the step is what the

@@ -48,7 +48,8 @@ def move(obj: Any, node: SupportsIndex) -> MoveReport:
 
     Whole pages are moved, with what else is on them. No memory policy is set: pages that are
     touched later go where the policies in force say, and the kernel's automatic balancing may move
-    these again. A :class:`NodeBuffer` that is given itself is migrated; its ``node_id`` follows.
+    these again. Reserved (hugetlb) pages take their place in the reserve along, for good. A
+    :class:`NodeBuffer` that is given itself is migrated; its ``node_id`` follows.
 
     Parameters
     ----------
