@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 from support import sysfs_tree
 from support.child import run as run_code
+from support.child import running
 from support.sysfs_tree import NODES
 
 import numapool as nump
@@ -175,7 +176,7 @@ def test_a_full_disk_is_an_error_at_the_end_too() -> None:
 def test_a_reader_that_leaves_is_no_error(tmp_path: Path) -> None:
     """In the middle of more than a pipe holds."""
     root = sysfs_tree.write(tmp_path, {f"{NODES}/online": "0", f"{NODES}/node0/cpulist": "0-65535"})
-    with subprocess.Popen(
+    with running(
         [*MODULE, "info", "--json", "--sysfs", str(root)],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,

@@ -14,7 +14,7 @@ from xml.etree import ElementTree
 
 import pytest
 from support import bench_results
-from support.child import check
+from support.child import check, running
 
 import numapool as nump
 
@@ -183,7 +183,7 @@ class TestMeasuring:
 
     def test_progress_on_a_screen_and_nothing_of_it_in_the_document(self) -> None:
         leader, follower = pty.openpty()
-        with subprocess.Popen(
+        with running(
             [*BENCH, "--only", "latency", "--size", "4", "--quick", "--json"],
             stdout=subprocess.PIPE,
             stderr=follower,

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 from support import bench_results, sysfs_tree
+from support.child import running
 from support.sysfs_tree import NODES
 from typer.testing import CliRunner
 
@@ -135,7 +136,7 @@ def test_a_character_that_the_terminal_lacks_is_escaped(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("options", [[], ["--json"]], ids=["view", "json"])
 def test_watch_writes_each_update_into_a_pipe_at_once(options: list[str]) -> None:
-    with subprocess.Popen(
+    with running(
         [*MODULE, "watch", "--interval", "0.05", *options],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,

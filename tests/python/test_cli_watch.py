@@ -13,6 +13,7 @@ import time
 from pathlib import Path
 
 import pytest
+from support.child import running
 
 WATCH = [sys.executable, "-m", "numapool", "watch"]
 
@@ -33,7 +34,7 @@ def environment(tmp_path: Path) -> dict[str, str]:
 
 
 def test_json_is_one_document_per_line_with_every_event(environment: dict[str, str]) -> None:
-    with subprocess.Popen(
+    with running(
         [*WATCH, "--json", "--interval", "0.1", "--updates", "12"],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
@@ -88,34 +89,33 @@ with nump.publish_pools(0.05), nump.BufferPool() as pool:
 
 def test_live_until_ctrl_c(environment: dict[str, str]) -> None:
     leader, follower = pty.openpty()
-    process = subprocess.Popen(
+    shown = b""
+    with running(
         [*WATCH, "--interval", "0.05"],
         stdin=follower,
         stdout=follower,
         stderr=subprocess.PIPE,
         env=environment,
-    )
-    os.close(follower)
-    shown = b""
-    end = time.monotonic() + 60
-    asked = False
-    while time.monotonic() < end and b"relieved" not in shown:
-        if select.select([leader], [], [], 0.1)[0]:
-            shown += os.read(leader, 65536)
-        if b"no event yet" in shown and not asked:
-            Path(environment["MEMORY_PRESSURE_WATCH"]).write_text("!")
-            asked = True
-    process.send_signal(signal.SIGINT)
-    while process.poll() is None and time.monotonic() < end:
-        if select.select([leader], [], [], 0.1)[0]:
-            try:
+    ) as process:
+        os.close(follower)
+        end = time.monotonic() + 60
+        asked = False
+        while time.monotonic() < end and b"relieved" not in shown:
+            if select.select([leader], [], [], 0.1)[0]:
                 shown += os.read(leader, 65536)
-            except OSError:  # the other end is closed
-                break
-    assert process.wait(30) == 0
-    assert process.stderr is not None
-    assert process.stderr.read() == b""
-    process.stderr.close()
+            if b"no event yet" in shown and not asked:
+                Path(environment["MEMORY_PRESSURE_WATCH"]).write_text("!")
+                asked = True
+        process.send_signal(signal.SIGINT)
+        while process.poll() is None and time.monotonic() < end:
+            if select.select([leader], [], [], 0.1)[0]:
+                try:
+                    shown += os.read(leader, 65536)
+                except OSError:  # the other end is closed
+                    break
+        assert process.wait(30) == 0
+        assert process.stderr is not None
+        assert process.stderr.read() == b""
     os.close(leader)
     assert b"MODERATE" in shown
     assert b"relieved" in shown

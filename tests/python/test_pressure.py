@@ -8,7 +8,6 @@ import gc
 import json
 import math
 import os
-import subprocess
 import sys
 import threading
 import time
@@ -17,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from support.child import running
 from support.waiting import within_seconds
 
 import numapool as nump
@@ -104,14 +104,13 @@ def test_relief_is_told(pool: nump.BufferPool, fifo: Path) -> None:
 def test_it_trims_while_another_thread_holds_the_gil(pool: nump.BufferPool, fifo: Path) -> None:
     with nump.PressureMonitor(sources=["systemd"]) as monitor:
         monitor.attach(pool)
-        writer = subprocess.Popen(
-            ["/bin/sh", "-c", 'sleep 0.2; echo ! >"$0"', str(fifo)]  # starts faster than Python
-        )
-        began = time.monotonic_ns()
-        ctypes.PyDLL(None).usleep(2_000_000)  # PyDLL keeps the GIL
-        held_ns = time.monotonic_ns() - began
-        retained = pool.statistics().total.retained_bytes  # the first thing after the GIL was held
-        writer.wait()
+        # A shell starts faster than Python.
+        with running(["/bin/sh", "-c", 'sleep 0.2; echo ! >"$0"', str(fifo)]):
+            began = time.monotonic_ns()
+            ctypes.PyDLL(None).usleep(2_000_000)  # PyDLL keeps the GIL
+            held_ns = time.monotonic_ns() - began
+            # The first thing after the GIL was held.
+            retained = pool.statistics().total.retained_bytes
         counts = monitor.statistics()
     assert held_ns > 1_900_000_000
     assert retained == 0

@@ -253,21 +253,22 @@ monitor.stop(); monitor.start(); monitor.close()
 print("fine", flush=True)
 """
     path = os.pathsep.join(filter(None, [str(child.TESTS), os.environ.get("PYTHONPATH", "")]))
-    process = subprocess.Popen(
+    with child.running(
         [sys.executable, "-c", OWNER + code],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,
         env={**os.environ, "PYTHONPATH": path},
-    )
-    assert process.stdout is not None
-    assert process.stdout.readline() == "ready\n"
-    for _ in range(5):
-        process.send_signal(signal.SIGSTOP)
-        while Path(f"/proc/{process.pid}/stat").read_text().rpartition(")")[2].split()[0] != "T":
-            pass
-        process.send_signal(signal.SIGCONT)
-    out, _ = process.communicate("go\n", timeout=60)
+    ) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "ready\n"
+        stat = Path(f"/proc/{process.pid}/stat")
+        for _ in range(5):
+            process.send_signal(signal.SIGSTOP)
+            while stat.read_text().rpartition(")")[2].split()[0] != "T":
+                pass
+            process.send_signal(signal.SIGCONT)
+        out, _ = process.communicate("go\n", timeout=60)
     assert (out, process.returncode) == ("fine\n", 0)
 
 

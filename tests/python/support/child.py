@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import subprocess
 import sys
 import textwrap
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +32,20 @@ def run(
         env={**os.environ, "PYTHONPATH": path, **env},
         **options,
     )
+
+
+@contextlib.contextmanager
+def running(arguments: Sequence[str], **options: Any) -> Iterator[subprocess.Popen[Any]]:
+    """Start a program, and kill it at the end if a test that failed has left it running.
+
+    A Popen alone would wait for it then, for ever.
+    """
+    with subprocess.Popen(arguments, **options) as process:
+        try:
+            yield process
+        except BaseException:
+            process.kill()
+            raise
 
 
 def check(code: str, timeout_s: float = 120) -> str:
