@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import mmap
 import os
 
 import pytest
@@ -11,7 +12,8 @@ import numapool as nump
 from numapool.allocator import PageSize
 
 from .harness.machine import Machine
-from .support import pages, policy
+from .support import balancing, pages, policy
+from .support.children import in_child
 from .support.nodes import MIB, on_cpus, unused_bytes, wait_unused
 
 pytestmark = pytest.mark.machine("two_equal", "small_beside_big", "two_equal_612")
@@ -121,3 +123,37 @@ def test_memory_policy_local_overrides_an_outer_one(machine: Machine) -> None:
         with nump.memory_policy(mode="local"):
             assert _touched() == {0: 8 * MIB}
         assert _touched() == {1: 8 * MIB}
+
+
+@pytest.mark.machine("two_equal")
+@pytest.mark.parametrize("advice", [mmap.MADV_NOHUGEPAGE, mmap.MADV_HUGEPAGE])
+def test_pages_that_automatic_balancing_marks_are_seen_and_moved(
+    machine: Machine, advice: int
+) -> None:
+    """Linux 6.1 calls them absent. A look leaves them where they are."""
+
+    def marked() -> policy.Memory:
+        memory = policy.Memory(8 * MIB)
+        memory.advise(advice)
+        with on_cpus({0}):
+            memory.touch()
+        os.sched_setaffinity(0, {2})
+        assert balancing.wait_hidden(memory) >= 4 * MIB
+        return memory
+
+    def look() -> object:
+        memory = marked()
+        seen = nump.placement_of(memory.map)
+        assert seen.not_resident_bytes == seen.unknown_bytes == 0
+        return [seen.bytes_by_node, pages.bytes_by_node(memory)]
+
+    def move() -> object:
+        memory = marked()
+        report = nump.move(memory.map, 1)
+        assert report.complete and not report.kept_bytes
+        return [report.placement.bytes_by_node, pages.bytes_by_node(memory)]
+
+    with balancing.quick():
+        looked, moved = in_child(look), in_child(move)
+    assert (looked.error, looked.result) == (None, [{"0": 8 * MIB}] * 2)
+    assert (moved.error, moved.result) == (None, [{"1": 8 * MIB}] * 2)

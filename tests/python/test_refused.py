@@ -149,3 +149,27 @@ with nump.stream({str(path)!r}, 8192) as stream:
 """,
     )
     assert out.split() == ["True", "None"]
+
+
+@pytest.mark.parametrize("calls", [["mbind", "move_pages"], ["move_pages", "get_mempolicy"]])
+def test_calls_that_answer_and_do_nothing_are_not_believed(calls: list[str]) -> None:
+    """As sandboxes do: 0 and nothing written is no answer."""
+    out = after(
+        calls,
+        0,
+        """
+pages = bytearray(65536)
+for at in range(0, 65536, 4096):
+    pages[at] = 1
+seen = nump.placement_of(pages)
+print(seen.method, set(seen.bytes_by_node) <= {node} or not single, seen.not_resident_bytes)
+report = nump.move(pages, node) if single else None
+print(report is None or report.complete or report.kept_bytes or report.placement.unknown_bytes > 0)
+found = {one.name: one for one in nump.capabilities()}
+print("move_pages" in found["verify"].detail.split(" saw ")[0])
+""",
+    )
+    method, right, absent, told, believed = out.split()
+    assert method in ("get_mempolicy", "numa_maps", "unknown")
+    assert ("get_mempolicy" in calls) == (method != "get_mempolicy")
+    assert (right, absent, told, believed) == ("True", "0", "True", "False")

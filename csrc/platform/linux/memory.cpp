@@ -12,6 +12,7 @@
 #include <cstring>
 
 #include "platform/linux/node_mask.hpp"
+#include "platform/linux/page_nodes.hpp"
 #include "platform/linux/system_call.hpp"
 
 #ifndef MADV_POPULATE_WRITE
@@ -183,25 +184,26 @@ Status move_to_node(void* address, std::size_t length, const Pages& pages, int n
   // a strict bind. A huge page moves by its first base page.
   constexpr std::size_t kBatch = 512;
   std::array<void*, kBatch> addresses{};
-  std::array<int, kBatch> nodes{};
   std::array<int, kBatch> status{};
-  nodes.fill(node);
   const std::size_t step = pages.kind == PageKind::kHugetlb ? pages.bytes : base_page_bytes();
   auto* const bytes = static_cast<char*>(address);
   for (std::size_t at = 0; at < length;) {
     std::size_t count = 0;
     for (; count < kBatch && at < length; at += step) addresses[count++] = bytes + at;
-    if (move_pages(0, count, addresses.data(), nodes.data(), status.data(), MPOL_MF_MOVE) >= 0)
-      continue;
+    const std::span<int> answers(status.data(), count);
+    const long done = move_pages_to({addresses.data(), count}, node, answers);
+    const bool did_nothing = done == 0 && all_unanswered(answers);
+    if (done >= 0 && !did_nothing) continue;
     // A page that is not resident is reported in `status`; of the call itself only a full node
     // (ENOMEM) or a page in use by the kernel (EBUSY) end it early, and the caller reads back what
     // came of it.
-    if (errno == ENOMEM || errno == EBUSY || errno == EAGAIN || errno == ENOENT) continue;
-    if (cause_of(errno) == Cause::kOther || cause_of(errno) == Cause::kInvalid) {
-      return failed("move_pages", errno, "node " + std::to_string(node));
+    const int code = did_nothing ? ENOSYS : errno;
+    if (code == ENOMEM || code == EBUSY || code == EAGAIN || code == ENOENT) continue;
+    if (cause_of(code) == Cause::kOther || cause_of(code) == Cause::kInvalid) {
+      return failed("move_pages", code, "node " + std::to_string(node));
     }
-    // Refused (containers): a preferred policy with MPOL_MF_MOVE moves what fits and endangers
-    // nobody.
+    // Refused, or accepted and not done (containers): a preferred policy with MPOL_MF_MOVE moves
+    // what fits and endangers nobody.
     const std::array<int, 1> target{node};
     Status moved = set_policy(address, length, Policy::kPreferred, target, true);
     if (!moved && moved.failure().cause == Cause::kPartial) return Done{};

@@ -1,5 +1,5 @@
 // Moves pages that anybody may have mapped, and says why some stay (move_pages(2)).
-#include <numaif.h>
+#include "platform/linux/move.hpp"
 
 #include <algorithm>
 #include <array>
@@ -9,10 +9,10 @@
 #include <cstdlib>
 #include <cstring>
 #include <memory>
+#include <span>
 #include <string>
 
 #include "platform/linux/system_call.hpp"
-#include "platform/memory.hpp"
 
 namespace numapool::platform {
 namespace {
@@ -25,20 +25,27 @@ constexpr std::size_t kBatch = 512;
 
 struct Batch {
   std::array<void*, kBatch> pages{};
-  std::array<int, kBatch> nodes{};
   std::array<int, kBatch> status{};
+  std::array<int, kBatch> now{};
 };
 
-void count(MoveTally& tally, int answer, int node, std::uint64_t bytes) noexcept {
-  if (answer >= 0) {
-    // The call ended early, or a huge page had no room: the answer is where the page still is.
-    if (answer != node) tally.full_bytes += bytes;
+// `now` is where the page is after all, and outranks `answer`, what the move said of it: a page
+// that was in use, and was tried again or moved by its neighbour, has arrived.
+void count(MoveTally& tally, int answer, int now, int node, std::uint64_t bytes,
+           bool did_nothing) noexcept {
+  if (now == node || now == kNotResident) return;
+  if (now < 0 && (answer == -ENOENT || answer == -EFAULT)) return;
+  // Or it arrived, and was taken back at once.
+  if ((answer == kUnanswered && did_nothing) || answer == node) {
+    tally.other_bytes += bytes;
+    return;
+  }
+  if (answer >= 0 || answer == kUnanswered || answer == -ENOENT || answer == -EFAULT) {
+    // The call ended early, or a huge page had no room.
+    if (now >= 0) tally.full_bytes += bytes;
     return;
   }
   switch (-answer) {
-    case ENOENT:  // not resident
-    case EFAULT:  // the shared page of zeros, or nothing is mapped
-      return;
     case EACCES:
       tally.shared_bytes += bytes;
       return;
@@ -56,29 +63,38 @@ void count(MoveTally& tally, int answer, int node, std::uint64_t bytes) noexcept
 
 }  // namespace
 
-Result<MoveTally> move_resident(void* address, std::size_t length, int node) {
-  const std::size_t page = base_page_bytes();
+Result<MoveTally> move_resident_by(const PageCalls& calls, void* address, std::size_t length,
+                                   const Pages& kind, int node) {
+  // A hugetlb page moves by its first base page alone (Linux 6.1, add_page_for_migration()).
+  const std::size_t page = kind.kind == PageKind::kHugetlb ? kind.bytes : base_page_bytes();
+  const auto begin = reinterpret_cast<std::uintptr_t>(address);
+  const std::uintptr_t end = begin + length;
   MoveTally tally;
-  auto* const bytes = static_cast<char*>(address);
   const auto batch = std::make_unique<Batch>();
-  batch->nodes.fill(node);
-  for (std::size_t at = 0; at < length;) {
+  for (std::uintptr_t at = begin / page * page; at < end;) {
     std::size_t size = 0;
-    for (; size < kBatch && at < length; at += page) batch->pages[size++] = bytes + at;
-    // What the kernel did not come to has no answer: it is asked where the pages are, afterwards.
-    batch->status.fill(-ENOENT);
-    const long done = move_pages(0, size, batch->pages.data(), batch->nodes.data(),
-                                 batch->status.data(), MPOL_MF_MOVE);
+    for (; size < kBatch && at < end; at += page)
+      batch->pages[size++] = reinterpret_cast<void*>(at);
+    const std::span<void*> pages(batch->pages.data(), size);
+    const std::span<int> status(batch->status.data(), size);
+    const std::span<int> now(batch->now.data(), size);
+    const long done = move_pages_to(pages, node, status, calls);
     if (done < 0 && errno != ENOMEM && errno != EBUSY && errno != EAGAIN && errno != ENOENT)
       return failed("move_pages", errno, "node " + std::to_string(node));
-    std::array<int, kBatch> now{};
-    const bool asked = move_pages(0, size, batch->pages.data(), nullptr, now.data(), 0) == 0;
+    const bool did_nothing = done == 0 && all_unanswered(status);
+    if (!ask_nodes(pages, now, calls)) std::fill(now.begin(), now.end(), kUnknownNode);
     for (std::size_t i = 0; i < size; ++i) {
-      const bool said_why = batch->status[i] < 0 && batch->status[i] != -ENOENT;
-      count(tally, said_why || !asked ? batch->status[i] : now[i], node, page);
+      const auto first = reinterpret_cast<std::uintptr_t>(pages[i]);
+      const std::uint64_t bytes = std::min(first + page, end) - std::max(first, begin);
+      count(tally, status[i], now[i], node, bytes, did_nothing);
     }
   }
   return tally;
+}
+
+Result<MoveTally> move_resident(void* address, std::size_t length, int node) {
+  const Pages base{PageKind::kBase, base_page_bytes()};
+  return move_resident_by(kSystemPageCalls, address, length, base, node);
 }
 
 // "7f00-7f10 r--p 00000000 fd:01 123456   /usr/lib/libc.so.6"; a memfd or System V segment has an

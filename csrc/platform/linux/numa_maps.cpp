@@ -2,9 +2,8 @@
 // otherwise.
 #include "platform/linux/numa_maps.hpp"
 
-#include <sys/mman.h>
-
 #include <algorithm>
+#include <array>
 #include <cinttypes>
 #include <cstdio>
 #include <cstdlib>
@@ -12,6 +11,8 @@
 #include <map>
 #include <memory>
 #include <vector>
+
+#include "platform/linux/pagemap.hpp"
 
 namespace numapool::platform {
 namespace {
@@ -43,12 +44,24 @@ Line parse(char* text, std::size_t base_page) {
   return line;
 }
 
-std::uint64_t resident_bytes(std::uintptr_t begin, std::uintptr_t end, std::size_t base_page) {
-  std::vector<unsigned char> core((end - begin) / base_page);
-  if (mincore(reinterpret_cast<void*>(begin), end - begin, core.data()) != 0) return 0;
-  const auto pages =
-      std::count_if(core.begin(), core.end(), [](unsigned char c) { return (c & 1U) != 0; });
-  return static_cast<std::uint64_t>(pages) * base_page;
+// Nothing where that cannot be told of some page.
+std::optional<std::uint64_t> resident_bytes(std::uintptr_t begin, std::uintptr_t end,
+                                            std::size_t base_page) {
+  constexpr std::size_t kBatch = 512;
+  std::array<void*, kBatch> pages{};
+  std::array<Presence, kBatch> presence{};
+  std::uint64_t bytes = 0;
+  for (std::uintptr_t at = begin; at < end;) {
+    std::size_t count = 0;
+    for (; count < kBatch && at < end; at += base_page)
+      pages[count++] = reinterpret_cast<void*>(at);
+    read_presence({pages.data(), count}, presence);
+    for (std::size_t i = 0; i < count; ++i) {
+      if (presence[i] == Presence::kUnknown) return std::nullopt;
+      if (presence[i] == Presence::kPresent) bytes += base_page;
+    }
+  }
+  return bytes;
 }
 
 }  // namespace
@@ -83,7 +96,9 @@ std::optional<Residency> count_in_numa_maps(std::uintptr_t begin, std::uintptr_t
       counted += pages * line.page_bytes;
     }
   }
-  const std::uint64_t resident = resident_bytes(begin, end, base_page);
+  const std::optional<std::uint64_t> told = resident_bytes(begin, end, base_page);
+  if (!told) return std::nullopt;
+  const std::uint64_t resident = *told;
   if (counted != resident) {
     // Neighbours are counted in. On a single node the answer is still certain, and only its size is
     // corrected.

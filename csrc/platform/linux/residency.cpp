@@ -8,8 +8,10 @@
 #include <atomic>
 #include <cerrno>
 #include <map>
+#include <span>
 
 #include "platform/linux/numa_maps.hpp"
+#include "platform/linux/page_nodes.hpp"
 #include "platform/linux/pagemap.hpp"
 #include "platform/linux/smaps.hpp"
 #include "platform/linux/system_call.hpp"
@@ -19,8 +21,6 @@ namespace numapool::platform {
 namespace {
 
 constexpr std::size_t kSampleStride = 64;  // base pages; at 4 KiB one look per 256 KiB
-constexpr int kNotResident = -1;
-constexpr int kUnknownNode = -2;
 
 // Asks for the node of many pages, in batches, by the best call that this process may make.
 class Census {
@@ -60,22 +60,17 @@ class Census {
     count_ = 0;
   }
 
-  void ask() noexcept {
+  void ask() {
     static std::atomic<bool> move_pages_denied{false};
+    const std::span<int> status(status_.data(), count_);
     if (!move_pages_denied.load(std::memory_order_relaxed)) {
-      if (move_pages(0, count_, pages_.data(), nullptr, status_.data(), 0) == 0) {
+      const Status asked = ask_nodes({pages_.data(), count_}, status);
+      if (asked) {
         method_ = Method::kMovePages;
-        for (std::size_t i = 0; i < count_; ++i) {
-          // ENOENT: not resident; EFAULT: the shared zero page, or nothing mapped; others: cannot
-          // be told.
-          const int answer = status_[i];
-          if (answer == -ENOENT || answer == -EFAULT) status_[i] = kNotResident;
-          if (answer < 0 && answer != -ENOENT && answer != -EFAULT) status_[i] = kUnknownNode;
-        }
         return;
       }
-      if (!is_denied(failed("move_pages", errno))) {
-        std::fill_n(status_.begin(), count_, kUnknownNode);
+      if (!is_denied(asked.failure())) {
+        std::fill(status.begin(), status.end(), kUnknownNode);
         return;
       }
       move_pages_denied.store(true, std::memory_order_relaxed);
@@ -83,21 +78,24 @@ class Census {
     ask_one_by_one();
   }
 
-  // get_mempolicy faults a page in that is not resident, so it is asked only about pages that
-  // mincore sees.
-  void ask_one_by_one() noexcept {
+  // get_mempolicy faults a page in that is not resident, so it is asked only about pages that are
+  // in the page table.
+  void ask_one_by_one() {
     method_ = Method::kGetMempolicy;
+    const PagesStay stay;
+    read_presence({pages_.data(), count_}, presence_);
     for (std::size_t i = 0; i < count_; ++i) {
-      unsigned char core = 0;
-      int node = kUnknownNode;
-      if (mincore(pages_[i], base_page_bytes(), &core) == 0 && (core & 1U) == 0) {
-        node = kNotResident;
-      } else if (!denied_ &&
-                 get_mempolicy(&node, nullptr, 0, pages_[i], MPOL_F_NODE | MPOL_F_ADDR) != 0) {
-        node = kUnknownNode;
-        denied_ = true;
+      status_[i] = kUnknownNode;
+      if (presence_[i] == Presence::kAbsent) {
+        status_[i] = kNotResident;
+      } else if (presence_[i] == Presence::kPresent && !denied_) {
+        int node = kUnanswered;
+        const bool told =
+            get_mempolicy(&node, nullptr, 0, pages_[i], MPOL_F_NODE | MPOL_F_ADDR) == 0;
+        if (told && node >= 0) status_[i] = node;
+        // Of the call, not of this page (EFAULT: it may not be read).
+        denied_ = told ? node < 0 : is_denied(failed("get_mempolicy", errno));
       }
-      status_[i] = node;
     }
   }
 
@@ -110,6 +108,7 @@ class Census {
   std::array<void*, kBatch> pages_{};
   std::array<std::uint64_t, kBatch> weights_{};
   std::array<int, kBatch> status_{};
+  std::array<Presence, kBatch> presence_{};
 };
 
 // Looks at one page in every `step` bytes of [start, end); each stands for the bytes up to the
@@ -135,27 +134,30 @@ Residency residency(const void* address, std::size_t length, const Pages& pages,
 
   Census census(out);
   std::uintptr_t seen = begin;
+  std::uintptr_t known = begin;
+  const std::size_t plain_step = pages.kind == PageKind::kHugetlb ? pages.bytes : base_step;
   // A range under a few huge pages is asked page by page at once: the scan would cost more than it
   // saves.
-  const bool scanned = (length > 64 * base || pages.kind == PageKind::kHugetlb) &&
-                       scan_resident(address, length, [&](const ResidentRun& run) {
-                         if (run.start > seen) census.skip(run.start - seen);
-                         seen = run.end;
-                         if (run.huge && huge_step != 0) {
-                           out.page_bytes = std::max(out.page_bytes, huge_step);
-                           look_by_step(census, run.start, run.end, huge_step);
-                         } else {
-                           look_by_step(census, run.start, run.end,
-                                        pages.kind == PageKind::kHugetlb ? pages.bytes : base_step);
-                         }
-                       });
-  if (scanned) {
-    if (end > seen) census.skip(end - seen);
-  } else {
+  if (length > 64 * base || pages.kind == PageKind::kHugetlb) {
+    known = scan_resident(address, length, [&](const ResidentRun& run) {
+      if (run.start > seen) census.skip(run.start - seen);
+      seen = run.end;
+      if (run.huge && huge_step != 0) {
+        out.page_bytes = std::max(out.page_bytes, huge_step);
+        look_by_step(census, run.start, run.end, huge_step);
+      } else {
+        look_by_step(census, run.start, run.end, plain_step);
+      }
+    });
+    known = std::max(known, seen);
+    census.skip(known - seen);
+  }
+  // What no scan told of is asked page by page.
+  if (known < end) {
     const bool may_be_huge = pages.kind == PageKind::kTransparent && huge_step != 0 &&
                              length >= huge_step && precision == Precision::kExact;
     if (may_be_huge && holds_huge_pages(begin, end)) out.page_bytes = huge_step;
-    look_by_step(census, begin, end, pages.kind == PageKind::kHugetlb ? pages.bytes : base_step);
+    look_by_step(census, known, end, plain_step);
   }
   census.finish();
   if (out.unknown_bytes != 0) {

@@ -5,6 +5,7 @@
 #include <cerrno>
 
 #include "platform/linux/numa_maps.hpp"
+#include "platform/linux/page_nodes.hpp"
 #include "platform/linux/system_call.hpp"
 #include "platform/memory.hpp"
 
@@ -15,17 +16,19 @@ constexpr const char* kNumaMaps = "/proc/self/numa_maps";
 
 Result<int> by_move_pages(const void* page) {
   void* address = const_cast<void*>(page);
-  int status = 0;
-  if (move_pages(0, 1, &address, nullptr, &status, 0) != 0) return failed("move_pages", errno);
-  if (status < 0) return failed("move_pages", -status, "the status of the page");
-  return status;
+  int node = kUnanswered;
+  const Status asked = ask_nodes({&address, 1}, {&node, 1});
+  if (!asked) return asked.failure();
+  if (node < 0) return Failure{Cause::kOther, "move_pages", 0, "it does not tell of the page"};
+  return node;
 }
 
 Result<int> by_get_mempolicy(const void* page) {
-  int node = 0;
+  int node = kUnanswered;
   if (get_mempolicy(&node, nullptr, 0, const_cast<void*>(page), MPOL_F_NODE | MPOL_F_ADDR) != 0) {
     return failed("get_mempolicy", errno);
   }
+  if (node < 0) return failed("get_mempolicy", ENOSYS, "it answers without doing it");
   return node;
 }
 

@@ -1,0 +1,228 @@
+// Where pages are, by a kernel that hides some (automatic balancing), answers nothing, or breaks a
+// scan off.
+#include "platform/linux/page_nodes.hpp"
+
+#include <sys/mman.h>
+
+#include <array>
+#include <cerrno>
+#include <cstring>
+#include <map>
+#include <vector>
+
+#include <doctest/doctest.h>
+
+#include "platform/linux/move.hpp"
+#include "platform/linux/pagemap.hpp"
+#include "platform/memory.hpp"
+
+namespace numapool::platform {
+namespace {
+
+enum class State { kPlain, kBusyAtFirst, kBusy, kHidden, kHiddenHuge, kUnreadable, kZeros, kDevice, kAbsent };
+
+struct ScriptedPage {
+  State state = State::kAbsent;
+  int node = 0;
+};
+
+// Linux 6.1 as far as these calls go.
+struct Kernel {
+  std::map<const void*, ScriptedPage> pages;
+  bool inert = false;       // says "done" and does nothing
+  bool no_pagemap = false;  // nobody tells which pages are there
+  int reads = 0;
+};
+Kernel kernel;
+
+long scripted_move_pages(std::size_t count, void** pages, const int* nodes, int* status) {
+  if (kernel.inert) return 0;
+  for (std::size_t i = 0; i < count; ++i) {
+    ScriptedPage& page = kernel.pages[pages[i]];
+    switch (page.state) {
+      case State::kPlain:
+        if (nodes != nullptr) page.node = nodes[i];
+        status[i] = page.node;
+        break;
+      case State::kBusyAtFirst:  // the next time it goes, as a page that its neighbour takes along
+      case State::kBusy:
+        status[i] = nodes != nullptr ? -EBUSY : page.node;
+        if (page.state == State::kBusyAtFirst && nodes != nullptr) page = {State::kPlain, nodes[i]};
+        break;
+      case State::kHiddenHuge:
+      case State::kZeros:
+        status[i] = -EFAULT;
+        break;
+      default:
+        status[i] = -ENOENT;
+    }
+  }
+  return 0;
+}
+
+void scripted_presence(std::span<void* const> pages, std::span<Presence> out) {
+  for (std::size_t i = 0; i < pages.size(); ++i) {
+    const bool there = kernel.pages[pages[i]].state != State::kAbsent;
+    out[i] = there ? Presence::kPresent : Presence::kAbsent;
+    if (kernel.no_pagemap) out[i] = Presence::kUnknown;
+  }
+}
+
+bool scripted_read(void* address, std::size_t length) {
+  for (std::size_t at = 0; at < length; at += base_page_bytes()) {
+    ScriptedPage& page = kernel.pages[static_cast<char*>(address) + at];
+    ++kernel.reads;
+    CHECK(page.state != State::kAbsent);  // a look makes nothing resident
+    if (page.state == State::kUnreadable) return false;
+    if (page.state == State::kHidden || page.state == State::kHiddenHuge)
+      page.state = State::kPlain;
+  }
+  return true;
+}
+
+constexpr PageCalls kScripted{scripted_move_pages, scripted_presence, scripted_read};
+
+std::vector<void*> scripted(const std::vector<ScriptedPage>& pages) {
+  kernel = {};
+  std::vector<void*> out;
+  for (std::size_t i = 0; i < pages.size(); ++i) {
+    out.push_back(reinterpret_cast<void*>((i + 16) * base_page_bytes()));
+    kernel.pages[out.back()] = pages[i];
+  }
+  return out;
+}
+
+TEST_CASE("pages that automatic balancing hides are read, and then told of") {
+  auto pages = scripted({{State::kHidden, 2},
+                         {State::kHidden, 2},
+                         {State::kAbsent, 0},
+                         {State::kPlain, 1},
+                         {State::kHiddenHuge, 3},
+                         {State::kHiddenHuge, 3}});
+  std::array<int, 6> nodes{};
+  REQUIRE(ask_nodes(pages, nodes, kScripted));
+  CHECK(nodes == std::array{2, 2, kNotResident, 1, 3, 3});
+  CHECK(kernel.reads == 4);
+}
+
+TEST_CASE("of a page that is there and cannot be asked about nothing is known") {
+  auto pages = scripted({{State::kUnreadable, 1}, {State::kZeros, 0}, {State::kDevice, 0}});
+  std::array<int, 3> nodes{};
+  REQUIRE(ask_nodes(pages, nodes, kScripted));
+  CHECK(nodes == std::array{kUnknownNode, kNotResident, kUnknownNode});
+}
+
+TEST_CASE("where nobody tells which pages are there, none is called absent") {
+  auto pages = scripted({{State::kHidden, 1}, {State::kPlain, 1}});
+  kernel.no_pagemap = true;
+  std::array<int, 2> nodes{};
+  REQUIRE(ask_nodes(pages, nodes, kScripted));
+  CHECK(nodes == std::array{kUnknownNode, 1});
+}
+
+TEST_CASE("a call that answers nothing is no answer") {
+  auto pages = scripted({{State::kPlain, 0}, {State::kPlain, 0}});
+  kernel.inert = true;
+  std::array<int, 2> nodes{};
+  const Status asked = ask_nodes(pages, nodes, kScripted);
+  REQUIRE_FALSE(asked);
+  CHECK(is_denied(asked.failure()));
+  CHECK(move_pages_to(pages, 1, nodes, kScripted) == 0);
+  CHECK(all_unanswered(nodes));
+}
+
+TEST_CASE("pages that automatic balancing hides are moved") {
+  auto pages = scripted({{State::kHidden, 2}, {State::kPlain, 0}, {State::kHiddenHuge, 3}});
+  std::array<int, 3> status{};
+  CHECK(move_pages_to(pages, 1, status, kScripted) == 0);
+  CHECK(status == std::array{1, 1, 1});
+  for (void* page : pages) CHECK(kernel.pages[page].node == 1);
+}
+
+TEST_CASE("what a move is said to have kept is what is elsewhere after it") {
+  const platform::Pages base{PageKind::kBase, base_page_bytes()};
+  const auto pages = scripted({{State::kBusyAtFirst, 0},
+                               {State::kBusy, 0},
+                               {State::kBusy, 1},
+                               {State::kAbsent, 0},
+                               {State::kPlain, 0}});
+  const auto moved =
+      move_resident_by(kScripted, pages.front(), pages.size() * base_page_bytes(), base, 1);
+  REQUIRE(moved);
+  CHECK(moved.value().busy_bytes == base_page_bytes());
+  CHECK(moved.value().shared_bytes + moved.value().full_bytes + moved.value().other_bytes == 0);
+}
+
+TEST_CASE("a move that does nothing has kept everything") {
+  const platform::Pages base{PageKind::kBase, base_page_bytes()};
+  const auto pages = scripted({{State::kPlain, 0}, {State::kPlain, 0}});
+  kernel.inert = true;
+  const auto moved = move_resident_by(kScripted, pages.front(), 2 * base_page_bytes(), base, 1);
+  REQUIRE(moved);
+  CHECK(moved.value().other_bytes == 2 * base_page_bytes());
+}
+
+// The layout of the kernel's struct pm_scan_arg and page_region (include/uapi/linux/fs.h).
+struct Scan {
+  std::uint64_t size, flags, start, end, walk_end, regions, region_count;
+};
+struct Region {
+  std::uint64_t start, end, categories;
+};
+
+struct Found {
+  std::uintptr_t known = 0;
+  std::vector<ResidentRun> runs;
+};
+
+Found scan(std::uintptr_t begin, std::size_t length, const ScanCall& call) {
+  Found found;
+  found.known = scan_resident(
+      reinterpret_cast<void*>(begin), length,
+      [&](const ResidentRun& run) { found.runs.push_back(run); }, call);
+  return found;
+}
+
+TEST_CASE("a scan that fails on its way tells how far it came") {
+  int calls = 0;
+  const Found found = scan(0x10000, 0x8000, [&](void* argument) {
+    auto* const asked = static_cast<Scan*>(argument);
+    if (++calls == 2) {
+      errno = ENOMEM;
+      return -1;
+    }
+    *reinterpret_cast<Region*>(asked->regions) = {0x11000, 0x12000, 1U << 3};
+    asked->walk_end = 0x14000;
+    return 1;
+  });
+  CHECK(found.known == 0x14000);
+  REQUIRE(found.runs.size() == 1);
+  CHECK(found.runs[0].end == 0x12000);
+}
+
+TEST_CASE("a scan that does nothing tells nothing") {
+  CHECK(scan(0x10000, 0x8000, [](void*) { return 0; }).known == 0x10000);
+  CHECK(scan(0x10000, 0x8000, [](void*) { return -1; }).known == 0x10000);
+}
+
+TEST_CASE("the page table tells which pages are there") {
+  const std::size_t page = base_page_bytes();
+  void* const memory =
+      mmap(nullptr, 4 * page, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  REQUIRE(memory != MAP_FAILED);
+  auto* const bytes = static_cast<char*>(memory);
+  bytes[0] = bytes[2 * page] = 1;
+  // As hidden as this system can make a page: it is there and may not be read.
+  REQUIRE(mprotect(bytes + 2 * page, page, PROT_NONE) == 0);
+  std::array<void*, 4> pages{bytes, bytes + page, bytes + 2 * page, bytes + 3 * page};
+  std::array<Presence, 4> seen{};
+  read_presence(pages, seen);
+  CHECK(seen ==
+        std::array{Presence::kPresent, Presence::kAbsent, Presence::kPresent, Presence::kAbsent});
+  CHECK_FALSE(kSystemPageCalls.read(bytes + 2 * page, page));
+  CHECK(kSystemPageCalls.read(bytes, page));
+  munmap(memory, 4 * page);
+}
+
+}  // namespace
+}  // namespace numapool::platform
