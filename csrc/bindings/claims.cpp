@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <mutex>
+#include <optional>
 #include <vector>
 
 #include "numapool/error.hpp"
@@ -25,36 +26,65 @@ struct Ranges {
 
 Ranges& ranges = *new Ranges;  // made as the module is loaded; outlives every object of Python's
 
-// Small blocks of a pool share a huge page, which moves as one.
 platform::Span span_of(const Region& region) noexcept {
-  const std::uintptr_t page =
-      region.pages.kind == platform::PageKind::kBase || region.pages.bytes == 0
-          ? platform::base_page_bytes()
-          : region.pages.bytes;
+  const std::uintptr_t page = region.pages.kind == platform::PageKind::kHugetlb
+                                  ? region.pages.bytes
+                                  : platform::base_page_bytes();
   const auto address = reinterpret_cast<std::uintptr_t>(region.address);
   return {address / page * page, (address + region.length + page - 1) / page * page};
 }
+
+// Tells which of two ranges that share no base page share a huge page nevertheless, which moves as
+// one: the small blocks of a pool or ring do, whatever they are asked about by. The system is asked
+// at the time of the second claim, and only of ranges that are near each other.
+class HugePages {
+ public:
+  [[nodiscard]] bool shared_by(const platform::Span& one, const platform::Span& other) {
+    const bool ascending = one.begin < other.begin;
+    const std::uintptr_t last = (ascending ? one.end : other.end) - 1;
+    const std::uintptr_t next = ascending ? other.begin : one.begin;
+    if (last / kNear != next / kNear) return false;
+    if (!hugetlb_) hugetlb_ = platform::hugetlb_mappings();
+    for (const platform::HugetlbMapping& mapping : *hugetlb_) {
+      if (mapping.span.begin <= last && last < mapping.span.end)
+        return last / mapping.page_bytes == next / mapping.page_bytes;
+    }
+    // Where new ones are switched off, old ones may be left.
+    const std::size_t switched_on = platform::transparent_page_bytes();
+    const std::uintptr_t size = switched_on != 0 ? switched_on : kUsualTransparent;
+    if (last / size != next / size) return false;
+    return next < platform::transparent_page_at(last).end;
+  }
+
+ private:
+  static constexpr std::uintptr_t kNear = std::uintptr_t{16} << 30;  // the largest hugetlb page
+  static constexpr std::uintptr_t kUsualTransparent = std::uintptr_t{2} << 20;
+
+  std::optional<std::vector<platform::HugetlbMapping>> hugetlb_;
+};
 
 }  // namespace
 
 Claim::Claim(Kind kind, const Region& region) : Claim(kind, {span_of(region)}) {}
 
 Claim::Claim(Kind kind, const std::vector<platform::Span>& spans) {
+  HugePages huge;
   Ranges& known = ranges;
   const std::lock_guard guard(known.mutex);
   for (const Range& other : kind == Kind::kMove ? known.held : known.moving) {
     const bool clash = std::any_of(spans.begin(), spans.end(), [&](const platform::Span& span) {
-      return other.span.begin < span.end && span.begin < other.span.end;
+      return (other.span.begin < span.end && span.begin < other.span.end) ||
+             huge.shared_by(other.span, span);
     });
     if (clash && kind == Kind::kMove) {
       throw Error(ErrorKind::kBusy,
-                  "cannot move pages that are held: a device may know their addresses; release "
-                  "every hold() of them first");
+                  "cannot move pages that are held, or that share a huge page with pages that are: "
+                  "a device may know their addresses. Release every hold() of them first");
     }
     if (clash) {
       throw Error(ErrorKind::kBusy,
-                  "cannot hold pages that are being moved at this moment; hold them once that is "
-                  "done");
+                  "cannot hold pages that are being moved at this moment, or that share a huge "
+                  "page with some. Hold them once the move is done");
     }
   }
   id_ = known.next_id++;

@@ -104,14 +104,25 @@ struct MoveTally {
   std::uint64_t full_bytes = 0;    // the node has no room
   std::uint64_t other_bytes = 0;   // the system moves no such pages
 };
-// Moves the resident pages of a range that anybody may have mapped, base pages of `node` counting
-// as nothing to do; policies stay. kUnsupported or kRefused where the system does not let us.
-Result<MoveTally> move_resident(void* address, std::size_t length, int node);
+// Moves the resident pages of a range that anybody may have mapped; policies stay. `pages` says how
+// they are mapped (hugetlb or not); a hugetlb page that reaches beyond the range is moved whole.
+// kUnsupported or kRefused where the system does not let us.
+Result<MoveTally> move_resident(void* address, std::size_t length, const Pages& pages, int node);
 // A range of addresses [begin, end).
 struct Span {
   std::uintptr_t begin = 0;
   std::uintptr_t end = 0;
 };
+// The parts of this process in hugetlb pages, and the size of these, ascending; those of which no
+// page is resident may be left out. Empty where that cannot be told.
+struct HugetlbMapping {
+  Span span;
+  std::size_t page_bytes = 0;
+};
+[[nodiscard]] std::vector<HugetlbMapping> hugetlb_mappings();
+// The transparent huge page that is mapped at this address now, or may be where that cannot be
+// told: it moves as one. Empty where there is none.
+[[nodiscard]] Span transparent_page_at(std::uintptr_t address);
 // The parts of this process that map files of a file system (memory shared by name or descriptor
 // is none), ascending; empty where that cannot be told.
 [[nodiscard]] std::vector<Span> file_mappings();

@@ -52,17 +52,48 @@ void add(Placement& sum, const Placement& part) {
   if (sum.method.empty() || part.method == "unknown") sum.method = part.method;
 }
 
+// A part of a span, and what pages it is asked about by.
+struct Tract {
+  Span span;
+  platform::Pages pages;
+};
+
+// Memory of others may be in hugetlb pages, which nothing but the system knows.
+std::vector<Tract> tracts_of(const std::vector<Span>& spans) {
+  const std::size_t huge = platform::transparent_page_bytes();
+  const platform::Pages plain =
+      huge == 0 ? platform::Pages{platform::PageKind::kBase, platform::base_page_bytes()}
+                : platform::Pages{platform::PageKind::kTransparent, huge};
+  const std::vector<platform::HugetlbMapping> hugetlb = platform::hugetlb_mappings();
+  std::vector<Tract> out;
+  for (Span rest : spans) {
+    for (const platform::HugetlbMapping& one : hugetlb) {
+      if (one.span.end <= rest.begin || one.span.begin >= rest.end) continue;
+      if (one.span.begin > rest.begin) out.push_back({{rest.begin, one.span.begin}, plain});
+      const Span inside{std::max(rest.begin, one.span.begin), std::min(rest.end, one.span.end)};
+      out.push_back({inside, {platform::PageKind::kHugetlb, one.page_bytes}});
+      rest.begin = inside.end;
+    }
+    if (rest.begin < rest.end) out.push_back({rest, plain});
+  }
+  return out;
+}
+
 // In chunks that end at huge pages' borders, so that no look at one stands for bytes of another.
 template <class Action>
-void in_chunks(const Span& span, const InterruptCheck& check, const Action& action) {
-  const std::size_t huge = platform::transparent_page_bytes();
-  for (std::uintptr_t at = span.begin; at < span.end;) {
-    check();
-    std::uintptr_t end = at - at % kChunk + kChunk;
-    if (huge != 0 && at % huge != 0) end = at - at % huge + huge;
-    end = std::min(end, span.end);
-    action(reinterpret_cast<void*>(at), end - at);
-    at = end;
+void in_chunks(const std::vector<Span>& spans, const InterruptCheck& check, const Action& action) {
+  for (const Tract& tract : tracts_of(spans)) {
+    const bool one_kind = tract.pages.kind == platform::PageKind::kBase;
+    const std::size_t huge = one_kind ? 1 : tract.pages.bytes;
+    const std::size_t chunk = std::max(kChunk, huge);
+    for (std::uintptr_t at = tract.span.begin; at < tract.span.end;) {
+      check();
+      std::uintptr_t end = at - at % chunk + chunk;
+      if (at % huge != 0) end = at - at % huge + huge;
+      end = std::min(end, tract.span.end);
+      action(reinterpret_cast<void*>(at), end - at, tract.pages);
+      at = end;
+    }
   }
 }
 
@@ -118,15 +149,9 @@ std::vector<Span> merged(std::vector<Span> spans) {
 Placement placement_of(const std::vector<Span>& spans, const InterruptCheck& check) {
   Placement sum;
   sum.page_size_bytes = platform::base_page_bytes();
-  const std::size_t huge = platform::transparent_page_bytes();
-  const platform::Pages pages =
-      huge == 0 ? platform::Pages{platform::PageKind::kBase, sum.page_size_bytes}
-                : platform::Pages{platform::PageKind::kTransparent, huge};
-  for (const Span& span : spans) {
-    in_chunks(span, check, [&](void* address, std::size_t length) {
-      add(sum, look(address, length, pages, platform::Precision::kExact));
-    });
-  }
+  in_chunks(spans, check, [&](void* address, std::size_t length, const platform::Pages& pages) {
+    add(sum, look(address, length, pages, platform::Precision::kExact));
+  });
   if (sum.method.empty()) sum.method = "unknown";
   return sum;
 }
@@ -146,10 +171,9 @@ MoveOutcome move_to(const std::vector<Span>& spans, int node, const InterruptChe
     if (span.begin < span.end) own.push_back(span);
   }
   out.before = placement_of(spans, check);
-  for (const Span& span : own) {
-    in_chunks(span, check, [&](void* address, std::size_t length) {
+  in_chunks(own, check, [&](void* address, std::size_t length, const platform::Pages& pages) {
       const platform::Result<platform::MoveTally> moved =
-          platform::move_resident(address, length, node);
+          platform::move_resident(address, length, pages, node);
       if (!moved) {
         const platform::Failure& why = moved.failure();
         const bool there = out.before.sole_node() == node && out.before.unknown_bytes == 0;
@@ -163,8 +187,7 @@ MoveOutcome move_to(const std::vector<Span>& spans, int node, const InterruptChe
       out.kept.busy_bytes += moved.value().busy_bytes;
       out.kept.full_bytes += moved.value().full_bytes;
       out.kept.other_bytes += moved.value().other_bytes;
-    });
-  }
+  });
   out.after = placement_of(spans, check);
   return out;
 }

@@ -179,7 +179,7 @@ Status move_to_node(void* address, std::size_t length, const Pages&, int node) {
   });
 }
 
-Result<MoveTally> move_resident(void* address, std::size_t length, int node) {
+Result<MoveTally> move_resident(void* address, std::size_t length, const Pages&, int node) {
   MoveTally tally;
   const Status done =
       on_part("move_resident", address, length, [&](Machine& m, const Part& part) -> Status {
@@ -195,6 +195,30 @@ Result<MoveTally> move_resident(void* address, std::size_t length, int node) {
 }
 
 std::vector<Span> file_mappings() { return {}; }
+
+std::vector<HugetlbMapping> hugetlb_mappings() {
+  Machine& m = machine();
+  const std::lock_guard guard(m.mutex);
+  std::vector<HugetlbMapping> out;
+  for (const auto& [begin, range] : m.ranges) {
+    if (range.pages.kind == PageKind::kHugetlb)
+      out.push_back({{begin, begin + range.length}, range.pages.bytes});
+  }
+  return out;
+}
+
+Span transparent_page_at(std::uintptr_t address) {
+  Machine& m = machine();
+  const std::lock_guard guard(m.mutex);
+  const std::uintptr_t page = address / kBasePage * kBasePage;
+  const auto part = fake::part_of(m, reinterpret_cast<void*>(page), kBasePage);
+  if (!part || part->range->pages.kind != PageKind::kTransparent || part->range->huge_forbidden ||
+      part->range->node_of_page[part->first] == kNowhere) {
+    return {};
+  }
+  const std::uintptr_t begin = address / part->range->pages.bytes * part->range->pages.bytes;
+  return {begin, begin + part->range->pages.bytes};
+}
 
 Residency residency(const void* address, std::size_t length, const Pages&, Precision) {
   Machine& m = machine();

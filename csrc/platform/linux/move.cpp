@@ -92,9 +92,8 @@ Result<MoveTally> move_resident_by(const PageCalls& calls, void* address, std::s
   return tally;
 }
 
-Result<MoveTally> move_resident(void* address, std::size_t length, int node) {
-  const Pages base{PageKind::kBase, base_page_bytes()};
-  return move_resident_by(kSystemPageCalls, address, length, base, node);
+Result<MoveTally> move_resident(void* address, std::size_t length, const Pages& pages, int node) {
+  return move_resident_by(kSystemPageCalls, address, length, pages, node);
 }
 
 // "7f00-7f10 r--p 00000000 fd:01 123456   /usr/lib/libc.so.6"; a memfd or System V segment has an

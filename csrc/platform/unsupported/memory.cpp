@@ -74,9 +74,14 @@ Status populate(void* address, std::size_t length, const Pages&) {
 
 Status move_to_node(void*, std::size_t, const Pages&, int) { return no_such("move_to_node"); }
 
-Result<MoveTally> move_resident(void*, std::size_t, int) { return no_such("move_resident"); }
+Result<MoveTally> move_resident(void*, std::size_t, const Pages&, int) { return no_such("move_resident"); }
 
 std::vector<Span> file_mappings() { return {}; }
+
+std::vector<HugetlbMapping> hugetlb_mappings() { return {}; }
+
+// Nothing is moved here.
+Span transparent_page_at(std::uintptr_t) { return {}; }
 
 // Whether a page is resident cannot be told either, so all of it counts as somewhere.
 Residency residency(const void*, std::size_t length, const Pages&, Precision) {

@@ -105,11 +105,16 @@ Status move_to_node(void*, std::size_t, const Pages&, int) {
                  "and copy");
 }
 
-Result<MoveTally> move_resident(void*, std::size_t, int) {
+Result<MoveTally> move_resident(void*, std::size_t, const Pages&, int) {
   return no_such("move_resident", "Windows moves no pages between nodes");
 }
 
 std::vector<Span> file_mappings() { return {}; }
+
+std::vector<HugetlbMapping> hugetlb_mappings() { return {}; }
+
+// Nothing is moved here.
+Span transparent_page_at(std::uintptr_t) { return {}; }
 
 Result<NodeRoom> node_room(int node) {
   const auto free = windows::free_bytes_of(node);
