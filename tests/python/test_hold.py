@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import gc
+import re
+import sys
 import threading
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -85,18 +88,53 @@ def test_a_hold_keeps_a_dropped_buffer(allocator: nump.NumaAllocator) -> None:
     held.release()
 
 
-def test_a_small_block_holds_its_huge_page(node: int) -> None:
+def _in_huge_page(address: int) -> bool | None:
+    """Tell by smaps whether the mapping is all huge pages or has none; None: some of it is."""
+    inside, size = False, 0
+    for line in Path("/proc/self/smaps").read_text().splitlines():
+        if header := re.match(r"([0-9a-f]+)-([0-9a-f]+) ", line):
+            begin, end = int(header[1], 16), int(header[2], 16)
+            inside, size = begin <= address < end, end - begin
+        elif inside and line.startswith("AnonHugePages:"):
+            huge = int(line.split()[1]) * 1024
+            return None if 0 < huge < size else huge == size
+    return None
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads smaps")
+@pytest.mark.parametrize("of", ["pool", "ring"])
+def test_a_small_block_holds_its_huge_page(node: int, of: str) -> None:
     with nump.BufferPool() as pool:
-        first, second = pool.acquire(4096, node), pool.acquire(4096, node)
-        shares = first.address // (2 * MIB) == second.address // (2 * MIB)
-        with first.hold():
-            if shares and first.placement().page_size_bytes > 4096:
-                with pytest.raises(BufferError, match="held"):
-                    second.migrate(node)
+        source = pool.ring(65536, 32, node) if of == "ring" else None
+        one, other = (source.acquire() if source else pool.acquire(65536, node) for _ in range(2))
+        huge = _in_huge_page(one.address)
+        shares = one.address // (2 * MIB) == other.address // (2 * MIB)
+        with one.hold():
             with pytest.raises(BufferError, match="held"):
-                first.migrate(node)
-        second.migrate(node)
-        del first, second
+                one.migrate(node)
+            if shares and huge:
+                with pytest.raises(BufferError, match="held"):
+                    other.migrate(node)
+                with pytest.raises(BufferError, match="held"):
+                    nump.move(memoryview(other), node)
+            elif huge is False:
+                other.migrate(node)
+        other.migrate(node)
+        nump.move(memoryview(other), node)
+        one.close()
+        other.close()
+        if source:
+            source.close()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads smaps")
+def test_base_pages_beside_held_ones_move(allocator: nump.NumaAllocator, node: int) -> None:
+    buffers = [allocator.allocate(65536, node, page_size="base") for _ in range(4)]
+    with buffers[0].hold():
+        for other in buffers[1:]:
+            if _in_huge_page(other.address) is False:
+                other.migrate(node)
+                nump.move(memoryview(other), node)
 
 
 def test_threads_never_move_what_is_held(allocator: nump.NumaAllocator, node: int) -> None:
