@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from support import sysfs_tree
@@ -17,6 +18,7 @@ from numapool.probes import (
     devices,
     huge_pages,
     kernel_moves,
+    placement,
     pressure,
 )
 from numapool.probes.cgroups import Cgroup, memory_cgroup, unified_cgroup
@@ -34,6 +36,22 @@ def ask(tmp_path: Path) -> Ask:
         return only
 
     return answer
+
+
+# --- placement ------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("landed", "available"), [({0: 0, 1: 1}, True), ({0: 0, 1: 0}, False)])
+def test_a_policy_that_is_accepted_must_be_followed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, landed: dict[int, int], available: bool
+) -> None:
+    sysfs_tree.write(tmp_path, TWO_SOCKET)
+    core = SimpleNamespace(try_bind=lambda node, _: landed[node])
+    monkeypatch.setattr(placement, "_core", core)
+    (one,) = placement.bind(Machine(str(tmp_path)))
+    assert one.available is available
+    assert ("does nothing" in one.detail) is not available
+    assert bool(one.remedy) is not available
 
 
 # --- balloon and reporting ------------------------------------------------------------------------

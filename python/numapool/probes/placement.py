@@ -13,6 +13,9 @@ from numapool.probes.machine import Machine, words_of
 from numapool.text import ids_text, printable, size_text
 
 MADV_POPULATE_WRITE = 23  # include/uapi/asm-generic/mman-common.h
+#: With less free, a node may have none for a single page (watermarks, lists of each CPU).
+_ROOM_BYTES = 64 << 20
+_ROOM_SHARE = 20  # of the node's memory: a twentieth
 _WITNESSES = ("move_pages", "get_mempolicy", "numa_maps")
 
 
@@ -76,23 +79,37 @@ def bind(machine: Machine) -> Iterator[Capability]:
             return
     right = [node for node, seen in landed.items() if seen == node]
     unseen = [node for node, seen in landed.items() if seen is None]
+    elsewhere = [node for node, seen in landed.items() if seen not in (node, None)]
+    disobeyed = [node for node in elsewhere if _has_room(machine, node)]
+    remedy = "" if landed else "widen cpuset.mems of its cgroup"
     parts = []
     if right:
         parts.append(f"mbind put a page on node {ids_text(right, ', ')}")
     if unseen:
         parts.append(f"mbind was accepted for node {ids_text(unseen, ', ')}, where cannot be seen")
     parts += [
-        f"a page asked of node {node} came from node {seen} "
+        f"a page asked of node {node} came from node {landed[node]} "
         f"({size_text(machine.topology.node(node).free_memory_bytes())} free on node {node})"
-        for node, seen in landed.items()
-        if seen is not None and seen != node
+        for node in elsewhere
     ]
+    if disobeyed:
+        parts.append("so mbind is accepted here and does nothing")
+        remedy = (
+            "run on the machine's own kernel: this sandbox or emulated kernel says that it sets "
+            "memory policies, and does not"
+        )
     yield Capability(
         name="bind",
-        available=bool(right or unseen),
+        available=bool(right or unseen) and not disobeyed,
         detail="; ".join(parts) or "this process may use the memory of no node",
-        remedy="" if landed else "widen cpuset.mems of its cgroup",
+        remedy=remedy,
     )
+
+
+def _has_room(machine: Machine, node: int) -> bool:
+    """Tell whether a node had a page to give, so that one from elsewhere is the system's fault."""
+    one = machine.topology.node(node)
+    return one.free_memory_bytes() >= max(_ROOM_BYTES, one.total_memory_bytes // _ROOM_SHARE)
 
 
 def verify(machine: Machine) -> Iterator[Capability]:
