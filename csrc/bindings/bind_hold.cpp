@@ -11,6 +11,7 @@
 #include "claims.hpp"
 #include "errors.hpp"
 #include "node_buffer.hpp"
+#include "python_call.hpp"
 
 namespace py = pybind11;
 
@@ -30,6 +31,14 @@ class BufferHold {
   ~BufferHold() { release(); }
   BufferHold(const BufferHold&) = delete;
   BufferHold& operator=(const BufferHold&) = delete;
+
+  // Where the pages are now; the buffer's node_id follows, for a pin may have moved them.
+  [[nodiscard]] py::object placement() const {
+    static_cast<void>(address());
+    PyObject* const seen = placement_again(buffer_.ptr());
+    if (seen == nullptr) throw py::error_already_set();
+    return py::reinterpret_steal<py::object>(seen);
+  }
 
   void release() noexcept {
     if (released_.exchange(true)) return;
@@ -52,14 +61,21 @@ class BufferHold {
   std::optional<Claim> claim_;
 };
 
+// A device's pin moves pages off a node whose memory is all movable.
+void warn_of_pins(const std::optional<int>& node) {
+  if (!node) return;
+  call_python(py::module_::import("numapool.movable").attr("warn_of_pins"), py::make_tuple(*node));
+}
+
 }  // namespace
 
 PyObject* hold_buffer(PyObject* buffer, PyObject*) noexcept {
   if (!add_view(buffer)) return nullptr;
   PyObject* const made = guarded(static_cast<PyObject*>(nullptr), [buffer]() -> PyObject* {
     try {
-      auto held = std::make_unique<BufferHold>(py::reinterpret_borrow<py::object>(buffer),
-                                               held_memory(buffer));
+      const Held memory = held_memory(buffer);
+      auto held = std::make_unique<BufferHold>(py::reinterpret_borrow<py::object>(buffer), memory);
+      warn_of_pins(memory.node_id);
       return py::cast(std::move(held)).release().ptr();
     } catch (py::error_already_set& error) {
       error.restore();
@@ -78,6 +94,12 @@ void bind_hold(py::module_& module) {
                              "Address of the first byte; ValueError once released.")
       .def_property_readonly("nbytes", &BufferHold::size_bytes, "Size of the buffer in bytes.")
       .def_property_readonly("released", &BufferHold::released, "Whether it holds no longer.")
+      .def("placement", &BufferHold::placement,
+           "Read again where the pages are, and let the buffer's node_id follow.\n\n"
+           "Call it once a device has registered the memory: the kernel moves pages off a node of "
+           "movable memory alone before they are pinned.\n\n"
+           "Returns\n-------\nPlacement\n    As of NodeBuffer.placement().\n\n"
+           "Raises\n------\nValueError\n    The hold was released.")
       .def("release", &BufferHold::release,
            "Let the buffer be moved and closed again. Doing it twice is allowed.")
       .def("__enter__", [](const py::object& self) { return self; })

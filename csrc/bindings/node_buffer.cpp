@@ -355,6 +355,27 @@ Held held_memory(PyObject* buffer) noexcept {
   return {self->lease.region, self->size_bytes, place_now(buffer).node_id};
 }
 
+PyObject* placement_again(PyObject* buffer) noexcept {
+  NodeBuffer* const self = as_buffer(buffer);
+  const Hold hold(self);
+  if (!hold) return nullptr;
+  return guarded(static_cast<PyObject*>(nullptr), [self] {
+    Placement seen;
+    {
+      const WithoutGil released;
+      seen = placement_of(self->lease.region);
+    }
+    const std::optional<int> node = seen.majority_node();
+    Py_BEGIN_CRITICAL_SECTION(reinterpret_cast<PyObject*>(self));
+    if (node && node != self->lease.place.node_id) {
+      self->lease.place.node_id = node;
+      self->moved.store(true, std::memory_order_relaxed);
+    }
+    Py_END_CRITICAL_SECTION();
+    return to_python(seen);
+  });
+}
+
 void give_back(const Lease& lease) noexcept {
   if (!lease.keeper->give_back(lease.cookie, false)) return;
   const WithoutGil released;

@@ -32,6 +32,10 @@ struct Held {
 };
 [[nodiscard]] Held held_memory(PyObject* buffer) noexcept;
 
+// What placement() says, and the buffer's node_id follows it: for pages that others than we moved.
+// nullptr with a Python error set on failure. The GIL is held.
+[[nodiscard]] PyObject* placement_again(PyObject* buffer) noexcept;
+
 // Gives a lease back where there is no NodeBuffer of it. The GIL is held.
 void give_back(const Lease& lease) noexcept;
 

@@ -50,7 +50,10 @@ inline constexpr const char* kHold =
     "Until the handle is released (it is a context manager), close() and migrate() are refused, a\n"
     "pool does not get the memory back and so cannot trim it, and numapool.move leaves it "
     "alone.\n\n"
-    "Returns\n-------\nBufferHold\n    Has `address`, `nbytes` and `release()`.\n\n"
+    "Returns\n-------\nBufferHold\n    Has `address`, `nbytes`, `placement()` and `release()`.\n\n"
+    "Warns\n-----\nPlacementWarning\n    The node has movable memory alone: a device's pin moves "
+    "the "
+    "pages off it. Once per node.\n\n"
     "Raises\n------\nValueError\n    The buffer is closed.\n"
     "BufferError\n    Its pages are being migrated at this moment.";
 inline constexpr const char* kDlpack =

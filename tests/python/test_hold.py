@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 import numapool as nump
+from numapool import degradation, movable
 
 MIB = 1 << 20
 
@@ -162,3 +163,25 @@ def test_threads_never_move_what_is_held(allocator: nump.NumaAllocator, node: in
         thread.join()
     assert all(refused)
     buffer.close()
+
+
+def test_a_node_of_movable_memory_is_warned_of_once(
+    allocator: nump.NumaAllocator, node: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Linux moves pages of ZONE_MOVABLE elsewhere before a device pins them for long."""
+    (tmp_path / "has_memory").write_text(f"{node},{node + 2}-{node + 3}\n")
+    (tmp_path / "has_normal_memory").write_text(f"{node + 2}\n")
+    monkeypatch.setattr(movable, "_NODES", tmp_path)
+    monkeypatch.setattr(degradation, "_warned_causes", set())
+    assert movable.movable_only_nodes(tmp_path) == {node, node + 3}
+    assert movable.movable_only_nodes(tmp_path / "missing") == frozenset()
+    with allocator.allocate(MIB, node) as buffer:
+        with pytest.warns(nump.PlacementWarning, match=f"node {node} is movable"):
+            first = buffer.hold()
+        second = buffer.hold()  # no further warning: they are errors here
+        assert second.placement() == buffer.placement()
+        second.release()
+        with pytest.raises(ValueError, match="released"):
+            second.placement()
+        first.release()
+        assert buffer.node_id == node

@@ -54,6 +54,18 @@ def test_a_policy_that_is_accepted_must_be_followed(
     assert bool(one.remedy) is not available
 
 
+def test_nodes_of_movable_memory_are_told(ask: Ask) -> None:
+    folder = "sys/devices/system/node"
+    files = {
+        **TWO_SOCKET,
+        f"{folder}/has_memory": "0-1\n",
+        f"{folder}/has_normal_memory": "0\n",
+    }
+    assert "all memory of node 1 is movable" in ask(placement.nodes, files).detail
+    files[f"{folder}/has_normal_memory"] = "0-1\n"
+    assert "movable" not in ask(placement.nodes, files).detail
+
+
 # --- balloon and reporting ------------------------------------------------------------------------
 
 BALLOON = "sys/bus/virtio/devices/virtio3"

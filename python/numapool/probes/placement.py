@@ -6,9 +6,11 @@ import errno
 import mmap
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 
 from numapool import _core
 from numapool.capability import Capability
+from numapool.movable import movable_only_nodes
 from numapool.probes.machine import Machine, words_of
 from numapool.text import ids_text, printable, size_text
 
@@ -42,6 +44,12 @@ def nodes(machine: Machine) -> Iterator[Capability]:
     else:
         where = f"node {usable[0]} alone" if usable else "no node"
         detail = f"of nodes {ids_text(every, ', ')} this process may use the memory of {where}"
+    movable = sorted(movable_only_nodes(Path(machine.path("/sys/devices/system/node"))))
+    if movable:
+        detail += (
+            f"; all memory of node {ids_text(movable, ', ')} is movable: pages that a device pins "
+            "(cudaHostRegister, RDMA) are moved to another node first"
+        )
     yield Capability(name="nodes", available=len(usable) > 1, detail=detail)
 
 
