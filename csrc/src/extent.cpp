@@ -172,21 +172,21 @@ MoveOutcome move_to(const std::vector<Span>& spans, int node, const InterruptChe
   }
   out.before = placement_of(spans, check);
   in_chunks(own, check, [&](void* address, std::size_t length, const platform::Pages& pages) {
-      const platform::Result<platform::MoveTally> moved =
-          platform::move_resident(address, length, pages, node);
-      if (!moved) {
-        const platform::Failure& why = moved.failure();
-        const bool there = out.before.sole_node() == node && out.before.unknown_bytes == 0;
-        if (platform::is_no_job(why) && there) return;
-        throw Error(platform::is_denied(why) ? ErrorKind::kUnsupported : ErrorKind::kSystem,
-                    "cannot move pages to node " + std::to_string(node) + ": " + describe(why) +
-                        "; everything keeps its contents where it is",
-                    why.code);
-      }
-      out.kept.shared_bytes += moved.value().shared_bytes;
-      out.kept.busy_bytes += moved.value().busy_bytes;
-      out.kept.full_bytes += moved.value().full_bytes;
-      out.kept.other_bytes += moved.value().other_bytes;
+    const platform::Result<platform::MoveTally> moved =
+        platform::move_resident(address, length, pages, node);
+    if (!moved) {
+      const platform::Failure& why = moved.failure();
+      const bool there = out.before.sole_node() == node && out.before.unknown_bytes == 0;
+      if (platform::is_no_job(why) && there) return;
+      throw Error(platform::is_denied(why) ? ErrorKind::kUnsupported : ErrorKind::kSystem,
+                  "cannot move pages to node " + std::to_string(node) + ": " + describe(why) +
+                      "; everything keeps its contents where it is",
+                  why.code);
+    }
+    out.kept.shared_bytes += moved.value().shared_bytes;
+    out.kept.busy_bytes += moved.value().busy_bytes;
+    out.kept.full_bytes += moved.value().full_bytes;
+    out.kept.other_bytes += moved.value().other_bytes;
   });
   out.after = placement_of(spans, check);
   return out;

@@ -12,7 +12,7 @@ namespace numapool::platform {
 struct MappingPages {
   std::uintptr_t begin = 0;
   std::uintptr_t end = 0;
-  std::size_t page_bytes = 0;         // of the mapping: the base page, or the hugetlb size
+  std::size_t page_bytes = 0;           // of the mapping: the base page, or the hugetlb size
   std::uint64_t transparent_bytes = 0;  // in transparent huge pages, of any kind of memory
 };
 

@@ -13,6 +13,7 @@
 #include <cstring>
 
 #include "platform/linux/node_mask.hpp"
+#include "platform/linux/page_nodes.hpp"
 #include "platform/linux/system_call.hpp"
 
 #ifndef MPOL_LOCAL
@@ -98,10 +99,11 @@ bool prepare_worker(std::span<const int> cpus) noexcept {
 
 Result<ThreadPolicy> thread_policy() {
   NodeMask mask;
-  int mode = 0;
+  int mode = kUnanswered;
   if (get_mempolicy(&mode, mask.data(), NodeMask::kMaxNode, nullptr, 0) != 0) {
     return failed("get_mempolicy", errno);
   }
+  if (mode == kUnanswered) return failed("get_mempolicy", ENOSYS, "it answers without doing it");
   return ThreadPolicy{mode_of(mode), mode, mask.nodes()};
 }
 

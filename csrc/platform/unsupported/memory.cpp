@@ -74,7 +74,9 @@ Status populate(void* address, std::size_t length, const Pages&) {
 
 Status move_to_node(void*, std::size_t, const Pages&, int) { return no_such("move_to_node"); }
 
-Result<MoveTally> move_resident(void*, std::size_t, const Pages&, int) { return no_such("move_resident"); }
+Result<MoveTally> move_resident(void*, std::size_t, const Pages&, int) {
+  return no_such("move_resident");
+}
 
 std::vector<Span> file_mappings() { return {}; }
 

@@ -19,7 +19,17 @@
 namespace numapool::platform {
 namespace {
 
-enum class State { kPlain, kBusyAtFirst, kBusy, kHidden, kHiddenHuge, kUnreadable, kZeros, kDevice, kAbsent };
+enum class State {
+  kPlain,
+  kBusyAtFirst,
+  kBusy,
+  kHidden,
+  kHiddenHuge,
+  kUnreadable,
+  kZeros,
+  kDevice,
+  kAbsent
+};
 
 struct ScriptedPage {
   State state = State::kAbsent;
