@@ -31,6 +31,7 @@ ArrayMemory::ArrayMemory(Pool& pool, const ArrayMemoryOptions& options, const Sm
 
 ArrayMemory::~ArrayMemory() { pool_.unpin(); }
 
+// Asked again where the pool lent nothing: it may have been closed meanwhile.
 bool ArrayMemory::is_small(std::size_t bytes) const noexcept {
   return bytes < kLeastBytes || pool_.closed();
 }
@@ -67,7 +68,8 @@ void ArrayMemory::zero(const Lease& lease, std::size_t bytes) const noexcept {
 void* ArrayMemory::allocate_large(std::size_t bytes) noexcept {
   if (is_small(bytes)) return small_.allocate(small_.context, bytes);
   Lease lease;
-  if (!take(bytes, true, lease)) return nullptr;
+  if (!take(bytes, true, lease))
+    return is_small(bytes) ? small_.allocate(small_.context, bytes) : nullptr;
   if (options_.zero_on_reuse && lease.dirty) zero(lease, bytes);
   return lease.region.address;
 }
@@ -76,7 +78,8 @@ void* ArrayMemory::allocate_zeroed(std::size_t count, std::size_t bytes) noexcep
   if (bytes != 0 && count > std::numeric_limits<std::size_t>::max() / bytes) return nullptr;
   if (is_small(count * bytes)) return small_.allocate_zeroed(small_.context, count, bytes);
   Lease lease;
-  if (!take(count * bytes, true, lease)) return nullptr;
+  if (!take(count * bytes, true, lease))
+    return is_small(count * bytes) ? small_.allocate_zeroed(small_.context, count, bytes) : nullptr;
   if (lease.dirty) zero(lease, count * bytes);
   return lease.region.address;
 }
@@ -101,12 +104,12 @@ void* ArrayMemory::reallocate(void* old, std::size_t bytes) noexcept {
     return old;
   }
   void* moved = nullptr;
-  if (is_small(bytes)) {
-    moved = small_.allocate(small_.context, bytes);
-  } else if (Lease lease; take(bytes, false, lease)) {
+  if (Lease lease; !is_small(bytes) && take(bytes, false, lease)) {
     moved = lease.region.address;
     if (options_.zero_on_reuse && lease.dirty && bytes > entry->bytes)
       std::memset(static_cast<char*>(moved) + entry->bytes, 0, bytes - entry->bytes);
+  } else if (is_small(bytes)) {
+    moved = small_.allocate(small_.context, bytes);
   }
   if (moved == nullptr) {
     if (bytes > capacity) return nullptr;

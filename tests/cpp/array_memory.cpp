@@ -253,4 +253,43 @@ TEST_CASE_FIXTURE(Arrays, "threads free what others allocated") {
   CHECK(total().in_use_bytes == 0);
 }
 
+TEST_CASE_FIXTURE(Arrays, "a pool that is closed meanwhile leaves it to the others") {
+  ArrayMemory& arrays_ = make();
+  void* const first = arrays_.allocate(kMiB);
+  std::memset(first, 0x5a, kMiB);
+  const auto close_as_memory_is_made = [this] {
+    memory().before = [this](platform::fake::MemoryScript&, std::string_view call, int) {
+      if (call == "populate") pool->close();
+    };
+    memory().failures["populate"] = platform::Failure{platform::Cause::kNoMemory, "x", 12, {}};
+  };
+  SUBCASE("new memory") {
+    close_as_memory_is_made();
+    void* const second = arrays_.allocate(8 * kMiB);
+    REQUIRE(second != nullptr);
+    CHECK(small.out.count(second) == 1);
+    arrays_.free(second, 8 * kMiB);
+  }
+  SUBCASE("zeroed memory") {
+    close_as_memory_is_made();
+    void* const second = arrays_.allocate_zeroed(8, kMiB);
+    REQUIRE(second != nullptr);
+    CHECK(is_all(second, 8 * kMiB, 0));
+    CHECK(small.out.count(second) == 1);
+    arrays_.free(second, 8 * kMiB);
+  }
+  void* now = first;
+  std::size_t bytes = kMiB;  // of no slab, which the script could not trim
+  SUBCASE("a block that grows") {
+    close_as_memory_is_made();
+    bytes = 8 * kMiB;
+    now = arrays_.reallocate(first, bytes);
+    REQUIRE(now != nullptr);
+    CHECK(is_all(now, kMiB, 0x5a));
+    CHECK(small.out.count(now) == 1);
+  }
+  CHECK(pool->closed());
+  arrays_.free(now, bytes);
+}
+
 }  // namespace numapool
