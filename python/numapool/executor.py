@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import operator
 import os
-import weakref
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, SupportsIndex
@@ -14,6 +13,7 @@ from numapool.affinity import pin, unpin, warn_of_other_node
 from numapool.allocator import NumaAllocator
 from numapool.degradation import warn_once
 from numapool.errors import NodeNotFoundError
+from numapool.living import Living
 from numapool.numpy_memory import IDLE_S, numpy_allocator
 from numapool.pool import BufferPool
 from numapool.running import prefer_memory_of
@@ -256,11 +256,11 @@ def _numpy_on(node: int, topology: NumaTopology, pool: BufferPool | None) -> num
     return numpy_allocator(node, BufferPool(NumaAllocator(topology), idle_s=IDLE_S))
 
 
-_executors: weakref.WeakSet[NodeExecutor] = weakref.WeakSet()
+_executors: Living[NodeExecutor] = Living()
 
 
 def _after_fork_in_child() -> None:
-    for executor in list(_executors):
+    for executor in _executors.all():
         executor._open_in_child()
 
 

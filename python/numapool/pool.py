@@ -6,7 +6,6 @@ import itertools
 import math
 import operator
 import sys
-import weakref
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from types import MappingProxyType, TracebackType
@@ -15,6 +14,7 @@ from typing import Any, Self, SupportsIndex
 from numapool import _core
 from numapool.allocator import NumaAllocator, PageSize, _page_kind, _size
 from numapool.errors import PoolExhaustedError
+from numapool.living import Living
 from numapool.ring import BufferRing
 
 _MAX_BYTES = 2**63 - 1
@@ -97,7 +97,7 @@ def _idle_ms(idle_s: float | None) -> int | None:
     return min(math.ceil(idle_s * 1000) if math.isfinite(idle_s) else _MAX_IDLE_MS, _MAX_IDLE_MS)
 
 
-_pools: weakref.WeakSet[BufferPool] = weakref.WeakSet()
+_pools: Living[BufferPool] = Living()
 _numbers = itertools.count(1)
 
 
@@ -111,7 +111,7 @@ def _tell_exhausted(pool: BufferPool, error: PoolExhaustedError) -> None:
 
 def pools_of_this_process() -> list[BufferPool]:
     """Every pool that is open."""
-    return [pool for pool in tuple(_pools) if not pool.closed]
+    return [pool for pool in _pools.all() if not pool.closed]
 
 
 class BufferPool(_core.PoolBase):

@@ -13,6 +13,7 @@ from types import TracebackType
 from typing import Literal, Self, SupportsIndex
 
 from numapool import _core
+from numapool.living import Living
 from numapool.pool import BufferPool
 from numapool.pressure_policy import (
     SOURCES,
@@ -25,7 +26,7 @@ from numapool.pressure_policy import (
 from numapool.pressure_reading import PressureReading, reading_of
 from numapool.subscription import EventStream, Subscription
 
-_monitors: weakref.WeakSet[PressureMonitor] = weakref.WeakSet()
+_monitors: Living[PressureMonitor] = Living()
 
 
 def _source_bits(sources: Iterable[str]) -> int:
@@ -281,13 +282,13 @@ class PressureMonitor:
 
 
 def _after_fork_in_child() -> None:
-    for monitor in tuple(_monitors):
+    for monitor in _monitors.all():
         monitor._run_anew()
 
 
 @atexit.register
 def _stop_all() -> None:
-    for monitor in tuple(_monitors):
+    for monitor in _monitors.all():
         monitor.stop()
 
 
