@@ -203,8 +203,12 @@ std::uint64_t MonitorImpl::trim(std::uint64_t wanted, std::optional<int> node) n
     for (const Attached& one : attached_) {
       const std::uint64_t most = can_give(one);
       if (most == 0 || freed >= wanted) continue;
-      const double part = static_cast<double>(left) * (one.weight / weights);
-      const auto share = std::min(static_cast<std::uint64_t>(part) + 1, wanted - freed);
+      // Weights of 0 or of infinity have no sum to take a part of: each may give all then.
+      const double part = one.weight / weights;
+      const std::uint64_t given = part >= 0 && part < 1
+                                      ? static_cast<std::uint64_t>(static_cast<double>(left) * part)
+                                      : left;
+      const auto share = std::min(given < left ? given + 1 : left, wanted - freed);
       const std::uint64_t got = one.pool->trim_within(share, most, node);
       freed += got;
       gave = gave || got != 0;

@@ -3,6 +3,7 @@
 
 #include <chrono>
 #include <functional>
+#include <limits>
 #include <thread>
 
 #include "numapool/error.hpp"
@@ -214,6 +215,30 @@ TEST_CASE("a queue forgets the oldest, and takes nothing after its end") {
   CHECK(queue.closed());
   queue.post(event);
   CHECK(queue.take().empty());
+}
+
+TEST_CASE_FIXTURE(Monitored, "weights of nothing and of infinity give what is asked for") {
+  for (const double weight : {0.0, 1e-320, 1e308, std::numeric_limits<double>::infinity()}) {
+    CAPTURE(weight);
+    reset();
+    PressurePolicy once = quick();
+    once.cooldown_ms = 600'000;
+    monitor = Monitor::make(once, {});
+    open();
+    Pool* other = Pool::open(topology(), {});
+    retain(*pool, 16 * kMiB, 4, 0);
+    retain(*other, 16 * kMiB, 4, 0);
+    monitor->attach(*pool, 0, weight);
+    monitor->attach(*other, 0, weight);
+    monitor->start();
+    lack(96 * kMiB);
+    CHECK(within_seconds([&] { return monitor->statistics().trimmed_bytes >= 96 * kMiB; }));
+    monitor->stop();
+    monitor.reset();
+    other->close();
+    other->unpin();
+    close();
+  }
 }
 
 }  // namespace numapool
