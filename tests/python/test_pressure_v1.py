@@ -58,3 +58,33 @@ with open({root!r} + "/cgroup.procs", "w") as procs:
 def test_a_notice_trims_the_pool(cgroup: Path) -> None:
     said = child.check(CODE.format(cgroup=str(cgroup), root=str(_HIERARCHY)))
     assert said.split() == ["cgroup-v1", "MODERATE", "0"]
+
+
+REMOVED = """
+import os, time
+import numapool as nump
+from pathlib import Path
+MIB = 1 << 20
+def move_to(folder):
+    Path(folder, "cgroup.procs").write_text(str(os.getpid()))
+move_to({cgroup!r})
+events = []
+with nump.BufferPool() as pool, nump.PressureMonitor(sources=["cgroup-v1"]) as monitor:
+    pool.reserve(MIB, 8)
+    monitor.attach(pool)
+    monitor.subscribe(events.append)
+    (source,) = monitor.sources
+    assert source.active, source
+    move_to({root!r})
+    os.rmdir({cgroup!r})
+    end = time.monotonic() + 30
+    while monitor.sources[0].path == {cgroup!r} and time.monotonic() < end:
+        time.sleep(0.01)
+    print(monitor.sources[0].path != {cgroup!r}, events, pool.statistics().total.retained_bytes)
+"""
+
+
+def test_a_cgroup_that_is_removed_is_no_pressure(cgroup: Path) -> None:
+    said = child.check(REMOVED.format(cgroup=str(cgroup), root=str(_HIERARCHY)))
+    assert said == f"True [] {8 << 20}\n"
+    cgroup.mkdir()  # for the fixture

@@ -117,7 +117,8 @@ std::string CgroupNotices::open(const std::string& folder) {
   if (level_fd_ < 0) return because("memory.pressure_level cannot be opened");
   event_fd_ = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
   if (event_fd_ < 0) return because("no eventfd");
-  const int control = ::open((folder + "/cgroup.event_control").c_str(), O_WRONLY | O_CLOEXEC);
+  control_ = folder + "/cgroup.event_control";
+  const int control = ::open(control_.c_str(), O_WRONLY | O_CLOEXEC);
   if (control < 0) return because("cgroup.event_control cannot be opened");
   const std::string line = std::to_string(event_fd_) + ' ' + std::to_string(level_fd_) + " medium";
   const bool written = ::write(control, line.data(), line.size()) >= 0;
@@ -136,7 +137,13 @@ void CgroupNotices::close() noexcept {
 
 bool CgroupNotices::take() noexcept {
   std::uint64_t count = 0;
-  return event_fd_ >= 0 && ::read(event_fd_, &count, sizeof(count)) == sizeof(count) && count != 0;
+  if (event_fd_ < 0 || ::read(event_fd_, &count, sizeof(count)) != sizeof(count) || count == 0)
+    return false;
+  // Of a removed cgroup the files go first, then every listener is signalled (memcg_event_remove in
+  // mm/memcontrol-v1.c; tools/cgroup/cgroup_event_listener.c looks so too).
+  if (::access(control_.c_str(), F_OK) == 0 || errno != ENOENT) return true;
+  close();
+  return false;
 }
 
 }  // namespace numapool::platform

@@ -75,10 +75,12 @@ class CgroupNotices {
   [[nodiscard]] std::string open(const std::string& folder);
   void close() noexcept;
   [[nodiscard]] int descriptor() const noexcept { return event_fd_; }
-  // True if the kernel signalled since the last call.
+  // True if the kernel signalled since the last call. It signals as well when the cgroup is
+  // removed: then this closes, and is false.
   [[nodiscard]] bool take() noexcept;
 
  private:
+  std::string control_;
   int event_fd_ = -1;
   int level_fd_ = -1;
 };

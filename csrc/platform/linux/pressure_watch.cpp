@@ -18,6 +18,11 @@ namespace numapool::platform {
 namespace {
 
 constexpr std::uint64_t kFollowEvery = 1'000'000'000;  // ns
+// Sources that are off are tried again, soon at first: most of them will never come.
+constexpr std::uint64_t kRetrySoonest = 250'000'000;
+constexpr std::uint64_t kRetryLatest = 32'000'000'000;
+constexpr const char* kUnknownCgroup =
+    "which cgroup this is cannot be read: /proc/self/cgroup, /proc/self/mountinfo; tried again";
 
 constexpr std::uint32_t bit_of(PressureSource source) noexcept {
   return std::uint32_t{1} << static_cast<unsigned>(source);
@@ -54,6 +59,7 @@ std::string trigger_words(const WatchRequest& request) {
 LinuxPressureWatch::LinuxPressureWatch(const WatchRequest& request)
     : request_(request), bell_fd_(eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC)) {
   open_all();
+  retried_ns_ = monotonic_ns();
 }
 
 LinuxPressureWatch::~LinuxPressureWatch() {
@@ -79,11 +85,24 @@ std::vector<SourceState> LinuxPressureWatch::sources() const {
 }
 
 void LinuxPressureWatch::open_all() {
-  if (const auto text = self_cgroup_.read()) cgroup_text_.assign(*text);
-  const std::string mountinfo = text_of("proc/self/mountinfo");
+  cgroup_lost_ = false;
+  retry_after_ns_ = kRetrySoonest;
   systemd_.close();
   if (wants(PressureSource::kSystemd)) open_systemd();
-  open_stall(v2_folder_of(cgroup_text_, mountinfo));
+  counters_.close();
+  notices_.close();
+  open_cgroup();
+  open_stall(v2_folder_);
+  open_machine();
+}
+
+// What of this process's cgroup is not open yet.
+void LinuxPressureWatch::open_cgroup() {
+  const auto text = self_cgroup_.read();
+  cgroup_text_.assign(text.value_or(std::string_view{}));
+  const std::string mountinfo = text_of("proc/self/mountinfo");
+  cgroup_unknown_ = !text || mountinfo.empty();
+  v2_folder_ = v2_folder_of(cgroup_text_, mountinfo);
   const auto place = find_memory_cgroup(cgroup_text_, mountinfo, has_memory_controller);
   std::vector<CgroupLimits> levels;
   if (place) {
@@ -92,8 +111,10 @@ void LinuxPressureWatch::open_all() {
   }
   const std::string folder =
       place ? place->mount_point + (place->path == "/" ? "" : place->path) : std::string{};
-  open_cgroup(folder, place ? place->version : 0, std::move(levels));
-  open_machine();
+  const int version = place ? place->version : 0;
+  if (wants(PressureSource::kCgroup)) open_limits(folder, version, std::move(levels));
+  if (wants(PressureSource::kCgroupNotice) && notices_.descriptor() < 0)
+    open_notices(folder, version);
 }
 
 void LinuxPressureWatch::open_stall(const std::string& v2_folder) {
@@ -110,7 +131,8 @@ void LinuxPressureWatch::open_stall(const std::string& v2_folder) {
   if (wants(PressureSource::kCgroupStall)) {
     if (v2_folder.empty()) {
       state(PressureSource::kCgroupStall, false, false, "",
-            "this process is in the root cgroup, or in none of version 2");
+            cgroup_unknown_ ? kUnknownCgroup
+                            : "this process is in the root cgroup, or in none of version 2");
     } else if (try_stall(PressureSource::kCgroupStall, v2_folder + "/memory.pressure")) {
       if (wants(PressureSource::kStall))
         state(PressureSource::kStall, false, false, "/proc/pressure/memory",
@@ -136,28 +158,26 @@ bool LinuxPressureWatch::try_stall(PressureSource source, const std::string& pat
   return true;
 }
 
-void LinuxPressureWatch::open_cgroup(const std::string& folder, int version,
+void LinuxPressureWatch::open_limits(const std::string& folder, int version,
                                      std::vector<CgroupLimits> levels) {
-  counters_.close();
-  notices_.close();
-  levels_.clear();
-  if (wants(PressureSource::kCgroup)) {
-    const bool counted = version == 2 && counters_.open(folder);
-    levels_ = std::move(levels);
-    const bool limited = tightest(levels_).has_value();
-    state(PressureSource::kCgroup, counted || limited, counted, folder,
-          version == 0 ? "no memory controller"
-          : counted    ? "limits looked at, and memory.events wakes"
-          : limited    ? "limits looked at"
-                       : "no limit");
-    if (!counted && !limited) levels_.clear();
-  }
-  if (wants(PressureSource::kCgroupNotice)) {
-    const std::string why_not =
-        version == 1 ? notices_.open(folder) : std::string("no cgroup of version 1");
-    state(PressureSource::kCgroupNotice, why_not.empty(), why_not.empty(), folder,
-          why_not.empty() ? "memory.pressure_level \"medium\" wakes" : why_not);
-  }
+  const bool counted = version == 2 && (counters_.descriptor() >= 0 || counters_.open(folder));
+  levels_ = std::move(levels);
+  const bool limited = tightest(levels_).has_value();
+  state(PressureSource::kCgroup, counted || limited, counted, folder,
+        cgroup_unknown_ ? kUnknownCgroup
+        : version == 0  ? "no memory controller"
+        : counted       ? "limits looked at, and memory.events wakes"
+        : limited       ? "limits looked at"
+                        : "no limit");
+  if (!counted && !limited) levels_.clear();
+}
+
+void LinuxPressureWatch::open_notices(const std::string& folder, int version) {
+  const std::string why_not = version == 1      ? notices_.open(folder)
+                              : cgroup_unknown_ ? std::string(kUnknownCgroup)
+                                                : std::string("no cgroup of version 1");
+  state(PressureSource::kCgroupNotice, why_not.empty(), why_not.empty(), folder,
+        why_not.empty() ? "memory.pressure_level \"medium\" wakes" : why_not);
 }
 
 void LinuxPressureWatch::open_systemd() {
@@ -174,6 +194,7 @@ void LinuxPressureWatch::open_machine() {
           some ? "looked at" : "no node tells its memory");
   }
   if (wants(PressureSource::kBalloon)) {
+    if (balloon_.source().empty()) balloon_ = BalloonMeter();  // it looks once: may be plugged now
     const bool metered = !balloon_.source().empty();
     state(PressureSource::kBalloon, metered, false, std::string(balloon_.source()),
           metered             ? "looked at"
@@ -223,7 +244,14 @@ bool LinuxPressureWatch::wait(std::uint32_t timeout_ms) noexcept {
     stall_lost_ = true;
   }
   if (got(counters) != 0) take_notices();
-  if (got(notices) != 0 && notices_.take()) note(PressureSource::kCgroupNotice);
+  if (got(notices) != 0) {
+    if (notices_.take()) {
+      note(PressureSource::kCgroupNotice);
+    } else if (notices_.descriptor() < 0) {
+      cgroup_lost_ = true;
+      state(PressureSource::kCgroupNotice, false, false, "", "the cgroup was removed");
+    }
+  }
   if (got(systemd) != 0) {
     if ((got(systemd) & (POLLERR | POLLHUP | POLLNVAL)) != 0 || !systemd_.take()) {
       systemd_.close();
@@ -250,7 +278,29 @@ void LinuxPressureWatch::follow_cgroup(std::uint64_t now_ns) {
   if (now_ns - followed_ns_ < kFollowEvery) return;
   followed_ns_ = now_ns;
   const auto text = self_cgroup_.read();
-  if (stall_lost_ || (text && *text != cgroup_text_)) open_all();
+  if (stall_lost_ || cgroup_lost_ || (text && *text != cgroup_text_)) open_all();
+}
+
+// What failed at the start may only have lacked a descriptor, or come with a later device, limit or
+// service.
+void LinuxPressureWatch::retry(std::uint64_t now_ns) {
+  if (now_ns - retried_ns_ < retry_after_ns_) return;
+  retried_ns_ = now_ns;
+  const std::uint64_t next_ns = std::min(2 * retry_after_ns_, kRetryLatest);
+  if (cgroup_unknown_) {
+    open_all();
+  } else {
+    if (wants(PressureSource::kSystemd) && systemd_.descriptor() < 0) open_systemd();
+    open_cgroup();
+    PsiFile own;
+    const bool own_stall =
+        wants(PressureSource::kCgroupStall) && !v2_folder_.empty() &&
+        (psi_.descriptor() < 0 || stall_source_ != PressureSource::kCgroupStall) &&
+        own.open(v2_folder_ + "/memory.pressure").empty();
+    if (psi_.descriptor() < 0 || own_stall) open_stall(v2_folder_);
+    open_machine();
+  }
+  retry_after_ns_ = next_ns;
 }
 
 std::optional<StallTotals> LinuxPressureWatch::look_at_stall() {
@@ -267,6 +317,7 @@ std::optional<StallTotals> LinuxPressureWatch::look_at_stall() {
 PressureLook LinuxPressureWatch::look() {
   const std::uint64_t now_ns = monotonic_ns();
   follow_cgroup(now_ns);
+  retry(now_ns);
   PressureLook out;
   out.stall = look_at_stall();
   if (wants(PressureSource::kMachine)) {

@@ -35,10 +35,13 @@ class LinuxPressureWatch final : public PressureWatch {
   void open_all();
   void open_stall(const std::string& v2_folder);
   bool try_stall(PressureSource source, const std::string& path);
-  void open_cgroup(const std::string& folder, int version, std::vector<CgroupLimits> levels);
+  void open_cgroup();
+  void open_limits(const std::string& folder, int version, std::vector<CgroupLimits> levels);
+  void open_notices(const std::string& folder, int version);
   void open_systemd();
   void open_machine();
   void follow_cgroup(std::uint64_t now_ns);
+  void retry(std::uint64_t now_ns);
   void take_notices() noexcept;
   void note(PressureSource source) noexcept;
 
@@ -57,7 +60,12 @@ class LinuxPressureWatch final : public PressureWatch {
   BalloonMeter balloon_;
   KeptFile self_cgroup_{"/proc/self/cgroup"};
   std::string cgroup_text_;
+  std::string v2_folder_;
+  bool cgroup_unknown_ = false;  // which cgroup this is could not be read
+  bool cgroup_lost_ = false;     // it was removed
   std::uint64_t followed_ns_ = 0;
+  std::uint64_t retried_ns_ = 0;
+  std::uint64_t retry_after_ns_ = 0;
   std::uint32_t pending_notices_ = 0;
   bool near_the_killer_ = false;
 

@@ -60,6 +60,12 @@ std::optional<std::string> decode_base64(std::string_view text) {
   return bytes;
 }
 
+ssize_t write_quietly(int fd, std::string_view bytes) noexcept {
+  const ssize_t sent = ::send(fd, bytes.data(), bytes.size(), MSG_NOSIGNAL);
+  if (sent >= 0 || errno != ENOTSOCK) return sent;
+  return ::write(fd, bytes.data(), bytes.size());
+}
+
 std::string SystemdPressure::open(const char* watch, const char* write) {
   close();
   unwanted_ = false;
@@ -98,8 +104,7 @@ std::string SystemdPressure::open(const char* watch, const char* write) {
     close();
     return "changed while it was opened";
   }
-  if (first && ::write(fd_, first->data(), first->size()) < 0)
-    return because("refuses $MEMORY_PRESSURE_WRITE");
+  if (first && write_quietly(fd_, *first) < 0) return because("refuses $MEMORY_PRESSURE_WRITE");
   poll_events_ = S_ISREG(kind.st_mode) ? POLLPRI : POLLIN;
   return {};
 }

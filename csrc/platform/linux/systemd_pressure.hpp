@@ -2,6 +2,8 @@
 // $MEMORY_PRESSURE_WRITE what to write to it first (systemd's "Memory Pressure Handling").
 #pragma once
 
+#include <sys/types.h>
+
 #include <optional>
 #include <string>
 #include <string_view>
@@ -10,6 +12,10 @@ namespace numapool::platform {
 
 // Nothing for what is no base64 (RFC 4648), which may have any bytes in it.
 [[nodiscard]] std::optional<std::string> decode_base64(std::string_view text);
+
+// Writes to a file, FIFO or socket, and raises no SIGPIPE where a socket's other end is gone. -1
+// and errno where it fails.
+[[nodiscard]] ssize_t write_quietly(int fd, std::string_view bytes) noexcept;
 
 // A pressure file, a FIFO or a socket that the service manager has picked. Not thread-safe.
 class SystemdPressure {

@@ -1,7 +1,13 @@
 // What each node could still give before the kernel begins to reclaim there.
 #include "platform/linux/watermarks.hpp"
 
+#include <fcntl.h>
+#include <unistd.h>
+
 #include <algorithm>
+#include <array>
+#include <cerrno>
+#include <utility>
 
 #include "platform/linux/id_list.hpp"
 #include "platform/linux/tree.hpp"
@@ -12,6 +18,7 @@ namespace numapool::platform {
 namespace {
 
 constexpr std::uint64_t kFindEvery = 10'000'000'000;  // ns; hot-plug and min_free_kbytes are rare
+constexpr std::uint64_t kFindSoonest = 250'000'000;   // where not all could be read
 
 struct Zone {
   std::uint64_t high = 0;
@@ -50,46 +57,82 @@ std::uint64_t largest_of(std::string_view list) noexcept {
   return largest;
 }
 
-}  // namespace
-
-std::map<int, std::uint64_t> parse_reserves(std::string_view zoneinfo) {
-  std::map<int, std::uint64_t> pages;
-  Zone zone;
-  int node = -1;
-  const auto close_zone = [&] {
-    if (node >= 0) pages[node] += zone.reserve();
-    zone = {};
-  };
-  while (!zoneinfo.empty()) {
-    const std::string_view line = next_line(zoneinfo);
+// Takes the lines of /proc/zoneinfo one after the other.
+class Reserves {
+ public:
+  void take(std::string_view line) {
     if (line.starts_with("Node ")) {
       close_zone();
       const auto id = leading_number(line.substr(5));
-      node = id && *id <= 1'000'000 ? static_cast<int>(*id) : -1;
+      node_ = id && *id <= 1'000'000 ? static_cast<int>(*id) : -1;
     } else if (const auto high = value_of(line, "high")) {
       // The lists of a CPU have a "high" as well: with a colon.
-      zone.high = *high;
+      zone_.high = *high;
     } else if (const auto managed = value_of(line, "managed")) {
-      zone.managed = *managed;
+      zone_.managed = *managed;
     } else if (line.starts_with("protection: (")) {
-      zone.protection = largest_of(line.substr(13));
+      zone_.protection = largest_of(line.substr(13));
     }
   }
-  close_zone();
-  return pages;
+  std::map<int, std::uint64_t> finish() {
+    close_zone();
+    return std::move(pages_);
+  }
+
+ private:
+  void close_zone() {
+    if (node_ >= 0) pages_[node_] += zone_.reserve();
+    zone_ = {};
+  }
+  std::map<int, std::uint64_t> pages_;
+  Zone zone_;
+  int node_ = -1;
+};
+
+}  // namespace
+
+std::map<int, std::uint64_t> parse_reserves(std::string_view zoneinfo) {
+  Reserves reserves;
+  while (!zoneinfo.empty()) reserves.take(next_line(zoneinfo));
+  return reserves.finish();
 }
 
-NodeSupplies::NodeSupplies(std::string root)
-    : root_(std::move(root)), zoneinfo_(root_ + "/proc/zoneinfo") {}
+std::map<int, std::uint64_t> read_reserves(const std::string& path) {
+  const struct File {
+    int fd;
+    ~File() {
+      if (fd >= 0) ::close(fd);
+    }
+  } file{::open(path.c_str(), O_RDONLY | O_CLOEXEC)};
+  if (file.fd < 0) return {};
+  Reserves reserves;
+  std::string text;
+  std::array<char, 16384> piece{};
+  for (ssize_t got = 0; (got = ::read(file.fd, piece.data(), piece.size())) != 0;) {
+    if (got < 0 && errno == EINTR) continue;
+    if (got < 0) break;
+    text.append(piece.data(), static_cast<std::size_t>(got));
+    const std::size_t end = text.rfind('\n');
+    if (end == std::string::npos) {
+      if (text.size() > kLargestFile) break;  // no such file has lines like this
+      continue;
+    }
+    std::string_view lines(text.data(), end + 1);
+    while (!lines.empty()) reserves.take(next_line(lines));
+    text.erase(0, end + 1);
+  }
+  std::string_view rest(text);
+  if (!rest.empty()) reserves.take(next_line(rest));
+  return reserves.finish();
+}
+
+NodeSupplies::NodeSupplies(std::string root) : root_(std::move(root)) {}
 
 void NodeSupplies::find_nodes() {
   reserve_bytes_.clear();
-  // Larger than a KeptFile reads on machines of many CPUs, and seldom read.
   const Folder root = Folder::open(root_);
-  if (const auto text = root.ok() ? root.read("proc/zoneinfo") : std::nullopt) {
-    for (const auto& [node, pages] : parse_reserves(*text))
-      reserve_bytes_[node] = pages * base_page_bytes();
-  }
+  for (const auto& [node, pages] : read_reserves(root_ + "/proc/zoneinfo"))
+    reserve_bytes_[node] = pages * base_page_bytes();
   const std::string nodes = root_ + "/sys/devices/system/node";
   const auto text = root.ok() ? root.read("sys/devices/system/node/has_memory") : std::nullopt;
   const auto ids = text ? parse_id_list(*text) : std::nullopt;
@@ -106,9 +149,12 @@ void NodeSupplies::find_nodes() {
 }
 
 std::vector<NodeSupply> NodeSupplies::look(std::uint64_t now_ns) {
-  if (found_ns_ == 0 || now_ns - found_ns_ >= kFindEvery) {
+  if (find_after_ns_ == 0 || now_ns - found_ns_ >= find_after_ns_) {
     found_ns_ = now_ns;
     find_nodes();
+    const bool whole = !meminfo_.empty() && !reserve_bytes_.empty();
+    find_after_ns_ =
+        whole ? kFindEvery : std::min(std::max(2 * find_after_ns_, kFindSoonest), kFindEvery);
   }
   std::vector<NodeSupply> out;
   for (auto& [id, file] : meminfo_) {

@@ -17,6 +17,8 @@ namespace numapool::platform {
 // zones, the high watermark and the largest protection, as far as the zone has pages. This is how
 // the kernel counts its own reserve (calculate_totalreserve_pages in mm/page_alloc.c).
 [[nodiscard]] std::map<int, std::uint64_t> parse_reserves(std::string_view zoneinfo);
+// The same of a file, which is read piece by piece: with thousands of CPUs it is megabytes long.
+[[nodiscard]] std::map<int, std::uint64_t> read_reserves(const std::string& path);
 
 // Not thread-safe.
 class NodeSupplies {
@@ -28,10 +30,10 @@ class NodeSupplies {
  private:
   void find_nodes();
   std::string root_;
-  KeptFile zoneinfo_;
   std::map<int, std::uint64_t> reserve_bytes_;
   std::map<int, KeptFile> meminfo_;
   std::uint64_t found_ns_ = 0;
+  std::uint64_t find_after_ns_ = 0;
 };
 
 }  // namespace numapool::platform

@@ -2,14 +2,21 @@
 #include <doctest/doctest.h>
 #include <fcntl.h>
 #include <poll.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <array>
+#include <cerrno>
+#include <chrono>
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
+#include <thread>
 
 #include "platform/linux/cgroup_pressure.hpp"
+#include "platform/linux/pressure_watch.hpp"
 #include "platform/linux/psi.hpp"
 #include "platform/linux/systemd_pressure.hpp"
 #include "platform/linux/watermarks.hpp"
@@ -123,6 +130,111 @@ TEST_CASE("what the kernel keeps of each node") {
   CHECK(parse_reserves("").empty());
   CHECK(parse_reserves("Node x, zone\nhigh 5\nmanaged 6\n").empty());
   CHECK(parse_reserves("Node 99999999999, zone\nhigh 5\n").empty());
+}
+
+TEST_CASE("what the kernel keeps is read to the end of a file of megabytes") {
+  const TemporaryFolder folder;
+  std::string text;
+  for (int node = 0; node < 3; ++node) {
+    text += "Node " + std::to_string(node) + ", zone   Normal\n        high     " +
+            std::to_string(100 + node) + "\n        managed  5000\n  pagesets\n";
+    for (int cpu = 0; cpu < 8000; ++cpu)
+      text += "    cpu: " + std::to_string(cpu) +
+              "\n              count:    0\n              high:     99999\n";
+  }
+  REQUIRE(text.size() > (std::size_t{3} << 19));
+  const std::map<int, std::uint64_t> all{{0, 100}, {1, 101}, {2, 102}};
+  CHECK(read_reserves(folder.write("zoneinfo", text)) == all);
+  CHECK(parse_reserves(text) == all);
+  text.pop_back();
+  CHECK(read_reserves(folder.write("no end of a line", text)) == all);
+  CHECK(read_reserves((folder.path / "missing").string()).empty());
+  fs::create_directories(folder.path / "proc");
+  fs::create_directories(folder.path / "sys/devices/system/node/node2");
+  folder.write("proc/zoneinfo", text);
+  folder.write("sys/devices/system/node/has_memory", "2\n");
+  folder.write("sys/devices/system/node/node2/meminfo", "Node 2 MemTotal: 20000 kB\n");
+  const auto nodes = NodeSupplies(folder.path.string()).look(1);
+  REQUIRE(nodes.size() == 1);
+  CHECK(nodes[0].reserve_bytes == 102U * static_cast<std::uint64_t>(sysconf(_SC_PAGESIZE)));
+}
+
+TEST_CASE("sources that lacked a descriptor at the start are tried again") {
+  const auto active = [](const LinuxPressureWatch& watch) {
+    std::vector<std::pair<PressureSource, bool>> out;
+    for (const SourceState& one : watch.sources()) out.emplace_back(one.source, one.active);
+    return out;
+  };
+  const auto wanted = active(LinuxPressureWatch({}));
+  rlimit before{};
+  REQUIRE(getrlimit(RLIMIT_NOFILE, &before) == 0);
+  const int next = dup(0);
+  REQUIRE(next >= 0);
+  close(next);
+  // One is left, for the bell.
+  const rlimit one{static_cast<rlim_t>(next) + 1, before.rlim_max};
+  REQUIRE(setrlimit(RLIMIT_NOFILE, &one) == 0);
+  LinuxPressureWatch watch({});
+  const auto at_start = watch.sources();
+  REQUIRE(setrlimit(RLIMIT_NOFILE, &before) == 0);
+  REQUIRE(watch.can_wait());
+  for (const SourceState& source : at_start) {
+    CAPTURE(static_cast<int>(source.source));
+    CHECK_FALSE(source.active);
+    CHECK_FALSE(source.detail.empty());
+    // Nothing is known of the cgroup, and nothing is claimed.
+    if (source.source == PressureSource::kCgroup || source.source == PressureSource::kCgroupStall)
+      CHECK(source.detail.find("cannot be read") != std::string::npos);
+  }
+  std::this_thread::sleep_for(std::chrono::milliseconds(260));
+  static_cast<void>(watch.look());
+  CHECK(active(watch) == wanted);
+}
+
+TEST_CASE("a source that comes later is found") {
+  const TemporaryFolder folder;
+  const std::string fifo = (folder.path / "fifo").string();
+  WatchRequest request;
+  request.sources = 1U << static_cast<unsigned>(PressureSource::kSystemd);
+  request.service_watch = fifo;
+  LinuxPressureWatch watch(request);
+  REQUIRE(watch.sources().size() == 1);
+  CHECK_FALSE(watch.sources()[0].active);
+  CHECK(watch.sources()[0].detail.find("cannot be found") != std::string::npos);
+  REQUIRE(mkfifo(fifo.c_str(), 0600) == 0);
+  std::this_thread::sleep_for(std::chrono::milliseconds(260));
+  static_cast<void>(watch.look());
+  CHECK(watch.sources()[0].active);
+}
+
+TEST_CASE("a notice that the cgroup is gone is no pressure") {
+  const TemporaryFolder folder;
+  folder.write("memory.pressure_level", "");
+  folder.write("cgroup.event_control", "");
+  CgroupNotices notices;
+  REQUIRE(notices.open(folder.path.string()) == "");
+  const std::uint64_t one = 1;
+  REQUIRE(write(notices.descriptor(), &one, sizeof(one)) == sizeof(one));
+  CHECK(notices.take());
+  CHECK_FALSE(notices.take());
+  fs::remove(folder.path / "cgroup.event_control");
+  REQUIRE(write(notices.descriptor(), &one, sizeof(one)) == sizeof(one));
+  CHECK_FALSE(notices.take());
+  CHECK(notices.descriptor() < 0);
+}
+
+TEST_CASE("a socket whose other end is gone raises no signal") {
+  std::array<int, 2> ends{};
+  REQUIRE(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends.data()) == 0);
+  CHECK(write_quietly(ends[0], "some") == 4);
+  close(ends[1]);
+  CHECK(write_quietly(ends[0], "some") == -1);  // SIGPIPE would end this process
+  CHECK(errno == EPIPE);
+  close(ends[0]);
+  const TemporaryFolder folder;
+  const int file = open(folder.write("file", "").c_str(), O_WRONLY | O_CLOEXEC);
+  CHECK(write_quietly(file, "some") == 4);
+  close(file);
 }
 
 TEST_CASE("base64 as the service manager writes it") {
