@@ -80,7 +80,10 @@ def features(*bits: int) -> str:
 
 def virtio(*bits: int, driver: bool = True) -> dict[str, str]:
     files = {f"{BALLOON}/device": "0x0005\n", f"{BALLOON}/features": features(*bits), **OTHER}
-    return {**files, f"{BALLOON}/driver -> {DRIVER}": ""} if driver else files
+    if not driver:
+        return files
+    bound = {f"{BALLOON}/driver -> {DRIVER}": "", "sys/bus/virtio/drivers/virtio_balloon/bind": ""}
+    return {**files, **bound}
 
 
 def test_a_virtio_balloon_and_what_it_offers(ask: Ask) -> None:
@@ -100,13 +103,50 @@ def test_a_balloon_without_a_driver(ask: Ask) -> None:
     [
         ("sys/devices/system/xen_memory/xen_memory0/target_kb", "Xen"),
         ("sys/module/vmw_balloon/refcnt", "VMware"),
-        ("sys/bus/vmbus/drivers/hv_balloon/bind", "Hyper-V"),
     ],
 )
 def test_balloons_of_others(ask: Ask, path: str, name: str) -> None:
     one = ask(devices.balloon, {path: "1\n"})
     assert one.available
     assert name in one.detail
+
+
+VMBUS = "sys/bus/vmbus/devices/1eccfd72-4b41-45ef-b73a-4a6e44c12924"
+DYNAMIC_MEMORY = {f"{VMBUS}/class_id": "{525074dc-8985-46e2-8057-a307dc18a502}\n"}
+HYPERV_DRIVER = {"sys/bus/vmbus/drivers/hv_balloon/bind": "1\n"}
+HYPERV_BOUND = {f"{VMBUS}/driver -> ../../drivers/hv_balloon": ""}
+
+
+@pytest.mark.parametrize(
+    ("files", "there", "at_work"),
+    [
+        ({**DYNAMIC_MEMORY, **HYPERV_DRIVER, **HYPERV_BOUND}, True, True),
+        (DYNAMIC_MEMORY, True, False),
+        (HYPERV_DRIVER, False, False),  # loaded on any guest of Hyper-V: the device is what counts
+        ({**HYPERV_DRIVER, **DYNAMIC_MEMORY}, True, False),
+    ],
+    ids=["bound", "device", "driver", "both apart"],
+)
+def test_a_balloon_of_hyperv_as_the_balloon_driver_finds_it(
+    ask: Ask, tmp_path: Path, files: dict[str, str], there: bool, at_work: bool
+) -> None:
+    one = ask(devices.balloon, files)
+    assert one.available is at_work
+    assert ("(Hyper-V)" in one.detail) is there
+    assert ("modprobe hv_balloon" in one.remedy) is (there and not at_work)
+    driver = nump.BalloonDriver(root=tmp_path)
+    assert driver.is_available is at_work
+    assert driver.driver == ("hyperv" if there else None)
+
+
+def test_memory_that_the_host_plugs_takes_no_balloon(ask: Ask) -> None:
+    flags = {"proc/cpuinfo": "flags\t: fpu hypervisor\n"}
+    one = ask(
+        devices.balloon, {**OTHER, **flags, "sys/bus/virtio/devices/virtio2/device": "0x0018\n"}
+    )
+    assert one.available is False
+    assert "virtio-mem (virtio2)" in one.detail
+    assert one.remedy == ""
 
 
 @pytest.mark.parametrize("guest", [False, True])

@@ -2,73 +2,93 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
+from dataclasses import dataclass
 from mmap import PAGESIZE
 
+from numapool import _core
 from numapool.capability import Capability
+from numapool.errors import UnsupportedError
 from numapool.probes.machine import Machine
 from numapool.text import size_text
 
 _VIRTIO = "/sys/bus/virtio/devices"
-_VIRTIO_BALLOON = 5  # linux/virtio_ids.h
-_FEATURES = {1: "statistics", 2: "deflate on OOM", 3: "hints", 5: "reporting"}
-_REPORTING = 5
-_OTHERS = {
-    "VMware (vmw_balloon)": "/sys/module/vmw_balloon",
-    "Hyper-V (hv_balloon)": "/sys/bus/vmbus/drivers/hv_balloon",
-    "Xen": "/sys/devices/system/xen_memory/xen_memory0",
+_VIRTIO_MEM = 24  # linux/virtio_ids.h
+_FEATURES = {
+    "STATS_VQ": "statistics",
+    "DEFLATE_ON_OOM": "deflate on OOM",
+    "FREE_PAGE_HINT": "hints",
+    "REPORTING": "reporting",
 }
+_KINDS = {"virtio": "virtio", "vmware": "VMware", "hyperv": "Hyper-V", "xen": "Xen"}
+_MODULES = {"virtio": "virtio_balloon", "hyperv": "hv_balloon"}
 
 
-def _virtio_balloons(machine: Machine) -> Iterator[tuple[str, str | None, str]]:
-    """Give name, driver and feature bits, bit 0 first, of each virtio balloon."""
-    for name in machine.names(_VIRTIO):
-        if machine.number(f"{_VIRTIO}/{name}/device") == _VIRTIO_BALLOON:
-            driver = machine.target(f"{_VIRTIO}/{name}/driver")
-            yield name, driver, machine.read(f"{_VIRTIO}/{name}/features") or ""
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Balloon:
+    kind: str
+    name: str
+    at_work: bool
+    offers: tuple[str, ...]
+    reports: bool
 
 
-def _has(features: str, bit: int) -> bool:
-    return features[bit : bit + 1] == "1"
+def _balloon(machine: Machine) -> _Balloon | None:
+    """Return the device as numapool.BalloonDriver finds it, so that both say the same."""
+    try:
+        kind, at_work, place, features, reports, *_ = _core.read_balloon(os.fsencode(machine.root))
+    except (OSError, UnsupportedError):
+        return None
+    if kind is None:
+        return None
+    offers = tuple(text for feature, text in _FEATURES.items() if feature in features)
+    name = place.rpartition("/")[2]
+    return _Balloon(kind=kind, name=name, at_work=at_work, offers=offers, reports=reports)
 
 
 def _is_guest(machine: Machine) -> bool:
     return " hypervisor" in (machine.read("/proc/cpuinfo") or "")
 
 
+def _memory_devices(machine: Machine) -> list[str]:
+    """Return the names of virtio-mem devices: with them the host changes the guest's memory."""
+    return [
+        name
+        for name in machine.names(_VIRTIO)
+        if machine.number(f"{_VIRTIO}/{name}/device") == _VIRTIO_MEM
+    ]
+
+
 def balloon(machine: Machine) -> Iterator[Capability]:
     """Look for a balloon device of any hypervisor."""
-    found = [name for name, folder in _OTHERS.items() if machine.names(folder)]
-    idle: list[str] = []
-    for name, driver, features in _virtio_balloons(machine):
-        offers = [text for bit, text in _FEATURES.items() if _has(features, bit)]
-        text = f"{name} (virtio): {', '.join(offers) or 'no features'}"
-        (found if driver else idle).append(text)
-    if found:
-        yield Capability(name="balloon", available=True, detail="; ".join(found))
-    elif idle:
+    found = _balloon(machine)
+    if found is not None:
+        text = f"{found.name} ({_KINDS.get(found.kind, found.kind)})"
+        if found.kind == "virtio":
+            text += f": {', '.join(found.offers) or 'no features'}"
         yield Capability(
             name="balloon",
-            available=False,
-            detail=f"{'; '.join(idle)}; no driver has it",
-            remedy="as root: modprobe virtio_balloon",
+            available=found.at_work,
+            detail=text if found.at_work else f"{text}; no driver has it",
+            remedy=""
+            if found.at_work or found.kind not in _MODULES
+            else f"as root: modprobe {_MODULES[found.kind]}",
         )
-    else:
-        yield Capability(
-            name="balloon",
-            available=False,
-            detail="no balloon device of virtio, VMware, Hyper-V or Xen",
-            remedy="add one on the host (QEMU: -device virtio-balloon-pci,free-page-reporting=on)"
-            if _is_guest(machine)
-            else "",
-        )
+        return
+    detail, remedy = "no balloon device of virtio, VMware, Hyper-V or Xen", ""
+    if memory := _memory_devices(machine):
+        detail += f"; the host adds and removes memory by virtio-mem ({', '.join(memory)}) instead"
+    elif _is_guest(machine):
+        remedy = "add one on the host (QEMU: -device virtio-balloon-pci,free-page-reporting=on)"
+    yield Capability(name="balloon", available=False, detail=detail, remedy=remedy)
 
 
 def free_page_reporting(machine: Machine) -> Iterator[Capability]:
     """Tell whether the host takes back what is free."""
     name = "free page reporting"
-    balloons = [(driver, features) for _, driver, features in _virtio_balloons(machine)]
-    if any(driver and _has(features, _REPORTING) for driver, features in balloons):
+    found = _balloon(machine)
+    if found is not None and found.reports:
         order = machine.number("/sys/module/page_reporting/parameters/page_reporting_order")
         size = "" if order is None else f" of at least {size_text(PAGESIZE << order)}"
         yield Capability(
@@ -78,11 +98,12 @@ def free_page_reporting(machine: Machine) -> Iterator[Capability]:
             "that takes many times as long, which memory retained in a pool is spared",
         )
         return
+    virtio = found is not None and found.kind == "virtio"
     yield Capability(
         name=name,
         available=False,
-        detail="the balloon device does not offer it" if balloons else "no virtio balloon device",
-        remedy="on the host: free-page-reporting=on for the balloon device" if balloons else "",
+        detail="the balloon device does not offer it" if virtio else "no virtio balloon device",
+        remedy="on the host: free-page-reporting=on for the balloon device" if virtio else "",
     )
 
 
