@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 _STALE_S = 10.0
+_LONGEST_S = 3600.0
 
 
 def _folder() -> Path:
@@ -46,12 +47,25 @@ def _folder() -> Path:
     return folder
 
 
+def _namespace() -> int:
+    """Return the number of this process's PID namespace, in which its PID means something."""
+    try:
+        return os.stat("/proc/self/ns/pid").st_ino  # noqa: PTH116
+    except OSError:  # no namespaces here
+        return 0
+
+
+def _file_name(namespace: int, pid: int) -> str:
+    """Return the file of a process: containers may share the folder, and have the same PIDs."""
+    return f"{namespace}-{pid}.json"
+
+
 class Publication:
     """Writes the statistics of all pools of this process to a small file, now and then."""
 
     def __init__(self, interval_s: float) -> None:
         self._interval_s = interval_s
-        self._path = _folder() / f"{os.getpid()}.json"
+        self._path = _folder() / _file_name(_namespace(), os.getpid())
         self._pid = os.getpid()
         self._ends = threading.Event()
         self._thread = threading.Thread(target=self._run, name="numapool publishing", daemon=True)
@@ -117,7 +131,7 @@ def publish_pools(interval_s: float = 1.0) -> Publication:
     OSError
         The file (in $XDG_RUNTIME_DIR, else in the temporary folder) cannot be written.
     """
-    if not 0 < interval_s <= 3600:
+    if not 0 < interval_s <= _LONGEST_S:
         raise ValueError(f"interval_s must be more than 0 and at most 3600, not {interval_s}")
     return Publication(interval_s)
 
@@ -130,13 +144,18 @@ def published_pools() -> Iterator[dict[str, Any]]:
         files = sorted(_folder().glob("*.json"))
     except OSError:
         return
+    here = _namespace()
     for path in files:
         try:
-            document = json.loads(path.read_text(encoding="utf-8"))
-            pid = int(path.stem)
-            if sys.platform != "win32":  # there, this would be Ctrl-C for the process
+            namespace, pid = map(int, path.stem.split("-"))
+            # On Windows this would be Ctrl-C for the process; elsewhere it may be another's PID.
+            if sys.platform != "win32" and namespace == here:
                 os.kill(pid, 0)
-            if time.time() - document["time"] > _STALE_S:
+            document = json.loads(path.read_text(encoding="utf-8"))
+            age_s = time.time() - document["time"]
+            if age_s > 2 * _LONGEST_S and namespace != here:
+                path.unlink(missing_ok=True)  # no process of this namespace can know better
+            if age_s > _STALE_S:
                 continue
         except ProcessLookupError:
             path.unlink(missing_ok=True)

@@ -12,7 +12,7 @@ import pytest
 from support import child, systems
 
 import numapool as nump
-from numapool.publishing import published_pools
+from numapool.publishing import _file_name, _namespace, published_pools
 
 MIB = 1 << 20
 
@@ -22,6 +22,10 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
     # Windows' temporary folder is the user's own.
     return tmp_path / ("numapool" if systems.ON_WINDOWS else f"numapool-{os.getuid()}")
+
+
+def own_name(pid: int) -> str:
+    return _file_name(_namespace(), pid)
 
 
 def test_pools_of_another_process_are_seen() -> None:
@@ -64,10 +68,10 @@ def test_files_that_make_no_sense_are_left_out(folder: Path) -> None:
     assert list(published_pools()) == []
     now = time.time()
     for name, text in {
-        "1.json": "no json",
+        own_name(1): "no json",
         "x.json": json.dumps({"time": now}),
-        f"{os.getpid()}.json": json.dumps({"time": now - 100, "pools": []}),
-        "2.json": json.dumps([now]),
+        own_name(os.getpid()): json.dumps({"time": now - 100, "pools": []}),
+        own_name(os.getppid()): json.dumps([now]),
     }.items():
         (folder / name).write_text(text)
     assert list(published_pools()) == []
@@ -77,7 +81,7 @@ def test_files_that_make_no_sense_are_left_out(folder: Path) -> None:
 def test_a_process_that_is_gone_is_forgotten(folder: Path) -> None:
     list(published_pools())
     pid = int(child.check("import os; print(os.getpid())"))
-    (folder / f"{pid}.json").write_text(json.dumps({"time": time.time(), "pools": []}))
+    (folder / own_name(pid)).write_text(json.dumps({"time": time.time(), "pools": []}))
     assert list(published_pools()) == []
     assert list(folder.iterdir()) == []
 
@@ -85,7 +89,7 @@ def test_a_process_that_is_gone_is_forgotten(folder: Path) -> None:
 @pytest.mark.skipif(systems.ON_WINDOWS, reason="a file's age alone tells there")
 def test_a_number_that_no_process_has_is_left_out(folder: Path) -> None:
     list(published_pools())
-    (folder / f"{1 << 70}.json").write_text(json.dumps({"time": time.time(), "pools": []}))
+    (folder / own_name(1 << 70)).write_text(json.dumps({"time": time.time(), "pools": []}))
     assert list(published_pools()) == []
 
 
@@ -114,3 +118,24 @@ def test_a_relative_folder_is_not_believed(
 def test_bad_intervals(interval_s: float) -> None:
     with pytest.raises(ValueError, match="interval_s"):
         nump.publish_pools(interval_s)
+
+
+def test_a_process_of_another_pid_namespace_is_told_by_its_age_alone(folder: Path) -> None:
+    """A container that shares the folder: its PID is another process's here, or nobody's."""
+    list(published_pools())
+    pid = int(child.check("import os; print(os.getpid())"))
+    now = time.time()
+    ages = {1: 0.0, 2: 60.0, 3: 8000.0}
+    for number, age_s in ages.items():
+        document = {"time": now - age_s, "pools": [], "pid": pid, "number": number}
+        (folder / _file_name(number, pid)).write_text(json.dumps(document))
+    assert [one["number"] for one in published_pools()] == [1]
+    left = sorted(path.name for path in folder.iterdir())
+    assert left == [_file_name(1, pid), _file_name(2, pid)]
+
+
+def test_two_namespaces_have_two_files(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with nump.publish_pools():
+        monkeypatch.setattr("numapool.publishing._namespace", lambda: 7)
+        with nump.publish_pools():
+            assert len(list(folder.glob("*.json"))) == 2
