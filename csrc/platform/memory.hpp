@@ -77,7 +77,10 @@ struct NodeRoom {
 // kNoMemory also when no huge pages are reserved.
 Result<void*> map(std::size_t length, const Pages& pages);
 Status unmap(void* address, std::size_t length);
-// Gives the pages back to the system and keeps the mapping; they read as zero afterwards.
+// Gives the pages back to the system and keeps the mapping, its policy and its advice; they read as
+// zero afterwards. Locked memory stays locked: its new pages are, as they are touched. kInvalid
+// where the system takes pages of this kind back with their mapping only (hugetlb before Linux
+// 5.18).
 Status discard(void* address, std::size_t length);
 // From here on only base pages are used for new pages of the range (a transparent mapping's).
 Status forbid_huge_pages(void* address, std::size_t length);

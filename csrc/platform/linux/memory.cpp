@@ -124,13 +124,6 @@ Status unmap(void* address, std::size_t length) {
   return Done{};
 }
 
-Status discard(void* address, std::size_t length) {
-  if (madvise(address, length, MADV_DONTNEED) != 0) {
-    return failed("madvise(MADV_DONTNEED)", errno, length_text(length));
-  }
-  return Done{};
-}
-
 Status forbid_huge_pages(void* address, std::size_t length) {
   if (madvise(address, length, MADV_NOHUGEPAGE) != 0) {
     return failed("madvise(MADV_NOHUGEPAGE)", errno, length_text(length));

@@ -23,6 +23,7 @@ NUMBERS = {
         "get_mempolicy": 239,
         "migrate_pages": 256,
         "move_pages": 279,
+        "madvise": 28,
         "mlock": 149,
         "mlock2": 325,
         "sched_setaffinity": 203,
@@ -34,6 +35,7 @@ NUMBERS = {
         "set_mempolicy": 237,
         "migrate_pages": 238,
         "move_pages": 239,
+        "madvise": 233,
         "mlock": 228,
         "mlock2": 284,
         "sched_setaffinity": 122,
@@ -46,18 +48,36 @@ class _Program(ctypes.Structure):
     _fields_ = (("length", ctypes.c_ushort), ("filter", ctypes.c_char_p))
 
 
+def _instruction(code: int, jump_true: int, jump_false: int, value: int) -> bytes:
+    return struct.pack("=HBBI", code, jump_true, jump_false, value)
+
+
 def refuse(calls: list[str], errno: int) -> None:
-    """Make `calls` fail with `errno` in this process from here on; it cannot be undone."""
+    """Make `calls` fail with `errno` in this process from here on; it cannot be undone.
+
+    0 makes them succeed without doing anything, as sandboxes do.
+    """
     numbers = [NUMBERS[platform.machine()][call] for call in calls]
-
-    def instruction(code: int, jump_true: int, jump_false: int, value: int) -> bytes:
-        return struct.pack("=HBBI", code, jump_true, jump_false, value)
-
-    program = instruction(BPF_LOAD_WORD, 0, 0, 0)  # seccomp_data.nr
+    program = _instruction(BPF_LOAD_WORD, 0, 0, 0)  # seccomp_data.nr
     for index, number in enumerate(numbers):
-        program += instruction(BPF_JUMP_EQUAL, len(numbers) - index, 0, number)
-    program += instruction(BPF_RETURN, 0, 0, SECCOMP_RET_ALLOW)
-    program += instruction(BPF_RETURN, 0, 0, SECCOMP_RET_ERRNO | errno)
+        program += _instruction(BPF_JUMP_EQUAL, len(numbers) - index, 0, number)
+    program += _instruction(BPF_RETURN, 0, 0, SECCOMP_RET_ALLOW)
+    program += _instruction(BPF_RETURN, 0, 0, SECCOMP_RET_ERRNO | errno)
+    _install(program)
+
+
+def refuse_argument(call: str, index: int, value: int, errno: int) -> None:
+    """Make `call` fail where its argument `index` is `value`; it cannot be undone."""
+    program = _instruction(BPF_LOAD_WORD, 0, 0, 0)
+    program += _instruction(BPF_JUMP_EQUAL, 0, 3, NUMBERS[platform.machine()][call])
+    program += _instruction(BPF_LOAD_WORD, 0, 0, 16 + 8 * index)  # seccomp_data.args, low half
+    program += _instruction(BPF_JUMP_EQUAL, 0, 1, value)
+    program += _instruction(BPF_RETURN, 0, 0, SECCOMP_RET_ERRNO | errno)
+    program += _instruction(BPF_RETURN, 0, 0, SECCOMP_RET_ALLOW)
+    _install(program)
+
+
+def _install(program: bytes) -> None:
     libc = ctypes.CDLL(None, use_errno=True)
     if libc.prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0:
         raise OSError(ctypes.get_errno(), "prctl(PR_SET_NO_NEW_PRIVS)")
