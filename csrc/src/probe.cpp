@@ -5,6 +5,8 @@
 
 #include "numapool/buffer.hpp"
 #include "numapool/error.hpp"
+#include "numapool/size_text.hpp"
+#include "populate.hpp"
 
 namespace numapool {
 namespace {
@@ -79,6 +81,11 @@ void try_lock() {
 }
 
 std::size_t try_page(const platform::Pages& pages, bool touch) {
+  if (touch && pages.bytes > kLargestProbe) {
+    throw Error(ErrorKind::kInvalidArgument,
+                "a page of " + size_text(pages.bytes) + " is too large to be tried");
+  }
+  if (touch) require_available(pages.bytes, "cannot try a page of ");
   Scratch scratch(pages);
   if (!touch) return pages.bytes;
   scratch.populate();

@@ -76,4 +76,15 @@ TEST_CASE_FIXTURE(Scripted, "huge pages are told from the base pages that may co
   CHECK(platform::fake::live_mappings() == 0);
 }
 
+TEST_CASE_FIXTURE(Scripted, "a probe asks for room, and takes no page of many megabytes") {
+  const platform::Pages huge{PageKind::kTransparent, std::size_t{512} << 20};
+  CHECK(kind_of([&] { return try_page(huge, true); }) == ErrorKind::kInvalidArgument);
+  memory().available_bytes = kMiB;  // a cgroup's limit
+  const platform::Pages small{PageKind::kTransparent, platform::fake::kHugePage};
+  CHECK(kind_of([&] { return try_page(small, true); }) == ErrorKind::kNoMemory);
+  CHECK(memory().calls["populate"] == 0);
+  memory().available_bytes.reset();
+  CHECK(try_page(small, true) == platform::fake::kHugePage);
+}
+
 }  // namespace numapool

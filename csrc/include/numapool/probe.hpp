@@ -25,8 +25,14 @@ namespace numapool {
 // Locks a page.
 void try_lock();
 
+// The largest page that is populated to see whether it comes: a probe must never be what the
+// machine or a cgroup runs out of memory for. The transparent huge page of a kernel with 64 KiB
+// pages is 512 MiB.
+inline constexpr std::size_t kLargestProbe = std::size_t{4} << 20;
+
 // Maps one page of this kind; with `touch` also populates it and returns the size of the page that
-// came, else the size asked for.
+// came, else the size asked for. Throws Error also: kNoMemory before a page is touched where there
+// is no room, kInvalidArgument for a page above kLargestProbe that is to be touched.
 [[nodiscard]] std::size_t try_page(const platform::Pages& pages, bool touch);
 
 }  // namespace numapool

@@ -11,6 +11,14 @@ from numapool.text import size_text
 
 _TRANSPARENT = "/sys/kernel/mm/transparent_hugepage"
 _RESERVED = "/sys/kernel/mm/hugepages"
+_LARGEST_SURPLUS = 4 << 20  # bytes that a probe may take
+
+
+def _available_bytes() -> int:
+    try:
+        return _core.available()[0]
+    except OSError:
+        return 0
 
 
 def _chosen(text: str | None) -> str | None:
@@ -58,9 +66,10 @@ def transparent(machine: Machine) -> Iterator[Capability]:
         return
     try:
         got = _core.try_transparent_page(size)
-    except (OSError, MemoryError) as error:
+    except (OSError, MemoryError, ValueError) as error:
+        # ValueError: a page so large that populating it could be what memory runs out for.
         words = words_of(error) if isinstance(error, OSError) else str(error)
-        yield Capability(name=name, available=None, detail=words)
+        yield Capability(name=name, available=None, detail=f"enabled: {mode}; {words}")
         return
     whole = got == size
     yield Capability(
@@ -109,6 +118,13 @@ def _hugetlb_of(machine: Machine, size: int) -> Capability:
         detail = "none reserved" + (f"; up to {surplus} are made on demand" if surplus else "")
         if not surplus:
             return Capability(name=name, available=False, detail=detail, remedy=reserve)
+        if size > _LARGEST_SURPLUS or size > _available_bytes():
+            # Mapping it takes that much free memory at once; a reserved page is nobody's meanwhile.
+            return Capability(
+                name=name,
+                available=None,
+                detail=f"{detail}; not tried, as {size_text(size)} would be taken from free memory",
+            )
     else:
         detail = ", ".join(by_node) or f"{free} of {reserved} free"
     try:

@@ -117,7 +117,7 @@ def bind(machine: Machine) -> Iterator[Capability]:
 def _has_room(machine: Machine, node: int) -> bool:
     """Tell whether a node had a page to give, so that one from elsewhere is the system's fault."""
     one = machine.topology.node(node)
-    return one.free_memory_bytes() >= max(_ROOM_BYTES, one.total_memory_bytes // _ROOM_SHARE)
+    return one.free_memory_bytes() >= max(_ROOM_BYTES, (one.total_memory_bytes or 0) // _ROOM_SHARE)
 
 
 def verify(machine: Machine) -> Iterator[Capability]:
