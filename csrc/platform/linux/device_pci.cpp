@@ -42,8 +42,10 @@ std::vector<int> ids_of(const DeviceTree& tree, const std::string& file) {
 std::optional<std::string> pci_address(std::string_view text) {
   std::string domain = "0000";
   if (std::count(text.begin(), text.end(), ':') == 2) {
-    const auto digits = take_hex(text, 1, 8);
+    auto digits = take_hex(text, 1, 8);
     if (!digits || !take(text, ':')) return std::nullopt;
+    // nvidia-smi writes eight digits where sysfs writes four, or more where four do not hold it.
+    while (digits->size() > 4 && digits->front() == '0') digits->remove_prefix(1);
     domain = std::string(4 - std::min<std::size_t>(digits->size(), 4), '0');
     domain += *digits;
   }

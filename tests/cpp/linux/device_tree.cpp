@@ -13,6 +13,9 @@ TEST_CASE("PCI addresses, short and in full") {
   CHECK(pci_address("0000:af:1f.1") == "0000:af:1f.1");
   CHECK(pci_address("1:af:1f.1") == "0001:af:1f.1");
   CHECK(pci_address("10000:E1:00.0") == "10000:e1:00.0");
+  CHECK(pci_address("00000000:42:00.0") == "0000:42:00.0");  // as nvidia-smi writes it
+  CHECK(pci_address("00010000:E1:00.0") == "10000:e1:00.0");
+  CHECK(pci_address("00001:af:1f.1") == "0001:af:1f.1");
   for (const char* const text :
        {"", "eth0", "3b:00", "3b:00.8", "3b:00.00", "3b:00.0 ", "3bb:00.0", "x:00.0", "::.", ":",
         "3b:00.", "00:3b:00:00.0", "123456789:00:00.0", "0000:3b:00.a", "-3b:00.0"}) {
