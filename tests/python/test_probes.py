@@ -246,6 +246,22 @@ def test_automatic_balancing(ask: Ask, text: str | None, available: bool, words:
     [
         ({}, "not shown here", "show /sys in the container"),
         ({"enabled": "always madvise [never]\n"}, "switched off", "echo madvise"),
+        (
+            {
+                "enabled": "[always] madvise never\n",
+                "hugepages-2048kB/enabled": "always inherit madvise [never]\n",
+            },
+            "hugepages-2048kB/enabled is never",
+            "echo inherit",
+        ),
+        (
+            {
+                "enabled": "always madvise [never]\n",
+                "hugepages-2048kB/enabled": "always [inherit] madvise never\n",
+            },
+            "transparent_hugepage/enabled is never",
+            "echo madvise",
+        ),
         ({"enabled": "[always] madvise never\n", "status": "0"}, "PR_SET_THP_DISABLE", "parent"),
     ],
 )
@@ -260,6 +276,19 @@ def test_transparent_huge_pages_that_are_off(
     assert one.available is False
     assert words in one.detail
     assert remedy in one.remedy
+
+
+def test_a_size_of_transparent_huge_pages_that_is_on_alone(ask: Ask) -> None:
+    folder = "sys/kernel/mm/transparent_hugepage"
+    one = ask(
+        huge_pages.transparent,
+        {
+            f"{folder}/enabled": "always madvise [never]\n",
+            f"{folder}/hpage_pmd_size": "2097152\n",
+            f"{folder}/hugepages-2048kB/enabled": "always inherit [madvise] never\n",
+        },
+    )
+    assert "switched off" not in one.detail
 
 
 @pytest.mark.parametrize("probe", [huge_pages.transparent, huge_pages.hugetlb])

@@ -8,6 +8,7 @@
 
 #include "platform/linux/kept_file.hpp"
 #include "platform/linux/system_call.hpp"
+#include "platform/linux/transparent_switch.hpp"
 #include "platform/memory.hpp"
 
 namespace numapool::platform {
@@ -27,16 +28,34 @@ std::optional<std::uint64_t> number_in(const std::string& path) {
   return text ? leading_number(*text) : std::nullopt;
 }
 
+std::string text_in(const std::string& path) {
+  KeptFile file(path);
+  const auto text = file.read();
+  return text ? std::string(*text) : std::string();
+}
+
+std::string transparent_folder_of(std::size_t page_bytes) {
+  return std::string(kTransparentRoot) + "/hugepages-" + std::to_string(page_bytes / 1024) + "kB";
+}
+
+// What one entry of a page middle directory maps; 0 where it is unknown.
+std::size_t largest_transparent_bytes() {
+  return static_cast<std::size_t>(
+      number_in(std::string(kTransparentRoot) + "/hpage_pmd_size").value_or(0));
+}
+
+TransparentSwitch switch_of(std::size_t page_bytes) {
+  return transparent_switch(text_in(std::string(kTransparentRoot) + "/enabled"),
+                            text_in(transparent_folder_of(page_bytes) + "/enabled"));
+}
+
 struct FolderCloser {
   void operator()(DIR* folder) const noexcept { closedir(folder); }
 };
 
 std::size_t read_transparent_page_bytes() {
-  KeptFile enabled(std::string(kTransparentRoot) + "/enabled");
-  const auto text = enabled.read();
-  if (!text || text->find("[never]") != std::string_view::npos) return 0;
-  return static_cast<std::size_t>(
-      number_in(std::string(kTransparentRoot) + "/hpage_pmd_size").value_or(0));
+  const std::size_t size = largest_transparent_bytes();
+  return switch_of(size) == TransparentSwitch::kOn ? size : 0;
 }
 
 }  // namespace
@@ -70,6 +89,11 @@ std::vector<HugetlbPool> hugetlb_pools() {
 }
 
 std::string transparent_hint() {
+  const std::size_t size = largest_transparent_bytes();
+  if (switch_of(size) == TransparentSwitch::kOffForSize) {
+    return "this size is switched off; as root: echo inherit > " + transparent_folder_of(size) +
+           "/enabled";
+  }
   return "they are switched off; as root: echo madvise > "
          "/sys/kernel/mm/transparent_hugepage/enabled";
 }

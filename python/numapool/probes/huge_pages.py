@@ -48,12 +48,19 @@ def transparent(machine: Machine) -> Iterator[Capability]:
     if mode is None or size is None:
         yield _not_there(machine, name, _TRANSPARENT, "")
         return
+    switch = f"{_TRANSPARENT}/enabled"
+    # From Linux 6.8 on each size has a switch of its own, which wins unless it says inherit.
+    of_size = f"{_TRANSPARENT}/hugepages-{size >> 10}kB/enabled"
+    own = _chosen(machine.read(of_size))
+    if own in ("always", "madvise", "never"):
+        mode, switch = own, of_size
     if mode == "never":
+        word = "inherit" if switch == of_size else "madvise"
         yield Capability(
             name=name,
             available=False,
-            detail=f"switched off: {_TRANSPARENT}/enabled is never",
-            remedy=f"as root: echo madvise > {_TRANSPARENT}/enabled",
+            detail=f"switched off: {switch} is never",
+            remedy=f"as root: echo {word} > {switch}",
         )
         return
     if machine.status.get("THP_enabled") == "0":
