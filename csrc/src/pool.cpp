@@ -16,7 +16,7 @@ namespace {
 constexpr std::uint64_t kSmallPool = std::uint64_t{64} << 20;  // slabs would take too much of it
 constexpr std::int64_t kMostDrift = std::int64_t{4} << 20;
 
-std::size_t shards_for(const Topology& topology) {
+std::size_t cpus_of(const Topology& topology) {
   int last = 0;
   for (const Node& node : topology.nodes()) {
     if (!node.cpus.empty()) last = std::max(last, node.cpus.back());
@@ -42,14 +42,13 @@ PoolImpl::PoolImpl(std::shared_ptr<const Topology> topology, const PoolOptions& 
       classes_(unit_for(options.page)),
       has_slabs_(options.page.kind != PageRequest::Kind::kHugetlb &&
                  options.max_bytes.value_or(kSmallPool) >= kSmallPool),
-      shards_(shards_for(allocator_.topology())) {
+      shard_of_cpu_(cpus_of(allocator_.topology())) {
   const Topology& machine = allocator_.topology();
   slot_of_node_.assign(static_cast<std::size_t>(machine.nodes().back().node_id) + 1, -1);
-  slot_of_cpu_.assign(shards_.size(), -1);
+  slot_of_cpu_.assign(shard_of_cpu_.size(), -1);
   for (const Node& node : machine.nodes()) {
     const auto slot = static_cast<std::int32_t>(nodes_.size());
     nodes_.push_back(node.node_id);
-    order_.push_back(machine.nearest(node.node_id));
     slot_of_node_[static_cast<std::size_t>(node.node_id)] = slot;
     for (const int cpu : node.cpus) {
       std::int32_t& owner = slot_of_cpu_[static_cast<std::size_t>(cpu)];
@@ -57,23 +56,28 @@ PoolImpl::PoolImpl(std::shared_ptr<const Topology> topology, const PoolOptions& 
     }
   }
   books_.resize(nodes_.size());
-  for (Shard& shard : shards_) shard.shelves = std::make_unique<Shelf[]>(nodes_.size());
+  order_.resize(nodes_.size());
+  holders_ = Holders(nodes_.size(), shard_of_cpu_.size() + 1);
   if (options.retain_bytes) {
     // What the shards have not told stays under a quarter of the limit; at the limit all is summed.
-    const std::uint64_t share = *options.retain_bytes / (4 * shards_.size());
+    const std::uint64_t share = *options.retain_bytes / (4 * shard_of_cpu_.size());
     most_drift_bytes_ = static_cast<std::int64_t>(
         std::min<std::uint64_t>(share, static_cast<std::uint64_t>(kMostDrift)));
   }
   looked_ms_ = platform::coarse_ms();
   page_moves_ = platform::page_moves();
+  try {
+    make_common_shard();
+  } catch (...) {
+    drop_shards();
+    throw;
+  }
   mutex_.tell_of_forks(*this);
 }
 
-PoolImpl::~PoolImpl() { mutex_.tell_no_more(); }
-
-Shard& PoolImpl::shard_here() noexcept {
-  const int cpu = platform::current_cpu();
-  return shards_[cpu < 0 ? 0 : static_cast<std::size_t>(cpu) % shards_.size()];
+PoolImpl::~PoolImpl() {
+  mutex_.tell_no_more();
+  drop_shards();
 }
 
 std::optional<std::uint16_t> PoolImpl::slot_of(int node) const noexcept {
@@ -108,21 +112,24 @@ void PoolImpl::fill(Lease& lease, PoolBlock& block, int node) noexcept {
 bool PoolImpl::try_acquire(std::size_t size_bytes, int node, Lease& lease) noexcept {
   const int cpu = platform::current_cpu();
   if (cpu < 0 || size_bytes == 0) return false;
-  const auto here = static_cast<std::size_t>(cpu) % shards_.size();
+  const auto here = static_cast<std::size_t>(cpu);
   std::int32_t index = -1;
   if (node < 0) node = home_node();
   if (node < 0) {
     // A CPU that came online since the pool was made: the slow path asks the system for its node.
-    if (static_cast<std::size_t>(cpu) < slot_of_cpu_.size())
-      index = slot_of_cpu_[static_cast<std::size_t>(cpu)];
+    if (here < slot_of_cpu_.size()) index = slot_of_cpu_[here];
   } else if (static_cast<std::size_t>(node) < slot_of_node_.size()) {
     index = slot_of_node_[static_cast<std::size_t>(node)];
   }
   const std::size_t size_class = classes_.of(size_bytes);
   if (index < 0 || size_class >= SizeClasses::kCount) return false;
   const auto slot = static_cast<std::size_t>(index);
-  Shard& shard = shards_[here];
-  Shelf& shelf = shard.shelves[slot];
+  Shard* const own = shard_of(here);
+  if (own == nullptr) return false;
+  Shard& shard = *own;
+  Shelf* const made = shard.shelves[slot].load(std::memory_order_acquire);
+  if (made == nullptr) return false;
+  Shelf& shelf = *made;
   std::atomic<PoolBlock*>& head = shelf.heads[size_class];
   if (head.load(std::memory_order_relaxed) == nullptr) return false;
   PoolBlock* block = nullptr;
@@ -143,8 +150,9 @@ bool PoolImpl::try_acquire(std::size_t size_bytes, int node, Lease& lease) noexc
   return true;
 }
 
-void PoolImpl::file(Shard& shard, PoolBlock& block) noexcept {
-  Shelf& shelf = shard.shelves[block.slot];
+void PoolImpl::file(const Spot& spot, PoolBlock& block) noexcept {
+  const auto& [shard, shelf] = spot;
+  if (!shelf.may_hold.test(block.size_class)) note_holder(shard, shelf, block.size_class);
   std::atomic<PoolBlock*>& head = shelf.heads[block.size_class];
   const auto bytes = static_cast<std::int64_t>(block_bytes(block));
   block.next = head.load(std::memory_order_relaxed);
@@ -160,19 +168,23 @@ bool PoolImpl::give_back(void* cookie, bool moved) noexcept {
   const std::uint16_t lent_as = block.slot;
   block.filed_ms = platform::coarse_ms();
   block.dirty = true;
-  if (moved) look_again(block);
+  if (moved) {
+    look_again(block);
+    if (block.slot != lent_as) count_moved(lent_as, block);
+  }
   bool work =
       platform::age_ms(block.filed_ms, looked_ms_.load(std::memory_order_relaxed)) >= kLookEvery ||
       waiters_.load(std::memory_order_relaxed) != 0 ||
       (options_.idle_ms && !idle_runs_.load(std::memory_order_relaxed));
-  Shard& shard = shard_here();
+  const Spot spot = spot_here(block.slot);
   {
+    Shard& shard = spot.shard;
     const std::lock_guard guard(shard.lock);
     // Looked at under the lock that close() takes of each shard after it has set it.
     if (!closing_.load(std::memory_order_relaxed) &&
         block.generation == generation_.load(std::memory_order_relaxed)) {
-      shard.shelves[lent_as].in_use_bytes.add(-bytes);
-      file(shard, block);
+      spot.shelf.in_use_bytes.add(-bytes);
+      file(spot, block);
       if (options_.retain_bytes) work = near_retention(shard) || work;
       if (work) pins_.fetch_add(1, std::memory_order_relaxed);
       shard.live.add(-1);
@@ -181,6 +193,19 @@ bool PoolImpl::give_back(void* cookie, bool moved) noexcept {
   }
   retire(block);
   return false;
+}
+
+// A block that is lent is counted under another node from now on.
+void PoolImpl::count_moved(std::uint16_t from, const PoolBlock& block) noexcept {
+  const auto bytes = static_cast<std::int64_t>(block_bytes(block));
+  const Spot before = spot_here(from);
+  {
+    const std::lock_guard guard(before.shard.lock);
+    before.shelf.in_use_bytes.add(-bytes);
+  }
+  const Spot now = spot_here(block.slot);
+  const std::lock_guard guard(now.shard.lock);
+  now.shelf.in_use_bytes.add(bytes);
 }
 
 // True where retain_bytes may be passed: what the shards have not told is less than a quarter of
@@ -211,29 +236,21 @@ void PoolImpl::tidy() noexcept {
   unpin();
 }
 
-std::int64_t PoolImpl::sum(Tally Shelf::* tally) const noexcept {
-  std::int64_t total = 0;
-  for (const Shard& shard : shards_) {
-    for (std::size_t slot = 0; slot < nodes_.size(); ++slot)
-      total += (shard.shelves[slot].*tally).get();
-  }
-  return total;
-}
-
 PoolStatistics PoolImpl::statistics() {
   PoolStatistics out;
   look_for_moves();
   const std::lock_guard guard(mutex_);
+  std::vector<PoolCounts> by_slot(nodes_.size());
+  for (const Shelf* shelf = shelves_; shelf != nullptr; shelf = shelf->next) {
+    PoolCounts& counts = by_slot[shelf->slot];
+    counts.in_use_bytes += shelf->in_use_bytes.get();
+    counts.retained_bytes += shelf->retained_bytes.get();
+    counts.hits += static_cast<std::uint64_t>(shelf->hits.get());
+    counts.misses += static_cast<std::uint64_t>(shelf->misses.get());
+    counts.spills += static_cast<std::uint64_t>(shelf->spills.get());
+  }
   for (std::size_t slot = 0; slot < nodes_.size(); ++slot) {
-    PoolCounts counts;
-    for (const Shard& shard : shards_) {
-      const Shelf& shelf = shard.shelves[slot];
-      counts.in_use_bytes += shelf.in_use_bytes.get();
-      counts.retained_bytes += shelf.retained_bytes.get();
-      counts.hits += static_cast<std::uint64_t>(shelf.hits.get());
-      counts.misses += static_cast<std::uint64_t>(shelf.misses.get());
-      counts.spills += static_cast<std::uint64_t>(shelf.spills.get());
-    }
+    PoolCounts& counts = by_slot[slot];
     counts.trimmed_bytes = books_[slot].trimmed_bytes;
     counts.high_water_bytes = books_[slot].high_water_bytes;
     out.total.in_use_bytes += counts.in_use_bytes;

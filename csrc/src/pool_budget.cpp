@@ -34,7 +34,8 @@ std::uint64_t PoolImpl::used_bytes(bool reserves) const noexcept {
 // Room for `bytes` more under max_bytes, at the cost of what is retained. What would pass the
 // default retention goes as well, or with `later` once the memory is there. Nothing is counted as
 // held or used before it is there: what fails leaves no trace.
-bool PoolImpl::reserve_budget(std::uint64_t bytes, bool reserves, bool later) {
+std::optional<std::uint64_t> PoolImpl::reserve_budget(std::uint64_t bytes, bool reserves,
+                                                      bool later) {
   const std::uint64_t used = used_bytes(reserves);
   const std::uint64_t cap = options_.max_bytes.value_or(UINT64_MAX);
   std::unique_lock lock(mutex_);
@@ -48,9 +49,9 @@ bool PoolImpl::reserve_budget(std::uint64_t bytes, bool reserves, bool later) {
     trim(over, std::nullopt);
     lock.lock();
   }
-  if (held_bytes_ + pending_bytes_ + bytes > cap) return false;
+  if (held_bytes_ + pending_bytes_ + bytes > cap) return std::nullopt;
   pending_bytes_ += bytes;
-  return true;
+  return used;
 }
 
 void PoolImpl::release_budget(std::uint64_t bytes) noexcept {
@@ -59,8 +60,7 @@ void PoolImpl::release_budget(std::uint64_t bytes) noexcept {
 }
 
 // The memory is there, on the node of `on`.
-void PoolImpl::spend_budget(std::uint64_t bytes, bool reserves, std::uint16_t on) noexcept {
-  const std::uint64_t used = used_bytes(reserves);
+void PoolImpl::spend_budget(std::uint64_t bytes, std::uint64_t used, std::uint16_t on) noexcept {
   std::uint64_t over = 0;
   {
     const std::lock_guard guard(mutex_);

@@ -7,25 +7,24 @@
 #include "pool_impl.hpp"
 
 namespace numapool {
+
 // The pages of every block are shared with the parent, copy on write: whoever writes first gets a
 // copy, on whatever node. So retained blocks are dropped (at the first slow path, for an exec may
 // follow), and blocks that are lent now are not retained when they come back. Live ones keep every
 // byte. Threads of the parent are gone, and what they were about to map as well.
 void PoolImpl::after_fork_in_child() noexcept {
   generation_.fetch_add(1);
-  for (Shard& shard : shards_) {
-    for (std::size_t slot = 0; slot < nodes_.size(); ++slot) {
-      Shelf& shelf = shard.shelves[slot];
-      for (std::atomic<PoolBlock*>& head : shelf.heads) {
-        PoolBlock* const first = head.exchange(nullptr, std::memory_order_relaxed);
-        if (first == nullptr) continue;
-        first->next_list = leavings_;
-        leavings_ = first;
-      }
-      shelf.retained_bytes.add(-shelf.retained_bytes.get());
+  for (Shelf* shelf = shelves_; shelf != nullptr; shelf = shelf->next) {
+    for (std::atomic<PoolBlock*>& head : shelf->heads) {
+      PoolBlock* const first = head.load(std::memory_order_relaxed);
+      if (first == nullptr) continue;
+      head.store(nullptr, std::memory_order_relaxed);
+      first->next_list = leavings_;
+      leavings_ = first;
     }
-    shard.drift_bytes = 0;
+    shelf->retained_bytes.add(-shelf->retained_bytes.get());
   }
+  for (Shard* shard = shards_; shard != nullptr; shard = shard->next) shard->drift_bytes = 0;
   told_retained_bytes_ = 0;
   pending_bytes_ = 0;
   waiters_ = 0;

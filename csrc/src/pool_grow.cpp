@@ -76,11 +76,24 @@ Lease PoolImpl::acquire(const AcquireRequest& request, const InterruptCheck& che
   }
 }
 
+// Nodes by distance, worked out when a node is first asked for: of a thousand nodes it takes a
+// while.
+const std::vector<int>& PoolImpl::order_from(std::uint16_t slot) {
+  {
+    const std::lock_guard guard(mutex_);
+    if (!order_[slot].empty()) return order_[slot];
+  }
+  std::vector<int> order = allocator_.topology().nearest(nodes_[slot]);
+  const std::lock_guard guard(mutex_);
+  if (order_[slot].empty() && !order.empty()) order_[slot] = std::move(order);
+  return order_[slot];
+}
+
 // Retained on the node, new on it, and the same for the next nearest; at last new wherever there is
 // room. Nothing where max_bytes leaves no room.
 PoolImpl::Got PoolImpl::find(const Want& want, const InterruptCheck& check,
                              const Degraded& degraded) {
-  const std::vector<int>& order = order_[want.slot];
+  const std::vector<int>& order = order_from(want.slot);
   const std::size_t bytes = classes_.bytes(want.size_class);
   std::string reason = "it has no memory, or this process is not allowed to use it";
   const auto make_or_trim = [&](int node, bool whole_chain) {
@@ -124,26 +137,22 @@ bool PoolImpl::uses_slabs(std::size_t size_class) const noexcept {
 class PoolImpl::Budget {
  public:
   Budget(PoolImpl& pool, std::uint64_t bytes, bool reserves, bool later)
-      : pool_(pool),
-        bytes_(bytes),
-        reserves_(reserves),
-        held_(pool.reserve_budget(bytes, reserves, later)) {}
+      : pool_(pool), bytes_(bytes), used_(pool.reserve_budget(bytes, reserves, later)) {}
   ~Budget() {
-    if (held_) pool_.release_budget(bytes_);
+    if (used_) pool_.release_budget(bytes_);
   }
   Budget(const Budget&) = delete;
   Budget& operator=(const Budget&) = delete;
-  explicit operator bool() const noexcept { return held_; }
+  explicit operator bool() const noexcept { return used_.has_value(); }
   void spend(std::uint16_t on) noexcept {
-    held_ = false;
-    pool_.spend_budget(bytes_, reserves_, on);
+    pool_.spend_budget(bytes_, *used_, on);
+    used_.reset();
   }
 
  private:
   PoolImpl& pool_;
   std::uint64_t bytes_;
-  bool reserves_;
-  bool held_;
+  std::optional<std::uint64_t> used_;  // before this; nothing: no room, or spent
 };
 
 // A new block on `node`, or with `whole_chain` wherever there is room. Nothing, with the reason,
@@ -244,13 +253,16 @@ PoolBlock* PoolImpl::refill(const Want& want, std::uint16_t slot) {
 
 // Its pages are where block.slot says.
 void PoolImpl::count_lent(PoolBlock& block, const Want& want, bool hit) noexcept {
-  Shard& shard = shard_here();
-  const std::lock_guard guard(shard.lock);
-  Shelf& asked = shard.shelves[want.slot];
-  (hit ? asked.hits : asked.misses).add(1);
-  if (block.slot != want.slot) asked.spills.add(1);
-  shard.shelves[block.slot].in_use_bytes.add(static_cast<std::int64_t>(block_bytes(block)));
-  shard.live.add(1);
+  const Spot asked = spot_here(want.slot);
+  {
+    const std::lock_guard guard(asked.shard.lock);
+    (hit ? asked.shelf.hits : asked.shelf.misses).add(1);
+    if (block.slot != want.slot) asked.shelf.spills.add(1);
+  }
+  const Spot lends = spot_here(block.slot);
+  const std::lock_guard guard(lends.shard.lock);
+  lends.shelf.in_use_bytes.add(static_cast<std::int64_t>(block_bytes(block)));
+  lends.shard.live.add(1);
 }
 
 std::uint64_t PoolImpl::reserve(std::size_t size_bytes, std::optional<int> node,

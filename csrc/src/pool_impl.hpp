@@ -1,5 +1,5 @@
-// The pool's state and its jobs; each job has a file: pool, pool_grow, pool_room, pool_cut,
-// pool_place, pool_budget, pool_trim, pool_life, pool_fork, pool_idle.
+// The pool's state and its jobs; each job has a file: pool, pool_shards, pool_grow, pool_room,
+// pool_cut, pool_place, pool_budget, pool_trim, pool_life, pool_fork, pool_idle.
 #pragma once
 
 #include <algorithm>
@@ -14,6 +14,7 @@
 #include "numapool/error.hpp"
 #include "numapool/pool.hpp"
 #include "platform/process.hpp"
+#include "pool_holders.hpp"
 #include "pool_parts.hpp"
 #include "size_class.hpp"
 
@@ -53,6 +54,9 @@ class PoolImpl final : public Pool, private platform::ForkOwner {
   // Trims what was not used since `idle_ms` before now (pool_idle.cpp).
   void trim_idle() noexcept;
 
+  // How many shelves there are by now, for tests.
+  [[nodiscard]] std::size_t shelves() const noexcept;
+
  private:
   struct Want {  // one acquire or reserve
     std::size_t size_class = 0;
@@ -65,9 +69,13 @@ class PoolImpl final : public Pool, private platform::ForkOwner {
     PoolBlock* block = nullptr;
     std::uint32_t made = 0;  // how many blocks are new; 0: it was retained
   };
-  struct Found {  // a block off a list, and which list
+  struct Found {  // a block off a list, and whose list
     PoolBlock* block = nullptr;
-    std::uint32_t shard = 0;
+    Shard* shard = nullptr;
+  };
+  struct Spot {
+    Shard& shard;
+    Shelf& shelf;
   };
   struct TrimPlan {
     std::uint64_t left = 0;           // bytes still to give back
@@ -91,7 +99,6 @@ class PoolImpl final : public Pool, private platform::ForkOwner {
 
   // pool.cpp
   ~PoolImpl();
-  [[nodiscard]] Shard& shard_here() noexcept;
   [[nodiscard]] std::optional<std::uint16_t> slot_of(int node) const noexcept;
   [[nodiscard]] std::optional<int> node_here() const noexcept;
   [[nodiscard]] std::size_t block_bytes(const PoolBlock& block) const noexcept {
@@ -100,14 +107,44 @@ class PoolImpl final : public Pool, private platform::ForkOwner {
   [[nodiscard]] Region region_of(const PoolBlock& block) const noexcept;
   void fill(Lease& lease, PoolBlock& block, int node) noexcept;
   // With the shard's lock held:
-  void file(Shard& shard, PoolBlock& block) noexcept;
+  void file(const Spot& spot, PoolBlock& block) noexcept;
   [[nodiscard]] bool near_retention(Shard& shard) noexcept;
+  void count_moved(std::uint16_t from, const PoolBlock& block) noexcept;
+
+  // pool_shards.cpp
+  void make_common_shard();
+  void drop_shards() noexcept;
+  // This CPU's shelf of the node, or the common one; mutex_ is not held.
+  [[nodiscard]] Spot spot_here(std::uint16_t slot) noexcept;
+  // nullptr: not made yet.
+  [[nodiscard]] Shard* shard_of(std::size_t cpu) noexcept {
+    if (cpu >= shard_of_cpu_.size()) return &common_;
+    return shard_of_cpu_[cpu].load(std::memory_order_acquire);
+  }
+  [[nodiscard]] Shard* make_shard(std::size_t cpu) noexcept;
+  [[nodiscard]] Shelf* make_shelf(Shard& shard, std::uint16_t slot) noexcept;
+  Shelf* add_shelf(Shard& shard, std::unique_ptr<Shelf> made, std::uint16_t slot) noexcept;
+  // The shards that may hold blocks of the node, from one on.
+  template <class Visit>
+  void each_holder(std::uint16_t slot, const Visit& visit) {
+    for (std::size_t i = holders_.next(slot, 0); i != Holders::kNone;
+         i = holders_.next(slot, i + 1)) {
+      Shard& shard = *shard_of(i);
+      visit(shard, *shard.shelves[slot].load(std::memory_order_acquire));
+    }
+  }
+  void note_holder(const Shard& shard, Shelf& shelf, std::size_t size_class) noexcept;
+  void forget_holder(Shard& shard, Shelf& shelf, std::size_t size_class) noexcept;
+  [[nodiscard]] ClassBits classes_held(std::optional<std::uint16_t> only) noexcept;
   // The tallies are read one after another: what moves meanwhile may make their sum negative.
   [[nodiscard]] std::int64_t sum(Tally Shelf::* tally) const noexcept;
+  [[nodiscard]] std::int64_t retained_on(std::uint16_t slot) const noexcept;
 
   // pool_place.cpp: retained blocks, and where they are
   [[nodiscard]] PoolBlock* take_retained(const Want& want, std::uint16_t slot);
   [[nodiscard]] PoolBlock* pop(std::uint16_t slot, std::size_t size_class) noexcept;
+  [[nodiscard]] PoolBlock* pop_from(Shard& shard, std::uint16_t slot,
+                                    std::size_t size_class) noexcept;
   [[nodiscard]] bool still_there(PoolBlock& block, bool strict);
   void place_anew(PoolBlock& block, const Placement& seen) noexcept;
   // Back to the lists of this CPU, or to the system where the pool has closed meanwhile: the block
@@ -117,6 +154,7 @@ class PoolImpl final : public Pool, private platform::ForkOwner {
   void look_for_moves() noexcept;
 
   // pool_grow.cpp: blocks from the system
+  [[nodiscard]] const std::vector<int>& order_from(std::uint16_t slot);
   [[nodiscard]] Want wanted(std::size_t size_bytes, std::optional<int> node) const;
   [[nodiscard]] Got find(const Want& want, const InterruptCheck& check, const Degraded& degraded);
   [[nodiscard]] Got make(const Want& want, int node, bool whole_chain, const InterruptCheck& check,
@@ -136,13 +174,15 @@ class PoolImpl final : public Pool, private platform::ForkOwner {
 
   // pool_budget.cpp: what is held from the system, and what may be
   [[nodiscard]] std::uint64_t used_bytes(bool reserves) const noexcept;
-  [[nodiscard]] bool reserve_budget(std::uint64_t bytes, bool reserves, bool later);
+  // What counted as used before; nothing where there is no room.
+  [[nodiscard]] std::optional<std::uint64_t> reserve_budget(std::uint64_t bytes, bool reserves,
+                                                            bool later);
   void release_budget(std::uint64_t bytes) noexcept;
-  void spend_budget(std::uint64_t bytes, bool reserves, std::uint16_t on) noexcept;
+  void spend_budget(std::uint64_t bytes, std::uint64_t used, std::uint16_t on) noexcept;
   void settle_budget(std::uint64_t bytes, std::uint16_t from, std::uint16_t to) noexcept;
   void give_up_held(std::uint64_t bytes, std::uint16_t slot, bool trimmed) noexcept;
   [[nodiscard]] std::uint64_t over_retention(std::uint64_t held, std::uint64_t peak) const noexcept;
-  [[nodiscard]] bool retains(std::size_t size_class) const noexcept;
+  [[nodiscard]] bool retains(std::size_t size_class) noexcept;
   // Throws kExhausted where `bytes`, the memory for a request of `size_bytes`, are more than
   // max_bytes: no wait would end.
   void require_fits(std::uint64_t size_bytes, std::uint64_t bytes, const char* remedy) const;
@@ -154,6 +194,8 @@ class PoolImpl final : public Pool, private platform::ForkOwner {
   // pool_trim.cpp
   std::uint64_t trim(TrimPlan plan) noexcept;
   [[nodiscard]] std::vector<Found> detach(std::size_t size_class, const TrimPlan& plan);
+  [[nodiscard]] bool take_list(Shard& shard, Shelf& shelf, std::size_t size_class,
+                               std::vector<Found>& found) noexcept;
   void put_back(const std::vector<Found>& found) noexcept;
   void pick_whole(std::size_t size_class, TrimPlan& plan, bool last_resort, Victims& victims);
   void pick_parts(std::size_t size_class, TrimPlan& plan, Victims& victims);
@@ -179,8 +221,13 @@ class PoolImpl final : public Pool, private platform::ForkOwner {
   std::vector<int> nodes_;                  // by slot
   std::vector<std::int32_t> slot_of_node_;  // -1: no such node
   std::vector<std::int32_t> slot_of_cpu_;   // -1: no node's
-  std::vector<std::vector<int>> order_;     // by slot: usable nodes by distance
-  std::vector<Shard> shards_;
+
+  // Shards and shelves are added with mutex_ held, and stay as long as the pool.
+  std::vector<std::atomic<Shard*>> shard_of_cpu_;  // nullptr: not made yet
+  Shard common_;                                   // of every other CPU, and for want of memory
+  std::atomic<Shard*> shards_{nullptr};
+  std::atomic<Shelf*> shelves_{nullptr};
+  Holders holders_;
 
   std::atomic<bool> closing_{false};
   std::atomic<std::uint32_t> epoch_{1};
@@ -201,7 +248,8 @@ class PoolImpl final : public Pool, private platform::ForkOwner {
     std::uint64_t full_until_ms = 0;
   };
   // Guarded by mutex_, all below.
-  std::vector<NodeBooks> books_;  // by slot
+  std::vector<NodeBooks> books_;         // by slot
+  std::vector<std::vector<int>> order_;  // by slot: usable nodes by distance, once asked for
   std::uint64_t held_bytes_ = 0;
   std::uint64_t high_water_bytes_ = 0;
   std::uint64_t peak_used_bytes_ = 0;

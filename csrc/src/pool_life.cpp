@@ -23,9 +23,9 @@ void PoolImpl::unpin() noexcept {
 void PoolImpl::end_if_unused(std::unique_lock<std::mutex>& lock) noexcept {
   if (!closing_ || pins_.load(std::memory_order_acquire) != 0) return;
   std::int64_t live = 0;
-  for (Shard& shard : shards_) {
-    const std::lock_guard guard(shard.lock);
-    live += shard.live.get();
+  for (Shard* shard = shards_; shard != nullptr; shard = shard->next) {
+    const std::lock_guard guard(shard->lock);
+    live += shard->live.get();
   }
   if (live != 0) return;
   lock.unlock();
@@ -42,8 +42,8 @@ void PoolImpl::close() noexcept {
   }
   idle.reset();  // joins: the thread may be trimming
   // Releases that have not seen it are done once each shard was locked.
-  for (Shard& shard : shards_) {
-    const std::lock_guard guard(shard.lock);
+  for (Shard* shard = shards_; shard != nullptr; shard = shard->next) {
+    const std::lock_guard guard(shard->lock);
   }
   trim(std::nullopt, std::nullopt);
   // What the trim had no memory to list goes one by one.
@@ -53,7 +53,9 @@ void PoolImpl::close() noexcept {
   };
   while (PoolBlock* block = leaving()) put(block);
   for (std::uint16_t slot = 0; slot < nodes_.size(); ++slot) {
+    const ClassBits held = classes_held(slot);
     for (std::size_t c = 0; c < SizeClasses::kCount; ++c) {
+      if (!held.test(c)) continue;
       while (PoolBlock* block = pop(slot, c)) put(block);
     }
   }
@@ -73,6 +75,7 @@ void PoolImpl::retire(PoolBlock& block) noexcept {
   }
   std::unique_ptr<Slab> unused;  // unmapped without the lock
   const std::uint64_t held = gone ? bytes : 0;
+  const Spot spot = spot_here(slot);
   std::unique_lock<std::mutex> lock(mutex_);
   const bool stays = !gone && !closing_;
   if (stays) {
@@ -83,11 +86,10 @@ void PoolImpl::retire(PoolBlock& block) noexcept {
   held_bytes_ -= std::min(held, held_bytes_);
   books_[slot].held_bytes -= std::min(held, books_[slot].held_bytes);
   {
-    Shard& shard = shard_here();
-    const std::lock_guard guard(shard.lock);
-    shard.shelves[slot].in_use_bytes.add(-static_cast<std::int64_t>(bytes));
-    if (stays) file(shard, block);
-    shard.live.add(-1);
+    const std::lock_guard guard(spot.shard.lock);
+    spot.shelf.in_use_bytes.add(-static_cast<std::int64_t>(bytes));
+    if (stays) file(spot, block);
+    spot.shard.live.add(-1);
   }
   end_if_unused(lock);
 }
@@ -126,17 +128,18 @@ Allocation PoolImpl::take_fixed(std::size_t size_bytes, std::optional<int> node,
   request.dump = options_.dump;
   const char* const remedy = "use fewer or smaller blocks, close buffers, or raise max_bytes";
   require_fits(size_bytes, bytes, remedy);
-  if (!reserve_budget(bytes, false, false)) throw exhausted(bytes, "", remedy);
+  const auto used = reserve_budget(bytes, false, false);
+  if (!used) throw exhausted(bytes, "", remedy);
   try {
     Allocation allocation = allocator_.allocate(request, check);
     // A node that came online after the pool was made has no books: those of the node asked for.
     const std::uint16_t on =
         slot_of(allocation.block.place.node_id.value_or(want.node)).value_or(want.slot);
     allocation.block.counted = {bytes, on};
-    spend_budget(bytes, false, on);
-    Shard& shard = shard_here();
-    const std::lock_guard guard(shard.lock);
-    shard.shelves[on].in_use_bytes.add(static_cast<std::int64_t>(bytes));
+    spend_budget(bytes, *used, on);
+    const Spot spot = spot_here(on);
+    const std::lock_guard guard(spot.shard.lock);
+    spot.shelf.in_use_bytes.add(static_cast<std::int64_t>(bytes));
     return allocation;
   } catch (...) {
     release_budget(bytes);
@@ -149,9 +152,9 @@ void PoolImpl::drop_fixed(Block&& block) noexcept {
   const Block::Counted counted = block.counted;
   block.mapping.reset();
   give_up_held(counted.bytes, counted.slot, false);
-  Shard& shard = shard_here();
-  const std::lock_guard guard(shard.lock);
-  shard.shelves[counted.slot].in_use_bytes.add(-static_cast<std::int64_t>(counted.bytes));
+  const Spot spot = spot_here(counted.slot);
+  const std::lock_guard guard(spot.shard.lock);
+  spot.shelf.in_use_bytes.add(-static_cast<std::int64_t>(counted.bytes));
 }
 
 }  // namespace numapool

@@ -1,45 +1,55 @@
 // Retained blocks off the fast path: other CPUs' lists, and blocks that may have moved.
+#include <algorithm>
 #include <utility>
 
 #include "look.hpp"
 #include "numapool/error.hpp"
 #include "platform/process.hpp"
+#include "platform/thread.hpp"
 #include "pool_impl.hpp"
 
 namespace numapool {
 
 // This CPU's list first. The others' heads are only peeked at unless there is something.
 PoolBlock* PoolImpl::pop(std::uint16_t slot, std::size_t size_class) noexcept {
-  const auto bytes = static_cast<std::int64_t>(classes_.bytes(size_class));
-  const auto here = static_cast<std::size_t>(&shard_here() - shards_.data());
-  for (std::size_t i = 0; i < shards_.size(); ++i) {
-    Shard& shard = shards_[(here + i) % shards_.size()];
-    std::atomic<PoolBlock*>& head = shard.shelves[slot].heads[size_class];
-    if (head.load(std::memory_order_relaxed) == nullptr) continue;
-    const std::lock_guard guard(shard.lock);
-    PoolBlock* const block = head.load(std::memory_order_relaxed);
-    if (block == nullptr) continue;
-    head.store(block->next, std::memory_order_relaxed);
-    shard.shelves[slot].retained_bytes.add(-bytes);
-    shard.drift_bytes -= bytes;
-    return block;
+  const int cpu = platform::current_cpu();
+  const std::size_t here = std::min(static_cast<std::size_t>(std::max(cpu, 0)), common_.index);
+  constexpr std::size_t kEnd = Holders::kNone;
+  for (const auto& [from, to] : {std::pair{here, kEnd}, std::pair{std::size_t{0}, here}}) {
+    for (std::size_t i = holders_.next(slot, from); i < to; i = holders_.next(slot, i + 1)) {
+      if (PoolBlock* const block = pop_from(*shard_of(i), slot, size_class)) return block;
+    }
   }
   return nullptr;
 }
 
+PoolBlock* PoolImpl::pop_from(Shard& shard, std::uint16_t slot, std::size_t size_class) noexcept {
+  Shelf& shelf = *shard.shelves[slot].load(std::memory_order_acquire);
+  std::atomic<PoolBlock*>& head = shelf.heads[size_class];
+  if (head.load(std::memory_order_relaxed) == nullptr) return nullptr;
+  const auto bytes = static_cast<std::int64_t>(classes_.bytes(size_class));
+  const std::lock_guard guard(shard.lock);
+  PoolBlock* const block = head.load(std::memory_order_relaxed);
+  if (block == nullptr) return nullptr;
+  head.store(block->next, std::memory_order_relaxed);
+  shelf.retained_bytes.add(-bytes);
+  shard.drift_bytes -= bytes;
+  return block;
+}
+
 void PoolImpl::put(PoolBlock*& taken) noexcept {
   PoolBlock& block = *std::exchange(taken, nullptr);
-  Shard& shard = shard_here();
+  const Spot spot = spot_here(block.slot);
   bool retained = false;
   {
-    const std::lock_guard guard(shard.lock);
+    const std::lock_guard guard(spot.shard.lock);
     retained = !closing_.load(std::memory_order_relaxed) &&
                block.generation == generation_.load(std::memory_order_relaxed);
-    if (retained) file(shard, block);
+    if (retained) file(spot, block);
     // retire() takes it for a lease that comes back.
     if (!retained) {
-      shard.live.add(1);
-      shard.shelves[block.slot].in_use_bytes.add(static_cast<std::int64_t>(block_bytes(block)));
+      spot.shard.live.add(1);
+      spot.shelf.in_use_bytes.add(static_cast<std::int64_t>(block_bytes(block)));
     }
   }
   if (!retained) retire(block);

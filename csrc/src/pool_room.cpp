@@ -14,14 +14,14 @@ constexpr std::uint32_t kFullFor = 100;  // ms that a full node is not asked aga
 }  // namespace
 
 // A retained block of the class, on any node.
-bool PoolImpl::retains(std::size_t size_class) const noexcept {
-  for (const Shard& shard : shards_) {
-    for (std::size_t slot = 0; slot < nodes_.size(); ++slot) {
-      if (shard.shelves[slot].heads[size_class].load(std::memory_order_relaxed) != nullptr)
-        return true;
-    }
+bool PoolImpl::retains(std::size_t size_class) noexcept {
+  bool found = false;
+  for (std::uint16_t slot = 0; slot < nodes_.size() && !found; ++slot) {
+    each_holder(slot, [&](Shard&, Shelf& shelf) {
+      found = found || shelf.heads[size_class].load(std::memory_order_relaxed) != nullptr;
+    });
   }
-  return false;
+  return found;
 }
 
 // A failure to fit is remembered for a moment: the look at a full node costs system calls.
@@ -47,10 +47,7 @@ bool PoolImpl::make_room_on(int node, std::uint16_t slot, std::uint64_t bytes, b
   if (!room) return true;
   const std::uint64_t has = room.value().free_bytes + room.value().clean_file_bytes;
   if (has >= bytes) return true;
-  std::int64_t retained = 0;
-  if (may_trim) {
-    for (const Shard& shard : shards_) retained += shard.shelves[slot].retained_bytes.get();
-  }
+  const std::int64_t retained = may_trim ? retained_on(slot) : 0;
   if (has + static_cast<std::uint64_t>(std::max<std::int64_t>(retained, 0)) < bytes) {
     reason = "it can hold " + size_text(has) + " at most";
     return false;

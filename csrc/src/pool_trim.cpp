@@ -36,12 +36,7 @@ std::uint64_t PoolImpl::trim_within(std::uint64_t wanted, std::uint64_t most,
 std::uint64_t PoolImpl::retained_bytes(std::optional<int> node) const noexcept {
   const auto only = node ? slot_of(*node) : std::nullopt;
   if (node && !only) return 0;
-  std::int64_t bytes = 0;
-  for (const Shard& shard : shards_) {
-    for (std::size_t slot = 0; slot < nodes_.size(); ++slot) {
-      if (!only || *only == slot) bytes += shard.shelves[slot].retained_bytes.get();
-    }
-  }
+  const std::int64_t bytes = only ? retained_on(*only) : sum(&Shelf::retained_bytes);
   return static_cast<std::uint64_t>(std::max<std::int64_t>(bytes, 0));
 }
 
@@ -54,16 +49,19 @@ std::uint64_t PoolImpl::trim(TrimPlan plan) noexcept {
   try {
     const std::lock_guard guard(mutex_);
     pick_leavings(victims);
-    for (std::size_t c = SizeClasses::kCount; c-- > 0 && plan.left != 0;)
-      pick_whole(c, plan, false, victims);
+    const ClassBits held = classes_held(plan.slot);
+    for (std::size_t c = SizeClasses::kCount; c-- > 0 && plan.left != 0;) {
+      if (held.test(c)) pick_whole(c, plan, false, victims);
+    }
     for (std::size_t c = 0; c < SizeClasses::kCount && plan.left != 0; ++c) {
-      if (uses_slabs(c)) pick_whole(c, plan, true, victims);
+      if (held.test(c) && uses_slabs(c)) pick_whole(c, plan, true, victims);
     }
     for (std::size_t c = SizeClasses::kCount; c-- > 0 && plan.left != 0;) {
-      if (uses_slabs(c)) pick_parts(c, plan, victims);
+      if (held.test(c) && uses_slabs(c)) pick_parts(c, plan, victims);
     }
-    for (std::size_t c = 0; c < SizeClasses::kCount && plan.left != 0; ++c)
-      pick_whole(c, plan, true, victims);
+    for (std::size_t c = 0; c < SizeClasses::kCount && plan.left != 0; ++c) {
+      if (held.test(c)) pick_whole(c, plan, true, victims);
+    }
   } catch (const std::exception&) {
     // No memory for the list of victims: those that are on it go.
   }
@@ -81,46 +79,56 @@ void PoolImpl::trim_idle() noexcept {
 // Takes the lists of a class off all shards, newest first in each.
 std::vector<PoolImpl::Found> PoolImpl::detach(std::size_t size_class, const TrimPlan& plan) {
   std::vector<Found> found;
-  for (std::uint32_t i = 0; i < shards_.size(); ++i) {
-    Shard& shard = shards_[i];
-    for (std::uint16_t slot = 0; slot < nodes_.size(); ++slot) {
-      if (plan.slot && *plan.slot != slot) continue;
-      std::atomic<PoolBlock*>& head = shard.shelves[slot].heads[size_class];
-      if (head.load(std::memory_order_relaxed) == nullptr) continue;
-      PoolBlock* block = nullptr;
-      {
-        const std::lock_guard guard(shard.lock);
-        block = head.exchange(nullptr, std::memory_order_relaxed);
-      }
-      PoolBlock* const first = block;
-      const std::size_t earlier = found.size();
-      try {
-        for (; block != nullptr; block = block->next) found.push_back({block, i});
-      } catch (const std::bad_alloc&) {
-        // This list goes back whole, the earlier ones stay with the caller.
-        found.erase(found.begin() + static_cast<std::ptrdiff_t>(earlier), found.end());
-        const std::lock_guard guard(shard.lock);
-        PoolBlock* last = first;
-        while (last->next != nullptr) last = last->next;
-        last->next = head.load(std::memory_order_relaxed);
-        head.store(first, std::memory_order_relaxed);
-        return found;
-      }
-    }
+  bool fits = true;
+  for (std::uint16_t slot = 0; slot < nodes_.size() && fits; ++slot) {
+    if (plan.slot && *plan.slot != slot) continue;
+    each_holder(slot, [&](Shard& shard, Shelf& shelf) {
+      if (fits && shelf.may_hold.test(size_class))
+        fits = take_list(shard, shelf, size_class, found);
+    });
   }
   return found;
+}
+
+// False where there is no memory to note the blocks: then this list stays, and earlier ones are the
+// caller's.
+bool PoolImpl::take_list(Shard& shard, Shelf& shelf, std::size_t size_class,
+                         std::vector<Found>& found) noexcept {
+  std::atomic<PoolBlock*>& head = shelf.heads[size_class];
+  if (head.load(std::memory_order_relaxed) == nullptr) {
+    forget_holder(shard, shelf, size_class);
+    return true;
+  }
+  PoolBlock* first = nullptr;
+  {
+    const std::lock_guard guard(shard.lock);
+    first = head.exchange(nullptr, std::memory_order_relaxed);
+  }
+  const std::size_t earlier = found.size();
+  try {
+    for (PoolBlock* block = first; block != nullptr; block = block->next)
+      found.push_back({block, &shard});
+    return true;
+  } catch (const std::bad_alloc&) {
+    found.erase(found.begin() + static_cast<std::ptrdiff_t>(earlier), found.end());
+    const std::lock_guard guard(shard.lock);
+    PoolBlock* last = first;
+    while (last->next != nullptr) last = last->next;
+    last->next = head.load(std::memory_order_relaxed);
+    head.store(first, std::memory_order_relaxed);
+    return false;
+  }
 }
 
 // The doomed are uncounted, the others go back to where they were, in their order.
 void PoolImpl::put_back(const std::vector<Found>& found) noexcept {
   for (std::size_t end = found.size(); end > 0;) {
-    Shard& shard = shards_[found[end - 1].shard];
+    Shard& shard = *found[end - 1].shard;
     const std::lock_guard guard(shard.lock);
-    const std::uint32_t index = found[end - 1].shard;
     // A few at a time, so that the shard's users do not wait.
-    for (int many = 0; end > 0 && found[end - 1].shard == index && many < 64; ++many) {
+    for (int many = 0; end > 0 && found[end - 1].shard == &shard && many < 64; ++many) {
       PoolBlock& block = *found[--end].block;
-      Shelf& shelf = shard.shelves[block.slot];
+      Shelf& shelf = *shard.shelves[block.slot].load(std::memory_order_relaxed);
       if (block.doomed) {
         const auto bytes = static_cast<std::int64_t>(block_bytes(block));
         shelf.retained_bytes.add(-bytes);

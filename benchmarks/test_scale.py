@@ -1,0 +1,102 @@
+"""Does a pool on a machine of 2048 CPUs and 32 nodes cost more than one on two CPUs?"""
+
+from __future__ import annotations
+
+from functools import partial
+from pathlib import Path
+
+import pytest
+from pytest_benchmark.fixture import BenchmarkFixture
+
+from benchmarks.support.figures import record
+from benchmarks.support.generated import write_machine
+from benchmarks.support.race import Contender, race
+from numapool import BufferPool, NodeBuffer, NumaAllocator, NumaTopology
+
+NODES, CPUS = 32, 2048
+MIB = 1 << 20
+MS = 1_000_000  # ns
+LARGE = f"{CPUS} CPUs, {NODES} nodes"
+SMALL = "2 CPUs, 1 node"
+
+
+@pytest.fixture(scope="module")
+def allocators(tmp_path_factory: pytest.TempPathFactory) -> dict[str, NumaAllocator]:
+    """Allocators of a large and of a small machine, both with this machine's memory."""
+    sizes = {LARGE: (NODES, CPUS), SMALL: (1, 2)}
+    return {
+        name: NumaAllocator(
+            NumaTopology.from_sysfs(
+                write_machine(tmp_path_factory.mktemp("machine"), nodes=nodes, cpus=cpus)
+            )
+        )
+        for name, (nodes, cpus) in sizes.items()
+    }
+
+
+def resident_bytes() -> int:
+    """What this process has resident, to the page."""
+    fields = dict(
+        line.split(":", 1) for line in Path("/proc/self/smaps_rollup").read_text().splitlines()[1:]
+    )
+    return int(fields["Rss"].split()[0]) * 1024
+
+
+def test_making_a_pool(benchmark: BenchmarkFixture, allocators: dict[str, NumaAllocator]) -> None:
+    contenders = {
+        name: Contender(name=name, work=partial(BufferPool, one), undo=BufferPool.close)
+        for name, one in allocators.items()
+    }
+    times = race(benchmark, contenders[LARGE], [contenders[SMALL]], rounds=30)
+    many = 20
+    before = resident_bytes()
+    pools = [BufferPool(allocators[LARGE]) for _ in range(many)]
+    each = (resident_bytes() - before) / len(pools)
+    record(
+        benchmark,
+        what=f"make a pool, {LARGE}",
+        peer=SMALL,
+        ours_ns=times[LARGE],
+        peer_ns=times[SMALL],
+        note=f"a pool for {LARGE} holds {each / 1024:.0f} KiB when it is made",
+    )
+    assert each <= 2 * MIB
+    assert sorted(times[LARGE])[len(times[LARGE]) // 2] <= 10 * MS
+
+
+def test_trim_of_an_empty_pool(
+    benchmark: BenchmarkFixture, allocators: dict[str, NumaAllocator]
+) -> None:
+    pools = {name: BufferPool(one) for name, one in allocators.items()}
+    for pool in pools.values():
+        pool.acquire(MIB, 0).close()
+        pool.trim()
+    contenders = {name: Contender(name=name, work=pool.trim) for name, pool in pools.items()}
+    times = race(benchmark, contenders[LARGE], [contenders[SMALL]], rounds=100)
+    record(
+        benchmark,
+        what=f"trim an empty pool, {LARGE}",
+        peer=SMALL,
+        ours_ns=times[LARGE],
+        peer_ns=times[SMALL],
+    )
+    assert sorted(times[LARGE])[len(times[LARGE]) // 2] <= MS
+
+
+def test_miss(benchmark: BenchmarkFixture, allocators: dict[str, NumaAllocator]) -> None:
+    pools = {name: BufferPool(one, retain_bytes=0) for name, one in allocators.items()}
+    contenders = {
+        name: Contender(name=name, work=partial(pool.acquire, MIB, 0), undo=NodeBuffer.close)
+        for name, pool in pools.items()
+    }
+    times = race(benchmark, contenders[LARGE], [contenders[SMALL]], rounds=200)
+    record(
+        benchmark,
+        what=f"1 MiB acquire, a miss, {LARGE}",
+        peer=SMALL,
+        ours_ns=times[LARGE],
+        peer_ns=times[SMALL],
+        at_most=2.0,
+    )
+    for name, pool in pools.items():
+        assert pool.statistics().total.hits == 0, name
