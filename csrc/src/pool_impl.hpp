@@ -124,7 +124,7 @@ class PoolImpl final : public Pool, private platform::ForkOwner {
   [[nodiscard]] Shard* make_shard(std::size_t cpu) noexcept;
   [[nodiscard]] Shelf* make_shelf(Shard& shard, std::uint16_t slot) noexcept;
   Shelf* add_shelf(Shard& shard, std::unique_ptr<Shelf> made, std::uint16_t slot) noexcept;
-  // The shards that may hold blocks of the node, from one on.
+  // Calls `visit` with each shard and shelf that may hold free blocks of the node.
   template <class Visit>
   void each_holder(std::uint16_t slot, const Visit& visit) {
     for (std::size_t i = holders_.next(slot, 0); i != Holders::kNone;

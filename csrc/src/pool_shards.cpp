@@ -27,7 +27,7 @@ void PoolImpl::drop_shards() noexcept {
   }
 }
 
-// The mutex: close() and forks see every shard that anyone may have locked.
+// With the mutex held, so that close() and forks see every shard that a thread may lock.
 Shard* PoolImpl::make_shard(std::size_t cpu) noexcept {
   try {
     auto made = std::make_unique<Shard>();

@@ -102,7 +102,7 @@ TEST_CASE_FIXTURE(LargeMachine, "what every CPU holds goes after a fork, and at 
   CHECK(platform::fake::live_mappings() == 0);
 }
 
-TEST_CASE("holders are found from one on, and forgotten") {
+TEST_CASE("the next holder from a shard on is found, until it is forgotten") {
   Holders holders(3, 130);
   for (const std::size_t shard : {0u, 63u, 64u, 129u}) holders.set(1, shard);
   CHECK(holders.next(1, 0) == 0);
