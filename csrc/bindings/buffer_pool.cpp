@@ -11,6 +11,7 @@
 #include <limits>
 #include <optional>
 
+#include "arguments.hpp"
 #include "degradations.hpp"
 #include "errors.hpp"
 #include "interrupt.hpp"
@@ -43,12 +44,19 @@ struct Arguments {
   std::optional<double> timeout_s;
 };
 
+// -1 with an error set. What an argument's own code raises goes on as it is.
+int refuse_type(const char* name, const char* takes, PyObject* object) noexcept {
+  if (PyErr_ExceptionMatches(PyExc_TypeError) != 0)
+    refuse_argument(PyExc_TypeError, name, takes, object);
+  return -1;
+}
+
 // -1 with an error set: what NumaAllocator.allocate() says of such sizes.
 int read_size(PyObject* object, std::size_t& size) noexcept {
   const Py_ssize_t value = PyNumber_AsSsize_t(object, nullptr);  // clips
-  if (value == -1 && PyErr_Occurred() != nullptr) return -1;
+  if (value == -1 && PyErr_Occurred() != nullptr) return refuse_type("size_bytes", kBytes, object);
   if (value <= 0) {
-    PyErr_Format(PyExc_ValueError, "size_bytes must be at least 1, not %S", object);
+    refuse_argument(PyExc_ValueError, "size_bytes", "at least 1", object);
     return -1;
   }
   if (value == PY_SSIZE_T_MAX) {
@@ -63,7 +71,7 @@ int read_size(PyObject* object, std::size_t& size) noexcept {
 int read_node(PyObject* object, int& node) noexcept {
   if (object == Py_None) return 0;
   const Py_ssize_t value = PyNumber_AsSsize_t(object, nullptr);
-  if (value == -1 && PyErr_Occurred() != nullptr) return -1;
+  if (value == -1 && PyErr_Occurred() != nullptr) return refuse_type("node", kNodeOrNone, object);
   node = value < 0 || value > INT_MAX ? INT_MAX : static_cast<int>(value);  // INT_MAX: none is it
   return 0;
 }
@@ -73,13 +81,7 @@ int read_option(const char* name, PyObject* value, Arguments& out) noexcept {
   if (std::strcmp(name, "node") == 0) return read_node(value, out.node);
   if (std::strcmp(name, "timeout_s") == 0) {
     if (value == Py_None) return 0;
-    out.timeout_s = PyFloat_AsDouble(value);
-    if (PyErr_Occurred() != nullptr) return -1;
-    if (std::isnan(*out.timeout_s) || *out.timeout_s < 0) {
-      PyErr_Format(PyExc_ValueError, "timeout_s must be None or at least 0, not %S", value);
-      return -1;
-    }
-    return 0;
+    return read_wait(name, value, out.timeout_s.emplace()) ? 0 : -1;
   }
   bool* flag = nullptr;
   if (std::strcmp(name, "strict") == 0) flag = &out.strict;
@@ -88,9 +90,7 @@ int read_option(const char* name, PyObject* value, Arguments& out) noexcept {
     PyErr_Format(PyExc_TypeError, "acquire() got an unexpected keyword argument '%s'", name);
     return -1;
   }
-  const int truth = PyObject_IsTrue(value);
-  *flag = truth == 1;
-  return truth < 0 ? -1 : 0;
+  return read_flag(name, value, *flag) ? 0 : -1;
 }
 
 // acquire(size_bytes, node=None, *, strict=False, block=False, timeout_s=None)
@@ -118,7 +118,7 @@ int parse(PyObject* const* values, Py_ssize_t count, PyObject* names, Arguments&
     return -1;
   }
   if (out.timeout_s && !out.block) {
-    PyErr_SetString(PyExc_ValueError, "timeout_s needs block=True");
+    PyErr_SetString(PyExc_ValueError, "timeout_s must be None without block=True, not a time");
     return -1;
   }
   return 0;

@@ -13,6 +13,7 @@
 #include <string_view>
 #include <utility>
 
+#include "arguments.hpp"
 #include "errors.hpp"
 #include "interrupt.hpp"
 #include "node_buffer.hpp"
@@ -160,14 +161,19 @@ struct Request {
 // (a, b) as two numbers; nothing with an error set where it is no such pair.
 std::optional<std::pair<long, long>> pair_of(PyObject* object, const char* name) noexcept {
   if (!PyTuple_Check(object) || PyTuple_GET_SIZE(object) != 2) {
-    PyErr_Format(PyExc_TypeError, "%s must be a tuple of two integers, not %R", name, object);
+    refuse_argument(PyExc_TypeError, name, "a tuple of two integers", object);
     return std::nullopt;
   }
-  const long first = PyLong_AsLong(PyTuple_GET_ITEM(object, 0));
-  if (first == -1 && PyErr_Occurred() != nullptr) return std::nullopt;
-  const long second = PyLong_AsLong(PyTuple_GET_ITEM(object, 1));
-  if (second == -1 && PyErr_Occurred() != nullptr) return std::nullopt;
-  return std::pair{first, second};
+  std::array<long, 2> values{};
+  for (std::size_t i = 0; i < 2; ++i) {
+    values[i] = PyLong_AsLong(PyTuple_GET_ITEM(object, static_cast<Py_ssize_t>(i)));
+    if (values[i] != -1 || PyErr_Occurred() == nullptr) continue;
+    const bool large = PyErr_ExceptionMatches(PyExc_OverflowError) != 0;
+    refuse_argument(large ? PyExc_ValueError : PyExc_TypeError, name, "a tuple of two integers",
+                    object);
+    return std::nullopt;
+  }
+  return std::pair{values[0], values[1]};
 }
 
 bool read_argument(Request& request, PyObject* name, PyObject* value) noexcept {
@@ -184,9 +190,7 @@ bool read_argument(Request& request, PyObject* name, PyObject* value) noexcept {
     return false;
   }
   if (key == "copy") {
-    const int wanted = PyObject_IsTrue(value);
-    request.copy = wanted == 1;
-    return wanted >= 0;
+    return read_flag("copy", value, request.copy);
   }
   const auto pair = pair_of(value, text);
   if (!pair) return false;

@@ -13,6 +13,7 @@
 #include <string>
 #include <utility>
 
+#include "arguments.hpp"
 #include "claims.hpp"
 #include "dlpack.hpp"
 #include "errors.hpp"
@@ -183,7 +184,11 @@ PyObject* move_to(PyObject* object, PyObject* argument) {
   if (!hold) return nullptr;
   int overflow = 0;
   const long asked = PyLong_AsLongAndOverflow(argument, &overflow);
-  if (asked == -1 && overflow == 0 && PyErr_Occurred() != nullptr) return nullptr;
+  if (asked == -1 && overflow == 0 && PyErr_Occurred() != nullptr) {
+    if (PyErr_ExceptionMatches(PyExc_TypeError) != 0)
+      refuse_argument(PyExc_TypeError, "node", kNode, argument);
+    return nullptr;
+  }
   const int node = overflow != 0 || asked > INT_MAX || asked < 0 ? -1 : static_cast<int>(asked);
   return guarded(static_cast<PyObject*>(nullptr), [self, node] {
     Migration done;

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import operator
 import os
 import sys
 from collections.abc import Iterable
 from typing import Literal, SupportsIndex
 
-from numapool import _core
+from numapool import _core, arguments
 from numapool.degradation import warn_once
 from numapool.devices import DeviceLocality, PathLike, locality_by, node_by
 from numapool.errors import NodeNotFoundError, PlacementError
@@ -22,16 +21,17 @@ PageSize = Literal["auto", "base", "transparent"] | int
 # PageRequest::Kind of csrc/include/numapool/allocator.hpp
 _PAGE_KINDS = {"auto": 0, "base": 1, "transparent": 2}
 _HUGETLB_KIND = 3
+_PAGE_SIZES = f"{', '.join(map(repr, _PAGE_KINDS))} or a hugetlb size in bytes"
 _MAX_SIZE_BYTES = sys.maxsize
 _MAX_NODE_ID = 2**31 - 1
 
 
-def _size(size_bytes: SupportsIndex) -> int:
-    size = operator.index(size_bytes)
-    if size <= 0:
-        raise ValueError(f"size_bytes must be at least 1, not {size}")
+def _size(size_bytes: SupportsIndex, name: str = "size_bytes") -> int:
+    size = arguments.at_least(name, size_bytes, 1, arguments.BYTES)
     if size > _MAX_SIZE_BYTES:
-        raise MemoryError(f"cannot allocate {size} bytes: no address space holds that much")
+        raise MemoryError(
+            f"cannot allocate {arguments.shown(size)} bytes: no address space holds that much"
+        )
     return size
 
 
@@ -40,13 +40,10 @@ def _page_kind(page_size: PageSize) -> tuple[int, int]:
         try:
             return _PAGE_KINDS[page_size], 0
         except KeyError:
-            names = ", ".join(repr(name) for name in _PAGE_KINDS)
-            raise ValueError(
-                f"page_size must be {names} or a hugetlb size in bytes, not {page_size!r}"
-            ) from None
-    size = operator.index(page_size)
+            raise ValueError(arguments.must_be("page_size", _PAGE_SIZES, page_size)) from None
+    size = arguments.integer("page_size", page_size, _PAGE_SIZES)
     if not 0 < size <= _MAX_SIZE_BYTES:
-        raise ValueError(f"page_size must be a positive number of bytes, not {size}")
+        raise ValueError(arguments.must_be("page_size", _PAGE_SIZES, size))
     return _HUGETLB_KIND, size
 
 
@@ -71,7 +68,8 @@ class NumaAllocator:
 
     def __init__(self, topology: NumaTopology | None = None) -> None:
         self._follow_machine = topology is None
-        self._set_topology(NumaTopology.detect() if topology is None else topology)
+        given = arguments.optional_instance("topology", topology, NumaTopology)
+        self._set_topology(NumaTopology.detect() if given is None else given)
 
     def _set_topology(self, topology: NumaTopology) -> None:
         # One tuple, so that a reader in another thread never sees a core of one machine with the
@@ -159,8 +157,10 @@ class NumaAllocator:
             Once per cause, when the system refused what placement needs and `strict` is false.
         """
         size = _size(size_bytes)
-        node = None if preferred_node is None else operator.index(preferred_node)
+        node = arguments.optional_node("preferred_node", preferred_node)
         kind, hugetlb_bytes = _page_kind(page_size)
+        if not (strict.__class__ is populate.__class__ is lock.__class__ is dump.__class__ is bool):
+            arguments.flags(strict=strict, populate=populate, lock=lock, dump=dump)
         core = self._core_for(() if node is None else (node,))
         buffer, causes = core.allocate(
             size, node, strict, kind, hugetlb_bytes, populate, lock, dump
@@ -215,9 +215,10 @@ class NumaAllocator:
         """
         size = _size(size_bytes)
         kind, hugetlb_bytes = _page_kind(page_size)
-        node_list = sorted({operator.index(node) for node in nodes}) if nodes is not None else []
+        arguments.flags(strict=strict, populate=populate, lock=lock, dump=dump)
+        node_list = [] if nodes is None else arguments.nodes("nodes", nodes)
         if nodes is not None and not node_list:
-            raise ValueError("nodes must name at least one node")
+            raise ValueError("nodes must name at least one node, not none")
         node_list, weight_list = checked_weights(node_list, weights)
         core = self._core_for(tuple(node_list))
         buffer, causes = core.allocate_interleaved(
@@ -297,6 +298,7 @@ class NumaAllocator:
         PlacementWarning
             Once, when a node is unknown on a machine with several; and as for :meth:`allocate`.
         """
+        size = _size(size_bytes)
         node = self.device_node(path)
         topology = self._state[0]
         if node is not None:
@@ -309,7 +311,7 @@ class NumaAllocator:
                 raise PlacementError(message)
             warn_once("device_node", message)
         return self.allocate(
-            size_bytes,
+            size,
             node,
             strict=strict,
             page_size=page_size,

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import functools
 import math
-import operator
 from collections.abc import Iterable, Mapping, Set
 from typing import TYPE_CHECKING, Any, Literal, SupportsIndex, TypedDict, Unpack
 
+from numapool import arguments
 from numapool.allocator import NumaAllocator, PageSize
+from numapool.pool import BufferPool
 
 if TYPE_CHECKING:
+    import numpy as np
     import numpy.typing as npt
 
-    from numapool.pool import BufferPool
+_SHAPE = "an integer or an iterable of integers"
+_DTYPE = "a data type of NumPy without Python objects"
 
 Shape = SupportsIndex | Iterable[SupportsIndex]
 Order = Literal["C", "F"]
@@ -36,8 +39,8 @@ def _default_allocator() -> NumaAllocator:
 
 def _dimension(length: Any) -> int:
     if isinstance(length, bool):  # NumPy takes none either
-        raise TypeError(f"a dimension must be an integer, not {length!r}")
-    return operator.index(length)
+        raise TypeError(arguments.must_be("each of shape", "an integer", length))
+    return arguments.integer("each of shape", length)
 
 
 def _dimensions(shape: Shape) -> tuple[int, ...]:
@@ -48,16 +51,33 @@ def _dimensions(shape: Shape) -> tuple[int, ...]:
     else:
         dimensions = _dimensions_of_others(shape)
     if any(one < 0 for one in dimensions):
-        raise ValueError(f"negative dimensions are not allowed: {dimensions}")
+        raise ValueError(f"each of shape must be at least 0, not {min(dimensions)}")
     return dimensions
 
 
 def _dimensions_of_others(shape: Shape) -> tuple[int, ...]:
     if isinstance(shape, Mapping | Set):
-        raise TypeError(f"shape must be an integer or a sequence of some, not {shape!r}")
+        raise TypeError(arguments.must_be("shape", _SHAPE, shape))
     if isinstance(shape, Iterable) and getattr(shape, "ndim", 1) != 0:
         return tuple(map(_dimension, shape))
-    return (_dimension(shape),)  # NumPy's integers, and its arrays without dimensions
+    # NumPy's integers, and its arrays without dimensions
+    return (arguments.integer("shape", shape, _SHAPE),)  # type: ignore[arg-type]
+
+
+def _dtype(dtype: npt.DTypeLike) -> np.dtype[Any]:
+    import numpy as np
+
+    try:
+        kind = np.dtype(dtype)
+    except (TypeError, ValueError, SyntaxError) as error:  # it evaluates numbers in strings
+        raise _renamed(error, arguments.must_be("dtype", _DTYPE, dtype)) from error
+    if kind.hasobject:
+        raise TypeError(
+            f"dtype must be {_DTYPE}, not {kind}: objects cannot live in memory of a node"
+        )
+    if kind.itemsize == 0:  # of strings without a length NumPy makes some of length 1
+        kind = np.empty((), kind).dtype
+    return kind
 
 
 def empty(
@@ -136,23 +156,29 @@ def _make(
 ) -> npt.NDArray[Any]:
     import numpy as np
 
-    if pool is not None and (allocator is not None or page_size is not None):
-        raise TypeError("a pool has an allocator and a page size of its own: give one or the other")
-    kind = np.dtype(dtype)
-    if kind.hasobject:
-        raise TypeError(f"dtype {kind} holds Python objects, which cannot live in memory of a node")
-    if kind.itemsize == 0:  # of strings without a length NumPy makes some of length 1
-        kind = np.empty((), kind).dtype
+    if pool is not None:
+        arguments.instance("pool", pool, BufferPool)
+        if allocator is not None or page_size is not None:
+            raise TypeError(
+                "pool must be None where allocator or page_size is given, for it has its own, not "
+                "a BufferPool"
+            )
+    arguments.optional_instance("allocator", allocator, NumaAllocator)
+    arguments.choice("order", order, ("C", "F"))
+    arguments.flag("strict", strict)
+    wanted = arguments.optional_node("node", node)
+    kind = _dtype(dtype)
     dimensions = _dimensions(shape)
     size = math.prod(dimensions) * kind.itemsize
     if size == 0:
         return np.zeros(dimensions, kind, order)
     if pool is not None:
         acquire = pool._acquire_zeroed if zeroed else pool.acquire
-        buffer = acquire(size, node, strict=strict)
+        buffer = acquire(size, wanted, strict=strict)
     else:
         chosen = _default_allocator() if allocator is None else allocator
-        buffer = chosen.allocate(size, node, strict=strict, page_size=page_size or "auto")
+        pages = "auto" if page_size is None else page_size
+        buffer = chosen.allocate(size, wanted, strict=strict, page_size=pages)
     return np.ndarray(dimensions, kind, buffer=buffer, order=order)  # type: ignore[arg-type]
 
 
@@ -171,8 +197,18 @@ def full(
 
     kind = np.asarray(fill_value).dtype if dtype is None else dtype
     array = empty(shape, kind, order, **options)
-    np.copyto(array, fill_value, casting="unsafe")
+    try:
+        np.copyto(array, fill_value, casting="unsafe")
+    except (TypeError, ValueError) as error:
+        takes = f"what NumPy can fill an array of shape {array.shape} and dtype {array.dtype} with"
+        raise _renamed(error, arguments.must_be("fill_value", takes, fill_value)) from error
     return array
+
+
+def _renamed(error: Exception, words: str) -> Exception:
+    """Return the same kind of error, which says which parameter it is about."""
+    kind = ValueError if isinstance(error, ValueError) else TypeError
+    return kind(f"{words}: {error}")
 
 
 def asarray(
@@ -188,7 +224,13 @@ def asarray(
     """
     import numpy as np
 
-    source = np.asarray(data, dtype)
+    try:
+        source = np.asarray(data, None if dtype is None else _dtype(dtype))
+    except (TypeError, ValueError) as error:
+        if str(error).startswith("dtype "):
+            raise
+        takes = "what NumPy can make an array of the dtype of"
+        raise _renamed(error, arguments.must_be("data", takes, data)) from error
     array = empty(source.shape, source.dtype, order, **options)
     np.copyto(array, source)
     return array

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import operator
-from typing import TYPE_CHECKING, Any, SupportsIndex
+from typing import Any, SupportsIndex
 
-from numapool.allocator import NodeBuffer
+from numapool import arguments
+from numapool.allocator import NodeBuffer, _size
 from numapool.arrays import _default_allocator
-
-if TYPE_CHECKING:
-    from numapool.pool import BufferPool
+from numapool.pool import BufferPool
 
 
 def _pyarrow() -> Any:
@@ -59,11 +57,14 @@ def arrow_buffer(
         As for :meth:`NumaAllocator.allocate`.
     """
     pa = _pyarrow()
+    wanted = arguments.optional_node("node", node)
+    exact = arguments.flag("strict", strict)
+    arguments.optional_instance("pool", pool, BufferPool)
 
     def acquire(size_bytes: int) -> NodeBuffer:
         if pool is not None:
-            return pool.acquire(size_bytes, node, strict=strict)
-        return _default_allocator().allocate(size_bytes, node, strict=strict)
+            return pool.acquire(size_bytes, wanted, strict=exact)
+        return _default_allocator().allocate(size_bytes, wanted, strict=exact)
 
     if isinstance(data, pa.Table):
         return _copied_table(pa, data, acquire)
@@ -76,8 +77,13 @@ def arrow_buffer(
             return copied
         return copied.chunk(0) if copied.num_chunks else data
     if hasattr(data, "__index__"):
-        return pa.py_buffer(acquire(operator.index(data)))
-    with memoryview(data) as view:
+        return pa.py_buffer(acquire(_size(data, "data")))
+    try:
+        given = memoryview(data)
+    except TypeError:
+        takes = "a size in bytes, bytes-like, or a pyarrow Buffer, Array, RecordBatch or Table"
+        raise TypeError(arguments.must_be("data", takes, data)) from None
+    with given as view:
         if view.nbytes == 0:
             return pa.py_buffer(b"")
         buffer = acquire(view.nbytes)

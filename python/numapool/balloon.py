@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import operator
 import os
 import threading
 from collections.abc import Callable
@@ -11,7 +10,7 @@ from functools import cached_property
 from types import TracebackType
 from typing import TYPE_CHECKING, Protocol, Self, SupportsIndex
 
-from numapool import _core
+from numapool import _core, arguments
 from numapool.balloon_report import (
     REPORTING_DELAY_S,
     BalloonState,
@@ -167,8 +166,9 @@ class BalloonDriver:
         ValueError
             The driver was closed, and no monitor is given.
         """
-        if not callable(handler):
-            raise TypeError(f"a handler must be callable, not {type(handler).__name__}")
+        arguments.function("handler", handler)
+        if monitor is not None and not callable(getattr(monitor, "subscribe", None)):
+            raise TypeError(arguments.must_be("monitor", "a PressureMonitor or None", monitor))
 
         @functools.wraps(handler)
         def answer(event: PressureEvent) -> None:
@@ -217,9 +217,8 @@ class BalloonDriver:
         UnsupportedError
             ``compact=True`` on a kernel that cannot.
         """
-        released = operator.index(nbytes)
-        if released < 0:
-            raise ValueError(f"nbytes must be at least 0, not {released}")
+        released = arguments.at_least("nbytes", nbytes, 0, arguments.BYTES)
+        arguments.flag("compact", compact)
         before_trim = self._account.look()
         has_call = _core.trim_heap()
         after_trim = self._account.look()

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any
 
-from numapool import _core
+from numapool import _core, arguments
 
 if TYPE_CHECKING:
     from numapool.topology import NumaTopology
@@ -151,7 +151,7 @@ def device_locality(path: PathLike, topology: NumaTopology | None = None) -> Dev
         There is no such file or device (FileNotFoundError), or it may not be looked at.
     """
     if topology is not None:
-        return locality_by(path, topology._core)
+        return locality_by(path, _core_of(topology))
     found = locality_by(path, _running_machine(), _running_machine_anew)
     return locality_by(path, _running_machine_anew()) if len(found.nodes) > 1 else found
 
@@ -162,9 +162,15 @@ def device_node(path: PathLike, topology: NumaTopology | None = None) -> int | N
     Parameters and errors are those of :func:`device_locality`, whose ``node_id`` this is.
     """
     if topology is not None:
-        return node_by(path, topology._core)[0]
+        return node_by(path, _core_of(topology))[0]
     node, count = node_by(path, _running_machine(), _running_machine_anew)
     return node_by(path, _running_machine_anew())[0] if count > 1 else node
+
+
+def _core_of(topology: NumaTopology) -> _core.Topology:
+    from numapool.topology import NumaTopology  # which imports this module
+
+    return arguments.instance("topology", topology, NumaTopology)._core
 
 
 _Renew = Callable[[], _core.Topology | None]
@@ -208,11 +214,7 @@ def _running_machine_anew() -> _core.Topology:
 
 
 def _asked(path: PathLike) -> tuple[str, bytes]:
-    name = os.fspath(path)
-    if not isinstance(name, str):
-        raise TypeError(f"path must be a str or a path of str, not {type(path).__name__}")
-    if "\0" in name:
-        raise ValueError("path contains a null character")
+    name = arguments.path("path", path)
     return name, os.fsencode(name)
 
 

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import operator
 import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, SupportsIndex
 
-from numapool import _core, thread_cpus
+from numapool import _core, arguments, thread_cpus
 from numapool.affinity import pin, unpin, warn_of_other_node
 from numapool.allocator import NumaAllocator
 from numapool.degradation import warn_once
@@ -85,14 +84,20 @@ class NodeExecutor(ThreadPoolExecutor):
         numpy_arrays: bool = True,
         pool: BufferPool | None = None,
     ) -> None:
-        if initializer is not None and not callable(initializer):
-            raise TypeError("initializer must be callable")
-        if pool is not None and not numpy_arrays:
-            raise ValueError("the pool is for NumPy's arrays, and numpy_arrays is False")
+        if initializer is not None:
+            arguments.function("initializer", initializer)
+        arguments.text("thread_name_prefix", thread_name_prefix)
+        initargs = tuple(arguments.items("initargs", initargs, "a tuple"))
+        arguments.optional_instance("pool", pool, BufferPool)
+        if not arguments.flag("numpy_arrays", numpy_arrays) and pool is not None:
+            raise ValueError(
+                "pool must be None with numpy_arrays=False, for it is for NumPy's arrays, not a "
+                "BufferPool"
+            )
+        count = None if workers is None else arguments.at_least("workers", workers, 1)
+        arguments.optional_instance("topology", topology, NumaTopology)
         topology = NumaTopology.detect() if topology is None else topology
-        count = None if workers is None else operator.index(workers)
-        if count is not None and count < 1:
-            raise ValueError(f"workers must be at least 1, not {count}")
+        node = topology.node(arguments.node("node", node)).node_id
         # Tried out in this thread, so that what is refused is known before there is work.
         pinned = pin(node, topology)
         unpin(pinned)

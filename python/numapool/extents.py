@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 from typing import Any
 
-from numapool import _core
+from numapool import _core, arguments
 from numapool.placement import Placement
 
 # Address, bytes of an element, and per dimension the count and the stride in bytes.
@@ -41,10 +41,11 @@ def extents_of(obj: Any) -> list[Extent]:
             import numpy as np
 
             return extents_of(np.from_dlpack(obj))
-    raise TypeError(
-        f"cannot tell which memory a {type(obj).__name__} is in: give an array, a tensor, an Arrow "
-        "array or table, or an object with the buffer protocol (bytes, bytearray, mmap)"
+    takes = (
+        "an array, a tensor, an Arrow array or table, or an object with the buffer protocol "
+        "(bytes, bytearray, mmap)"
     )
+    raise TypeError(arguments.must_be("obj", takes, obj))
 
 
 def _tensor(tensor: Any) -> Extent:

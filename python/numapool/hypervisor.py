@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from numapool import _core
+from numapool import _core, arguments
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -42,12 +42,10 @@ class HypervisorInfo:
 
 def root_path(root: str | os.PathLike[str]) -> bytes:
     """Return the folder that stands for "/", as the core takes it."""
-    path = os.fsdecode(root)
+    path = arguments.path("root", root, as_bytes=True)
     if path == "/":  # the running machine, on Windows too, where it would become a drive
         return b"/"
     path = os.path.abspath(path)  # noqa: PTH100 - pathlib takes 2 ms to import
-    if "\0" in path:
-        raise ValueError("root contains a null character")
     return os.fsencode(path)
 
 
@@ -75,6 +73,9 @@ def detect_hypervisor(
     UnsupportedError
         Neither the processor nor the system has a way to tell.
     """
-    signatures = None if cpuid_signatures is None else list(cpuid_signatures)
+    signatures = None
+    if cpuid_signatures is not None:
+        given = arguments.items("cpuid_signatures", cpuid_signatures, "an iterable of str or None")
+        signatures = [arguments.text("each of cpuid_signatures", one) for one in given]
     kind, signature, product, evidence = _core.detect_hypervisor(root_path(root), signatures)
     return HypervisorInfo(kind=kind, vendor_signature=signature, product=product, evidence=evidence)

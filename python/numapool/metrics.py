@@ -9,17 +9,18 @@ import weakref
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Any
 
+from numapool import arguments
 from numapool._core import __version__
+from numapool.balloon import BalloonDriver
 from numapool.errors import UnsupportedError
 from numapool.pool import BufferPool, pools_of_this_process
 from numapool.pool_totals import PoolTotals
+from numapool.pressure import PressureMonitor
 from numapool.topology import NumaTopology
 
 if TYPE_CHECKING:
     from prometheus_client.core import Metric
 
-    from numapool.balloon import BalloonDriver
-    from numapool.pressure import PressureMonitor
     from numapool.pressure_policy import PressureStatistics
     from numapool.pressure_reading import PressureReading
 
@@ -80,6 +81,12 @@ class MetricsCollector:
         balloon: BalloonDriver | None = None,
         topology: NumaTopology | None = None,
     ) -> None:
+        if pools is not None:
+            found = arguments.items("pools", pools, "an iterable of BufferPool or None")
+            pools = [arguments.instance("each of pools", pool, BufferPool) for pool in found]
+        arguments.optional_instance("monitor", monitor, PressureMonitor)
+        arguments.optional_instance("balloon", balloon, BalloonDriver)
+        arguments.optional_instance("topology", topology, NumaTopology)
         self._core = _prometheus()
         self._pools = None if pools is None else [weakref.ref(pool) for pool in pools]
         self._monitor = monitor

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import operator
 from dataclasses import dataclass, field
 from typing import Any, SupportsIndex
 
-from numapool import _core
+from numapool import _core, arguments
 from numapool.extents import extents_of
 from numapool.placement import Placement
 
@@ -76,7 +75,7 @@ def move(obj: Any, node: SupportsIndex) -> MoveReport:
     TypeError, ValueError
         As for :func:`placement_of`.
     """
-    target = operator.index(node)
+    target = arguments.node("node", node)
     if isinstance(obj, _core.NodeBuffer):
         before = obj.placement()
         after = obj.migrate(target)

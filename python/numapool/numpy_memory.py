@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import functools
-import operator
 from contextvars import ContextVar
 from types import TracebackType
 from typing import Self, SupportsIndex
 
-from numapool import _core
+from numapool import _core, arguments
 from numapool.pool import BufferPool
 
 # By default memory that no array has used for so long goes back to the system.
@@ -79,11 +78,10 @@ class numpy_allocator:
         *,
         strict: bool = False,
     ) -> None:
-        if pool is not None and not isinstance(pool, BufferPool):
-            raise TypeError(f"pool must be a BufferPool, not {type(pool).__name__}")
-        self._node = None if node is None else operator.index(node)
-        self._pool = _shared_pool() if pool is None else pool
-        self._strict = bool(strict)
+        given = arguments.optional_instance("pool", pool, BufferPool)
+        self._node = arguments.optional_node("node", node)
+        self._strict = arguments.flag("strict", strict)
+        self._pool = _shared_pool() if given is None else given
         self._handler = _core.numpy_handler(
             self._pool, self._node, self._strict, self._pool.zero_on_reuse
         )

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-import operator
 import threading
 from collections.abc import Iterable
 from types import TracebackType
 from typing import Literal, SupportsIndex
 
-from numapool import _core
+from numapool import _core, arguments
 from numapool.errors import NodeNotFoundError
 from numapool.topology import NumaTopology
 
 PolicyMode = Literal["preferred", "interleave", "local"]
 _MODES = ("preferred", "interleave", "local")
+_NODE = "the id of a node (an integer), an iterable of ids or None"
 
 
 class memory_policy:
@@ -50,22 +50,22 @@ class memory_policy:
         node: SupportsIndex | Iterable[SupportsIndex] | None = None,
         mode: PolicyMode = "preferred",
     ) -> None:
-        if mode not in _MODES:
-            raise ValueError(f"mode must be one of {', '.join(_MODES)}, not {mode!r}")
+        arguments.choice("mode", mode, _MODES)
         if node is None:
             nodes = []
-        elif isinstance(node, Iterable):
-            nodes = sorted({operator.index(one) for one in node})
+        elif isinstance(node, Iterable) and not isinstance(node, str | bytes):
+            nodes = arguments.nodes("node", node)
         else:
-            nodes = [operator.index(node)]
+            nodes = [arguments.node("node", node, _NODE)]  # type: ignore[arg-type]
         if mode == "local" and nodes:
             raise ValueError(
-                "mode='local' takes no node: it is the node of the CPU that touches the memory"
+                "node must be None for mode='local', which is the node of the CPU that touches the "
+                f"memory, not {nodes}"
             )
         if mode == "preferred" and len(nodes) != 1:
-            raise ValueError(f"mode='preferred' takes one node, not {len(nodes)}")
+            raise ValueError(f"node must be one node for mode='preferred', not {nodes or None}")
         if mode == "interleave" and not nodes:
-            raise ValueError("mode='interleave' needs at least one node")
+            raise ValueError("node must be at least one node for mode='interleave', not none")
         exist = [known.node_id for known in NumaTopology.detect().nodes]
         for one in nodes:
             if one not in exist:

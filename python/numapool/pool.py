@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import itertools
 import math
-import operator
 import sys
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from types import MappingProxyType, TracebackType
 from typing import Any, Self, SupportsIndex
 
-from numapool import _core
+from numapool import _core, arguments
 from numapool.allocator import NumaAllocator, PageSize, _page_kind, _size
 from numapool.errors import PoolExhaustedError
 from numapool.living import Living
@@ -83,18 +82,19 @@ class PoolStatistics:
 def _limit(name: str, value: SupportsIndex | None) -> int | None:
     if value is None:
         return None
-    limit = operator.index(value)
+    limit = arguments.integer(name, value, f"{arguments.BYTES} or None")
     if limit < 0:
-        raise ValueError(f"{name} must be None or at least 0, not {limit}")
+        raise ValueError(arguments.must_be(name, "None or at least 0", limit))
     return min(limit, _MAX_BYTES)
 
 
 def _idle_ms(idle_s: float | None) -> int | None:
     if idle_s is None:
         return None
-    if math.isnan(idle_s) or idle_s <= 0:
-        raise ValueError(f"idle_s must be None or more than 0, not {idle_s}")
-    return min(math.ceil(idle_s * 1000) if math.isfinite(idle_s) else _MAX_IDLE_MS, _MAX_IDLE_MS)
+    seconds = arguments.real("idle_s", idle_s, f"{arguments.SECONDS} or None")
+    if math.isnan(seconds) or seconds <= 0:
+        raise ValueError(arguments.must_be("idle_s", "None or more than 0", idle_s))
+    return math.ceil(min(seconds, _MAX_IDLE_MS / 1000) * 1000)
 
 
 _pools: Living[BufferPool] = Living()
@@ -181,14 +181,14 @@ class BufferPool(_core.PoolBase):
         dump: bool = True,
         name: str | None = None,
     ) -> None:
-        if name is not None and not isinstance(name, str):
-            raise TypeError(f"name must be a str, not {type(name).__name__}")
-        self._name = f"pool-{next(_numbers)}" if name is None else name
-        self._dump = bool(dump)
-        self._allocator = NumaAllocator() if allocator is None else allocator
+        given = arguments.optional_instance("name", name, str)
+        self._name = f"pool-{next(_numbers)}" if given is None else given
+        self._dump = arguments.flag("dump", dump)
+        source = arguments.optional_instance("allocator", allocator, NumaAllocator)
+        self._allocator = NumaAllocator() if source is None else source
         self._max_bytes = _limit("max_bytes", max_bytes)
         self._retain_bytes = _limit("retain_bytes", retain_bytes)
-        self._zero_on_reuse = bool(zero_on_reuse)
+        self._zero_on_reuse = arguments.flag("zero_on_reuse", zero_on_reuse)
         kind, hugetlb_bytes = _page_kind(page_size)
         _core.pool_open(
             self,
@@ -273,10 +273,10 @@ class BufferPool(_core.PoolBase):
         NodeNotFoundError, MemoryError
             As for :meth:`NumaAllocator.allocate`; what was added so far stays.
         """
-        size, wanted = _size(size_bytes), operator.index(count)
+        size, wanted = _size(size_bytes), arguments.at_least("count", count, 0)
         chosen = None if node is None else self._node(node)
-        if wanted < 0:
-            raise ValueError(f"count must be at least 0, not {wanted}")
+        if progress is not None:
+            arguments.function("progress", progress)
         added = 0
         while added < wanted:
             try:
@@ -334,7 +334,8 @@ class BufferPool(_core.PoolBase):
             As for :meth:`NumaAllocator.allocate`.
         """
         chosen = None if node is None else self._node(node)
-        size, blocks = _size(block_bytes), operator.index(count)
+        size = _size(block_bytes, "block_bytes")
+        blocks = arguments.integer("count", count)
         try:
             return BufferRing(self, size, blocks, chosen, strict=strict)
         except PoolExhaustedError as error:
@@ -352,7 +353,9 @@ class BufferPool(_core.PoolBase):
         _core.pool_close(self)
 
     def _node(self, node: SupportsIndex) -> int:
-        return self._allocator.topology.node(node).node_id
+        return self._allocator.topology.node(
+            arguments.node("node", node, arguments.NODE_OR_NONE)
+        ).node_id
 
     def __enter__(self) -> Self:
         if self.closed:

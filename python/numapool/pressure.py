@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import atexit
 import math
-import operator
 import os
 import threading
 import weakref
@@ -12,7 +11,7 @@ from collections.abc import Callable, Iterable
 from types import TracebackType
 from typing import Literal, Self, SupportsIndex
 
-from numapool import _core
+from numapool import _core, arguments
 from numapool.living import Living
 from numapool.pool import BufferPool
 from numapool.pressure_policy import (
@@ -30,17 +29,16 @@ _monitors: Living[PressureMonitor] = Living()
 
 
 def _source_bits(sources: Iterable[str]) -> int:
+    takes = f"'auto' or an iterable of names out of {', '.join(SOURCES)}"
     if isinstance(sources, str):
         if sources != "auto":
-            raise ValueError(f'sources must be "auto" or names out of {SOURCES}, not {sources!r}')
+            raise ValueError(arguments.must_be("sources", takes, sources))
         return 0
     bits = 0
-    for name in sources:
-        if name not in SOURCES:
-            raise ValueError(f"there is no source {name!r}; there are {', '.join(SOURCES)}")
-        bits |= 1 << SOURCES.index(name)
+    for name in arguments.items("sources", sources, takes):
+        bits |= 1 << SOURCES.index(arguments.choice("each of sources", name, SOURCES))
     if bits == 0:
-        raise ValueError('sources must name at least one source, or be "auto"')
+        raise ValueError('sources must name at least one source, or be "auto", not empty')
     return bits
 
 
@@ -76,7 +74,8 @@ class PressureMonitor:
         policy: PressurePolicy | None = None,
         sources: Literal["auto"] | Iterable[str] = "auto",
     ) -> None:
-        self._policy = PressurePolicy() if policy is None else policy
+        given = arguments.optional_instance("policy", policy, PressurePolicy)
+        self._policy = PressurePolicy() if given is None else given
         self._source_bits = _source_bits(sources)
         self._lock = threading.RLock()  # before the core's locks
         self._attached: dict[int, tuple[weakref.ref[BufferPool], int, float]] = {}
@@ -175,16 +174,16 @@ class PressureMonitor:
         ValueError
             A negative floor, a weight that is not positive; the pool is closed.
         """
-        floor = operator.index(floor_bytes)
-        if floor < 0:
-            raise ValueError(f"floor_bytes must be at least 0, not {floor}")
-        if not (math.isfinite(weight) and weight > 0):
-            raise ValueError(f"weight must be positive and finite, not {weight}")
+        arguments.instance("pool", pool, BufferPool)
+        floor = arguments.at_least("floor_bytes", floor_bytes, 0, arguments.BYTES)
+        share = arguments.real("weight", weight, "a number")
+        if not (math.isfinite(share) and share > 0):
+            raise ValueError(arguments.must_be("weight", "positive and finite", weight))
         if pool.closed:
             raise ValueError("the pool is closed")
         with self._lock:
-            self._core.attach(pool, min(floor, 2**63), float(weight))
-            self._attached[id(pool)] = (weakref.ref(pool), floor, float(weight))
+            self._core.attach(pool, min(floor, 2**63), share)
+            self._attached[id(pool)] = (weakref.ref(pool), floor, share)
 
     def detach(self, pool: BufferPool) -> None:
         """Leave `pool` alone from here on: once this returns, no trim touches it.
@@ -194,6 +193,7 @@ class PressureMonitor:
         ValueError
             It is not attached.
         """
+        arguments.instance("pool", pool, BufferPool)
         with self._lock:
             self._attached.pop(id(pool), None)
             if not self._core.detach(pool) and not pool.closed:
@@ -201,8 +201,7 @@ class PressureMonitor:
 
     def subscribe(self, handler: Callable[[PressureEvent], object]) -> Subscription:
         """Call `handler` with every event from now on, on a Python thread of its own."""
-        if not callable(handler):
-            raise TypeError(f"a handler must be callable, not {type(handler).__name__}")
+        arguments.function("handler", handler)
         with self._lock:
             subscription = Subscription(
                 self._core.subscribe(), handler, self._subscriptions.discard

@@ -8,6 +8,8 @@ from dataclasses import asdict, dataclass, fields
 from enum import IntEnum
 from typing import Any
 
+from numapool import arguments
+
 _MIB = 1 << 20
 
 
@@ -92,30 +94,29 @@ class PressurePolicy:
     def __post_init__(self) -> None:
         for field in fields(self):
             value = getattr(self, field.name)
-            if value is None:
+            if value is None and field.default is None:
                 continue
-            if isinstance(value, bool) or not isinstance(value, int | float):
-                raise TypeError(f"{field.name} must be a number, not {type(value).__name__}")
-            if field.name.endswith("_bytes") and not isinstance(value, int):
-                raise TypeError(f"{field.name} must be a whole number of bytes, not {value!r}")
-            if not math.isfinite(value) or value < 0 or value >= 2**62:
-                raise ValueError(f"{field.name} must be 0 or more, and finite, not {value}")
-        if not 0.5 <= self.window_s <= 10:
-            raise ValueError(f"window_s must be from 0.5 to 10 seconds, not {self.window_s}")
-        for name in ("moderate_stall_s", "critical_stall_s"):
-            if not 0.001 <= getattr(self, name) <= self.window_s:
-                raise ValueError(
-                    f"{name} must be from 0.001 to window_s, not {getattr(self, name)}"
-                )
-        for name, least in (("cooldown_s", 0.01), ("relief_s", 0.01), ("poll_s", 0.005)):
-            if not least <= getattr(self, name) <= 3600:
-                raise ValueError(
-                    f"{name} must be from {least} to 3600 seconds, not {getattr(self, name)}"
-                )
-        if self.step_bytes < 1:
-            raise ValueError(f"step_bytes must be at least 1, not {self.step_bytes}")
-        if self.critical_share > 1 or self.hysteresis > 10:
-            raise ValueError("critical_share may be 1 at most, and hysteresis 10")
+            whole = field.name.endswith("_bytes")
+            if isinstance(value, bool) or not isinstance(value, int if whole else int | float):
+                takes = arguments.BYTES if whole else "a number"
+                raise TypeError(arguments.must_be(field.name, takes, value))
+            if not value < math.inf or value < 0 or value >= 2**62:
+                raise ValueError(arguments.must_be(field.name, "0 or more, and finite", value))
+        for name, least, most in (
+            ("window_s", 0.5, 10),
+            ("moderate_stall_s", 0.001, self.window_s),
+            ("critical_stall_s", 0.001, self.window_s),
+            ("cooldown_s", 0.01, 3600),
+            ("relief_s", 0.01, 3600),
+            ("poll_s", 0.005, 3600),
+            ("step_bytes", 1, 2**62),
+            ("critical_share", 0, 1),
+            ("hysteresis", 0, 10),
+        ):
+            value = getattr(self, name)
+            if not least <= value <= most:
+                takes = f"from {least} to {most}" + (" (window_s)" if "_stall_" in name else "")
+                raise ValueError(arguments.must_be(name, takes, value))
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
+from numapool import arguments
 from numapool.pool import pools_of_this_process
 
 if TYPE_CHECKING:
@@ -131,9 +132,12 @@ def publish_pools(interval_s: float = 1.0) -> Publication:
     OSError
         The file (in $XDG_RUNTIME_DIR, else in the temporary folder) cannot be written.
     """
-    if not 0 < interval_s <= _LONGEST_S:
-        raise ValueError(f"interval_s must be more than 0 and at most 3600, not {interval_s}")
-    return Publication(interval_s)
+    seconds = arguments.real("interval_s", interval_s)
+    if not 0 < seconds <= _LONGEST_S:
+        raise ValueError(
+            arguments.must_be("interval_s", "more than 0 and at most 3600", interval_s)
+        )
+    return Publication(seconds)
 
 
 def published_pools() -> Iterator[dict[str, Any]]:

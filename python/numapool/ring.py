@@ -6,7 +6,7 @@ import math
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
-from numapool import _core
+from numapool import _core, arguments
 
 if TYPE_CHECKING:
     from numapool.pool import BufferPool
@@ -32,7 +32,8 @@ class BufferRing:
         self, pool: BufferPool, block_bytes: int, count: int, node: int | None, *, strict: bool
     ) -> None:
         if not 1 <= count <= _MAX_COUNT:
-            raise ValueError(f"count must be from 1 to {_MAX_COUNT}, not {count}")
+            raise ValueError(arguments.must_be("count", f"from 1 to {_MAX_COUNT}", count))
+        arguments.flag("strict", strict)
         self._block_bytes = block_bytes
         self._count = count
         self._core = _core.ring_open(pool, block_bytes, count, node, strict)
@@ -54,13 +55,13 @@ class BufferRing:
         ValueError
             The ring is closed; a timeout without `block`, or a negative one.
         """
+        waits = arguments.flag("block", block)
         if timeout_s is None:
-            return self._core.acquire(_FOR_EVER_MS if block else None)
-        if not block:
-            raise ValueError("timeout_s needs block=True")
-        if math.isnan(timeout_s) or timeout_s < 0:
-            raise ValueError(f"timeout_s must be None or at least 0, not {timeout_s}")
-        return self._core.acquire(min(math.ceil(min(timeout_s, 1e15) * 1000), _FOR_EVER_MS))
+            return self._core.acquire(_FOR_EVER_MS if waits else None)
+        seconds = arguments.wait("timeout_s", timeout_s)
+        if not waits:
+            raise ValueError(f"timeout_s must be None without block=True, not {timeout_s}")
+        return self._core.acquire(min(math.ceil(min(seconds, 1e15) * 1000), _FOR_EVER_MS))
 
     @property
     def block_bytes(self) -> int:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import SupportsIndex
 
-from numapool import _core, thread_cpus
+from numapool import _core, arguments, thread_cpus
 from numapool.affinity import CpuPlacement, Pinned, pin, unpin, warn_of_other_node
 from numapool.errors import UnsupportedError
 from numapool.handed_down import hand_down
@@ -67,8 +67,10 @@ class run_on(ContextDecorator):
     """
 
     def __init__(self, node: SupportsIndex, *, topology: NumaTopology | None = None) -> None:
-        self._topology = NumaTopology.detect() if topology is None else topology
-        self._node = self._topology.node(node).node_id
+        wanted = arguments.node("node", node)
+        given = arguments.optional_instance("topology", topology, NumaTopology)
+        self._topology = NumaTopology.detect() if given is None else given
+        self._node = self._topology.node(wanted).node_id
         # By thread: how to leave each block that it is in. A thread touches its own list alone.
         self._entered: dict[int, list[tuple[Pinned, int]]] = {}
 
@@ -200,8 +202,10 @@ def bind_process(node: SupportsIndex, *, topology: NumaTopology | None = None) -
     PlacementWarning
         Once per node that has no CPUs to be used.
     """
+    wanted = arguments.node("node", node)
+    arguments.optional_instance("topology", topology, NumaTopology)
     topology = NumaTopology.detect() if topology is None else topology
-    wanted = topology.node(node).node_id
+    wanted = topology.node(wanted).node_id
     own = threading.get_native_id()
     if thread_cpus.AVAILABLE:  # else pin() says what is missing
         _threads()

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import errno
 import mmap
-import operator
 import os
 import re
 import secrets
@@ -14,7 +13,7 @@ from multiprocessing import reduction
 from pathlib import Path
 from typing import Any, Self, SupportsIndex
 
-from numapool import _core
+from numapool import _core, arguments
 from numapool.allocator import _size
 from numapool.degradation import warn_once
 from numapool.errors import UnsupportedError
@@ -88,6 +87,8 @@ class SharedNodeBuffer(mmap.mmap):
         """Make new memory; see the class."""
         _require_memfd()
         size = _size(size_bytes)
+        target = arguments.optional_node("node", node)
+        exact = arguments.flag("strict", strict)
         token = secrets.token_hex(16)
         fd = os.memfd_create(f"numapool-{token}", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
         try:
@@ -102,9 +103,8 @@ class SharedNodeBuffer(mmap.mmap):
                 raise MemoryError(f"cannot map {size} bytes of shared memory: {error}") from error
             raise
         whole = -(-size // mmap.PAGESIZE) * mmap.PAGESIZE
-        target = None if node is None else operator.index(node)
         try:
-            asked, _, _, bound, degraded = _core.place_shared(self.address, whole, target, strict)
+            asked, _, _, bound, degraded = _core.place_shared(self.address, whole, target, exact)
         except BaseException:
             self.close()
             raise
@@ -155,11 +155,9 @@ class SharedNodeBuffer(mmap.mmap):
             This system has no memfd_create(2).
         """
         _require_memfd()
-        if not isinstance(handle, str):
-            raise TypeError(f"handle must be a str, not {type(handle).__name__}")
-        parts = _HANDLE.fullmatch(handle)
+        parts = _HANDLE.fullmatch(arguments.text("handle", handle))
         if parts is None:
-            raise ValueError(f"not the handle of a SharedNodeBuffer: {handle!r}")
+            raise ValueError(arguments.must_be("handle", "that of a SharedNodeBuffer", handle))
         path = f"/proc/{parts['pid']}/fd/{parts['fd']}"
         length, token = int(parts["size"]), parts["token"]
         node = None if parts["node"] == "-" else int(parts["node"])

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import operator
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, SupportsIndex
 
-from numapool import _core
+from numapool import _core, arguments
 from numapool.devices import PathLike
 from numapool.errors import StorageError, UnsupportedError
 
@@ -22,6 +21,8 @@ if TYPE_CHECKING:
     Memory: TypeAlias = Buffer | npt.NDArray[Any]
 
 _MOST = 2**63 - 1
+_READABLE = "a contiguous buffer (bytes, an array, a NodeBuffer)"
+_WRITABLE = "a writable contiguous buffer (an array, a NodeBuffer)"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -105,7 +106,7 @@ def read_into(
     KeyboardInterrupt
         Ctrl-C is answered between pieces of 8 MiB.
     """
-    return readv(path, [_part(buffer, size)], offset, direct=direct)
+    return _read(path, "buffer", [_part(buffer, size)], offset, direct)
 
 
 def readv(
@@ -120,9 +121,21 @@ def readv(
     Otherwise as :func:`read_into`. Neighbours that are aligned, and whose lengths are, are read by
     one system call (up to 64 of them).
     """
-    name, asked = _path(path)
+    found = arguments.items("buffers", buffers, "an iterable of buffers")
+    return _read(path, "each of buffers", found, offset, direct)
+
+
+def _read(
+    path: PathLike, name: str, buffers: list[Memory], offset: SupportsIndex, direct: bool
+) -> Transferred:
+    file, asked = _path(path)
     start = _at_least_0("offset", offset)
-    return _result("read", name, start, _core.read_file(asked, buffers, start, None, direct))
+    way = arguments.flag("direct", direct)
+    try:
+        done = _core.read_file(asked, buffers, start, None, way)
+    except (TypeError, BufferError) as error:
+        raise _name_the_buffer(error, name, buffers, _WRITABLE) from None
+    return _result("read", file, start, done)
 
 
 def write_from(
@@ -164,8 +177,7 @@ def write_from(
     OSError, ValueError, BufferError, TypeError, KeyboardInterrupt
         As for :func:`read_into`.
     """
-    part = _part(buffer, size)
-    return writev(path, [part], offset, direct=direct, truncate=truncate, sync=sync)
+    return _write(path, "buffer", [_part(buffer, size)], offset, direct, truncate, sync)
 
 
 def writev(
@@ -181,10 +193,29 @@ def writev(
 
     Otherwise as :func:`write_from`, and as :func:`readv` does.
     """
-    name, asked = _path(path)
+    found = arguments.items("buffers", buffers, "an iterable of buffers")
+    return _write(path, "each of buffers", found, offset, direct, truncate, sync)
+
+
+def _write(
+    path: PathLike,
+    name: str,
+    buffers: list[Memory],
+    offset: SupportsIndex,
+    direct: bool,
+    truncate: bool,
+    sync: bool,
+) -> Transferred:
+    file, asked = _path(path)
     start = _at_least_0("offset", offset)
-    done = _core.write_file(asked, buffers, start, None, direct, truncate, sync)
-    return _result("write", name, start, done)
+    arguments.flags(direct=direct, truncate=truncate, sync=sync)
+    try:
+        done = _core.write_file(
+            asked, buffers, start, None, bool(direct), bool(truncate), bool(sync)
+        )
+    except (TypeError, BufferError) as error:
+        raise _name_the_buffer(error, name, buffers, _READABLE) from None
+    return _result("write", file, start, done)
 
 
 def open_error(path: str, failure: _core._Failure) -> OSError:
@@ -218,28 +249,40 @@ def _result(
 
 
 def _path(path: PathLike) -> tuple[str, bytes]:
-    name = os.fspath(path)
-    if not isinstance(name, str):
-        raise TypeError(f"path must be a str or a path of str, not {type(path).__name__}")
-    if "\0" in name:
-        raise ValueError("path contains a null character")
+    name = arguments.path("path", path)
     return name, os.fsencode(name)
 
 
 def _at_least_0(name: str, value: SupportsIndex) -> int:
-    number = operator.index(value)
+    number = arguments.integer(name, value, arguments.BYTES)
     if not 0 <= number <= _MOST:
-        raise ValueError(f"{name} must be from 0 to 2**63 - 1, not {number}")
+        raise ValueError(arguments.must_be(name, "from 0 to 2**63 - 1", number))
     return number
+
+
+def _name_the_buffer(error: Exception, name: str, buffers: list[Memory], takes: str) -> Exception:
+    """Return what to raise where the core could not use a buffer: the core does not know names."""
+    for one in buffers:
+        try:
+            # Released at once: a view that an error keeps alive would keep the buffer open.
+            memoryview(one).release()  # type: ignore[arg-type]
+        except TypeError:
+            return TypeError(arguments.must_be(name, takes, one))
+        except (BufferError, ValueError) as why:
+            return type(why)(f"{name} must be {takes}: {why}")
+    return type(error)(f"{name} must be {takes}: {error}")
 
 
 def _part(buffer: Memory, size: SupportsIndex | None) -> Memory:
     if size is None:
         return buffer
     wanted = _at_least_0("size", size)
-    view = memoryview(buffer)  # type: ignore[arg-type]
+    try:
+        view = memoryview(buffer)  # type: ignore[arg-type]
+    except TypeError:
+        raise TypeError(arguments.must_be("buffer", _READABLE, buffer)) from None
     if not view.c_contiguous:
-        raise BufferError("the buffer is not contiguous")
+        raise BufferError(f"buffer must be {_READABLE}, not one with gaps")
     if wanted > view.nbytes:
-        raise ValueError(f"size is {wanted}, but the buffer has {view.nbytes} bytes")
+        raise ValueError(f"size must be at most the buffer's {view.nbytes} bytes, not {wanted}")
     return view.cast("B")[:wanted] if view.nbytes else view

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import functools
 import math
-import operator
 import os
 import threading
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Literal, Self, SupportsIndex
 
-from numapool import _core
+from numapool import _core, arguments
 from numapool.devices import PathLike, device_node
 from numapool.pool import BufferPool
 from numapool.storage import _at_least_0, _path, open_error, transfer_error
@@ -25,6 +24,7 @@ DEPTH = 4
 _MOST_THREADS = 256
 _MOST_BYTES = 2**62
 _FOR_EVER_MS = 2**62
+_NODE = "'near', the id of a node (an integer) or None"
 
 
 @functools.cache
@@ -88,15 +88,18 @@ class FileStream:
         timeout_s: float | None,
     ) -> None:
         self._path, asked = _path(path)
-        length, threads = operator.index(block_bytes), operator.index(depth)
+        length = arguments.integer("block_bytes", block_bytes, arguments.BYTES)
+        threads = arguments.integer("depth", depth)
         if not 1 <= length <= _MOST_BYTES:
-            raise ValueError(f"block_bytes must be at least 1, not {length}")
+            raise ValueError(arguments.must_be("block_bytes", "from 1 to 2**62", length))
         if not 1 <= threads <= _MOST_THREADS:
-            raise ValueError(f"depth must be from 1 to {_MOST_THREADS}, not {threads}")
-        if timeout_s is not None and (math.isnan(timeout_s) or timeout_s < 0):
-            raise ValueError(f"timeout_s must be None or at least 0, not {timeout_s}")
+            raise ValueError(arguments.must_be("depth", f"from 1 to {_MOST_THREADS}", threads))
+        if timeout_s is not None:
+            timeout_s = arguments.wait("timeout_s", timeout_s)
         if isinstance(node, str) and node != "near":
-            raise ValueError(f'node must be "near", a node id or None, not {node!r}')
+            raise ValueError(arguments.must_be("node", _NODE, node))
+        arguments.optional_instance("pool", pool, BufferPool)
+        way = arguments.flag("direct", direct)
         start = _at_least_0("offset", offset)
         most = None if size is None else _at_least_0("size", size)
         self._timeout_s = timeout_s
@@ -104,7 +107,7 @@ class FileStream:
         device = _device_of(self._path)
         chosen, cpus = _place(source.allocator.topology, node, device)
         opened = _core.stream_open(
-            asked, source, length, threads, start, most, chosen, False, cpus, direct
+            asked, source, length, threads, start, most, chosen, False, cpus, way
         )
         if isinstance(opened, tuple):
             raise open_error(self._path, opened)
@@ -286,7 +289,7 @@ def _place(
         chosen = near[0] if near else None
     else:
         assert not isinstance(node, str)
-        chosen = None if node is None else operator.index(node)
+        chosen = None if node is None else arguments.node("node", node, _NODE)
     beside = device if device is not None else chosen
     cpus = topology.node(beside).cpu_cores if beside is not None and beside in known else ()
     return chosen, list(cpus)

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import operator
 import os
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, SupportsIndex
 
-from numapool import _core
+from numapool import _core, arguments
 from numapool.devices import Device, DeviceList
 from numapool.errors import NodeNotFoundError
 
@@ -132,10 +131,10 @@ class NumaTopology:
             The folder holds no machine; with `strict`, a file makes no sense: the message names it
             and what it holds.
         """
-        path = os.path.abspath(os.fsdecode(root))  # noqa: PTH100 - pathlib takes 2 ms to import
-        if "\0" in path:
-            raise ValueError("root contains a null character")
-        return cls(_core.Topology.from_sysfs(os.fsencode(path), strict), path)
+        path = arguments.path("root", root, as_bytes=True)
+        path = os.path.abspath(path)  # noqa: PTH100 - pathlib takes 2 ms to import
+        exact = arguments.flag("strict", strict)
+        return cls(_core.Topology.from_sysfs(os.fsencode(path), exact), path)
 
     @cached_property
     def nodes(self) -> tuple[NumaNode, ...]:
@@ -220,8 +219,8 @@ class NumaTopology:
         """Whether this process may use the memory of two or more nodes."""
         return len(self._core.usable()) > 1
 
-    def _index(self, node_id: SupportsIndex) -> int:
-        wanted = operator.index(node_id)
+    def _index(self, node_id: SupportsIndex, name: str = "node_id") -> int:
+        wanted = arguments.integer(name, node_id, arguments.NODE)
         try:
             return self._by_id[wanted]
         except KeyError:
@@ -248,14 +247,15 @@ class NumaTopology:
         NodeNotFoundError
             One of them does not exist.
         """
-        return self.distance_matrix[self._index(from_node)][self._index(to_node)]
+        row = self._index(from_node, "from_node")
+        return self.distance_matrix[row][self._index(to_node, "to_node")]
 
     def node_of_cpu(self, cpu: SupportsIndex) -> int | None:
         """Return the node that a CPU belongs to; None for a CPU that is offline or does not exist.
 
         Where several nodes claim the CPU, the one with the lowest id is meant.
         """
-        wanted = operator.index(cpu)
+        wanted = arguments.integer("cpu", cpu)
         return self._core.node_of_cpu(wanted) if 0 <= wanted < 2**31 else None
 
     def nearest(self, node_id: SupportsIndex) -> tuple[int, ...]:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-import operator
 from collections.abc import Mapping
 from typing import Literal
 
+from numapool import arguments
+
 Weights = Literal["system"] | Mapping[int, int]
+_TAKES = "'system' or a mapping of node to weight"
 
 
 def checked_weights(nodes: list[int], weights: Weights | None) -> tuple[list[int], list[int]]:
@@ -14,19 +16,22 @@ def checked_weights(nodes: list[int], weights: Weights | None) -> tuple[list[int
     if weights is None or weights == "system":
         return nodes, []
     if isinstance(weights, str):
-        raise ValueError(
-            f"weights must be 'system' or a mapping of node to weight, not {weights!r}"
-        )
+        raise ValueError(arguments.must_be("weights", _TAKES, weights))
     if not isinstance(weights, Mapping):
-        raise TypeError(
-            f"weights must be 'system' or a mapping of node to weight, not {type(weights).__name__}"
+        raise TypeError(arguments.must_be("weights", _TAKES, weights))
+    by_node = {
+        arguments.node("each node of weights", node): arguments.integer(
+            "each weight of weights", weight, "an integer from 1 to 255"
         )
-    by_node = {operator.index(node): operator.index(weight) for node, weight in weights.items()}
+        for node, weight in weights.items()
+    }
     if not by_node or (nodes and set(nodes) != set(by_node)):
         raise ValueError(f"weights must name exactly the nodes {nodes}, not {sorted(by_node)}")
     for node, weight in by_node.items():
         # a u8 in the kernel: sysfs-kernel-mm-mempolicy-weighted-interleave
         if not 1 <= weight <= 255:
-            raise ValueError(f"the weight of node {node} must be from 1 to 255, not {weight}")
+            raise ValueError(
+                arguments.must_be(f"the weight of node {node} in weights", "from 1 to 255", weight)
+            )
     nodes = sorted(by_node)
     return nodes, [by_node[node] for node in nodes]

@@ -289,7 +289,7 @@ def test_registering_reads_nothing_and_importing_loads_nothing() -> None:
 
 
 def test_a_name_is_a_text() -> None:
-    with pytest.raises(TypeError, match="name must be a str, not int"):
+    with pytest.raises(TypeError, match="name must be a str or None, not 7"):
         nump.BufferPool(name=7)  # type: ignore[arg-type]
     with nump.BufferPool(name='odd "name"\n\\') as pool:
         samples = scrape(pools=[pool])

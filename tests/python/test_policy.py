@@ -62,9 +62,9 @@ def test_other_threads_are_not_concerned(node: int) -> None:
 @pytest.mark.parametrize(
     ("node", "mode", "words"),
     [
-        (0, "bind", "mode must be one of"),
-        (0, "local", "takes no node"),
-        (None, "preferred", "takes one node"),
+        (0, "bind", "mode must be 'preferred', 'interleave' or 'local', not 'bind'"),
+        (0, "local", "node must be None for mode='local'"),
+        (None, "preferred", "node must be one node for mode='preferred'"),
         (None, "interleave", "at least one node"),
         ([], "interleave", "at least one node"),
     ],

@@ -270,7 +270,11 @@ def test_start_and_stop_leave_nothing_behind(pool: nump.BufferPool) -> None:
         ({"moderate_stall_s": 0.6}, ValueError, "moderate_stall_s must be from"),
         ({"critical_stall_s": 0}, ValueError, "critical_stall_s must be from"),
         ({"margin_bytes": -1}, ValueError, "margin_bytes must be 0 or more"),
-        ({"margin_bytes": 1.5}, TypeError, "whole number of bytes"),
+        (
+            {"margin_bytes": 1.5},
+            TypeError,
+            "margin_bytes must be an integer number of bytes, not 1.5",
+        ),
         ({"margin_bytes": 1 << 80}, ValueError, "margin_bytes"),
         ({"step_bytes": 0}, ValueError, "step_bytes"),
         ({"cooldown_s": math.nan}, ValueError, "cooldown_s"),

@@ -207,9 +207,9 @@ def test_a_handle_of_another_file_is_refused(shared: nump.SharedNodeBuffer, tmp_
     wrong = [("other", 0), ("-1", 1), (" 1", 1), ("../..", 1), ("-1", 2), ("1_0", 3), ("-1", 4)]
     wrong += [("2", 5), ("", 5), ("x", 6), (good[6] + "\n", 6), ("9" * 5000, 3)]
     for odd in ("", "numapool:1", *(replaced(good, *one) for one in wrong)):
-        with pytest.raises(ValueError, match="not the handle"):
+        with pytest.raises(ValueError, match="handle must be that of a SharedNodeBuffer, not"):
             nump.SharedNodeBuffer.attach(odd)
-    with pytest.raises(TypeError, match="must be a str, not NoneType"):
+    with pytest.raises(TypeError, match="handle must be a str, not None"):
         nump.SharedNodeBuffer.attach(None)  # type: ignore[arg-type]
     assert open_memfds() == before
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,11 @@ from .draws import MOST_BYTES, NO_MACHINE, Draw
 
 #: What an argument of the wrong kind or size may raise; nothing else may come out.
 REFUSALS = (TypeError, ValueError, OverflowError, MemoryError, OSError, BufferError)
+
+#: "NAME must be WHAT IT TAKES, not WHAT IT GOT", sometimes with a reason.
+FORM = re.compile(
+    r"(each (of|node of|weight of) |the weight of .* in )?[a-z_]+ must .+ not .+", re.DOTALL
+)
 
 _POLICY = tuple(nump.PressurePolicy.__dataclass_fields__)
 _SOURCES = ("auto", "psi", "cgroup", "nodes", "meminfo", "balloon", "none")
@@ -29,12 +35,28 @@ class Tools:
         self.file.write_bytes(bytes(range(256)) * 64)
 
 
+#: What a refusal says that is about no single argument.
+_OTHERWISE = re.compile(
+    r"closed|needs populate|is not attached|must begin at|sealed|the descriptor is of|names node"
+)
+
+
+def says_what_is_wrong(error: Exception) -> bool:
+    """Whether an error says which parameter it is about, what that takes, and what it got."""
+    words = str(error)
+    if isinstance(error, TypeError | OverflowError) or type(error) is ValueError:
+        return FORM.match(words) is not None or (
+            type(error) is ValueError and _OTHERWISE.search(words) is not None
+        )
+    return bool(words) or isinstance(error, MemoryError)
+
+
 def refused_or(call: Callable[[], Any]) -> Any:
     """Return what the call returns, or None where an argument is refused in words."""
     try:
         return call()
     except REFUSALS as error:
-        assert str(error) or isinstance(error, MemoryError)
+        assert says_what_is_wrong(error), repr(error)
         return None
 
 

@@ -71,6 +71,7 @@ TESTS: dict[str, str] = {
     "test_allocator.py::test_locked_memory_counts_as_locked": _PROC,
     "test_allocator.py::test_numa_maps_counts_the_same_bytes": "compares with numa_maps",
     "test_allocator.py::test_without_a_node_the_calling_threads_is_used": _CPUS,
+    "test_arguments.py::test_every_parameter": "asks for what Linux alone has",
     "test_cli.py::test_a_full_disk_is_an_error": "writes to /dev/full",
     "test_cli.py::test_a_reader_that_leaves_is_no_error": _TREES,
     "test_cli.py::test_errors_are_one_line": _TREES,

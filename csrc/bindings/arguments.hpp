@@ -1,0 +1,45 @@
+// Reads arguments of hand-made types. What they cannot take is refused in the words of
+// numapool.arguments, so that all parameters are told of alike; only then is Python called.
+#pragma once
+
+#include <Python.h>
+
+namespace numapool::bindings {
+
+inline constexpr const char* kBytes = "an integer number of bytes";
+inline constexpr const char* kNode = "the id of a node (an integer)";
+inline constexpr const char* kNodeOrNone = "the id of a node (an integer) or None";
+
+// Sets an error of that kind: "NAME must be TAKES, not VALUE", in place of one that is set.
+void refuse_argument(PyObject* kind, const char* name, const char* takes, PyObject* value) noexcept;
+
+// Calls numapool.arguments.FUNCTION(NAME, VALUE). A new reference, or nullptr with an error set.
+[[nodiscard]] PyObject* read_by_python(const char* function, const char* name,
+                                       PyObject* value) noexcept;
+
+// False with an error set. True and False alone are taken here; other truths are Python's to judge.
+[[nodiscard]] inline bool read_flag(const char* name, PyObject* value, bool& out) noexcept {
+  if (value == Py_True || value == Py_False) {
+    out = value == Py_True;
+    return true;
+  }
+  PyObject* const judged = read_by_python("flag", name, value);
+  if (judged == nullptr) return false;
+  out = judged == Py_True;
+  Py_DECREF(judged);
+  return true;
+}
+
+// Seconds to wait, 0 or more. False with an error set.
+[[nodiscard]] inline bool read_wait(const char* name, PyObject* value, double& out) noexcept {
+  out = PyFloat_AsDouble(value);
+  if (out >= 0) return true;
+  PyErr_Clear();
+  PyObject* const judged = read_by_python("wait", name, value);
+  if (judged == nullptr) return false;
+  out = PyFloat_AsDouble(judged);
+  Py_DECREF(judged);
+  return true;
+}
+
+}  // namespace numapool::bindings
