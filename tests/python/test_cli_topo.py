@@ -10,6 +10,7 @@ import xml.etree.ElementTree as ET
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from support import pci, sysfs_tree
 from support.optional import needed
@@ -18,6 +19,7 @@ from typer.testing import CliRunner
 
 import numapool as nump
 from numapool.cli.app import app
+from numapool.picture import render
 from numapool.picture.machine import facts_of
 from numapool.picture.page import compose
 from numapool.picture.shapes import Area, Box, Label, Picture
@@ -300,3 +302,27 @@ def test_this_machine(tmp_path: Path) -> None:
     assert topo("--plot", str(picture))
     assert picture.stat().st_size > 1000
     assert "node " in topo()
+
+
+def test_a_table_of_many_nodes_is_few_shapes(tmp_path: Path) -> None:
+    """Not one for each of its cells: 256 nodes took a minute to draw."""
+    from matplotlib.figure import Figure
+    from matplotlib.patches import Patch
+
+    count = 64
+    files = {f"{NODES}/online": f"0-{count - 1}"}
+    for a in range(count):
+        files[f"{NODES}/node{a}/cpulist"] = str(a)
+        files[f"{NODES}/node{a}/distance"] = " ".join(
+            "10" if a == b else str(11 + (a * 7 + b) % 240) for b in range(count)
+        )
+    topology = nump.NumaTopology.from_sysfs(sysfs_tree.write(tmp_path, files))
+    picture = compose(topology, measure)
+    assert len(picture.boxes) > count * count
+    axes = Figure().add_axes((0.0, 0.0, 1.0, 1.0))
+    before = set(axes.get_children())
+    render._draw_boxes(axes, picture.boxes)
+    added = [one for one in axes.get_children() if one not in before]
+    paths = [one for one in added if isinstance(one, Patch)]
+    assert len(added) == len(paths) < 4 * count
+    assert sum(len(np.asarray(one.get_path().vertices)) for one in paths) >= 5 * count * count

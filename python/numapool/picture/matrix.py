@@ -65,10 +65,12 @@ def draw_matrix(
         _centered(picture, heading, str(node.node_id), INK, bold=True)
         middle = top + index * cell + (cell - line_height(_TEXT_PT)) / 2
         picture.write(left - 0.08, middle, str(node.node_id), _TEXT_PT, bold=True, align="right")
+    others = {d for i, row in enumerate(topology.distance_matrix) for d in row[:i] + row[i + 1 :]}
+    looks = {distance: class_of(distance, classes) for distance in others}
     for i, row in enumerate(topology.distance_matrix):
         for j, distance in enumerate(row):
             area = Area(x=left + j * cell, y=top + i * cell, width=cell, height=cell)
-            look = None if i == j else class_of(distance, classes)
+            look = None if i == j else looks[distance]
             fill = _OWN if look is None else look.color
             picture.boxes.append(Box(area=area, fill=fill, edge=PAPER, line_pt=0.6))
             if with_values:
