@@ -173,3 +173,18 @@ print("move_pages" in found["verify"].detail.split(" saw ")[0])
     assert method in ("get_mempolicy", "numa_maps", "unknown")
     assert ("get_mempolicy" in calls) == (method != "get_mempolicy")
     assert (right, absent, told, believed) == ("True", "0", "True", "False")
+
+
+def test_a_thread_policy_that_is_not_told_is_not_replaced() -> None:
+    out = after(
+        ["get_mempolicy"],
+        0,
+        """
+try:
+    with nump.memory_policy(node):
+        print("entered")
+except nump.UnsupportedError as error:
+    print("get_mempolicy" in str(error))
+""",
+    )
+    assert out.split() == ["True"]
