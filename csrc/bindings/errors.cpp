@@ -11,9 +11,7 @@ namespace py = pybind11;
 namespace numapool::bindings {
 namespace {
 
-py::object error_class(const char* name) {
-  return py::module_::import("numapool.errors").attr(name);
-}
+py::object error_class(const char* name) { return import_module("numapool.errors").attr(name); }
 
 // Paths in a message may be bytes that are no UTF-8: they are escaped, as in tracebacks.
 py::str words(const std::string& message) {

@@ -16,7 +16,7 @@ namespace numapool::bindings {
 inline void check_signals() {
   PyGILState_STATE state{};
   take_gil_or_sleep([&state] { state = PyGILState_Ensure(); });
-  const int raised = run_pending();
+  const int raised = sleep_if_ending(run_pending);
   PyGILState_Release(state);
   if (raised != 0) throw Error(ErrorKind::kInterrupted, "interrupted");
 }

@@ -13,6 +13,7 @@
 #include "buffer_pool.hpp"
 #include "made_once.hpp"
 #include "numapool/array_memory.hpp"
+#include "python_call.hpp"
 #include "without_gil.hpp"
 
 namespace py = pybind11;
@@ -47,10 +48,10 @@ struct NumpyInterface {
 NumpyInterface find_numpy() {
   py::module_ core;
   try {
-    core = py::module_::import("numpy._core._multiarray_umath");
+    core = import_module("numpy._core._multiarray_umath");
   } catch (py::error_already_set& error) {
     if (!error.matches(PyExc_ModuleNotFoundError)) throw;
-    core = py::module_::import("numpy.core._multiarray_umath");  // before NumPy 2
+    core = import_module("numpy.core._multiarray_umath");  // before NumPy 2
   }
   const py::object table = core.attr("_ARRAY_API");
   auto* const* const entries =
@@ -73,11 +74,16 @@ const NumpyInterface& numpy() {
   return *found.get([] { return std::make_unique<NumpyInterface>(find_numpy()); });
 }
 
+// Up to Python 3.11 the current thread state is that of whichever thread has the GIL, so that it is
+// compared with this thread's own, as PyGILState_Check() does where no sub-interpreter was made.
 bool has_gil() noexcept {
 #if PY_VERSION_HEX >= 0x030d0000
   return PyThreadState_GetUnchecked() != nullptr;
-#else
+#elif PY_VERSION_HEX >= 0x030c0000
   return _PyThreadState_UncheckedGet() != nullptr;
+#else
+  const PyThreadState* const own = PyGILState_GetThisThreadState();
+  return own != nullptr && own == _PyThreadState_UncheckedGet();
 #endif
 }
 

@@ -381,3 +381,36 @@ def test_two_threads_may_be_the_first_to_need_numpy() -> None:
         timeout_s=60,
     )
     assert out.strip() == "2"
+
+
+def test_a_thread_without_the_gil_may_use_the_handler() -> None:
+    """NumPy's C interface lets it, while another thread has the GIL."""
+    out = child.check(
+        """
+        import ctypes, sys, threading
+        import numapool as nump
+        handler = nump.numpy_allocator(pool=nump.BufferPool())._handler
+        pointer = ctypes.pythonapi.PyCapsule_GetPointer
+        pointer.restype, pointer.argtypes = ctypes.c_void_p, (ctypes.py_object, ctypes.c_char_p)
+        at = pointer(handler, b"mem_handler") + 128  # after the name and the version
+        word = lambda i: ctypes.c_void_p.from_address(at + 8 * i).value
+        allocate = ctypes.CFUNCTYPE(ctypes.c_void_p, ctypes.c_void_p, ctypes.c_size_t)(word(1))
+        free = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_size_t)(word(4))
+        end = threading.Event()
+        def busy():
+            while not end.is_set():
+                sum(range(100))
+        thread = threading.Thread(target=busy)
+        thread.start()
+        sys.setswitchinterval(1e-4)
+        for size in range(1 << 20, 9 << 20, 1 << 18):  # ctypes calls without the GIL
+            block = allocate(word(0), size)
+            assert block
+            free(word(0), block, size)
+        end.set()
+        thread.join()
+        print("fine")
+        """,
+        timeout_s=60,
+    )
+    assert out.strip() == "fine"
