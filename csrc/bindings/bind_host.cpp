@@ -4,6 +4,7 @@
 
 #include "bindings.hpp"
 #include "numapool/host.hpp"
+#include "platform/host.hpp"
 #include "without_gil.hpp"
 
 namespace py = pybind11;
@@ -55,6 +56,22 @@ void bind_host(py::module_& module) {
                               words_or_none(found.product), all_words(found.evidence));
       },
       py::arg("root"), py::arg("cpuid_signatures"));
+  // (version or 0, folder, top, why it is not known)
+  module.def(
+      "cgroup_folder",
+      [](const std::string& root, const std::string& controller) {
+        const platform::CgroupFolder found =
+            without_gil([&] { return platform::cgroup_folder(root, controller); });
+        const auto path = [](const std::string& text) {
+          PyObject* const out =
+              PyUnicode_DecodeFSDefaultAndSize(text.data(), static_cast<Py_ssize_t>(text.size()));
+          if (out == nullptr) throw py::error_already_set();
+          return py::reinterpret_steal<py::str>(out);
+        };
+        return py::make_tuple(found.version, path(found.folder), path(found.top),
+                              words(found.unknown));
+      },
+      py::arg("root"), py::arg("controller"));
   // (driver, at work, place, features, reports free pages, source, inflated, target in bytes)
   module.def(
       "read_balloon",

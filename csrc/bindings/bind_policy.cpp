@@ -5,6 +5,7 @@
 #include "bindings.hpp"
 #include "numapool/error.hpp"
 #include "numapool/home.hpp"
+#include "numapool/limits.hpp"
 #include "platform/memory.hpp"
 #include "platform/thread.hpp"
 
@@ -22,6 +23,19 @@ struct SavedPolicy {
   const ErrorKind kind =
       platform::is_denied(failure) ? ErrorKind::kUnsupported : ErrorKind::kSystem;
   throw Error(kind, std::string(what) + ": " + describe(failure), failure.code);
+}
+
+py::list bounds_list(const std::vector<platform::Bound>& bounds) {
+  py::list out;
+  for (const platform::Bound& one : bounds) {
+    // Folders' names may be any bytes.
+    const auto words = [](const std::string& text) {
+      return py::reinterpret_steal<py::str>(PyUnicode_DecodeUTF8(
+          text.data(), static_cast<Py_ssize_t>(text.size()), "backslashreplace"));
+    };
+    out.append(py::make_tuple(words(one.limit), one.bytes, words(one.unknown)));
+  }
+  return out;
 }
 
 platform::ThreadMode mode_named(const std::string& name) {
@@ -69,10 +83,19 @@ void bind_policy(py::module_& module) {
   });
   // (bytes, the limit that is the least)
   module.def("available", []() -> py::tuple {
-    const auto available = platform::available();
-    if (!available) fail("cannot tell what is available", available.failure());
-    return py::make_tuple(available.value().bytes, available.value().limit);
+    const auto least = least_bound(platform::memory_bounds());
+    if (!least) {
+      fail("cannot tell what is available",
+           {platform::Cause::kUnsupported, "available", 0, "this system tells no limit"});
+    }
+    return py::make_tuple(*least->bytes, least->limit);
   });
+  // [(limit, bytes or None, why they are not known), ...]
+  module.def("memory_bounds", [] { return bounds_list(platform::memory_bounds()); });
+  module.def(
+      "hugetlb_bounds",
+      [](std::size_t page_bytes) { return bounds_list(platform::hugetlb_bounds(page_bytes)); },
+      py::arg("page_bytes"));
 }
 
 }  // namespace numapool::bindings

@@ -35,6 +35,17 @@ struct Clue {
 // the same files elsewhere; of a tree elsewhere, /proc/cpuinfo stands in for CPUID.
 Result<std::vector<Clue>> hypervisor_clues(const std::string& root);
 
+// The cgroup of this process that a controller limits: its folder, and the highest folder above it
+// that can be seen.
+struct CgroupFolder {
+  int version = 0;  // 2 or 1; 0: none, or not known
+  std::string folder;
+  std::string top;
+  std::string unknown;  // why it is not known; empty: known, or there is none
+};
+// `controller` "" means version 2, whichever controllers it has. Paths do not start with `root`.
+[[nodiscard]] CgroupFolder cgroup_folder(const std::string& root, const std::string& controller);
+
 struct BalloonRecord {
   std::string driver;             // "virtio", "xen", "vmware", "hyperv"; empty: no device
   bool at_work = false;           // the kernel's driver has taken the device

@@ -7,6 +7,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <span>
 #include <string>
 #include <utility>
@@ -136,14 +137,20 @@ struct HugetlbMapping {
 // or may not be asked, kOther where it cannot tell.
 Result<int> node_of_page(const void* page, Method method);
 
-// What this process may still use of the machine: available memory, every limit of its cgroup and
-// the cgroup's ancestors, and the nodes it is allowed, whichever is least. `limit` names the one
-// that was.
-struct Available {
-  std::uint64_t bytes = 0;
+// One bound on the memory that this process may still use: what bounds it, and how much is left.
+struct Bound {
   std::string limit;
+  std::optional<std::uint64_t> bytes;  // nothing: there is a bound, or may be, and it is not known
+  std::string unknown;                 // then: why not
+  // It holds for memory without a policy of its own alone: the calling thread's memory policy.
+  bool thread_policy = false;
 };
-Result<Available> available();
+// All of them: the machine's available memory, every limit of this process's cgroup and the
+// cgroup's ancestors, the nodes it is allowed, and the calling thread's policy. In no order.
+[[nodiscard]] std::vector<Bound> memory_bounds();
+// The limits on huge pages of this size, in bytes, which hold beside those of hugetlb_pools(): a
+// page that passes them is a fault that cannot be handled. Empty where there are none.
+[[nodiscard]] std::vector<Bound> hugetlb_bounds(std::size_t page_bytes);
 Result<NodeRoom> node_room(int node);
 // The system's interleave weight of each node in `nodes`; kUnsupported before Linux 6.9.
 Result<std::vector<unsigned>> interleave_weights(std::span<const int> nodes);

@@ -32,12 +32,17 @@ int resolve_node(const Topology& topology, const std::optional<int>& preferred) 
   throw error;
 }
 
+// Memory that is put on a node has a policy of its own, whatever the thread's is.
+PolicyOf policy_of(const AllocationRequest& request) {
+  return request.preferred_node ? PolicyOf::kMapping : PolicyOf::kThread;
+}
+
 // What every allocation begins with: whole pages, and room for them.
 Extent checked_extent(const AllocationRequest& request) {
   const Extent extent = choose_extent(request.size_bytes, request.page);
   const bool reserved = extent.pages.kind == platform::PageKind::kHugetlb;
   if (extent.length >= kLookBytes && !reserved)
-    require_available(extent.length, "cannot allocate ");
+    require_available(extent.length, "cannot allocate ", policy_of(request));
   return extent;
 }
 

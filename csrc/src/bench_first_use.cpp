@@ -30,7 +30,11 @@ FirstUse first_use(First way, std::size_t length, const platform::Pages& pages, 
                                                  std::to_string(pages.bytes) + " bytes, not " +
                                                  std::to_string(length) + " bytes");
   }
-  if (pages.kind != platform::PageKind::kHugetlb) require_available(length, "cannot use ");
+  if (pages.kind == platform::PageKind::kHugetlb) {
+    require_hugetlb(length, pages);
+  } else {
+    require_available(length, "cannot use ");
+  }
   const Mapping mapping(length, pages);
   prefer(mapping, node);
   FirstUse out;

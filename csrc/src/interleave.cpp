@@ -99,7 +99,7 @@ Allocation Allocator::allocate_interleaved(const InterleaveRequest& request,
   const std::vector<unsigned> weights = resolve_weights(request, nodes);
   const bool reserved = extent.pages.kind == platform::PageKind::kHugetlb;
   if (extent.length >= kLookBytes && !reserved)
-    require_available(extent.length, "cannot allocate ");
+    require_available(extent.length, "cannot allocate ", PolicyOf::kMapping);
 
   Allocation out;
   Block& block = out.block;

@@ -7,6 +7,7 @@
 
 #include "look.hpp"
 #include "numapool/error.hpp"
+#include "populate.hpp"
 
 namespace numapool {
 namespace {
@@ -78,6 +79,8 @@ Extent choose_extent(std::size_t size_bytes, const PageRequest& request) {
 }
 
 Mapping map_extent(const Extent& extent) {
+  if (extent.pages.kind == platform::PageKind::kHugetlb)
+    require_hugetlb(extent.length, extent.pages);
   try {
     return Mapping(extent.length, extent.pages);
   } catch (const Error& error) {

@@ -5,6 +5,8 @@
 #include <span>
 
 #include "numapool/buffer.hpp"
+#include "numapool/limits.hpp"
+#include "platform/memory.hpp"
 
 namespace numapool {
 
@@ -15,9 +17,10 @@ struct PopulatePlan {
   bool only_on_cpus = false;
 };
 
-// Populates the whole region. Between chunks of 256 MiB it calls `check` and looks whether the
-// machine and the cgroups still have room for the rest. Throws Error(kNoMemory) or what `check`
-// throws; pages populated so far stay until the caller drops the mapping.
+// Populates the whole region. Between chunks of 256 MiB it looks whether the machine and the
+// cgroups still have room for the rest. It calls `check` then, and every 50 ms or so. Throws
+// Error(kNoMemory) or what `check` throws; pages populated so far stay until the caller drops the
+// mapping.
 void populate(const Region& region, const PopulatePlan& plan, const InterruptCheck& check);
 inline void populate(const Mapping& mapping, const PopulatePlan& plan,
                      const InterruptCheck& check) {
@@ -25,6 +28,8 @@ inline void populate(const Mapping& mapping, const PopulatePlan& plan,
 }
 
 // Throws Error(kNoMemory) unless this process may still use `bytes`. `what` starts the message.
-void require_available(std::uint64_t bytes, const char* what);
+void require_available(std::uint64_t bytes, const char* what, PolicyOf policy = PolicyOf::kThread);
+// The same of huge pages that an administrator reserved: no cgroup's limit on them is in the way.
+void require_hugetlb(std::uint64_t bytes, const platform::Pages& pages);
 
 }  // namespace numapool

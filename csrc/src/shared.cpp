@@ -50,7 +50,8 @@ void pull_onto(const Region& region, int node, const InterruptCheck& check) {
 SharedPlacement place_shared(const Region& region, const Topology& topology, int node, bool strict,
                              const InterruptCheck& check) {
   require_usable(topology, node);
-  if (region.length >= kLookBytes) require_available(region.length, "cannot allocate ");
+  if (region.length >= kLookBytes)
+    require_available(region.length, "cannot allocate ", PolicyOf::kMapping);
   const int chosen = strict ? node : choose(topology, node, region.length);
   const std::string what =
       "cannot place " + size_text(region.length) + " on node " + std::to_string(node) + " alone: ";

@@ -1,4 +1,4 @@
-"""Limits of cgroups (v2): a cpuset that leaves out a node, a memory limit below the request."""
+"""Limits of cgroups (v2): a cpuset that leaves out a node, limits below the request."""
 
 from __future__ import annotations
 
@@ -12,11 +12,12 @@ import numapool as nump
 from .harness.machine import Machine
 from .support import page_cache, pages
 from .support.children import Cgroup, Outcome, in_child
-from .support.nodes import MIB, drop_caches
+from .support.nodes import MIB, NODES, drop_caches
 
 pytestmark = pytest.mark.machine("two_equal", "two_equal_612")
 
 _PATTERN = bytes(range(256)) * 16
+_HUGE = 2 * MIB
 
 
 def _result(outcome: Outcome) -> Any:
@@ -141,3 +142,57 @@ def test_interleaved_heeds_the_limit_too(machine: Machine) -> None:
     with Cgroup("spread", memory_max=128 * MIB) as cgroup:
         assert _result(in_child(interleave, cgroup=cgroup, victim=True)) == "MemoryError"
         assert cgroup.events()["oom_kill"] == 0
+
+
+def test_memory_high_without_swap_is_a_limit(machine: Machine) -> None:
+    """The kernel would stop the process for seconds at a time, without end."""
+    with Cgroup("high", memory_high=128 * MIB) as cgroup:
+        refused = _result(in_child(lambda: _allocate(256), cgroup=cgroup, victim=True))
+        assert refused.startswith("MemoryError") and "memory.high" in refused
+        assert cgroup.events()["high"] == 0
+        assert _result(in_child(lambda: _allocate(64), cgroup=cgroup, victim=True)) == "64 MiB"
+
+
+def test_a_limit_above_a_cgroup_without_a_memory_controller(machine: Machine) -> None:
+    def refused_and_told() -> list[str]:
+        told = [one.detail for one in nump.capabilities() if one.name == "cgroup"]
+        return [_allocate(256), *told]
+
+    with Cgroup("parent", memory_max=128 * MIB), Cgroup("parent/own") as own:
+        refused, told = _result(in_child(refused_and_told, cgroup=own, victim=True))
+    assert refused.startswith("MemoryError") and "/parent" in refused
+    assert "memory.max 128 MiB (of /sys/fs/cgroup/parent)" in told
+
+
+def _use_huge_pages(populate: bool) -> str:
+    try:
+        with (
+            nump.NumaAllocator().allocate(
+                16 * MIB, 0, page_size=_HUGE, populate=populate
+            ) as buffer,
+            memoryview(buffer) as view,
+        ):
+            view[:] = bytes(16 * MIB)
+        return "written"
+    except MemoryError as error:
+        return f"MemoryError: {error}"
+
+
+@pytest.mark.parametrize("limit", ["max", "rsvd.max"])
+def test_limit_on_huge_pages(machine: Machine, limit: str) -> None:
+    pool = NODES / "node0/hugepages/hugepages-2048kB/nr_hugepages"
+    drop_caches()
+    pool.write_text("8")
+    try:
+        with Cgroup("huge") as cgroup:
+            file = cgroup.path / f"hugetlb.2MB.{limit}"
+            file.write_text(str(2 * _HUGE))
+            for populate in (True, False):
+                said = _result(in_child(_use_huge_pages, populate, cgroup=cgroup))
+                assert said.startswith("MemoryError")
+                assert "this process may use 2 more" in said and "raise that limit" in said
+                assert file.name in said
+            file.write_text("max")
+            assert _result(in_child(_use_huge_pages, False, cgroup=cgroup)) == "written"
+    finally:
+        pool.write_text("0")

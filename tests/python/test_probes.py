@@ -375,7 +375,7 @@ def test_a_mount_point_with_a_blank(tmp_path: Path) -> None:
 def test_a_hybrid_system_has_its_memory_in_version_1(tmp_path: Path) -> None:
     text = "4:pids,memory:/docker/x\n0::/docker/x\n"
     tree = own(text, V2.format(root="/") + PIDS + V1.format(root="/"))
-    sysfs_tree.write(tmp_path, {**tree, "sys/fs/cgroup/docker/x/cgroup.controllers": "hugetlb\n"})
+    sysfs_tree.write(tmp_path, {**tree, "sys/fs/cgroup/cgroup.controllers": "hugetlb\n"})
     top = "/sys/fs/cgroup/memory"
     assert memory_cgroup(Machine(str(tmp_path))) == Cgroup(1, f"{top}/docker/x", top)
 
@@ -385,7 +385,7 @@ def test_limits_of_the_cgroup_and_above(ask: Ask) -> None:
         pressure.cgroup_limits,
         {
             **own("0::/system.slice/app.service\n", V2.format(root="/")),
-            f"{GROUP}/cgroup.controllers": "cpuset memory\n",
+            "sys/fs/cgroup/cgroup.controllers": "cpuset memory\n",
             f"{GROUP}/memory.max": "max\n",
             f"{GROUP}/memory.high": f"{96 << 20}\n",
             f"{GROUP}/memory.current": f"{5 << 20}\n",
@@ -413,8 +413,26 @@ def test_no_limit_of_version_1(ask: Ask) -> None:
     assert one.detail == "version 1, /sys/fs/cgroup/memory/x; no limit; 4 KiB in use"
 
 
-def test_no_cgroup(ask: Ask) -> None:
-    assert ask(pressure.cgroup_limits, {}).available is False
+def test_no_cgroup_is_told_from_one_that_is_not_shown(ask: Ask) -> None:
+    for files in ({}, own("0::/x\n", PIDS), own("4:memory:/x\n", V2.format(root="/"))):
+        one = ask(pressure.cgroup_limits, files)
+        assert one.available is None
+        assert "not known" in one.detail and one.remedy
+    none = own("0::/\n", V2.format(root="/"))
+    assert ask(pressure.cgroup_limits, none).available is False
+
+
+def test_a_limit_above_a_cgroup_without_a_memory_controller(ask: Ask) -> None:
+    one = ask(
+        pressure.cgroup_limits,
+        {
+            **own("0::/a/b\n", V2.format(root="/")),
+            "sys/fs/cgroup/cgroup.controllers": "memory\n",
+            "sys/fs/cgroup/a/memory.max": f"{1 << 28}\n",
+            "sys/fs/cgroup/a/b/cgroup.controllers": "\n",
+        },
+    )
+    assert "memory.max 256 MiB (of /sys/fs/cgroup/a)" in one.detail
 
 
 STALL = "some avg10=0.00 avg60=0.00 avg300=0.00 total=0\n"

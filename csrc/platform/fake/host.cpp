@@ -23,6 +23,8 @@ Result<ReportingOrder> page_reporting_order(const std::string&) {
   return fake::host_script().order;
 }
 
+CgroupFolder cgroup_folder(const std::string&, const std::string&) { return {}; }
+
 Result<std::vector<std::uint64_t>> free_bytes_by_order(const std::string&) {
   return fake::host_script().free_bytes;
 }

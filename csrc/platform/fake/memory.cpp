@@ -251,15 +251,32 @@ Result<int> node_of_page(const void* page, Method) {
   return part->range->node_of_page[part->first];
 }
 
-Result<Available> available() {
+std::vector<Bound> memory_bounds() {
   Machine& m = machine();
   const std::lock_guard guard(m.mutex);
-  if (auto failure = scripted(m, "available")) return *failure;
+  Bound bound;
+  bound.limit = "the scripted machine";
+  if (auto failure = scripted(m, "available")) {
+    bound.unknown = describe(*failure);
+    return {bound};
+  }
   std::uint64_t sum = 0;
   for (const auto& [node, room] : m.script.rooms) {
     if (!m.script.not_allowed.contains(node)) sum += room.free_bytes + room.clean_file_bytes;
   }
-  return Available{m.script.available_bytes.value_or(sum), "the scripted machine"};
+  bound.bytes = m.script.available_bytes.value_or(sum);
+  std::vector<Bound> bounds{bound};
+  if (m.script.thread_policy_bytes) {
+    bounds.push_back({"the scripted thread's policy", m.script.thread_policy_bytes, {}, true});
+  }
+  return bounds;
+}
+
+std::vector<Bound> hugetlb_bounds(std::size_t) {
+  Machine& m = machine();
+  const std::lock_guard guard(m.mutex);
+  if (!m.script.hugetlb_limit_bytes) return {};
+  return {{"the scripted hugetlb limit", m.script.hugetlb_limit_bytes, {}, false}};
 }
 
 Result<NodeRoom> node_room(int node) {

@@ -39,10 +39,12 @@ struct MemoryScript {
   std::optional<int> huge_pages_only_on;
   std::size_t transparent_page_bytes = kHugePage;  // 0: switched off
   std::vector<HugetlbPool> hugetlb{{kHugePage, 0, 0}};
-  bool pages_hidden = false;                     // the container case: residency() cannot tell
-  std::optional<std::uint64_t> available_bytes;  // nothing: the sum of the rooms
-  std::map<int, unsigned> weights;               // empty: a kernel before weighted interleaving
-  int current_node = 0;                          // of every thread that is no worker of the core's
+  bool pages_hidden = false;                         // the container case: residency() cannot tell
+  std::optional<std::uint64_t> available_bytes;      // nothing: the sum of the rooms
+  std::optional<std::uint64_t> thread_policy_bytes;  // nothing: threads have no strict policy
+  std::optional<std::uint64_t> hugetlb_limit_bytes;  // nothing: no cgroup limits huge pages
+  std::map<int, unsigned> weights;                   // empty: a kernel before weighted interleaving
+  int current_node = 0;  // of every thread that is no worker of the core's
 
   bool workers_roam = false;  // no worker gets the CPUs that it asks for
 

@@ -5,6 +5,7 @@
 
 #include "platform/linux/id_list.hpp"
 #include "platform/linux/node_folder.hpp"
+#include "platform/linux/node_memory.hpp"
 #include "platform/linux/tree.hpp"
 #include "platform/linux/values.hpp"
 #include "platform/topology.hpp"
@@ -18,13 +19,6 @@ Result<std::uint64_t> machine_free_bytes(const Folder& root) {
   const auto bytes = meminfo_bytes(*text, "MemFree:");
   if (!bytes) return root.nonsense("proc/meminfo", *text, "has no MemFree in kB");
   return *bytes;
-}
-
-// A kernel that initializes memory on demand counts it for the machine at once and for the node as
-// it is used: where one node has all the memory, the machine's figure is the node's.
-bool is_only_node_with_memory(const Folder& nodes, int node_id) {
-  const auto ids = nodes_with_memory(nodes);
-  return ids && ids->size() == 1 && ids->front() == node_id;
 }
 
 }  // namespace
@@ -50,9 +44,13 @@ Result<std::uint64_t> free_memory_bytes(const std::string& root_path, int node_i
   }
   const auto bytes = meminfo_bytes(*text, "MemFree:");
   if (!bytes) return node.nonsense("meminfo", *text, "has no MemFree in kB");
-  if (!is_only_node_with_memory(nodes, node_id)) return *bytes;
-  const auto machine = machine_free_bytes(root);
-  return machine ? std::max(*bytes, machine.value()) : *bytes;
+  auto memory = parse_node_memory(*text);
+  if (!memory) return *bytes;
+  const auto with_memory = nodes.read("has_memory");
+  if (with_memory && is_only_node_with_memory(*with_memory, node_id)) {
+    if (const auto machine = root.read("proc/meminfo")) complete_only_node(*memory, *machine);
+  }
+  return memory->free_bytes;
 }
 
 }  // namespace numapool::platform

@@ -1,9 +1,10 @@
-// A small kernel file kept open and read anew with pread: one system call a look instead of three.
+// A small kernel file kept open and read anew with pread.
 #include "platform/linux/kept_file.hpp"
 
 #include <fcntl.h>
 #include <unistd.h>
 
+#include <cerrno>
 #include <charconv>
 #include <utility>
 
@@ -19,26 +20,18 @@ bool is_space(char c) noexcept { return c == ' ' || c == '\t' || c == '\n'; }
 
 KeptFile::KeptFile(std::string path) noexcept : path_(std::move(path)) {}
 
-KeptFile::~KeptFile() {
-  if (fd_ >= 0) close(fd_);
-}
-
-KeptFile::KeptFile(KeptFile&& other) noexcept
-    : path_(std::move(other.path_)), fd_(std::exchange(other.fd_, -1)) {}
-
-KeptFile& KeptFile::operator=(KeptFile&& other) noexcept {
-  std::swap(path_, other.path_);
-  std::swap(fd_, other.fd_);
-  return *this;
-}
-
 std::optional<std::string_view> KeptFile::read() noexcept {
-  if (fd_ < 0) fd_ = open(path_.c_str(), O_RDONLY | O_CLOEXEC);
-  if (fd_ < 0) return std::nullopt;
-  const ssize_t got = pread(fd_, scratch.data(), scratch.size(), 0);
+  int fd = kept_.get();
+  if (fd < 0) {
+    fd = open(path_.c_str(), O_RDONLY | O_CLOEXEC);
+    error_ = errno;
+    if (fd < 0) return std::nullopt;
+    kept_ = KeptDescriptor(fd);
+  }
+  const ssize_t got = pread(fd, scratch.data(), scratch.size(), 0);
   if (got < 0) {
-    close(fd_);  // the cgroup or node behind it is gone: try the path afresh next time
-    fd_ = -1;
+    error_ = errno;
+    kept_.close();  // the cgroup or node behind it is gone: try the path afresh next time
     return std::nullopt;
   }
   return std::string_view(scratch.data(), static_cast<std::size_t>(got));

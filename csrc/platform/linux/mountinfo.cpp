@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <charconv>
+#include <set>
 #include <system_error>
 
 namespace numapool::platform {
@@ -25,7 +26,7 @@ bool to_number(std::string_view text, Number& value) noexcept {
 std::optional<Mount> parsed(std::string_view line) {
   Mount mount;
   if (!to_number(take_until(line, ' '), mount.id)) return std::nullopt;
-  take_until(line, ' ');  // the parent's id
+  if (!to_number(take_until(line, ' '), mount.parent)) return std::nullopt;
   std::string_view device = take_until(line, ' ');
   if (!to_number(take_until(device, ':'), mount.major) || !to_number(device, mount.minor)) {
     return std::nullopt;
@@ -52,14 +53,45 @@ std::optional<Mount> mount_of_id(std::string_view mountinfo, std::uint64_t id) {
   return std::nullopt;
 }
 
-std::optional<Mount> mount_of_path(std::string_view mountinfo, std::string_view path) {
-  std::optional<Mount> best;
+std::vector<Mount> mounts_in(std::string_view mountinfo) {
+  std::vector<Mount> mounts;
   while (!mountinfo.empty()) {
-    auto mount = parsed(take_until(mountinfo, '\n'));
-    if (!mount || !below(path, mount->point)) continue;
-    if (!best || mount->point.size() >= best->point.size()) best = std::move(mount);
+    if (auto mount = parsed(take_until(mountinfo, '\n'))) mounts.push_back(std::move(*mount));
   }
-  return best;
+  return mounts;
+}
+
+const Mount* mount_at(const std::vector<Mount>& mounts, std::string_view path) {
+  std::set<std::uint64_t> ids;
+  for (const Mount& mount : mounts) ids.insert(mount.id);
+  const Mount* at = nullptr;
+  // Each step goes to a mount on the one before; no text, however odd, has more steps than mounts.
+  for (std::size_t steps = 0; steps <= mounts.size(); ++steps) {
+    const Mount* next = nullptr;
+    for (const Mount& mount : mounts) {
+      const bool is_top = mount.parent == mount.id || !ids.contains(mount.parent);
+      if (at == nullptr ? !is_top : is_top || mount.parent != at->id) continue;
+      if (!below(path, mount.point)) continue;
+      // The walk meets the shortest point first. Of two on one point the later one is meant.
+      if (next == nullptr || mount.point.size() <= next->point.size()) next = &mount;
+    }
+    if (next == nullptr) break;
+    at = next;
+  }
+  return at;
+}
+
+std::optional<Mount> mount_of_path(std::string_view mountinfo, std::string_view path) {
+  const std::vector<Mount> mounts = mounts_in(mountinfo);
+  const Mount* const found = mount_at(mounts, path);
+  return found == nullptr ? std::nullopt : std::optional(*found);
+}
+
+bool has_word(std::string_view list, std::string_view word, char separator) noexcept {
+  while (!list.empty()) {
+    if (take_until(list, separator) == word) return true;
+  }
+  return false;
 }
 
 std::optional<std::string_view> mount_option(std::string_view options,

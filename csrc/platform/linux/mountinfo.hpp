@@ -1,15 +1,18 @@
-// Reads /proc/self/mountinfo (proc_pid_mountinfo(5)): which file system a path is on.
+// Reads /proc/self/mountinfo (proc_pid_mountinfo(5)): which file system a path is on. This is the
+// one parser of that file.
 #pragma once
 
 #include <cstdint>
 #include <optional>
 #include <string>
 #include <string_view>
+#include <vector>
 
 namespace numapool::platform {
 
 struct Mount {
   std::uint64_t id = 0;
+  std::uint64_t parent = 0;
   unsigned major = 0;  // 0: the file system has no block device of its own
   unsigned minor = 0;
   std::string root;     // the folder of the file system that is mounted
@@ -21,10 +24,15 @@ struct Mount {
 
 // The mount of that id; nothing where no line has it.
 [[nodiscard]] std::optional<Mount> mount_of_id(std::string_view mountinfo, std::uint64_t id);
-// The mount that an absolute path without links is on: the longest mount point above it, the last
-// of several.
+// Every mount, in the order of the lines; lines that make no sense are left out.
+[[nodiscard]] std::vector<Mount> mounts_in(std::string_view mountinfo);
+// The mount that an absolute path without links is on: the kernel's own walk down the path, where a
+// mount over a folder hides all mounts below it. Null if there is none.
+[[nodiscard]] const Mount* mount_at(const std::vector<Mount>& mounts, std::string_view path);
 [[nodiscard]] std::optional<Mount> mount_of_path(std::string_view mountinfo, std::string_view path);
 
+// True if `list`, words between `separator`s, has `word`.
+[[nodiscard]] bool has_word(std::string_view list, std::string_view word, char separator) noexcept;
 // The value of an option, up to a comma and still escaped ("" for one without); nothing where it is
 // not set.
 [[nodiscard]] std::optional<std::string_view> mount_option(std::string_view options,

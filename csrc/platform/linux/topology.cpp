@@ -9,6 +9,7 @@
 
 #include "platform/linux/id_list.hpp"
 #include "platform/linux/node_folder.hpp"
+#include "platform/linux/node_memory.hpp"
 #include "platform/linux/notes.hpp"
 #include "platform/linux/tree.hpp"
 #include "platform/linux/values.hpp"
@@ -85,9 +86,8 @@ void read_tiers(const Folder& root, TopologyRecord& record, Notes& notes) {
   }
 }
 
-// A kernel that initializes memory on demand counts it for the machine at once and for the node as
-// it is used: where one node has all the memory, the machine's figure is the node's.
-void complete_only_node(const Folder& root, TopologyRecord& record) {
+// See complete_only_node in node_memory.hpp.
+void complete_total_of_only_node(const Folder& root, TopologyRecord& record) {
   NodeRecord* only = record.nodes.size() == 1 ? &record.nodes.front() : nullptr;
   if (only == nullptr) {
     for (NodeRecord& node : record.nodes) {
@@ -98,8 +98,9 @@ void complete_only_node(const Folder& root, TopologyRecord& record) {
   }
   if (only == nullptr) return;
   const auto meminfo = root.read("proc/meminfo");
-  const auto bytes = meminfo ? meminfo_bytes(*meminfo, "MemTotal:") : std::nullopt;
-  if (bytes) only->total_memory_bytes = std::max(only->total_memory_bytes.value_or(0), *bytes);
+  NodeMemory memory{only->total_memory_bytes.value_or(0), 0, 0};
+  if (meminfo && complete_only_node(memory, *meminfo))
+    only->total_memory_bytes = memory.total_bytes;
 }
 
 }  // namespace
@@ -120,7 +121,7 @@ Result<TopologyRecord> read_topology(const std::string& root_path) {
   record.nodes.reserve(online.size());
   NodeReader reader(nodes, online, notes);
   for (const int id : online) record.nodes.push_back(reader.read(id));
-  complete_only_node(root, record);
+  complete_total_of_only_node(root, record);
   record.allowed = allowed_nodes(root, online, notes);
   read_tiers(root, record, notes);
   if (const Failure* const shortage = notes.shortage()) return *shortage;

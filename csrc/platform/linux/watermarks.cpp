@@ -10,6 +10,7 @@
 #include <utility>
 
 #include "platform/linux/id_list.hpp"
+#include "platform/linux/node_memory.hpp"
 #include "platform/linux/tree.hpp"
 #include "platform/linux/values.hpp"
 #include "platform/memory.hpp"
@@ -126,7 +127,8 @@ std::map<int, std::uint64_t> read_reserves(const std::string& path) {
   return reserves.finish();
 }
 
-NodeSupplies::NodeSupplies(std::string root) : root_(std::move(root)) {}
+NodeSupplies::NodeSupplies(std::string root)
+    : root_(std::move(root)), machine_(root_ + "/proc/meminfo") {}
 
 void NodeSupplies::find_nodes() {
   reserve_bytes_.clear();
@@ -160,17 +162,16 @@ std::vector<NodeSupply> NodeSupplies::look(std::uint64_t now_ns) {
   for (auto& [id, file] : meminfo_) {
     const auto text = file.read();
     if (!text) continue;
-    const auto bytes = [&](std::string_view key) { return meminfo_bytes(*text, key).value_or(0); };
-    const std::uint64_t total = bytes("MemTotal:");
-    if (total == 0) continue;
+    auto memory = parse_node_memory(*text);
+    if (!memory || memory->total_bytes == 0) continue;
+    if (meminfo_.size() == 1) {
+      if (const auto machine = machine_.read()) complete_only_node(*memory, *machine);
+    }
     const auto reserve = reserve_bytes_.find(id);
     const std::uint64_t kept = reserve == reserve_bytes_.end() ? 0 : reserve->second;
-    const std::uint64_t free = bytes("MemFree:");
-    const std::uint64_t file_pages = bytes("Active(file):") + bytes("Inactive(file):");
-    const std::uint64_t unclean = bytes("Dirty:") + bytes("Writeback:");
-    NodeSupply one{id, {0, total}, free, kept};
-    one.supply.available_bytes =
-        (free > kept ? free - kept : 0) + (file_pages > unclean ? file_pages - unclean : 0);
+    const std::uint64_t free = memory->free_bytes;
+    NodeSupply one{id, {0, memory->total_bytes}, free, kept};
+    one.supply.available_bytes = (free > kept ? free - kept : 0) + memory->clean_file_bytes;
     out.push_back(one);
   }
   return out;

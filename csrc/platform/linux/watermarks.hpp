@@ -30,6 +30,7 @@ class NodeSupplies {
  private:
   void find_nodes();
   std::string root_;
+  KeptFile machine_;
   std::map<int, std::uint64_t> reserve_bytes_;
   std::map<int, KeptFile> meminfo_;
   std::uint64_t found_ns_ = 0;

@@ -22,6 +22,8 @@ Result<ReportingOrder> page_reporting_order(const std::string& root) {
   return unknown("page_reporting_order", root);
 }
 
+CgroupFolder cgroup_folder(const std::string&, const std::string&) { return {}; }
+
 Result<std::vector<std::uint64_t>> free_bytes_by_order(const std::string& root) {
   return unknown("free_bytes_by_order", root);
 }

@@ -95,7 +95,8 @@ Residency residency(const void*, std::size_t length, const Pages&, Precision) {
 
 Result<int> node_of_page(const void*, Method) { return no_such("node_of_page"); }
 
-Result<Available> available() { return no_such("available"); }
+std::vector<Bound> memory_bounds() { return {}; }
+std::vector<Bound> hugetlb_bounds(std::size_t) { return {}; }
 
 Result<NodeRoom> node_room(int) { return no_such("node_room"); }
 

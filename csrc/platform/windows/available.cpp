@@ -1,5 +1,7 @@
 // What this process may still use: free physical memory, what can be committed, the job's limits.
 #include <algorithm>
+#include <string>
+#include <utility>
 
 #include "platform/memory.hpp"
 #include "platform/windows/api.hpp"
@@ -69,17 +71,29 @@ std::optional<JobRoom> job_room() {
 
 }  // namespace windows
 
-Result<Available> available() {
+std::vector<Bound> memory_bounds() {
+  std::vector<Bound> bounds;
+  const auto add = [&bounds](std::string limit, std::uint64_t bytes) {
+    Bound bound;
+    bound.limit = std::move(limit);
+    bound.bytes = bytes;
+    bounds.push_back(std::move(bound));
+  };
   MEMORYSTATUSEX status{};
   status.dwLength = sizeof status;
-  if (windows::api().GlobalMemoryStatusEx(&status) == FALSE)
-    return windows::failed("GlobalMemoryStatusEx", ::GetLastError());
-  Available least{status.ullAvailPhys, "the machine's available memory"};
-  if (status.ullAvailPageFile < least.bytes)
-    least = {status.ullAvailPageFile, "what Windows can still commit (memory and page files)"};
-  if (const auto job = windows::job_room(); job && windows::room_of(*job) < least.bytes)
-    least = {windows::room_of(*job), job->name};
-  return least;
+  if (windows::api().GlobalMemoryStatusEx(&status) != FALSE) {
+    add("the machine's available memory", status.ullAvailPhys);
+    add("what Windows can still commit (memory and page files)", status.ullAvailPageFile);
+  } else {
+    Bound bound;
+    bound.limit = "the machine's available memory";
+    bound.unknown = describe(windows::failed("GlobalMemoryStatusEx", ::GetLastError()));
+    bounds.push_back(std::move(bound));
+  }
+  if (const auto job = windows::job_room()) add(job->name, windows::room_of(*job));
+  return bounds;
 }
+
+std::vector<Bound> hugetlb_bounds(std::size_t) { return {}; }
 
 }  // namespace numapool::platform

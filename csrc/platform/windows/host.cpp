@@ -68,6 +68,8 @@ Result<ReportingOrder> page_reporting_order(const std::string&) {
   return no_such("page_reporting_order", "Windows does not tell what it reports to a host");
 }
 
+CgroupFolder cgroup_folder(const std::string&, const std::string&) { return {}; }
+
 Result<std::vector<std::uint64_t>> free_bytes_by_order(const std::string&) {
   return no_such("free_bytes_by_order", "Windows does not tell in which blocks memory is free");
 }

@@ -38,7 +38,8 @@ def _available() -> dict[str, Any] | None:
         size, limit = _core.available()
     except OSError:
         return None
-    return {"available_bytes": size, "limited_by": limit}
+    unknown = {limit: why for limit, size, why in _core.memory_bounds() if size is None}
+    return {"available_bytes": size, "limited_by": limit, "unknown_limits": unknown}
 
 
 def machine_dict() -> dict[str, Any]:
@@ -166,6 +167,14 @@ def _hugetlb_text(pool: dict[str, int]) -> str:
         if pool["reserved_pages"]
         else "none reserved"
     )
+    limits = [
+        (size, limit)
+        for limit, size, _ in _core.hugetlb_bounds(pool["page_bytes"])
+        if size is not None
+    ]
+    if limits:
+        size, limit = min(limits)
+        reserved += f", {size // pool['page_bytes']} may still be used ({limit})"
     return f"{size_text(pool['page_bytes'])}: {reserved}"
 
 
@@ -179,6 +188,8 @@ def _show_machine(console: Console) -> None:
     if memory is not None:
         size = size_text(memory["available_bytes"])
         facts.append(("memory to be had", f"{size}, limited by {memory['limited_by']}"))
+        for limit, why in memory["unknown_limits"].items():
+            facts.append(("unknown limits", f"{limit} ({why})"))
     facts.append(("base pages", size_text(machine["base_page_bytes"])))
     facts.append(("transparent huge pages", size_text(transparent) if transparent else "off"))
     for pool in machine["hugetlb"]:

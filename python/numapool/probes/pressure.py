@@ -7,7 +7,7 @@ import os
 from collections.abc import Iterator
 
 from numapool.capability import Capability
-from numapool.probes.cgroups import Cgroup, memory_cgroup, unified_cgroup
+from numapool.probes.cgroups import Cgroup, find_cgroup, unified_cgroup
 from numapool.probes.machine import CAP_SYS_RESOURCE, Machine
 from numapool.text import size_text
 
@@ -102,7 +102,15 @@ def _refusal(machine: Machine, path: str, text: bytes) -> OSError | None:
 
 def cgroup_limits(machine: Machine) -> Iterator[Capability]:
     """Read the memory limits of the own cgroup and of those above it."""
-    own = memory_cgroup(machine)
+    own, unknown = find_cgroup(machine, "memory")
+    if own is None and unknown:
+        yield Capability(
+            name="cgroup",
+            available=None,
+            detail=f"its limits are not known: {unknown}",
+            remedy="show /proc and /sys/fs/cgroup in the container; read-only will do",
+        )
+        return
     if own is None:
         yield Capability(
             name="cgroup",
@@ -114,6 +122,8 @@ def cgroup_limits(machine: Machine) -> Iterator[Capability]:
     limits = ("memory.max", "memory.high") if version2 else ("memory.limit_in_bytes",)
     events = "memory.events" if version2 else "memory.pressure_level"
     parts = [f"version {own.version}, {own.folder}"]
+    if unknown:
+        parts.append(f"not known: {unknown}")
     parts += [text for one in limits if (text := _least(machine, own, one))]
     if len(parts) == 1:
         parts.append("no limit")
@@ -122,7 +132,7 @@ def cgroup_limits(machine: Machine) -> Iterator[Capability]:
         parts.append(f"{size_text(used)} in use")
     if events in machine.names(own.folder):
         parts.append(f"{events} is there")
-    yield Capability(name="cgroup", available=True, detail="; ".join(parts))
+    yield Capability(name="cgroup", available=None if unknown else True, detail="; ".join(parts))
 
 
 def _least(machine: Machine, own: Cgroup, file: str) -> str:

@@ -11,8 +11,8 @@ namespace {
 constexpr const char* kMounts =
     "22 1 8:1 / / rw,relatime shared:1 - ext4 /dev/sda1 rw,errors=remount-ro\n"
     "30 22 0:40 /@ /data rw shared:2 master:9 propagate_from:2 - btrfs /dev/sdb rw,ssd\n"
-    "31 22 0:41 / /data/in\\040side rw - tmpfs tmpfs rw,mpol=prefer (many):1\n"
-    "32 22 259:3 / /data rw - xfs /dev/nvme0n1p3 rw\n"
+    "31 32 0:41 / /data/in\\040side rw - tmpfs tmpfs rw,mpol=prefer (many):1\n"
+    "32 30 259:3 / /data rw - xfs /dev/nvme0n1p3 rw\n"
     "33 22 0:50 / /database rw - zfs tank rw";
 
 }  // namespace
@@ -43,6 +43,23 @@ TEST_CASE("a path is on the longest mount above it, and of two on one point on t
   CHECK(mount_of_path(kMounts, "/database")->id == 33);
   CHECK(mount_of_path(kMounts, "/dat")->id == 22);
   CHECK_FALSE(mount_of_path("22 1 8:1 / /x rw - ext4 a b\n", "/y"));
+}
+
+TEST_CASE(
+    "a mount over a folder hides the mounts below it, and one that was moved keeps its place") {
+  const std::string covered =
+      "22 1 8:1 / / rw - ext4 a rw\n"
+      "30 22 0:40 / /a/b rw - tmpfs inner rw\n"
+      "31 22 0:41 / /a rw - tmpfs outer rw\n";
+  CHECK(mount_of_path(covered, "/a/b/c")->id == 31);
+  // The upper mount's line comes first where it was mounted first and moved there later.
+  const std::string moved =
+      "22 1 8:1 / / rw - ext4 a rw\n"
+      "40 41 0:40 / /a rw - tmpfs upper rw\n"
+      "41 22 0:41 / /a rw - tmpfs lower rw\n";
+  CHECK(mount_of_path(moved, "/a/x")->id == 40);
+  // In a circle of parents the walk ends.
+  CHECK_FALSE(mount_of_path("1 2 8:1 / / rw - a a rw\n2 1 8:1 / / rw - a a rw\n", "/"));
 }
 
 TEST_CASE("lines that make no sense are passed over") {

@@ -75,7 +75,8 @@ TEST_CASE("what needs an operating system's help says that it is not supported")
   CHECK(is_unsupported(keep_out_of_dumps(page, length)));
   CHECK(is_unsupported(discard(page, length)));
   CHECK(is_unsupported(forbid_huge_pages(page, length)));
-  CHECK(is_unsupported(available()));
+  CHECK(memory_bounds().empty());
+  CHECK(hugetlb_bounds(std::size_t{2} << 20).empty());
   CHECK(is_unsupported(node_room(0)));
   CHECK(is_unsupported(interleave_weights(kNode)));
   CHECK(unmap(page, length));

@@ -28,10 +28,10 @@ class Outcome:
 
 
 class Cgroup:
-    """A cgroup (v2) below the root, with the memory and cpuset controllers; removed on exit."""
+    """A cgroup (v2) below the root, with memory, cpuset and hugetlb limits; removed on exit."""
 
     def __init__(self, name: str, **limits: str | int) -> None:
-        (CGROUPS / "cgroup.subtree_control").write_text("+memory +cpuset")
+        (CGROUPS / "cgroup.subtree_control").write_text("+memory +cpuset +hugetlb")
         self.path = CGROUPS / name
         self.path.mkdir()
         for file, value in limits.items():  # memory_max=... is memory.max

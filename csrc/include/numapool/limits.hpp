@@ -1,0 +1,19 @@
+// What bounds the memory that this process may still use.
+#pragma once
+
+#include <optional>
+#include <span>
+
+#include "platform/memory.hpp"
+
+namespace numapool {
+
+// Which memory is asked about: a strict policy of the calling thread bounds what has no policy of
+// its own.
+enum class PolicyOf { kThread, kMapping };
+
+// The least of the bounds that are known; nothing where none is.
+[[nodiscard]] std::optional<platform::Bound> least_bound(std::span<const platform::Bound> bounds,
+                                                         PolicyOf policy = PolicyOf::kThread);
+
+}  // namespace numapool

@@ -1,0 +1,31 @@
+"""What bounds the memory of this process, as the core sees it before it allocates."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from numapool import _core
+from numapool.capability import Capability
+from numapool.probes.machine import Machine
+from numapool.text import size_text
+
+
+def memory_limits(machine: Machine) -> Iterator[Capability]:
+    """Ask the core for every bound: a bound that it cannot read is not one that it heeds."""
+    if machine.root != "/":
+        return
+    bounds = _core.memory_bounds()
+    known = sorted((size, limit) for limit, size, _ in bounds if size is not None)
+    unknown = [f"{limit} ({why})" for limit, size, why in bounds if size is None]
+    parts = [f"{size_text(size)} below the limit of {limit}" for size, limit in known]
+    if unknown:
+        parts.append(f"not known: {'; '.join(unknown)}")
+    yield Capability(
+        name="memory limits",
+        available=None if unknown or not known else True,
+        detail="; ".join(parts) or "this system tells no limit",
+        remedy="show /proc, /sys/devices/system/node and /sys/fs/cgroup in the container, "
+        "read-only; until then a limit that is not known can end this process"
+        if unknown
+        else "",
+    )
