@@ -2,6 +2,7 @@
 // wait that those can end that wake by themselves.
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <memory>
 #include <optional>
@@ -110,7 +111,8 @@ Result<std::unique_ptr<PressureWatch>> open_pressure_watch(const WatchRequest& r
 [[nodiscard]] std::uint64_t monotonic_ns() noexcept;
 
 // Tells a waiter that owns an event loop, such as Python, that there is something to fetch:
-// descriptor() becomes readable.
+// descriptor() becomes readable. Where a program closed the descriptor and opened another file
+// under its number, that file is left alone: the bell is silent then.
 class Bell {
  public:
   Bell();  // descriptor() is -1 where there is none left
@@ -123,6 +125,7 @@ class Bell {
 
  private:
   int descriptor_ = -1;
+  std::array<std::uint64_t, 3> identity_{};  // of what was opened, where the system can tell
 };
 
 }  // namespace numapool::platform

@@ -10,7 +10,7 @@
 #include <vector>
 
 #include "platform/linux/cgroup.hpp"
-#include "platform/linux/kept_file.hpp"
+#include "platform/linux/kept_descriptor.hpp"
 #include "platform/pressure.hpp"
 
 namespace numapool::platform {
@@ -29,19 +29,15 @@ struct CgroupEvents {
 // cache that is clean.
 class CgroupLimits {
  public:
-  CgroupLimits(const std::string& folder, int version);
-  [[nodiscard]] std::optional<CgroupSupply> look() noexcept;  // nothing: no limit here
+  CgroupLimits(const std::string& folder, int version) : level_(folder, version) {}
+  [[nodiscard]] std::optional<CgroupSupply> look();  // nothing: no limit here
 
  private:
-  int version_;
-  KeptFile max_;
-  KeptFile high_;
-  KeptFile usage_;
-  KeptFile stat_;
+  CgroupLevel level_;
 };
 
 // The level with the least room.
-[[nodiscard]] std::optional<CgroupSupply> tightest(std::vector<CgroupLimits>& levels) noexcept;
+[[nodiscard]] std::optional<CgroupSupply> tightest(std::vector<CgroupLimits>& levels);
 
 // memory.events of a v2 cgroup: its descriptor answers to POLLPRI after a change, once per read.
 class CgroupCounters {
@@ -54,12 +50,13 @@ class CgroupCounters {
   // False where there is no such file: the root has none.
   bool open(const std::string& folder);
   void close() noexcept;
-  [[nodiscard]] int descriptor() const noexcept { return fd_; }
+  [[nodiscard]] int descriptor() noexcept { return fd_.get(); }
+  [[nodiscard]] bool lost() const noexcept { return fd_.lost(); }
   // What has been counted since the last look; nothing where the cgroup is gone.
   [[nodiscard]] std::optional<CgroupEvents> look() noexcept;
 
  private:
-  int fd_ = -1;
+  KeptDescriptor fd_;
   CgroupEvents last_;
 };
 
@@ -74,15 +71,16 @@ class CgroupNotices {
   // Why there is none, in words; empty where it listens.
   [[nodiscard]] std::string open(const std::string& folder);
   void close() noexcept;
-  [[nodiscard]] int descriptor() const noexcept { return event_fd_; }
+  [[nodiscard]] int descriptor() noexcept { return event_fd_.get(); }
+  [[nodiscard]] bool lost() const noexcept { return event_fd_.lost(); }
   // True if the kernel signalled since the last call. It signals as well when the cgroup is
   // removed: then this closes, and is false.
   [[nodiscard]] bool take() noexcept;
 
  private:
   std::string control_;
-  int event_fd_ = -1;
-  int level_fd_ = -1;
+  KeptDescriptor event_fd_;
+  KeptDescriptor level_fd_;
 };
 
 }  // namespace numapool::platform

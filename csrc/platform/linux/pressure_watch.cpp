@@ -57,14 +57,12 @@ std::string trigger_words(const WatchRequest& request) {
 }  // namespace
 
 LinuxPressureWatch::LinuxPressureWatch(const WatchRequest& request)
-    : request_(request), bell_fd_(eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC)) {
+    : request_(request), bell_(eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC)) {
   open_all();
   retried_ns_ = monotonic_ns();
 }
 
-LinuxPressureWatch::~LinuxPressureWatch() {
-  if (bell_fd_ >= 0) ::close(bell_fd_);
-}
+LinuxPressureWatch::~LinuxPressureWatch() = default;
 
 bool LinuxPressureWatch::wants(PressureSource source) const noexcept {
   return request_.sources == 0 || (request_.sources & bit_of(source)) != 0;
@@ -215,7 +213,9 @@ void LinuxPressureWatch::note(PressureSource source) noexcept {
 
 void LinuxPressureWatch::ring() noexcept {
   const std::uint64_t one = 1;
-  static_cast<void>(!::write(bell_fd_, &one, sizeof(one)));
+  const std::lock_guard guard(mutex_);
+  const int fd = bell_.get();
+  if (fd >= 0) static_cast<void>(!::write(fd, &one, sizeof(one)));
 }
 
 bool LinuxPressureWatch::wait(std::uint32_t timeout_ms) noexcept {
@@ -226,7 +226,13 @@ bool LinuxPressureWatch::wait(std::uint32_t timeout_ms) noexcept {
     set[count] = {fd, events, 0};
     return static_cast<int>(count++);
   };
-  add(bell_fd_, POLLIN);
+  int bell_fd = -1;
+  {
+    const std::lock_guard guard(mutex_);
+    bell_fd = bell_.get();
+    if (bell_fd < 0) bell_ = KeptDescriptor(bell_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC));
+  }
+  const int bell = add(bell_fd, POLLIN);
   const int psi = psi_.armed() ? add(psi_.descriptor(), POLLPRI) : -1;
   const int counters = add(counters_.descriptor(), POLLPRI);
   const int notices = add(notices_.descriptor(), POLLIN);
@@ -236,8 +242,12 @@ bool LinuxPressureWatch::wait(std::uint32_t timeout_ms) noexcept {
   const auto got = [&](int index) {
     return index < 0 ? short{0} : set[static_cast<std::size_t>(index)].revents;
   };
-  std::uint64_t rung = 0;
-  if (got(0) != 0) static_cast<void>(!::read(bell_fd_, &rung, sizeof(rung)));
+  if (got(bell) != 0) {
+    std::uint64_t rung = 0;
+    const std::lock_guard guard(mutex_);
+    bell_fd = bell_.get();
+    if (bell_fd >= 0) static_cast<void>(!::read(bell_fd, &rung, sizeof(rung)));
+  }
   // The cgroup was removed: poll would answer so forever.
   if ((got(psi) & POLLERR) != 0) {
     psi_.close();
@@ -273,12 +283,17 @@ void LinuxPressureWatch::take_notices() noexcept {
   if (since->max != 0 || since->oom != 0) near_the_killer_ = true;
 }
 
+// A program that closes descriptors that it does not know took what we watched.
+bool LinuxPressureWatch::lost_any() const noexcept {
+  return psi_.lost() || counters_.lost() || notices_.lost() || systemd_.lost();
+}
+
 // A process may be moved to another cgroup at any time, and its cgroup removed after that.
 void LinuxPressureWatch::follow_cgroup(std::uint64_t now_ns) {
   if (now_ns - followed_ns_ < kFollowEvery) return;
   followed_ns_ = now_ns;
   const auto text = self_cgroup_.read();
-  if (stall_lost_ || cgroup_lost_ || (text && *text != cgroup_text_)) open_all();
+  if (stall_lost_ || cgroup_lost_ || lost_any() || (text && *text != cgroup_text_)) open_all();
 }
 
 // What failed at the start may only have lacked a descriptor, or come with a later device, limit or

@@ -7,6 +7,7 @@
 
 #include "platform/linux/balloon_meter.hpp"
 #include "platform/linux/cgroup_pressure.hpp"
+#include "platform/linux/kept_descriptor.hpp"
 #include "platform/linux/kept_file.hpp"
 #include "platform/linux/psi.hpp"
 #include "platform/linux/systemd_pressure.hpp"
@@ -27,7 +28,7 @@ class LinuxPressureWatch final : public PressureWatch {
   [[nodiscard]] std::optional<StallTotals> look_at_stall() override;
   [[nodiscard]] bool stall_wakes() const noexcept override { return psi_.armed(); }
   [[nodiscard]] std::vector<SourceState> sources() const override;
-  [[nodiscard]] bool can_wait() const noexcept { return bell_fd_ >= 0; }
+  [[nodiscard]] bool can_wait() const noexcept { return bell_.held(); }
 
  private:
   [[nodiscard]] bool wants(PressureSource source) const noexcept;
@@ -45,9 +46,10 @@ class LinuxPressureWatch final : public PressureWatch {
   void take_notices() noexcept;
   void note(PressureSource source) noexcept;
 
-  // Touched by the one thread that waits and looks, but for bell_fd_ and what the mutex guards.
+  [[nodiscard]] bool lost_any() const noexcept;
+
+  // Touched by the one thread that waits and looks, but for what the mutex guards.
   WatchRequest request_;
-  int bell_fd_ = -1;
   PsiFile psi_;
   PressureSource stall_source_ = PressureSource::kStall;
   bool stall_lost_ = false;
@@ -70,6 +72,7 @@ class LinuxPressureWatch final : public PressureWatch {
   bool near_the_killer_ = false;
 
   mutable Mutex mutex_{LockRank::kPressureWatch};
+  KeptDescriptor bell_;  // an eventfd
   std::vector<SourceState> states_;
 };
 

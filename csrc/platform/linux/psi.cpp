@@ -34,7 +34,7 @@ std::optional<PsiTotals> parse_psi(std::string_view text) noexcept {
 
 PsiFile::PsiFile(PsiFile&& other) noexcept
     : path_(std::move(other.path_)),
-      fd_(std::exchange(other.fd_, -1)),
+      fd_(std::move(other.fd_)),
       writable_(std::exchange(other.writable_, false)),
       armed_(std::exchange(other.armed_, false)) {}
 
@@ -42,7 +42,7 @@ PsiFile& PsiFile::operator=(PsiFile&& other) noexcept {
   if (this != &other) {
     close();
     path_ = std::move(other.path_);
-    fd_ = std::exchange(other.fd_, -1);
+    fd_ = std::move(other.fd_);
     writable_ = std::exchange(other.writable_, false);
     armed_ = std::exchange(other.armed_, false);
   }
@@ -50,18 +50,18 @@ PsiFile& PsiFile::operator=(PsiFile&& other) noexcept {
 }
 
 void PsiFile::close() noexcept {
-  if (fd_ >= 0) ::close(fd_);
-  fd_ = -1;
+  fd_.close();
   armed_ = false;
 }
 
 std::string PsiFile::open(const std::string& path) {
   close();
   path_ = path;
-  fd_ = ::open(path.c_str(), O_RDWR | O_NONBLOCK | O_CLOEXEC | O_NOCTTY);
-  writable_ = fd_ >= 0;
-  if (fd_ < 0) fd_ = ::open(path.c_str(), O_RDONLY | O_NONBLOCK | O_CLOEXEC | O_NOCTTY);
-  if (fd_ < 0) return std::string("cannot be opened: ") + std::strerror(errno);
+  int fd = ::open(path.c_str(), O_RDWR | O_NONBLOCK | O_CLOEXEC | O_NOCTTY);
+  writable_ = fd >= 0;
+  if (fd < 0) fd = ::open(path.c_str(), O_RDONLY | O_NONBLOCK | O_CLOEXEC | O_NOCTTY);
+  if (fd < 0) return std::string("cannot be opened: ") + std::strerror(errno);
+  fd_ = KeptDescriptor(fd);
   errno = 0;
   if (read()) return {};
   const int code = errno;
@@ -76,14 +76,14 @@ int PsiFile::arm(std::uint32_t stall_us, std::uint32_t window_us) noexcept {
   std::array<char, 64> text{};
   const int length =
       std::snprintf(text.data(), text.size(), "some %u %u", stall_us, window_us) + 1;  // its \0 too
-  if (::write(fd_, text.data(), static_cast<std::size_t>(length)) < 0) return errno;
+  if (::write(fd_.get(), text.data(), static_cast<std::size_t>(length)) < 0) return errno;
   armed_ = true;
   return 0;
 }
 
 std::optional<PsiTotals> PsiFile::read() noexcept {
   std::array<char, 512> text{};
-  const ssize_t got = ::pread(fd_, text.data(), text.size(), 0);
+  const ssize_t got = ::pread(fd_.get(), text.data(), text.size(), 0);
   if (got <= 0) return std::nullopt;
   return parse_psi({text.data(), static_cast<std::size_t>(got)});
 }

@@ -7,6 +7,8 @@
 #include <string>
 #include <string_view>
 
+#include "platform/linux/kept_descriptor.hpp"
+
 namespace numapool::platform {
 
 struct PsiTotals {
@@ -36,14 +38,16 @@ class PsiFile {
   [[nodiscard]] int arm(std::uint32_t stall_us, std::uint32_t window_us) noexcept;
   [[nodiscard]] std::optional<PsiTotals> read() noexcept;
 
-  [[nodiscard]] int descriptor() const noexcept { return fd_; }
+  // -1 where there is none, or no longer.
+  [[nodiscard]] int descriptor() noexcept { return fd_.get(); }
+  [[nodiscard]] bool lost() const noexcept { return fd_.lost(); }
   [[nodiscard]] bool armed() const noexcept { return armed_; }
   [[nodiscard]] const std::string& path() const noexcept { return path_; }
   void close() noexcept;
 
  private:
   std::string path_;
-  int fd_ = -1;
+  KeptDescriptor fd_;
   bool writable_ = false;
   bool armed_ = false;
 };

@@ -13,6 +13,7 @@
 #include <limits>
 
 #include "platform/linux/direct_rules.hpp"
+#include "platform/linux/kept_descriptor.hpp"
 #include "platform/linux/system_call.hpp"
 
 namespace numapool::platform {
@@ -27,7 +28,27 @@ int open_at_once(const char* path, int flags) noexcept {
 // A lease that is being given up, or a signal: to be tried again.
 bool is_for_now(int code) noexcept { return code == EINTR || code == EAGAIN; }
 
-int descriptor(FileHandle handle) noexcept { return static_cast<int>(handle); }
+// A handle points to this: a program that closes descriptors that it does not know, and opens
+// others under their numbers, must not have those read, written or closed by us.
+struct OpenDescriptor {
+  int fd = -1;
+  Identity identity;
+};
+
+FileHandle handle_of(int fd) {
+  try {
+    return reinterpret_cast<FileHandle>(new OpenDescriptor{fd, identity_of(fd)});
+  } catch (...) {
+    close(fd);
+    throw;
+  }
+}
+
+// -1, which every call answers with EBADF, where the file behind the number is another.
+int descriptor(FileHandle handle) noexcept {
+  const auto* const open = reinterpret_cast<const OpenDescriptor*>(handle);
+  return still_is(open->fd, open->identity) ? open->fd : -1;
+}
 
 bool has_no_offsets(const struct stat& facts) noexcept {
   return S_ISFIFO(facts.st_mode) || S_ISSOCK(facts.st_mode);
@@ -85,7 +106,7 @@ Status open_direct(const std::string& path, int flags, const struct stat& facts,
         code == EINVAL ? "the file system has no direct I/O" : describe(failed("open", code));
     return Done{};
   }
-  file.direct_handle = fd;
+  file.direct_handle = handle_of(fd);
   file.memory_align = rules.memory_align;
   file.transfer_align = rules.transfer_align;
   return Done{};
@@ -140,20 +161,20 @@ Result<OpenedFile> open_file(const std::string& path, const FileRequest& request
   fd = have_it_wait(fd, flags, facts);
   if (fd < 0) return failed("open", errno);
   OpenedFile file;
-  file.handle = fd;
+  file.handle = handle_of(fd);
   file.size_bytes = size_of(fd, facts);
   try {
     if (request.direct) {
       Status opened = open_direct(path, flags, facts, file);
       if (!opened) {
-        close(fd);
+        close_handle(file.handle);
         return opened.failure();
       }
     } else {
       file.why_not_direct = "the caller asked for the page cache";
     }
   } catch (...) {
-    close(fd);
+    close_handle(file.handle);
     throw;
   }
   return file;
@@ -171,7 +192,10 @@ int sync_data(FileHandle handle) noexcept { return fdatasync(descriptor(handle))
 
 // close(2): after EINTR the descriptor is gone on Linux, and may be another file's already.
 int close_handle(FileHandle handle) noexcept {
-  return close(descriptor(handle)) == 0 || errno == EINTR ? 0 : errno;
+  const int fd = descriptor(handle);
+  delete reinterpret_cast<OpenDescriptor*>(handle);
+  if (fd < 0) return EBADF;
+  return close(fd) == 0 || errno == EINTR ? 0 : errno;
 }
 
 }  // namespace numapool::platform

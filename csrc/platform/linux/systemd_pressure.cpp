@@ -89,36 +89,35 @@ std::string SystemdPressure::open(const char* watch, const char* write) {
   struct stat kind{};
   if (stat(path_.c_str(), &kind) != 0) return because("cannot be found");
   if (S_ISSOCK(kind.st_mode)) {
-    fd_ = connect_to(path_);
+    fd_ = KeptDescriptor(connect_to(path_));
   } else if (S_ISREG(kind.st_mode) || S_ISFIFO(kind.st_mode)) {
     const int mode = first || S_ISFIFO(kind.st_mode) ? O_RDWR : O_RDONLY;
-    fd_ = ::open(path_.c_str(), mode | O_NONBLOCK | O_CLOEXEC | O_NOCTTY);
+    fd_ = KeptDescriptor(::open(path_.c_str(), mode | O_NONBLOCK | O_CLOEXEC | O_NOCTTY));
   } else {
     return "is neither a file, nor a FIFO, nor a socket";
   }
-  if (fd_ < 0) return because("cannot be opened");
+  if (!fd_.held()) return because("cannot be opened");
   // Nothing is written to what came in its place meanwhile.
   struct stat opened{};
-  if (!S_ISSOCK(kind.st_mode) &&
-      (fstat(fd_, &opened) != 0 || opened.st_dev != kind.st_dev || opened.st_ino != kind.st_ino)) {
+  if (!S_ISSOCK(kind.st_mode) && (fstat(fd_.number(), &opened) != 0 ||
+                                  opened.st_dev != kind.st_dev || opened.st_ino != kind.st_ino)) {
     close();
     return "changed while it was opened";
   }
-  if (first && write_quietly(fd_, *first) < 0) return because("refuses $MEMORY_PRESSURE_WRITE");
+  if (first && write_quietly(fd_.get(), *first) < 0)
+    return because("refuses $MEMORY_PRESSURE_WRITE");
   poll_events_ = S_ISREG(kind.st_mode) ? POLLPRI : POLLIN;
   return {};
 }
 
-void SystemdPressure::close() noexcept {
-  if (fd_ >= 0) ::close(fd_);
-  fd_ = -1;
-}
+void SystemdPressure::close() noexcept { fd_.close(); }
 
 bool SystemdPressure::take() noexcept {
-  if (poll_events_ == POLLPRI) return fd_ >= 0;  // a pressure file re-arms itself
+  if (poll_events_ == POLLPRI) return fd_.get() >= 0;  // a pressure file re-arms itself
   std::array<char, 256> sent{};
-  while (fd_ >= 0) {
-    const ssize_t got = ::read(fd_, sent.data(), sent.size());
+  const int fd = fd_.get();
+  while (fd >= 0) {
+    const ssize_t got = ::read(fd, sent.data(), sent.size());
     if (got > 0) continue;
     return got < 0 && (errno == EAGAIN || errno == EINTR);
   }

@@ -8,6 +8,8 @@
 #include <string>
 #include <string_view>
 
+#include "platform/linux/kept_descriptor.hpp"
+
 namespace numapool::platform {
 
 // Nothing for what is no base64 (RFC 4648), which may have any bytes in it.
@@ -29,7 +31,8 @@ class SystemdPressure {
   // is.
   [[nodiscard]] std::string open(const char* watch, const char* write);
   void close() noexcept;
-  [[nodiscard]] int descriptor() const noexcept { return fd_; }
+  [[nodiscard]] int descriptor() noexcept { return fd_.get(); }
+  [[nodiscard]] bool lost() const noexcept { return fd_.lost(); }
   [[nodiscard]] short poll_events() const noexcept { return poll_events_; }
   // The manager asks not to watch at all ("/dev/null").
   [[nodiscard]] bool unwanted() const noexcept { return unwanted_; }
@@ -39,7 +42,7 @@ class SystemdPressure {
 
  private:
   std::string path_;
-  int fd_ = -1;
+  KeptDescriptor fd_;
   short poll_events_ = 0;
   bool unwanted_ = false;
 };

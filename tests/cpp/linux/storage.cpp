@@ -12,9 +12,12 @@
 #include <cerrno>
 #include <csignal>
 #include <cstdio>
+#include <filesystem>
 #include <fstream>
 #include <string>
+#include <system_error>
 #include <thread>
+#include <vector>
 
 #include "temporary_tree.hpp"
 
@@ -28,6 +31,18 @@ struct Folder : TemporaryTree {
   }
   [[nodiscard]] std::string path(const char* name) const { return root() + "/" + name; }
 };
+
+// The descriptors of this process that are open on a file, or below a folder.
+std::vector<int> numbers_of(const std::string& path) {
+  std::vector<int> numbers;
+  for (const auto& entry : std::filesystem::directory_iterator("/proc/self/fd")) {
+    std::error_code gone;
+    const std::string target = std::filesystem::read_symlink(entry, gone).string();
+    if (target == path || target.starts_with(path + "/"))
+      numbers.push_back(std::stoi(entry.path().filename()));
+  }
+  return numbers;
+}
 
 }  // namespace
 
@@ -53,7 +68,27 @@ TEST_CASE_FIXTURE(Folder, "a file is opened twice or says why not") {
   for (const FileHandle handle : {made.handle, made.direct_handle}) {
     if (handle != kNoFile) CHECK(close_handle(handle) == 0);
   }
-  CHECK(close_handle(made.handle) == EBADF);
+}
+
+TEST_CASE_FIXTURE(Folder,
+                  "what took the number of an open file is neither read, written nor closed") {
+  const auto opened = open_file(file("ours", "0123456789"), {});
+  REQUIRE(opened.ok());
+  // The program closes what it does not know, and opens another file under the same numbers.
+  const int theirs = open(file("theirs", "abc").c_str(), O_RDWR | O_CLOEXEC);
+  const std::vector<int> ours = numbers_of(path("ours"));
+  REQUIRE_FALSE(ours.empty());
+  for (const int number : ours) REQUIRE(dup3(theirs, number, O_CLOEXEC) == number);
+  std::array<char, 4> room{};
+  const Piece piece{room.data(), room.size()};
+  CHECK(read_at(opened.value().handle, {&piece, 1}, 0).code == EBADF);
+  CHECK(write_at(opened.value().handle, {&piece, 1}, 0).code == EBADF);
+  CHECK(sync_data(opened.value().handle) == EBADF);
+  for (const FileHandle handle : {opened.value().handle, opened.value().direct_handle}) {
+    if (handle != kNoFile) CHECK(close_handle(handle) == EBADF);
+  }
+  for (const int number : ours) CHECK(close(number) == 0);
+  CHECK(close(theirs) == 0);
 }
 
 TEST_CASE_FIXTURE(Folder, "a direct call that is not aligned is told apart from other failures") {
@@ -118,10 +153,9 @@ TEST_CASE_FIXTURE(Folder, "a pipe that takes a file's place is not waited for") 
       continue;
     }
     CHECK(opened.value().size_bytes == 10);
+    for (const int number : numbers_of(root())) CHECK((fcntl(number, F_GETFL) & O_NONBLOCK) == 0);
     for (const FileHandle handle : {opened.value().handle, opened.value().direct_handle}) {
-      if (handle == kNoFile) continue;
-      CHECK((fcntl(static_cast<int>(handle), F_GETFL) & O_NONBLOCK) == 0);
-      CHECK(close_handle(handle) == 0);
+      if (handle != kNoFile) CHECK(close_handle(handle) == 0);
     }
   }
   done.store(true);
