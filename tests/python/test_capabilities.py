@@ -29,7 +29,14 @@ ALWAYS = [
         "thread CPUs",
     ),
     *("thread memory", "transparent huge pages", "locked memory", "pressure", "pressure trigger"),
-    *("cgroup", "balloon", "free page reporting", "device locality", "memory tiers"),
+    *(
+        "memory limits",
+        "cgroup",
+        "balloon",
+        "free page reporting",
+        "device locality",
+        "memory tiers",
+    ),
     *("automatic balancing", "whole machine", "system calls"),
 ]
 
