@@ -18,6 +18,7 @@ from numapool.probes import (
     devices,
     huge_pages,
     kernel_moves,
+    limits,
     placement,
     pressure,
 )
@@ -552,3 +553,19 @@ def test_a_cpuset_that_leaves_out_a_node(ask: Ask) -> None:
 
 def test_all_of_a_machine(ask: Ask) -> None:
     assert ask(confinement.whole_machine, TWO_SOCKET).available
+
+
+# --- memory limits --------------------------------------------------------------------------------
+
+
+def test_memory_limits_that_are_not_known_are_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    bounds = [("the machine", 3 << 30, ""), ("the cgroup /x", 1 << 30, "")]
+    monkeypatch.setattr("numapool._core.memory_bounds", lambda: list(bounds))
+    (one,) = limits.memory_limits(Machine())
+    assert (one.available, one.remedy) == (True, "")
+    assert one.detail == "the cgroup /x: 1 GiB left; the machine: 3 GiB left"
+    bounds.append(("the cpuset", None, "has_memory: No such file"))
+    (one,) = limits.memory_limits(Machine())
+    assert one.available is None
+    assert one.detail.endswith("not known: the cpuset (has_memory: No such file)")
+    assert one.remedy

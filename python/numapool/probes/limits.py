@@ -17,7 +17,7 @@ def memory_limits(machine: Machine) -> Iterator[Capability]:
     bounds = _core.memory_bounds()
     known = sorted((size, limit) for limit, size, _ in bounds if size is not None)
     unknown = [f"{limit} ({why})" for limit, size, why in bounds if size is None]
-    parts = [f"{size_text(size)} below the limit of {limit}" for size, limit in known]
+    parts = [f"{limit}: {size_text(size)} left" for size, limit in known]
     if unknown:
         parts.append(f"not known: {'; '.join(unknown)}")
     yield Capability(
