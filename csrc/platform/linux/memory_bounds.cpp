@@ -154,7 +154,17 @@ void MemoryBounds::add_cgroups(std::vector<Bound>& out) {
 // kernel kill when its nodes are full, however much the machine has.
 void MemoryBounds::add_nodes(std::vector<Bound>& out) {
   const auto with_memory = nodes_with_memory();
-  if (!with_memory) return;  // without nodes there is nothing to be left out
+  NodeMask allowed;
+  const bool has_allowed =
+      get_mempolicy(nullptr, allowed.data(), NodeMask::kMaxNode, nullptr, MPOL_F_MEMS_ALLOWED) == 0;
+  if (!with_memory) {
+    // Without such a call there are no nodes that could be left out.
+    if (has_allowed) {
+      out.push_back(unknown("the nodes that this process is allowed (cpuset)",
+                            has_memory_.path() + ": " + words_of(has_memory_.error())));
+    }
+    return;
+  }
   const auto restrict_to = [&](const NodeMask& mask, const char* whose, bool of_policy) {
     std::vector<int> nodes;
     for (const int node : *with_memory) {
@@ -168,11 +178,7 @@ void MemoryBounds::add_nodes(std::vector<Bound>& out) {
     bound.thread_policy = of_policy;
     out.push_back(std::move(bound));
   };
-  NodeMask allowed;
-  if (get_mempolicy(nullptr, allowed.data(), NodeMask::kMaxNode, nullptr, MPOL_F_MEMS_ALLOWED) ==
-      0) {
-    restrict_to(allowed, "the nodes that this process is allowed (cpuset)", false);
-  }
+  if (has_allowed) restrict_to(allowed, "the nodes that this process is allowed (cpuset)", false);
   int mode = 0;
   NodeMask bound;
   if (get_mempolicy(&mode, bound.data(), NodeMask::kMaxNode, nullptr, 0) == 0 &&

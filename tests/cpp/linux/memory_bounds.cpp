@@ -95,6 +95,7 @@ TEST_CASE("without a meminfo, or with one of zeros, the nodes tell, and the cgro
   CHECK(least(nothing) == 100 * kKiB);
   CHECK(unknown_in(nothing.look()).find("available memory (/proc/meminfo: No such file") !=
         std::string::npos);
+  if (has_numa()) CHECK(unknown_in(nothing.look()).find("cpuset") != std::string::npos);
 }
 
 TEST_CASE("a look that failed is not remembered") {
