@@ -559,7 +559,10 @@ def test_all_of_a_machine(ask: Ask) -> None:
 
 
 def test_memory_limits_that_are_not_known_are_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    bounds = [("the machine", 3 << 30, ""), ("the cgroup /x", 1 << 30, "")]
+    bounds: list[tuple[str, int | None, str]] = [
+        ("the machine", 3 << 30, ""),
+        ("the cgroup /x", 1 << 30, ""),
+    ]
     monkeypatch.setattr("numapool._core.memory_bounds", lambda: list(bounds))
     (one,) = limits.memory_limits(Machine())
     assert (one.available, one.remedy) == (True, "")
