@@ -194,14 +194,15 @@ def test_the_words() -> None:
     make: Any = nump.BufferPool
     pool: Any = nump.BufferPool()
     attach: Any = nump.PressureMonitor().attach
-    for call, words in (
+    said: tuple[tuple[Callable[[], Any], str], ...] = (
         (lambda: make(1 << 30), "allocator must be a NumaAllocator or None"),
         (lambda: attach(1), "pool must be a BufferPool, not 1"),
         (lambda: pool.acquire("1"), "size_bytes must be an integer number of bytes, not '1'"),
         (lambda: pool.acquire(0), "size_bytes must be at least 1, not 0"),
         (lambda: pool.acquire(1, strict="no"), "strict must be True or False, not 'no'"),
         (lambda: pool.acquire(1, timeout_s=1, block=None), "block must be True or False, not None"),
-    ):
+    )
+    for call, words in said:
         with pytest.raises((TypeError, ValueError)) as caught:
             call()
         assert str(caught.value).startswith(words)
