@@ -2,6 +2,7 @@
 #include "platform/linux/smaps.hpp"
 
 #include <algorithm>
+#include <atomic>
 #include <cinttypes>
 #include <cstdio>
 #include <cstdlib>
@@ -24,14 +25,20 @@ struct FileCloser {
 
 // The size of a huge page that one entry of a middle page table maps, whether or not the system
 // makes new ones.
+std::size_t read_whole_bytes() {
+  const Folder folder = Folder::open("/sys/kernel/mm/transparent_hugepage");
+  const auto text = folder.ok() ? folder.read("hpage_pmd_size") : std::nullopt;
+  const auto number = text ? leading_number(*text) : std::nullopt;
+  return number ? static_cast<std::size_t>(*number) : transparent_page_bytes();
+}
+
+// Read again by threads that ask first at once: no lock for a fork to miss.
 std::size_t mapped_whole_bytes() {
-  static const std::size_t bytes = [] {
-    const Folder folder = Folder::open("/sys/kernel/mm/transparent_hugepage");
-    const auto text = folder.ok() ? folder.read("hpage_pmd_size") : std::nullopt;
-    const auto number = text ? leading_number(*text) : std::nullopt;
-    return number ? static_cast<std::size_t>(*number) : transparent_page_bytes();
-  }();
-  return bytes;
+  constexpr std::size_t kUnknown = 1;
+  static std::atomic<std::size_t> known{1};
+  if (known.load(std::memory_order_relaxed) == kUnknown)
+    known.store(read_whole_bytes(), std::memory_order_relaxed);
+  return known.load(std::memory_order_relaxed);
 }
 
 }  // namespace
