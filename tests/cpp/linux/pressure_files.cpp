@@ -153,7 +153,8 @@ TEST_CASE("what the kernel keeps is read to the end of a file of megabytes") {
   fs::create_directories(folder.path / "sys/devices/system/node/node2");
   folder.write("proc/zoneinfo", text);
   folder.write("sys/devices/system/node/has_memory", "2\n");
-  folder.write("sys/devices/system/node/node2/meminfo", "Node 2 MemTotal: 20000 kB\n");
+  folder.write("sys/devices/system/node/node2/meminfo",
+               "Node 2 MemTotal: 20000 kB\nNode 2 MemFree: 9000 kB\n");
   const auto nodes = NodeSupplies(folder.path.string()).look(1);
   REQUIRE(nodes.size() == 1);
   CHECK(nodes[0].reserve_bytes == 102U * static_cast<std::uint64_t>(sysconf(_SC_PAGESIZE)));
