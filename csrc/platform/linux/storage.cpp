@@ -144,9 +144,12 @@ Result<OpenedFile> open_file(const std::string& path, const FileRequest& request
                     : O_RDONLY;
   int fd = open_at_once(path.c_str(), flags);
   if (fd < 0) {
-    // ENXIO: a pipe or socket took the file's place meanwhile; or a device that has no driver.
+    // ENXIO: a device that has no driver; or a pipe or socket that took the file's place meanwhile,
+    // and may be gone again.
     int code = errno;
-    if (code == ENXIO && stat(path.c_str(), &facts) == 0 && has_no_offsets(facts)) code = ESPIPE;
+    const bool is_device =
+        stat(path.c_str(), &facts) == 0 && (S_ISCHR(facts.st_mode) || S_ISBLK(facts.st_mode));
+    if (code == ENXIO && !is_device) code = ESPIPE;
     return failed("open", code);
   }
   const int unknown = fstat(fd, &facts) == 0 ? 0 : errno;

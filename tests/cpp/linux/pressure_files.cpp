@@ -154,7 +154,7 @@ TEST_CASE("what the kernel keeps is read to the end of a file of megabytes") {
   folder.write("proc/zoneinfo", text);
   folder.write("sys/devices/system/node/has_memory", "2\n");
   folder.write("sys/devices/system/node/node2/meminfo",
-               "Node 2 MemTotal: 20000 kB\nNode 2 MemFree: 9000 kB\n");
+               "Node 2 MemTotal: 20000 kB\nNode 2 MemFree: 10000 kB\n");
   const auto nodes = NodeSupplies(folder.path.string()).look(1);
   REQUIRE(nodes.size() == 1);
   CHECK(nodes[0].reserve_bytes == 102U * static_cast<std::uint64_t>(sysconf(_SC_PAGESIZE)));
