@@ -69,6 +69,12 @@ void bind_policy(py::module_& module) {
   module.def("home_node", &home_node);
   module.def("set_home_node", &set_home_node, py::arg("node"));
   module.def("set_process_home_node", &set_process_home_node, py::arg("node"));
+  // The nodes of a strict policy that the calling thread was started with, ascending; [] without.
+  module.def("inherited_bind", [] {
+    py::list nodes;
+    for (const int node : inherited_bind(Topology::detect())) nodes.append(node);
+    return nodes;
+  });
   module.def("current_node", &platform::current_node);
   module.def("has_numa", &platform::has_numa);
   module.def("base_page_bytes", &platform::base_page_bytes);

@@ -152,6 +152,9 @@ struct Bound {
 // page that passes them is a fault that cannot be handled. Empty where there are none.
 [[nodiscard]] std::vector<Bound> hugetlb_bounds(std::size_t page_bytes);
 Result<NodeRoom> node_room(int node);
+// The free memory of a node that an ordinary request may take; the rest is the kernel's reserve.
+// kUnsupported where the system does not tell.
+Result<std::uint64_t> spare_bytes(int node);
 // The system's interleave weight of each node in `nodes`; kUnsupported before Linux 6.9.
 Result<std::vector<unsigned>> interleave_weights(std::span<const int> nodes);
 

@@ -9,7 +9,6 @@
 #include "numapool/error.hpp"
 #include "numapool/home.hpp"
 #include "page_choice.hpp"
-#include "platform/thread.hpp"
 #include "populate.hpp"
 #include "reach.hpp"
 
@@ -69,13 +68,6 @@ Allocation finish(const AllocationRequest& request, int preferred, Chain& chain,
 }
 
 }  // namespace
-
-int node_here(const Topology& topology) {
-  const auto known = [&](int id) { return topology.find(id) != nullptr; };
-  if (known(home_node())) return home_node();
-  const int here = platform::current_node();
-  return known(here) ? here : topology.nodes().front().node_id;
-}
 
 void require_usable(const Topology& topology, int node) {
   static_cast<void>(topology.node(node));

@@ -60,7 +60,10 @@ Chain::Chain(const Topology& topology, int preferred, Mapping mapping, bool dump
       mapping_(std::move(mapping)),
       dump_(dump),
       check_(check),
-      order_(topology.nearest(preferred)) {}
+      groups_(nodes_by_distance(topology, preferred)) {
+  for (const std::vector<int>& group : groups_)
+    order_.insert(order_.end(), group.begin(), group.end());
+}
 
 platform::Status Chain::prefer(int node) const {
   const std::array<int, 1> target{node};
@@ -232,7 +235,7 @@ Placement Chain::pull_onto(std::span<const int> nodes, int home, Placement seen,
   for (int pulls = 0; pulls < kMostPulls && in_vain < kMostInVain; ++pulls) {
     const std::uint64_t missing = bytes_elsewhere(seen, nodes);
     if (missing == 0 || seen.not_resident_bytes != 0) break;
-    if (room_on(nodes, mapping_.pages()).value_or(missing) < missing) break;
+    if (!has_room_to_move(nodes, missing, mapping_.pages())) break;
     if (in_vain != 0)
       std::this_thread::sleep_for(std::chrono::milliseconds(1 << 2 * (in_vain - 1)));
     const platform::Status moved =

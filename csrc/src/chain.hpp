@@ -61,7 +61,8 @@ class Chain {
   Mapping mapping_;
   bool dump_;
   const InterruptCheck& check_;
-  std::vector<int> order_;  // usable nodes by distance from the preferred one
+  std::vector<std::vector<int>> groups_;  // of nodes_by_distance()
+  std::vector<int> order_;                // the same in one list
 };
 
 // For reasons: "2 MiB on node 0, 6 MiB on node 1".

@@ -6,6 +6,7 @@
 #include "chain.hpp"
 #include "numapool/allocator.hpp"
 #include "numapool/error.hpp"
+#include "numapool/home.hpp"
 #include "page_choice.hpp"
 #include "populate.hpp"
 #include "reach.hpp"
@@ -15,10 +16,20 @@ namespace numapool {
 using platform::PageKind;
 using platform::Precision;
 
+namespace {
+
+std::string nodes_text(const std::vector<int>& nodes) {
+  std::string text = nodes.size() == 1 ? "node " : "nodes ";
+  for (const int node : nodes) text += (node == nodes.front() ? "" : ", ") + std::to_string(node);
+  return text;
+}
+
+}  // namespace
+
 Chain::Outcome Chain::place_beyond_preferred(Outcome first) {
   if (first.denied) return place_unbound(*first.denied);
   std::vector<int> within;
-  for (const std::vector<int>& group : nodes_by_distance(topology_, preferred_)) {
+  for (const std::vector<int>& group : groups_) {
     for (const int node : group) {
       if (node == preferred_) continue;
       // The kernel's own fallback goes by distance too: it may have put everything where the chain
@@ -68,14 +79,16 @@ Chain::Outcome Chain::split_over(std::span<const int> nodes) {
   out.denied.reset();
   populate(mapping_, {cpus_for(*home), false}, check_);
   const bool everywhere = nodes.size() == order_.size();
-  Placement seen = look_now(everywhere ? Precision::kSampled : Precision::kExact);
-  if (!everywhere) {
+  // Within an inherited bind the system's own fallback goes beyond the nodes that are wanted.
+  const bool anywhere = everywhere && order_.size() == topology_.usable_nodes().size();
+  Placement seen = look_now(anywhere ? Precision::kSampled : Precision::kExact);
+  if (!anywhere) {
     seen = pull_onto(nodes, *home, std::move(seen), Precision::kExact);
     if (mapping_.pages().kind == PageKind::kTransparent && bytes_elsewhere(seen, nodes) != 0) {
       redo_with_base_pages(nodes);
       seen = pull_onto(nodes, *home, look_now(Precision::kExact), Precision::kExact);
     }
-    if (bytes_elsewhere(seen, nodes) != 0) {
+    if (!everywhere && bytes_elsewhere(seen, nodes) != 0) {
       out.reason = spread_text(seen);
       out.placement = std::move(seen);
       return out;
@@ -107,6 +120,10 @@ Chain::Outcome Chain::place_unbound(platform::Failure denied) {
   if (out.placement.unknown_bytes != 0) out.node_id = std::nullopt;
   out.reason = "memory is not bound to node " + std::to_string(preferred_) + ": " +
                describe(denied) + "; it was first touched on that node's CPUs instead";
+  // The system lets nobody choose but whoever started this process.
+  if (const std::vector<int> bind = inherited_bind(topology_); !bind.empty())
+    out.reason += ", and the policy that this process was started with binds it to " +
+                  nodes_text(bind) + " (numactl --membind, or NUMAPolicy=bind of systemd)";
   out.denied = std::move(denied);
   return out;
 }

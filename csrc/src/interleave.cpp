@@ -8,6 +8,7 @@
 #include "look.hpp"
 #include "numapool/allocator.hpp"
 #include "numapool/error.hpp"
+#include "numapool/home.hpp"
 #include "page_choice.hpp"
 #include "populate.hpp"
 
@@ -21,7 +22,10 @@ std::string join(const std::vector<int>& nodes) {
 }
 
 std::vector<int> resolve_nodes(const Topology& topology, std::vector<int> nodes) {
-  if (nodes.empty()) return topology.usable_nodes();
+  if (nodes.empty()) {
+    std::vector<int> bind = inherited_bind(topology);
+    return bind.empty() ? topology.usable_nodes() : bind;
+  }
   std::sort(nodes.begin(), nodes.end());
   nodes.erase(std::unique(nodes.begin(), nodes.end()), nodes.end());
   for (const int node : nodes) require_usable(topology, node);
@@ -114,7 +118,9 @@ Allocation Allocator::allocate_interleaved(const InterleaveRequest& request,
     const platform::Failure& why = bound.failure();
     const std::string text =
         "memory is not interleaved over nodes " + join(nodes) + ": " + describe(why);
-    if (!platform::is_denied(why)) throw Error(ErrorKind::kSystem, text, why.code);
+    // The nodes are usable: a system that finds them invalid lets nobody choose (sandboxes).
+    if (!platform::is_denied(why) && why.cause != platform::Cause::kInvalid)
+      throw Error(ErrorKind::kSystem, text, why.code);
     if (request.strict) throw Error(ErrorKind::kUnsupported, text, why.code);
     out.degradations.push_back({Degradation::Cause::kPolicyRefused, text});
   }

@@ -9,6 +9,7 @@
 #include "platform/thread.hpp"
 #include "pool_idle.hpp"
 #include "pool_impl.hpp"
+#include "reach.hpp"
 
 namespace numapool {
 namespace {
@@ -54,6 +55,14 @@ PoolImpl::PoolImpl(std::shared_ptr<const Topology> topology, const PoolOptions& 
       std::int32_t& owner = slot_of_cpu_[static_cast<std::size_t>(cpu)];
       if (owner < 0) owner = slot;
     }
+  }
+  // Where an inherited bind leaves a node out, its CPUs are served from the nearest that it does
+  // not.
+  const std::vector<int> bind = inherited_bind(machine);
+  for (std::int32_t& slot : slot_of_cpu_) {
+    if (slot < 0) continue;
+    const int node = within_bind(machine, bind, nodes_[static_cast<std::size_t>(slot)]);
+    slot = slot_of_node_[static_cast<std::size_t>(node)];
   }
   books_.resize(nodes_.size());
   order_.resize(nodes_.size());

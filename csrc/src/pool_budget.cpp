@@ -91,7 +91,8 @@ void PoolImpl::give_up_held(std::uint64_t bytes, std::uint16_t slot, bool trimme
   NodeBooks& books = books_[slot];
   books.held_bytes -= std::min(bytes, books.held_bytes);
   if (trimmed) books.trimmed_bytes += bytes;
-  books.full_for_bytes = 0;
+  books.full.for_bytes = 0;
+  books.full_together.for_bytes = 0;
   if (waiters_.load(std::memory_order_relaxed) != 0) room_.notify_all();
 }
 

@@ -5,6 +5,7 @@
 
 #include "look.hpp"
 #include "numapool/error.hpp"
+#include "numapool/home.hpp"
 #include "platform/process.hpp"
 #include "platform/thread.hpp"
 #include "pool_impl.hpp"
@@ -43,7 +44,7 @@ PoolImpl::Want PoolImpl::wanted(std::size_t size_bytes, std::optional<int> node)
   if (node) {
     want.node = allocator_.topology().node(*node).node_id;  // throws kNodeNotFound
   } else {
-    const int here = node_here().value_or(platform::current_node());
+    const int here = node_here().value_or(numapool::node_here(allocator_.topology()));
     want.node = slot_of(here) ? here : nodes_.front();
   }
   want.slot = slot_of(want.node).value();
@@ -83,40 +84,49 @@ const std::vector<int>& PoolImpl::order_from(std::uint16_t slot) {
     const std::lock_guard guard(mutex_);
     if (!order_[slot].empty()) return order_[slot];
   }
-  std::vector<int> order = allocator_.topology().nearest(nodes_[slot]);
+  std::vector<int> order;
+  for (const std::vector<int>& group : nodes_by_distance(allocator_.topology(), nodes_[slot]))
+    order.insert(order.end(), group.begin(), group.end());
   const std::lock_guard guard(mutex_);
   if (order_[slot].empty() && !order.empty()) order_[slot] = std::move(order);
   return order_[slot];
 }
 
-// Retained on the node, new on it, and the same for the next nearest; at last new wherever there is
-// room. Nothing where max_bytes leaves no room.
+// Retained on the node, new on it, and the same for the next nearest; before a node that is farther
+// away, new over those that are nearer; at last new wherever there is room. Nothing where max_bytes
+// leaves no room.
 PoolImpl::Got PoolImpl::find(const Want& want, const InterruptCheck& check,
                              const Degraded& degraded) {
   const std::vector<int>& order = order_from(want.slot);
   const std::size_t bytes = classes_.bytes(want.size_class);
   std::string reason = "it has no memory, or this process is not allowed to use it";
-  const auto make_or_trim = [&](int node, bool whole_chain) {
+  const auto make_or_trim = [&](int node, Reach reach) {
     try {
-      return make(want, node, whole_chain, check, degraded, reason);
+      return make(want, node, reach, check, degraded, reason);
     } catch (const Error& error) {
       // The machine is short: what the pool retains for other sizes goes first. A reserve adds to
       // what is retained, which may be its own.
       if (error.kind() != ErrorKind::kNoMemory || want.reserves ||
           trim(std::uint64_t{bytes}, std::nullopt) == 0)
         throw;
-      return make(want, node, whole_chain, check, degraded, reason);
+      return make(want, node, reach, check, degraded, reason);
     }
   };
   bool at_limit = false;
-  for (const int node : order) {
+  for (std::size_t at = 0; at < order.size(); ++at) {
+    const int node = order[at];
     if (want.strict && node != want.node) break;
     const std::uint16_t slot = slot_of(node).value();
     if (!want.reserves) {
       if (PoolBlock* const block = take_retained(want, slot)) return {block, 0};
     }
-    if (at_limit || (!want.strict && recently_full(slot, bytes))) continue;
-    const Got got = make_or_trim(node, false);
+    if (!at_limit && (want.strict || !recently_full(slot, bytes))) {
+      const Got got = make_or_trim(node, Reach::kNode);
+      if (got.block != nullptr) return got;
+      at_limit = reason.empty();
+    }
+    if (at_limit || !farther_next(want, at) || recently_full_together(want, slot)) continue;
+    const Got got = make_or_trim(node, Reach::kAsFarAs);
     if (got.block != nullptr) return got;
     at_limit = reason.empty();
   }
@@ -126,7 +136,19 @@ PoolImpl::Got PoolImpl::find(const Want& want, const InterruptCheck& check,
                                            std::to_string(want.node) + " alone: " + reason +
                                            "; nothing was kept");
   }
-  return make_or_trim(want.node, true);
+  return make_or_trim(want.node, Reach::kAnywhere);
+}
+
+// Whether several nodes were tried alone, and the next one is farther away than the last of them:
+// then a large block may be split over those.
+bool PoolImpl::farther_next(const Want& want, std::size_t at) const {
+  const std::vector<int>& order = order_[want.slot];
+  if (want.strict || at == 0 || at + 1 == order.size() ||
+      classes_.bytes(want.size_class) < kLookBytes) {
+    return false;
+  }
+  const Topology& machine = allocator_.topology();
+  return machine.distance(want.node, order[at + 1]) != machine.distance(want.node, order[at]);
 }
 
 bool PoolImpl::uses_slabs(std::size_t size_class) const noexcept {
@@ -155,11 +177,10 @@ class PoolImpl::Budget {
   std::optional<std::uint64_t> used_;  // before this; nothing: no room, or spent
 };
 
-// A new block on `node`, or with `whole_chain` wherever there is room. Nothing, with the reason,
-// where the node cannot hold it; nothing and no reason at max_bytes.
-PoolImpl::Got PoolImpl::make(const Want& want, int node, bool whole_chain,
-                             const InterruptCheck& check, const Degraded& degraded,
-                             std::string& reason) {
+// A new block on `node`, or as far as `reach` says. Nothing, with the reason, where that cannot
+// hold it; nothing and no reason at max_bytes.
+PoolImpl::Got PoolImpl::make(const Want& want, int node, Reach reach, const InterruptCheck& check,
+                             const Degraded& degraded, std::string& reason) {
   const std::uint16_t slot = slot_of(node).value();
   const std::size_t bytes = classes_.bytes(want.size_class);
   if (uses_slabs(want.size_class)) {
@@ -170,23 +191,26 @@ PoolImpl::Got PoolImpl::make(const Want& want, int node, bool whole_chain,
     reason.clear();
     AllocationRequest request;
     request.size_bytes = slab ? kSlabBytes : bytes;
-    if (!whole_chain && !make_room_on(node, slot, request.size_bytes, !want.reserves, reason)) {
+    if (reach == Reach::kNode &&
+        !make_room_on(node, slot, request.size_bytes, !want.reserves, reason)) {
       remember_full(slot, request.size_bytes);
       continue;  // one block may fit where a slab does not
     }
     // Should the node turn out to be full, a block retained on a farther one is to be there still.
     Budget budget(*this, request.size_bytes, want.reserves, retains(want.size_class));
     if (!budget) continue;
-    request.preferred_node = node;
+    request.preferred_node = reach == Reach::kAsFarAs ? want.node : node;
     request.page = options_.page;
     request.strict = want.strict;
     request.dump = options_.dump;
     std::optional<Allocation> got;
     try {
-      if (whole_chain || want.strict) {
+      if (reach == Reach::kAnywhere || want.strict) {
         got = allocator_.allocate(request, check);
       } else {
-        Allocator::Attempt attempt = allocator_.try_node(request, check);
+        Allocator::Attempt attempt = reach == Reach::kNode
+                                         ? allocator_.try_node(request, check)
+                                         : allocator_.try_as_far_as(request, node, check);
         got = std::move(attempt.allocation);
         reason = attempt.reason.empty() ? "it is full" : attempt.reason;
       }
@@ -206,7 +230,11 @@ PoolImpl::Got PoolImpl::make(const Want& want, int node, bool whole_chain,
       budget.spend(on);
       return made;
     }
-    remember_full(slot, request.size_bytes);
+    if (reach == Reach::kAsFarAs) {
+      remember_full_together(want, slot);
+    } else {
+      remember_full(slot, request.size_bytes);
+    }
   }
   return {};
 }

@@ -65,6 +65,8 @@ class PoolImpl final : public Pool, private platform::ForkOwner {
     bool strict = false;
     bool reserves = false;  // for reserve(): a new block that stays, none that is retained
   };
+  // Where a new block may come from: one node, the nodes as far as that one, or any.
+  enum class Reach { kNode, kAsFarAs, kAnywhere };
   struct Got {
     PoolBlock* block = nullptr;
     std::uint32_t made = 0;  // how many blocks are new; 0: it was retained
@@ -157,14 +159,17 @@ class PoolImpl final : public Pool, private platform::ForkOwner {
   [[nodiscard]] const std::vector<int>& order_from(std::uint16_t slot);
   [[nodiscard]] Want wanted(std::size_t size_bytes, std::optional<int> node) const;
   [[nodiscard]] Got find(const Want& want, const InterruptCheck& check, const Degraded& degraded);
-  [[nodiscard]] Got make(const Want& want, int node, bool whole_chain, const InterruptCheck& check,
+  [[nodiscard]] Got make(const Want& want, int node, Reach reach, const InterruptCheck& check,
                          const Degraded& degraded, std::string& reason);
+  [[nodiscard]] bool farther_next(const Want& want, std::size_t at) const;
   [[nodiscard]] PoolBlock* refill(const Want& want, std::uint16_t slot);
   [[nodiscard]] bool uses_slabs(std::size_t size_class) const noexcept;
   [[nodiscard]] bool make_room_on(int node, std::uint16_t slot, std::uint64_t bytes, bool may_trim,
                                   std::string& reason);
   void remember_full(std::uint16_t slot, std::uint64_t bytes) noexcept;
   [[nodiscard]] bool recently_full(std::uint16_t slot, std::size_t bytes) noexcept;
+  void remember_full_together(const Want& want, std::uint16_t farthest) noexcept;
+  [[nodiscard]] bool recently_full_together(const Want& want, std::uint16_t farthest) noexcept;
   void count_lent(PoolBlock& block, const Want& want, bool hit) noexcept;
   void require_open() const;
 
@@ -244,9 +249,16 @@ class PoolImpl final : public Pool, private platform::ForkOwner {
     std::uint64_t held_bytes = 0;
     std::uint64_t high_water_bytes = 0;
     std::uint64_t trimmed_bytes = 0;
-    std::uint64_t full_for_bytes = 0;  // a request of so much did not fit
-    std::uint64_t full_until_ms = 0;
+    struct Full {
+      std::uint64_t for_bytes = 0;  // a request of so much did not fit
+      std::uint64_t until_ms = 0;
+    };
+    Full full;  // the node
+    // It and all that are nearer to the node of that slot.
+    Full full_together;
+    std::uint16_t together_for = 0;
   };
+  [[nodiscard]] static bool still_full(const NodeBooks::Full& full, std::uint64_t bytes) noexcept;
   // Guarded by mutex_, all below.
   std::vector<NodeBooks> books_;         // by slot
   std::vector<std::vector<int>> order_;  // by slot: usable nodes by distance, once asked for

@@ -27,15 +27,30 @@ bool PoolImpl::retains(std::size_t size_class) noexcept {
 // A failure to fit is remembered for a moment: the look at a full node costs system calls.
 bool PoolImpl::recently_full(std::uint16_t slot, std::size_t bytes) noexcept {
   const std::lock_guard guard(mutex_);
-  const NodeBooks& books = books_[slot];
-  return bytes >= books.full_for_bytes && books.full_for_bytes != 0 &&
-         platform::coarse_ms() < books.full_until_ms;
+  return still_full(books_[slot].full, bytes);
 }
 
 void PoolImpl::remember_full(std::uint16_t slot, std::uint64_t bytes) noexcept {
   const std::lock_guard guard(mutex_);
-  books_[slot].full_for_bytes = bytes;
-  books_[slot].full_until_ms = platform::coarse_ms() + kFullFor;
+  books_[slot].full = {bytes, platform::coarse_ms() + kFullFor};
+}
+
+bool PoolImpl::recently_full_together(const Want& want, std::uint16_t farthest) noexcept {
+  const std::lock_guard guard(mutex_);
+  const NodeBooks& books = books_[farthest];
+  return books.together_for == want.slot &&
+         still_full(books.full_together, classes_.bytes(want.size_class));
+}
+
+void PoolImpl::remember_full_together(const Want& want, std::uint16_t farthest) noexcept {
+  const std::lock_guard guard(mutex_);
+  books_[farthest].full_together = {classes_.bytes(want.size_class),
+                                    platform::coarse_ms() + kFullFor};
+  books_[farthest].together_for = want.slot;
+}
+
+bool PoolImpl::still_full(const NodeBooks::Full& full, std::uint64_t bytes) noexcept {
+  return full.for_bytes != 0 && bytes >= full.for_bytes && platform::coarse_ms() < full.until_ms;
 }
 
 // Before anything else is trimmed for it: can the node hold so much, and must what is retained on

@@ -1,6 +1,10 @@
 // The chain preferred -> nearest -> any on the scripted machine, and what strict makes of it.
 #include <doctest/doctest.h>
 
+#include <cerrno>
+#include <cstdlib>
+
+#include "platform/thread.hpp"
 #include "scripted.hpp"
 
 namespace numapool {
@@ -100,6 +104,67 @@ TEST_CASE_FIXTURE(TwoSockets, "near nodes that fill meanwhile give way to a far 
   CHECK(got.block.place.step == AllocationStep::kNearest);
   CHECK(where(got).bytes_by_node == Bytes{{2, 31 * kMiB}});
   CHECK_FALSE(memory().allocated_under_bind);
+}
+
+// A strict policy that this thread was started with.
+struct Bound {
+  explicit Bound(std::vector<int> nodes) {
+    REQUIRE(platform::set_thread_policy(platform::ThreadMode::kBind, nodes));
+  }
+  ~Bound() {
+    if (!platform::set_thread_policy(platform::ThreadMode::kDefault, {})) std::abort();
+  }
+  Bound(const Bound&) = delete;
+  Bound& operator=(const Bound&) = delete;
+};
+
+TEST_CASE_FIXTURE(TwoSockets, "where no node is named an inherited bind says which") {
+  const Bound bound({1, 3});
+  AllocationRequest anywhere = request(8 * kMiB, 0);
+  anywhere.preferred_node.reset();
+  const Allocation got = allocate(anywhere);
+  CHECK(got.block.place.requested_node == 1);
+  CHECK(where(got).bytes_by_node == Bytes{{1, 8 * kMiB}});
+  anywhere.size_bytes = 50 * kMiB;  // more than one of them holds: no other node is used
+  const Allocation large = allocate(anywhere);
+  CHECK(large.block.place.step == AllocationStep::kAny);
+  CHECK(where(large).bytes_by_node == Bytes{{1, 20 * kMiB}, {3, 30 * kMiB}});
+}
+
+TEST_CASE_FIXTURE(TwoSockets, "a node that is named is used, whatever was inherited") {
+  const Bound bound({1});
+  const Allocation named = allocate(request(8 * kMiB, 2, true));
+  CHECK(where(named).bytes_by_node == Bytes{{2, 8 * kMiB}});
+  // What it cannot hold goes to the nodes of the bind.
+  CHECK(where(allocate(request(40 * kMiB, 3))).bytes_on(1) != 0);
+}
+
+TEST_CASE_FIXTURE(TwoSockets, "a bind that leaves no usable node is not believed") {
+  for (const std::vector<int>& nodes : {std::vector<int>{}, std::vector<int>{9}}) {
+    const Bound bound(nodes);
+    AllocationRequest anywhere = request(8 * kMiB, 0);
+    anywhere.preferred_node.reset();
+    CHECK(where(allocate(anywhere)).bytes_by_node == Bytes{{0, 8 * kMiB}});
+  }
+}
+
+TEST_CASE_FIXTURE(TwoSockets, "a refused policy names the bind that is in force instead") {
+  const Bound bound({1});
+  memory().failures["set_policy"] = Failure{Cause::kRefused, "mbind", EPERM, {}};
+  const Allocation got = allocate(request(kMiB, 2));
+  REQUIRE(got.degradations.size() == 1);
+  CHECK(got.degradations.front().message.find("binds it to node 1") != std::string::npos);
+}
+
+TEST_CASE_FIXTURE(Scripted, "no page is moved to a node that keeps its last memory for itself") {
+  memory().rooms[1] = {4 * kMiB, 0};
+  memory().reserve_bytes = 4 * kMiB;
+  memory().before = [](platform::fake::MemoryScript& script, std::string_view call, int count) {
+    if (call == "populate" && count == 1) script.rooms[1].free_bytes = 0;
+    if (call == "residency") script.rooms[1].free_bytes = 4 * kMiB;
+  };
+  CHECK(allocate(request(64 << 10, 1)).block.place.step == AllocationStep::kNearest);
+  CHECK(memory().calls["set_policy"] == 2);  // one preference for each of two nodes, and no bind
 }
 
 TEST_CASE_FIXTURE(Scripted, "pages that cannot be discarded are left with their mapping") {

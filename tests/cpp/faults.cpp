@@ -14,7 +14,7 @@ using platform::Failure;
 
 const char* const kCalls[] = {"map",       "unmap",     "discard",    "forbid_huge_pages",
                               "lock",      "populate",  "set_policy", "move_to_node",
-                              "residency", "available", "node_room"};
+                              "residency", "available", "node_room",  "spare_bytes"};
 
 struct Case {
   const char* name;

@@ -84,6 +84,7 @@ const std::map<std::string, std::vector<Answer>> kAnswers{
      {{Cause::kOther, "open", ENOENT},
       {Cause::kRefused, "open", EACCES},
       {Cause::kOther, "open", ENFILE}}},
+    {"spare_bytes", {{Cause::kOther, "open", ENOENT}, {Cause::kUnsupported, "open", EACCES}}},
     {"interleave_weights",
      {{Cause::kUnsupported, "open", ENOENT},
       {Cause::kRefused, "open", EACCES},

@@ -84,6 +84,22 @@ TEST_CASE_FIXTURE(Pools, "what splits over nodes is filed by majority, and is no
   CHECK(kind_of([&] { return take(96 * kMiB, 0, true); }) == ErrorKind::kPlacement);
 }
 
+TEST_CASE_FIXTURE(Pools, "near nodes share a block before a far node gives it") {
+  memory().rooms[0] = {40 * kMiB, 0};
+  memory().rooms[1] = {40 * kMiB, 0};
+  open();
+  const Lease lease = take(64 * kMiB, 0);
+  CHECK(lease.place.step == AllocationStep::kAny);
+  CHECK(placement_of(lease.region).bytes_on(0) == 40 * kMiB);
+  CHECK(placement_of(lease.region).bytes_on(1) == 24 * kMiB);
+  // Too much for both: the far node has it whole. Its failure was remembered for nobody else.
+  const Lease far = take(256 * kMiB, 0);
+  CHECK(far.place.step == AllocationStep::kNearest);
+  CHECK(far.place.node_id == 2);
+  give(far);
+  give(lease);
+}
+
 TEST_CASE_FIXTURE(Pools, "a block that was migrated is filed under where it went") {
   open();
   const Lease lease = take(4 * kMiB, 0);

@@ -18,8 +18,8 @@ using platform::Failure;
 constexpr std::uint64_t kMaxBytes = 64 * kMiB;  // the least of a pool with slabs
 
 const char* const kCalls[] = {
-    "map",          "unmap",     "discard",   "populate",  "set_policy",
-    "move_to_node", "residency", "available", "node_room", "forbid_huge_pages"};
+    "map",       "unmap",     "discard",   "populate",          "set_policy", "move_to_node",
+    "residency", "available", "node_room", "forbid_huge_pages", "spare_bytes"};
 
 // Every use of a pool once, each of them survived whether it fails or not.
 class Life : public Pools {

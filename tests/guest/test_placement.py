@@ -10,8 +10,17 @@ import numapool as nump
 from numapool.allocator import PageSize
 
 from .harness.machine import Machine
-from .support import pages
-from .support.nodes import MIB, drop_caches, numastat, on_cpus, settled_unused, wait_unused
+from .support import pages, policy
+from .support.children import in_child
+from .support.nodes import (
+    MIB,
+    drop_caches,
+    free_bytes,
+    numastat,
+    on_cpus,
+    settled_unused,
+    wait_unused,
+)
 from .support.pages import PAGE_BYTES, rounded_up
 
 pytestmark = pytest.mark.machine(
@@ -183,3 +192,39 @@ def huge_bytes(memory: pages.Located) -> int:
 def _locked_kib() -> int:
     with Path("/proc/self/status").open() as lines:
         return next(int(line.split()[1]) for line in lines if line.startswith("VmLck:"))
+
+
+def test_near_nodes_share_before_a_far_one_is_used(
+    machine: Machine, allocator: nump.NumaAllocator
+) -> None:
+    """What neither node 0 nor its neighbour holds, but both together, stays with them."""
+    if machine.name != "four_asymmetric":
+        pytest.skip("needs nodes of several distances")
+    drop_caches()
+    near = (0, 1)  # 21 from node 0; nodes 3 and 2 are at 25 and 31
+    held = [allocator.allocate(free_bytes(node) - 200 * MIB, node, strict=True) for node in near]
+    try:
+        size = max(free_bytes(node) for node in near) + 30 * MIB
+        assert free_bytes(3) > size + 32 * MIB, "a far node would hold it whole"
+        with allocator.allocate(size, 0) as buffer:
+            assert buffer.step is nump.AllocationStep.ANY
+            assert set(pages.bytes_by_node(buffer)) == set(near)
+    finally:
+        for one in held:
+            one.close()
+
+
+def test_an_inherited_bind_says_the_node_where_none_is_named(
+    machine: Machine, allocator: nump.NumaAllocator
+) -> None:
+    node = nodes_with_memory(machine)[-1]
+
+    def allocate_under_bind() -> list[object]:
+        policy.set_mempolicy(policy.MPOL_BIND, node)
+        inside = nump.NumaAllocator()
+        with inside.allocate(4 * MIB) as buffer, nump.BufferPool(inside) as pool:
+            lent = pool.acquire(1 * MIB)
+            return [list(pages.bytes_by_node(buffer)), list(pages.bytes_by_node(lent))]
+
+    outcome = in_child(allocate_under_bind)
+    assert outcome.result == [[node], [node]], outcome

@@ -50,10 +50,6 @@ struct InterleaveRequest {
   bool dump = true;
 };
 
-// The node that the calling thread gets memory from where it names none: its home (home.hpp), else
-// its CPU's node.
-[[nodiscard]] int node_here(const Topology& topology);
-
 // Throws Error: kNodeNotFound for a node the machine does not have, kPlacement for one without
 // memory or not allowed to this process.
 void require_usable(const Topology& topology, int node);

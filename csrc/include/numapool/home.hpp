@@ -1,6 +1,10 @@
 // The node that a thread's memory comes from where no node is named: its home, else its process's
-// home, else its CPU's node.
+// home, else its CPU's node; and the nodes that a strict policy from outside binds it to.
 #pragma once
+
+#include <vector>
+
+#include "numapool/topology.hpp"
 
 namespace numapool {
 
@@ -15,5 +19,16 @@ int set_home_node(int node) noexcept;
 void set_process_home_node(int node) noexcept;
 // The calling thread's home, else the process's.
 [[nodiscard]] int home_node() noexcept;
+
+// The usable nodes of the calling thread's strict policy (MPOL_BIND), ascending; empty where none
+// is in force. numapool sets no such policy: numactl --membind or systemd's NUMAPolicy=bind did.
+[[nodiscard]] std::vector<int> inherited_bind(const Topology& topology);
+
+// `node`; where an inherited bind leaves it out, the nearest node that it does not leave out.
+[[nodiscard]] int within_bind(const Topology& topology, const std::vector<int>& bind, int node);
+
+// The node that the calling thread gets memory from where it names none: its home, else its
+// process's; else its CPU's node, within an inherited bind.
+[[nodiscard]] int node_here(const Topology& topology);
 
 }  // namespace numapool

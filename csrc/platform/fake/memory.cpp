@@ -289,6 +289,17 @@ Result<NodeRoom> node_room(int node) {
   return found->second;
 }
 
+Result<std::uint64_t> spare_bytes(int node) {
+  Machine& m = machine();
+  const std::lock_guard guard(m.mutex);
+  if (auto failure = scripted(m, "spare_bytes")) return *failure;
+  const auto found = m.script.rooms.find(node);
+  if (found == m.script.rooms.end())
+    return Failure{Cause::kOther, "open", ENOENT, "node " + std::to_string(node)};
+  const std::uint64_t free = found->second.free_bytes;
+  return free - std::min(free, m.script.reserve_bytes);
+}
+
 Result<std::vector<unsigned>> interleave_weights(std::span<const int> nodes) {
   Machine& m = machine();
   const std::lock_guard guard(m.mutex);

@@ -21,8 +21,9 @@ inline constexpr std::size_t kHugePage = std::size_t{2} << 20;
 // Set by a test before it calls the core; not thread-safe to change while calls run. Calls go by
 // the names of the platform's functions: "map", "unmap", "set_policy", "populate", "residency", ...
 struct MemoryScript {
-  std::map<int, NodeRoom> rooms;  // a node that is missing here is offline: EINVAL
-  std::set<int> not_allowed;      // a cpuset leaves them out: EINVAL, and nothing spills there
+  std::map<int, NodeRoom> rooms;    // a node that is missing here is offline: EINVAL
+  std::uint64_t reserve_bytes = 0;  // that each node says it keeps for itself
+  std::set<int> not_allowed;        // a cpuset leaves them out: EINVAL, and nothing spills there
   // The zone list of a node: where its spill goes, in order. Missing: the others by ascending id.
   std::map<int, std::vector<int>> fallback;
 

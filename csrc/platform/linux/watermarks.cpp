@@ -1,18 +1,15 @@
 // What each node could still give before the kernel begins to reclaim there.
 #include "platform/linux/watermarks.hpp"
 
-#include <fcntl.h>
-#include <unistd.h>
-
 #include <algorithm>
-#include <array>
-#include <cerrno>
+#include <functional>
 #include <utility>
 
 #include "platform/linux/id_list.hpp"
 #include "platform/linux/node_memory.hpp"
 #include "platform/linux/tree.hpp"
 #include "platform/linux/values.hpp"
+#include "platform/linux/zoneinfo.hpp"
 #include "platform/memory.hpp"
 
 namespace numapool::platform {
@@ -21,110 +18,26 @@ namespace {
 constexpr std::uint64_t kFindEvery = 10'000'000'000;  // ns; hot-plug and min_free_kbytes are rare
 constexpr std::uint64_t kFindSoonest = 250'000'000;   // where not all could be read
 
-struct Zone {
-  std::uint64_t high = 0;
-  std::uint64_t managed = 0;
-  std::uint64_t protection = 0;
-  [[nodiscard]] std::uint64_t reserve() const noexcept {
-    return std::min(high + protection, managed);
+// Adds up what each node's zones keep.
+struct Reserves {
+  std::map<int, std::uint64_t> pages;
+  void operator()(int node, const Zone& zone) {
+    pages[node] += std::min(zone.high + zone.protection, zone.managed);
   }
-};
-
-std::string_view next_line(std::string_view& text) noexcept {
-  const std::size_t end = std::min(text.find('\n'), text.size());
-  std::string_view line = text.substr(0, end);
-  text.remove_prefix(std::min(end + 1, text.size()));
-  while (!line.empty() && line.front() == ' ') line.remove_prefix(1);
-  return line;
-}
-
-std::optional<std::uint64_t> value_of(std::string_view line, std::string_view key) noexcept {
-  if (!line.starts_with(key) || line.size() <= key.size() || line[key.size()] != ' ')
-    return std::nullopt;
-  line.remove_prefix(key.size());
-  while (!line.empty() && line.front() == ' ') line.remove_prefix(1);
-  return leading_number(line);
-}
-
-std::uint64_t largest_of(std::string_view list) noexcept {
-  std::uint64_t largest = 0;
-  while (!list.empty()) {
-    const auto number = leading_number(list);
-    if (number) largest = std::max(largest, *number);
-    const std::size_t comma = list.find(", ");
-    if (comma == std::string_view::npos) break;
-    list.remove_prefix(comma + 2);
-  }
-  return largest;
-}
-
-// Takes the lines of /proc/zoneinfo one after the other.
-class Reserves {
- public:
-  void take(std::string_view line) {
-    if (line.starts_with("Node ")) {
-      close_zone();
-      const auto id = leading_number(line.substr(5));
-      node_ = id && *id <= 1'000'000 ? static_cast<int>(*id) : -1;
-    } else if (const auto high = value_of(line, "high")) {
-      // The lists of a CPU have a "high" as well: with a colon.
-      zone_.high = *high;
-    } else if (const auto managed = value_of(line, "managed")) {
-      zone_.managed = *managed;
-    } else if (line.starts_with("protection: (")) {
-      zone_.protection = largest_of(line.substr(13));
-    }
-  }
-  std::map<int, std::uint64_t> finish() {
-    close_zone();
-    return std::move(pages_);
-  }
-
- private:
-  void close_zone() {
-    if (node_ >= 0) pages_[node_] += zone_.reserve();
-    zone_ = {};
-  }
-  std::map<int, std::uint64_t> pages_;
-  Zone zone_;
-  int node_ = -1;
 };
 
 }  // namespace
 
 std::map<int, std::uint64_t> parse_reserves(std::string_view zoneinfo) {
   Reserves reserves;
-  while (!zoneinfo.empty()) reserves.take(next_line(zoneinfo));
-  return reserves.finish();
+  for_each_zone(zoneinfo, std::ref(reserves));
+  return std::move(reserves.pages);
 }
 
 std::map<int, std::uint64_t> read_reserves(const std::string& path) {
-  const struct File {
-    int fd;
-    ~File() {
-      if (fd >= 0) ::close(fd);
-    }
-  } file{::open(path.c_str(), O_RDONLY | O_CLOEXEC)};
-  if (file.fd < 0) return {};
   Reserves reserves;
-  std::string text;
-  std::array<char, 16384> piece{};
-  for (ssize_t got = 0; (got = ::read(file.fd, piece.data(), piece.size())) != 0;) {
-    if (got < 0 && errno == EINTR) continue;
-    if (got < 0) break;
-    text.append(piece.data(), static_cast<std::size_t>(got));
-    const std::size_t end = text.rfind('\n');
-    if (end == std::string::npos) {
-      if (text.size() > kLargestFile) break;  // no such file has lines like this
-      continue;
-    }
-    std::string_view lines(text.data(), end + 1);
-    while (!lines.empty()) reserves.take(next_line(lines));
-    text.erase(0, end + 1);
-  }
-  std::string_view rest(text);
-  if (!rest.empty()) reserves.take(next_line(rest));
-  return reserves.finish();
+  static_cast<void>(for_each_zone_in(path, std::ref(reserves)));  // what could be read counts
+  return std::move(reserves.pages);
 }
 
 NodeSupplies::NodeSupplies(std::string root)

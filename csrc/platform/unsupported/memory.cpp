@@ -100,6 +100,8 @@ std::vector<Bound> hugetlb_bounds(std::size_t) { return {}; }
 
 Result<NodeRoom> node_room(int) { return no_such("node_room"); }
 
+Result<std::uint64_t> spare_bytes(int) { return no_such("spare_bytes"); }
+
 Result<std::vector<unsigned>> interleave_weights(std::span<const int>) {
   return no_such("interleave_weights");
 }

@@ -122,6 +122,10 @@ Result<NodeRoom> node_room(int node) {
   return NodeRoom{free.value(), 0};  // what Windows calls available has the droppable cache in it
 }
 
+Result<std::uint64_t> spare_bytes(int) {
+  return no_such("spare_bytes", "Windows counts its reserve as not available");
+}
+
 Result<std::vector<unsigned>> interleave_weights(std::span<const int>) {
   return no_such("interleave_weights", "Windows interleaves nothing");
 }
