@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import threading
 from collections.abc import Iterable
 from types import TracebackType
@@ -9,6 +10,7 @@ from typing import Literal, SupportsIndex
 
 from numapool import _core, arguments
 from numapool.errors import NodeNotFoundError
+from numapool.text import ids_text
 from numapool.topology import NumaTopology
 
 PolicyMode = Literal["preferred", "interleave", "local"]
@@ -81,9 +83,28 @@ class memory_policy:
         return f"<memory_policy {self._mode}: {where}>"
 
     def __enter__(self) -> memory_policy:
-        saved = _core.set_thread_policy(self._mode, self._nodes)
+        try:
+            saved = _core.set_thread_policy(self._mode, self._nodes)
+        except OSError as error:
+            raise self._explained(error) from None
         self._entered.append((threading.get_ident(), saved))
         return self
+
+    def _explained(self, error: OSError) -> OSError:
+        """Name the node that this process may not use, where that is why the kernel says EINVAL."""
+        if error.errno != errno.EINVAL or not self._nodes:
+            return error
+        topology = NumaTopology.detect()
+        usable = sorted(topology.nearest(topology.nodes[0].node_id))
+        if set(self._nodes) & set(usable):
+            return error
+        others = f"node {ids_text(usable, ', ')}" if usable else "another node"
+        return OSError(
+            errno.EINVAL,
+            f"cannot set this thread's memory policy to node {ids_text(self._nodes, ', ')}: it has "
+            f"no memory, or the cpuset of this process leaves it out. Name {others}, or widen "
+            "cpuset.mems",
+        )
 
     def __exit__(
         self,

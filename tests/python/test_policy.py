@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import threading
 
 import numpy as np
@@ -20,6 +21,29 @@ def test_the_kernel_has_the_policy_inside_and_the_former_one_after(
         assert kernel_policy() == (number, 0 if mode == "local" else 1 << node)
         np.ones(1 << 20)
     assert kernel_policy() == before
+
+
+def test_a_node_outside_the_cpuset_is_named_with_a_remedy(
+    node: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Confined:
+        nodes = nump.NumaTopology.detect().nodes
+
+        def nearest(self, node_id: int) -> list[int]:
+            return [node + 1]
+
+    def refuse(mode: str, nodes: list[int]) -> None:
+        raise OSError(errno.EINVAL, "set_mempolicy(mode 1): Invalid argument")
+
+    policy = nump.memory_policy(node)
+    monkeypatch.setattr("numapool.policy._core.set_thread_policy", refuse)
+    with pytest.raises(OSError, match="set_mempolicy") as bare, policy:
+        pass  # the node is usable: the kernel's own words are all there is
+    monkeypatch.setattr(nump.NumaTopology, "detect", Confined)
+    with pytest.raises(OSError, match="cpuset") as told, policy:
+        pass
+    assert bare.value.errno == told.value.errno == errno.EINVAL
+    assert f"node {node}:" in str(told.value) and f"Name node {node + 1}" in str(told.value)
 
 
 def test_blocks_nest_and_survive_exceptions(node: int) -> None:

@@ -67,6 +67,45 @@ def test_nodes_of_movable_memory_are_told(ask: Ask) -> None:
     assert "movable" not in ask(placement.nodes, files).detail
 
 
+def test_a_policy_that_was_inherited_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("numapool._core.inherited_bind", lambda: [1])
+    (one,) = confinement.whole_machine(Machine())
+    assert one.available is False
+    assert "bound to node 1" in one.detail and "numactl --membind" in one.detail
+    assert "strict memory policy" in one.remedy
+
+
+# --- pages too large to be tried ------------------------------------------------------------------
+
+THP = "sys/kernel/mm/transparent_hugepage"
+
+
+def test_no_probe_populates_a_page_of_many_megabytes(ask: Ask) -> None:
+    """The transparent huge page of a kernel with 64 KiB pages: the OOM killer's, in a cgroup."""
+    sizes = {f"{THP}/enabled": "always [madvise] never\n", f"{THP}/hpage_pmd_size": "536870912\n"}
+    one = ask(huge_pages.transparent, {**TWO_SOCKET, **sizes})
+    assert one.available is None
+    assert "512 MiB is too large to be tried" in one.detail
+
+
+def test_no_probe_takes_a_huge_page_that_would_be_made_for_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def map_one(size: int) -> None:
+        raise AssertionError(size)
+
+    monkeypatch.setattr("numapool._core.try_hugetlb_page", map_one)
+    monkeypatch.setattr("numapool._core.available", lambda: (1 << 20, "a cgroup"))
+    files: dict[str, str | bytes] = {}
+    for kib in (2048, 1 << 20):
+        folder = f"sys/kernel/mm/hugepages/hugepages-{kib}kB"
+        files |= {f"{folder}/nr_hugepages": "0\n", f"{folder}/nr_overcommit_hugepages": "4\n"}
+    sysfs_tree.write(tmp_path, {**TWO_SOCKET, **files})
+    for one in huge_pages.hugetlb(Machine(str(tmp_path))):
+        assert one.available is None, one
+        assert "not tried" in one.detail
+
+
 # --- balloon and reporting ------------------------------------------------------------------------
 
 BALLOON = "sys/bus/virtio/devices/virtio3"

@@ -54,6 +54,7 @@ def machine_dict() -> dict[str, Any]:
             for size, total, free in _core.hugetlb_pools()
         ],
         "memory": _available(),
+        "inherited_bind": _core.inherited_bind() or None,
     }
 
 
@@ -190,6 +191,9 @@ def _show_machine(console: Console) -> None:
         facts.append(("memory to be had", f"{size}, limited by {memory['limited_by']}"))
         for limit, why in memory["unknown_limits"].items():
             facts.append(("unknown limits", f"{limit} ({why})"))
+    if machine["inherited_bind"]:
+        where = ids_text(machine["inherited_bind"], ", ")
+        facts.append(("memory policy", f"bound to node {where} by whoever started this process"))
     facts.append(("base pages", size_text(machine["base_page_bytes"])))
     facts.append(("transparent huge pages", size_text(transparent) if transparent else "off"))
     for pool in machine["hugetlb"]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from numapool import _core
 from numapool.affinity import usable_cpus
 from numapool.capability import Capability
 from numapool.probes.machine import (
@@ -22,13 +23,17 @@ _PRIVILEGES = {
 
 
 def whole_machine(machine: Machine) -> Iterator[Capability]:
-    """Compare what this process may use with what there is: nodes with memory, and CPUs."""
+    """Compare what this process may use with what there is: nodes with memory, and CPUs.
+
+    A strict memory policy that the process was started with confines it, too.
+    """
     topology = machine.topology
+    bind = _core.inherited_bind() if machine.root == "/" else []
     with_memory = {node.node_id for node in topology.nodes if node.total_memory_bytes != 0}
     online = {cpu for node in topology.nodes for cpu in node.cpu_cores}
     no_nodes = with_memory.difference(topology.allowed_node_ids)
     no_cpus = online.difference(usable_cpus()) if machine.root == "/" else set()
-    if not no_nodes and not no_cpus:
+    if not no_nodes and not no_cpus and not bind:
         yield Capability(
             name="whole machine",
             available=True,
@@ -41,12 +46,25 @@ def whole_machine(machine: Machine) -> Iterator[Capability]:
         parts.append(f"the memory of node {ids_text(no_nodes, ', ')} may not be used")
     if no_cpus:
         parts.append(f"CPUs {ids_text(no_cpus, ', ')} may not be used")
+    confined = [f"{'; '.join(parts)} (cpuset, taskset or numactl)"] if parts else []
+    remedies = []
+    if parts:
+        remedies.append(
+            "docker --cpuset-mems / --cpuset-cpus, or AllowedMemoryNodes= and AllowedCPUs= of the "
+            "systemd unit"
+        )
+    if bind:
+        confined.append(
+            f"this process was started with its memory bound to node {ids_text(bind, ', ')} "
+            "(numactl --membind, or NUMAPolicy=bind of the systemd unit): numapool uses other "
+            "nodes only where you name one"
+        )
+        remedies.append("start it without a strict memory policy")
     yield Capability(
         name="whole machine",
         available=False,
-        detail="; ".join(parts) + " (cpuset, taskset or numactl)",
-        remedy="if that is not meant: docker --cpuset-mems / --cpuset-cpus, or "
-        "AllowedMemoryNodes= and AllowedCPUs= of the systemd unit",
+        detail="; ".join(confined),
+        remedy=f"if that is not meant: {'; '.join(remedies)}",
     )
 
 

@@ -45,7 +45,7 @@ assert_type(locality.reason, str | None)
 json.dumps(locality.to_dict())
 
 by_node = {topo.node(node.node_id): node.total_memory_bytes for node in topo.nodes}
-assert_type(by_node, dict[nump.NumaNode, int])
+assert_type(by_node, dict[nump.NumaNode, int | None])
 
 for policy in (nump.memory_policy(mode="local"), nump.memory_policy(topo.nodes[0].node_id)):
     with policy as entered:
