@@ -52,6 +52,26 @@ print(len(caught), first.category.__name__, "mbind" in str(first.message), first
     assert out.split()[3] == "<string>", "the warning points at the caller's line"
 
 
+def test_a_system_that_calls_every_policy_invalid_degrades_with_a_warning() -> None:
+    out = after(
+        ["mbind"],
+        errno.EINVAL,
+        """
+with warnings.catch_warnings(record=True) as caught:
+    warnings.simplefilter("always")
+    for options in ({}, {"populate": False}):
+        with allocator.allocate(4 << 20, node, **options) as buffer:
+            print(buffer.step.name, buffer.bound)
+    with allocator.allocate_interleaved(4 << 20) as buffer:
+        print(buffer.step.name, buffer.bound)
+    with nump.BufferPool() as pool, pool.acquire(4 << 20, node) as buffer:
+        print(buffer.step.name, buffer.bound)
+print(len(caught), caught[0].category.__name__, "mbind" in str(caught[0].message))
+""",
+    )
+    assert out.splitlines() == [*["UNBOUND False"] * 4, "1 PlacementWarning True"]
+
+
 @pytest.mark.parametrize("code", [errno.EPERM, errno.ENOSYS])
 def test_mbind_refused_raises_when_strict(code: int) -> None:
     out = after(
