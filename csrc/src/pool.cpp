@@ -9,7 +9,6 @@
 #include "platform/thread.hpp"
 #include "pool_idle.hpp"
 #include "pool_impl.hpp"
-#include "reach.hpp"
 
 namespace numapool {
 namespace {

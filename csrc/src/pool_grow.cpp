@@ -10,6 +10,7 @@
 #include "platform/thread.hpp"
 #include "pool_impl.hpp"
 #include "quiet.hpp"
+#include "reach.hpp"
 
 namespace numapool {
 namespace {
