@@ -84,10 +84,9 @@ bool is_somewhere_above(std::string_view path, std::string_view root) {
   return up > steps_up(path) && up * 3 == root.size();
 }
 
-CgroupSearch search_mounts(const std::vector<Mount>& mounts, std::string_view path, int version,
-                           std::string_view controller) {
+void search_mounts(const std::vector<Mount>& mounts, std::string_view path, int version,
+                   std::string_view controller, CgroupSearch& out) {
   const std::string own = controller.empty() ? "the cgroup" : std::string(controller) + " cgroup";
-  CgroupSearch out;
   const Mount* best = nullptr;
   const Mount* above = nullptr;
   for (const Mount& mount : mounts) {
@@ -110,7 +109,6 @@ CgroupSearch search_mounts(const std::vector<Mount>& mounts, std::string_view pa
   } else {
     out.unknown = own + " " + std::string(path) + ": no mount of a cgroup file system shows it";
   }
-  return out;
 }
 
 }  // namespace
@@ -118,21 +116,16 @@ CgroupSearch search_mounts(const std::vector<Mount>& mounts, std::string_view pa
 CgroupSearch find_cgroup(std::string_view cgroup_text, std::string_view mountinfo_text,
                          std::string_view controller, const HasController& v2_has) {
   const OwnPaths paths = own_paths(cgroup_text, controller);
-  if (!paths.v1 && !paths.v2) return {};
+  CgroupSearch out;  // in place: GCC 12 takes a moved optional for an uninitialized one
+  if (!paths.v1 && !paths.v2) return out;
   const std::vector<Mount> mounts = mounts_in(mountinfo_text);
-  if (paths.v1) return search_mounts(mounts, *paths.v1, 1, controller);
-  CgroupSearch out = search_mounts(mounts, *paths.v2, 2, controller);
-  if (!out.place || controller.empty()) return out;
-  switch (v2_has(out.place->mount_point)) {
-    case Has::kYes:
-      return out;
-    case Has::kNo:
-      return {};
-    case Has::kUnknown:
-      break;
-  }
-  out.unknown = out.place->mount_point + "/cgroup.controllers cannot be read";
-  out.failed = true;
+  search_mounts(mounts, paths.v1 ? *paths.v1 : *paths.v2, paths.v1 ? 1 : 2, controller, out);
+  if (paths.v1 || !out.place || controller.empty()) return out;
+  const Has has = v2_has(out.place->mount_point);
+  if (has == Has::kYes) return out;
+  out.failed = has == Has::kUnknown;
+  out.unknown =
+      out.failed ? out.place->mount_point + "/cgroup.controllers cannot be read" : std::string();
   out.place.reset();
   return out;
 }
