@@ -89,7 +89,8 @@ def test_pages_and_allocators_on_the_first_node() -> None:
     base = report.pages[0]
     assert (base.node_id, base.kind, base.verified, base.reason) == (0, "base", True, None)
     assert {one.name for one in report.allocations} >= {"np.empty", "allocate", "pool"}
-    assert all(one.bytes_on_node == one.size_bytes for one in report.allocations)
+    elsewhere = [one for one in report.allocations if one.bytes_on_node != one.size_bytes]
+    assert elsewhere == []
 
 
 @pytest.mark.machine("devices")
