@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 import operator
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from typing import Any, SupportsIndex, TypeVar
 
 T = TypeVar("T")
@@ -60,6 +60,8 @@ def integer(name: str, value: SupportsIndex, takes: str = COUNT) -> int:
 
 def node(name: str, value: SupportsIndex, takes: str = NODE) -> int:
     """Return the id of a node; what is too large for the core is an id that no node has."""
+    if type(value) is int and 0 <= value <= _MOST_ID:
+        return value
     return max(-_MOST_ID - 1, min(integer(name, value, takes), _MOST_ID))
 
 
@@ -120,15 +122,13 @@ def text(name: str, value: object) -> str:
     return value
 
 
-def choice(name: str, value: object, allowed: Iterable[str]) -> str:
+def choice(name: str, value: object, allowed: Collection[str]) -> str:
     """Return an argument that is one of several words."""
+    if isinstance(value, str) and value in allowed:
+        return value
     *most, last = map(repr, allowed)
     takes = f"{', '.join(most)} or {last}"
-    if not isinstance(value, str):
-        raise TypeError(must_be(name, takes, value))
-    if value not in allowed:
-        raise ValueError(must_be(name, takes, value))
-    return value
+    raise (ValueError if isinstance(value, str) else TypeError)(must_be(name, takes, value))
 
 
 def path(name: str, value: object, *, as_bytes: bool = False) -> str:

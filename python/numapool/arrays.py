@@ -38,6 +38,8 @@ def _default_allocator() -> NumaAllocator:
 
 
 def _dimension(length: Any) -> int:
+    if type(length) is int:
+        return length
     if isinstance(length, bool):  # NumPy takes none either
         raise TypeError(arguments.must_be("each of shape", "an integer", length))
     return arguments.integer("each of shape", length)
@@ -157,15 +159,19 @@ def _make(
     import numpy as np
 
     if pool is not None:
-        arguments.instance("pool", pool, BufferPool)
+        if type(pool) is not BufferPool:
+            arguments.instance("pool", pool, BufferPool)
         if allocator is not None or page_size is not None:
             raise TypeError(
                 "pool must be None where allocator or page_size is given, for it has its own, not "
                 "a BufferPool"
             )
-    arguments.optional_instance("allocator", allocator, NumaAllocator)
-    arguments.choice("order", order, ("C", "F"))
-    arguments.flag("strict", strict)
+    elif allocator is not None:
+        arguments.optional_instance("allocator", allocator, NumaAllocator)
+    if type(order) is not str or order != "C":
+        arguments.choice("order", order, ("C", "F"))
+    if strict is not False:
+        arguments.flag("strict", strict)
     wanted = arguments.optional_node("node", node)
     kind = _dtype(dtype)
     dimensions = _dimensions(shape)
