@@ -163,32 +163,6 @@ def test_node_held_by_another_process(machine: Machine, allocator: nump.NumaAllo
             assert pages.bytes_by_node(buffer) == {_SMALL: 4 * MIB}
 
 
-def _fill_small_node() -> int:
-    memory = policy.Memory(free_bytes(_SMALL) + 8 * MIB)
-    memory.bind(_SMALL, policy.MPOL_PREFERRED)
-    memory.touch()
-    return memory.nbytes
-
-
-def test_a_full_node_fills_no_kernel_log(machine: Machine, allocator: nump.NumaAllocator) -> None:
-    """The kernel logs a trace for each page that it is told to move and has no room for."""
-    log = KernelLog()
-    kept: list[nump.NodeBuffer] = []
-    with beside_child(_fill_small_node):
-        refused = 0
-        while refused < 4 and len(kept) < 256:
-            try:
-                kept.append(allocator.allocate(64 << 10, _SMALL, strict=True))
-            except nump.PlacementError:
-                refused += 1
-        assert refused
-        allocator.allocate(64 << 10, _SMALL).close()
-    for buffer in kept:
-        buffer.close()
-    assert [line for line in log.lines() if "page allocation failure" in line] == []
-    log.close()
-
-
 def test_threads_that_race_for_the_node(machine: Machine, allocator: nump.NumaAllocator) -> None:
     size = free_bytes(_SMALL) * 2 // 3
     outcomes: list[object] = []
