@@ -94,8 +94,8 @@ clean:
 apt-build apt-test apt-bench apt-fuzz apt-sanitize apt-windows: apt-%:
 	@.ci/apt-install $*
 
-# The peer is built here and now, with the pinned setuptools.
-$(PEERS): .ci/requirements/bench.txt $(TEST_TOOLS) | apt-build
+# A peer is built here and now, with the pinned setuptools and the headers of libnuma, which it wraps.
+$(PEERS): .ci/requirements/bench.txt $(TEST_TOOLS) | apt-build apt-bench
 	$(PIP) install --quiet --no-build-isolation -r $<
 	@touch $@
 
@@ -137,6 +137,8 @@ $(UNSUPPORTED): $(BUILT)
 $(WINDOWS): $(SOURCES) $(REQUIREMENTS) .ci/windows/wheel .ci/windows/pyconfig.h .ci/windows/python.txt | apt-build apt-windows
 	$(IN_VENV) .ci/windows/wheel $@
 
-$(REPAIRED): $(BUILT) .ci/repair_wheel.py
-	$(IN_VENV) python .ci/repair_wheel.py build/wheel/*.whl dist
+# Names it for the oldest glibc that it runs with. There is nothing to graft: the module links the compiler's and the C library alone.
+$(REPAIRED): $(BUILT)
+	@rm -f dist/numapool-*.whl
+	$(IN_VENV) python -m auditwheel repair --wheel-dir dist build/wheel/*.whl
 	@touch $@

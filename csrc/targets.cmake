@@ -1,30 +1,6 @@
 # Defines numapool_add_core: the core as a static library over one platform folder.
 find_package(Threads REQUIRED)
 
-# Finds libnuma once and offers it as the target numapool::numa.
-function(numapool_find_numa)
-  if(TARGET numapool::numa)
-    return()
-  endif()
-  find_package(PkgConfig QUIET)
-  if(PkgConfig_FOUND)
-    pkg_check_modules(PC_NUMA QUIET numa)
-  endif()
-  find_library(NUMA_LIBRARY NAMES numa HINTS ${PC_NUMA_LIBRARY_DIRS})
-  find_path(NUMA_INCLUDE_DIR NAMES numaif.h HINTS ${PC_NUMA_INCLUDE_DIRS})
-  if(NOT NUMA_LIBRARY OR NOT NUMA_INCLUDE_DIR)
-    message(FATAL_ERROR
-      "numapool needs libnuma and its headers (numa.h, numaif.h), which were not found.\n"
-      "Install them: 'apt-get install libnuma-dev' on Debian and Ubuntu, "
-      "'dnf install numactl-devel' on Fedora and RHEL.")
-  endif()
-  add_library(numapool::numa UNKNOWN IMPORTED GLOBAL)
-  set_target_properties(numapool::numa PROPERTIES
-    IMPORTED_LOCATION "${NUMA_LIBRARY}"
-    INTERFACE_INCLUDE_DIRECTORIES "${NUMA_INCLUDE_DIR}"
-    INTERFACE_LINK_OPTIONS "LINKER:--as-needed")
-endfunction()
-
 # The warnings every target of ours compiles with; headers of others come in as system headers.
 function(numapool_set_warnings target)
   if(MSVC)
@@ -69,10 +45,6 @@ function(numapool_add_core target platform)
   target_include_directories(${target} PUBLIC
     "${PROJECT_SOURCE_DIR}/csrc/include" "${PROJECT_SOURCE_DIR}/csrc")
   target_link_libraries(${target} PUBLIC Threads::Threads)
-  if(platform STREQUAL "linux")
-    numapool_find_numa()
-    target_link_libraries(${target} PUBLIC numapool::numa)
-  endif()
   if(platform STREQUAL "windows")
     # Nothing that came after Windows 8: such functions are looked up at run time.
     target_link_libraries(${target} PUBLIC psapi setupapi iphlpapi ws2_32 ole32 advapi32)

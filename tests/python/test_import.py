@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import re
 import subprocess
 import sys
 
@@ -161,3 +162,14 @@ def test_looking_at_the_machine_loads_nothing_more() -> None:
 def test_numpy_is_loaded_with_the_first_array() -> None:
     assert "numpy" not in loaded_by("import numapool; numapool.NumaAllocator().allocate(1)")
     assert "numpy" in loaded_by("import numapool; numapool.zeros(1)")
+
+
+def test_the_module_links_no_numa_library() -> None:
+    """One would run code of its own as the module is loaded."""
+    file = sys.modules["numapool._core"].__file__
+    assert file is not None
+    read = ["readelf", "--dynamic", "--wide", file]
+    section = subprocess.run(read, capture_output=True, text=True, check=True).stdout
+    needed = re.findall(r"\(NEEDED\).*\[(.+)\]", section)
+    assert any(name.startswith("libc.") for name in needed)
+    assert not [name for name in needed if "numa" in name]

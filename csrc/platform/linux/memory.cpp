@@ -2,7 +2,6 @@
 #include "platform/memory.hpp"
 
 #include <linux/futex.h>
-#include <numaif.h>
 #include <sys/mman.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -15,13 +14,11 @@
 
 #include "platform/linux/node_mask.hpp"
 #include "platform/linux/page_nodes.hpp"
+#include "platform/linux/policy_calls.hpp"
 #include "platform/linux/system_call.hpp"
 
 #ifndef MADV_POPULATE_WRITE
 #define MADV_POPULATE_WRITE 23  // Linux 5.14, include/uapi/asm-generic/mman-common.h
-#endif
-#ifndef MPOL_WEIGHTED_INTERLEAVE
-#define MPOL_WEIGHTED_INTERLEAVE 6  // Linux 6.9, include/uapi/linux/mempolicy.h
 #endif
 #ifndef MLOCK_ONFAULT
 #define MLOCK_ONFAULT 1
@@ -43,7 +40,7 @@ int kernel_mode(Policy policy) noexcept {
     case Policy::kInterleave:
       return MPOL_INTERLEAVE;
     case Policy::kWeightedInterleave:
-      return MPOL_WEIGHTED_INTERLEAVE;
+      return kernel::kWeightedInterleave;
   }
   return MPOL_DEFAULT;
 }
@@ -101,8 +98,8 @@ bool has_numa() noexcept {
   static std::atomic<int> known{0};
   if (known.load(std::memory_order_relaxed) == kUnknown) {
     int mode = 0;
-    const bool answers = get_mempolicy(&mode, nullptr, 0, nullptr, 0) == 0 ||
-                         (errno != ENOSYS && errno != EOPNOTSUPP);
+    const bool answers =
+        kernel::get_mempolicy(mode) == 0 || (errno != ENOSYS && errno != EOPNOTSUPP);
     known.store(answers ? kPresent : kAbsent, std::memory_order_relaxed);
   }
   return known.load(std::memory_order_relaxed) == kPresent;
@@ -167,7 +164,7 @@ Status set_policy(void* address, std::size_t length, Policy policy, std::span<co
                   bool move) {
   const NodeMask mask(nodes);
   const unsigned flags = move ? MPOL_MF_MOVE | MPOL_MF_STRICT : 0U;
-  if (mbind(address, length, kernel_mode(policy), mask.data(), NodeMask::kMaxNode, flags) != 0) {
+  if (kernel::mbind(address, length, kernel_mode(policy), mask, flags) != 0) {
     const int code = errno;
     std::string text;
     for (const int node : nodes) text += (text.empty() ? "node " : ",") + std::to_string(node);

@@ -1,7 +1,6 @@
 // Every bound on the memory that this process may still use.
 #include "platform/linux/memory_bounds.hpp"
 
-#include <numaif.h>
 #include <sys/sysinfo.h>
 
 #include <algorithm>
@@ -11,6 +10,7 @@
 
 #include "platform/linux/id_list.hpp"
 #include "platform/linux/node_mask.hpp"
+#include "platform/linux/policy_calls.hpp"
 #include "platform/linux/system_call.hpp"
 #include "platform/linux/values.hpp"
 #include "platform/process.hpp"
@@ -20,9 +20,6 @@ namespace {
 
 constexpr const char* kNodes = "/sys/devices/system/node";
 constexpr std::uint64_t kSearchEvery = 1000;  // ms, where no mount shows the cgroup
-// include/uapi/linux/mempolicy.h, which the C library's headers may be older than.
-constexpr int kRelativeNodes = 1 << 14;
-constexpr int kModeFlags = 1 << 15 | kRelativeNodes | 1 << 13;  // static nodes, balancing
 
 std::string words_of(int code) { return std::strerror(code); }
 
@@ -155,8 +152,7 @@ void MemoryBounds::add_cgroups(std::vector<Bound>& out) {
 void MemoryBounds::add_nodes(std::vector<Bound>& out) {
   const auto with_memory = nodes_with_memory();
   NodeMask allowed;
-  const bool has_allowed =
-      get_mempolicy(nullptr, allowed.data(), NodeMask::kMaxNode, nullptr, MPOL_F_MEMS_ALLOWED) == 0;
+  const bool has_allowed = kernel::allowed_nodes(allowed) == 0;
   if (!with_memory) {
     // Without such a call there are no nodes that could be left out.
     if (has_allowed) {
@@ -181,8 +177,8 @@ void MemoryBounds::add_nodes(std::vector<Bound>& out) {
   if (has_allowed) restrict_to(allowed, "the nodes that this process is allowed (cpuset)", false);
   int mode = 0;
   NodeMask bound;
-  if (get_mempolicy(&mode, bound.data(), NodeMask::kMaxNode, nullptr, 0) == 0 &&
-      (mode & ~kModeFlags) == MPOL_BIND && (mode & kRelativeNodes) == 0) {
+  if (kernel::get_mempolicy(mode, &bound) == 0 && (mode & ~kernel::kModeFlags) == MPOL_BIND &&
+      (mode & MPOL_F_RELATIVE_NODES) == 0) {
     restrict_to(bound, "this thread's memory policy binds it to them (numactl --membind)", true);
   }
 }

@@ -8,7 +8,6 @@
 // back.
 #include "platform/linux/page_nodes.hpp"
 
-#include <numaif.h>
 #include <sys/mman.h>
 
 #include <algorithm>
@@ -16,14 +15,12 @@
 #include <cerrno>
 
 #include "platform/linux/pagemap.hpp"
+#include "platform/linux/policy_calls.hpp"
 #include "platform/linux/system_call.hpp"
 #include "platform/memory.hpp"
 
 #ifndef MADV_POPULATE_READ
 #define MADV_POPULATE_READ 22  // Linux 5.14, include/uapi/asm-generic/mman-common.h
-#endif
-#ifndef MPOL_LOCAL
-#define MPOL_LOCAL 4
 #endif
 
 namespace numapool::platform {
@@ -79,15 +76,11 @@ struct Group {
   std::array<bool, kGroup> read{};
 };
 
-long system_move_pages(std::size_t count, void** pages, const int* nodes, int* status) {
-  return move_pages(0, count, pages, nodes, status, nodes == nullptr ? 0 : MPOL_MF_MOVE);
-}
-
 // By the memory policy of the page's address where that call is older than MADV_POPULATE_READ, or
 // that one refuses a mapping: it faults the page in as a read does, and raises no signal.
 bool read_one(void* address) noexcept {
   int node = kUnanswered;
-  return get_mempolicy(&node, nullptr, 0, address, MPOL_F_NODE | MPOL_F_ADDR) == 0 && node >= 0;
+  return kernel::node_of_address(node, address) == 0 && node >= 0;
 }
 
 bool system_read(void* address, std::size_t length) {
@@ -98,7 +91,7 @@ bool system_read(void* address, std::size_t length) {
 
 }  // namespace
 
-const PageCalls kSystemPageCalls{system_move_pages, read_presence, system_read};
+const PageCalls kSystemPageCalls{kernel::move_pages, read_presence, system_read};
 
 Status ask_nodes(std::span<void*> pages, std::span<int> nodes, const PageCalls& calls) {
   std::fill(nodes.begin(), nodes.end(), kUnanswered);
@@ -162,12 +155,12 @@ bool all_unanswered(std::span<const int> status) noexcept {
 // mpol_misplaced()); where it has none, "local" is what it does already.
 PagesStay::PagesStay() noexcept {
   int mode = kUnanswered;
-  if (get_mempolicy(&mode, nullptr, 0, nullptr, 0) != 0 || mode != MPOL_DEFAULT) return;
-  changed_ = set_mempolicy(MPOL_LOCAL, nullptr, 0) == 0;
+  if (kernel::get_mempolicy(mode) != 0 || mode != MPOL_DEFAULT) return;
+  changed_ = kernel::set_mempolicy(MPOL_LOCAL) == 0;
 }
 
 PagesStay::~PagesStay() {
-  if (changed_) set_mempolicy(MPOL_DEFAULT, nullptr, 0);
+  if (changed_) kernel::set_mempolicy(MPOL_DEFAULT);
 }
 
 }  // namespace numapool::platform

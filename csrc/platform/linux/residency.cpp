@@ -1,6 +1,5 @@
 // Where pages are: move_pages, else get_mempolicy by address, else numa_maps, else unknown, never a
 // guess.
-#include <numaif.h>
 #include <sys/mman.h>
 
 #include <algorithm>
@@ -13,6 +12,7 @@
 #include "platform/linux/numa_maps.hpp"
 #include "platform/linux/page_nodes.hpp"
 #include "platform/linux/pagemap.hpp"
+#include "platform/linux/policy_calls.hpp"
 #include "platform/linux/smaps.hpp"
 #include "platform/linux/system_call.hpp"
 #include "platform/memory.hpp"
@@ -90,8 +90,7 @@ class Census {
         status_[i] = kNotResident;
       } else if (presence_[i] == Presence::kPresent && !denied_) {
         int node = kUnanswered;
-        const bool told =
-            get_mempolicy(&node, nullptr, 0, pages_[i], MPOL_F_NODE | MPOL_F_ADDR) == 0;
+        const bool told = kernel::node_of_address(node, pages_[i]) == 0;
         if (told && node >= 0) status_[i] = node;
         // Of the call, not of this page (EFAULT: it may not be read).
         denied_ = told ? node < 0 : is_denied(failed("get_mempolicy", errno));

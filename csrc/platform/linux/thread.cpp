@@ -1,11 +1,9 @@
 // Where threads run and what memory policy they have: getcpu, sched_setaffinity, set_mempolicy.
 #include "platform/thread.hpp"
 
-#include <numaif.h>
 #include <pthread.h>
 #include <sched.h>
 #include <signal.h>
-#include <sys/syscall.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -14,30 +12,23 @@
 
 #include "platform/linux/node_mask.hpp"
 #include "platform/linux/page_nodes.hpp"
+#include "platform/linux/policy_calls.hpp"
 #include "platform/linux/system_call.hpp"
-
-#ifndef MPOL_LOCAL
-#define MPOL_LOCAL 4
-#endif
 
 namespace numapool::platform {
 namespace {
 
-constexpr int kModeFlags =
-    (1 << 15) | (1 << 14) | (1 << 13);  // MPOL_F_STATIC_NODES, RELATIVE, NUMA_BALANCING
 constexpr std::size_t kMaxCpus = 8192;  // CONFIG_NR_CPUS of MAXSMP kernels
 
 Status set_raw(int mode, std::span<const int> nodes) {
-  const NodeMask mask(nodes);
-  const bool bare = nodes.empty();
-  if (set_mempolicy(mode, bare ? nullptr : mask.data(), bare ? 0 : NodeMask::kMaxNode) != 0) {
-    return failed("set_mempolicy", errno, "mode " + std::to_string(mode));
-  }
+  const long result =
+      nodes.empty() ? kernel::set_mempolicy(mode) : kernel::set_mempolicy(mode, NodeMask(nodes));
+  if (result != 0) return failed("set_mempolicy", errno, "mode " + std::to_string(mode));
   return Done{};
 }
 
 ThreadMode mode_of(int raw_mode) noexcept {
-  switch (raw_mode & ~kModeFlags) {
+  switch (raw_mode & ~kernel::kModeFlags) {
     case MPOL_DEFAULT:
       return ThreadMode::kDefault;
     case MPOL_PREFERRED:
@@ -100,9 +91,7 @@ bool prepare_worker(std::span<const int> cpus) noexcept {
 Result<ThreadPolicy> thread_policy() {
   NodeMask mask;
   int mode = kUnanswered;
-  if (get_mempolicy(&mode, mask.data(), NodeMask::kMaxNode, nullptr, 0) != 0) {
-    return failed("get_mempolicy", errno);
-  }
+  if (kernel::get_mempolicy(mode, &mask) != 0) return failed("get_mempolicy", errno);
   if (mode == kUnanswered) return failed("get_mempolicy", ENOSYS, "it answers without doing it");
   return ThreadPolicy{mode_of(mode), mode, mask.nodes()};
 }

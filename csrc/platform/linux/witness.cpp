@@ -1,11 +1,11 @@
 // One witness asked alone where a page is, to tell which of them this process may ask.
-#include <numaif.h>
 #include <unistd.h>
 
 #include <cerrno>
 
 #include "platform/linux/numa_maps.hpp"
 #include "platform/linux/page_nodes.hpp"
+#include "platform/linux/policy_calls.hpp"
 #include "platform/linux/system_call.hpp"
 #include "platform/memory.hpp"
 
@@ -25,9 +25,7 @@ Result<int> by_move_pages(const void* page) {
 
 Result<int> by_get_mempolicy(const void* page) {
   int node = kUnanswered;
-  if (get_mempolicy(&node, nullptr, 0, const_cast<void*>(page), MPOL_F_NODE | MPOL_F_ADDR) != 0) {
-    return failed("get_mempolicy", errno);
-  }
+  if (kernel::node_of_address(node, page) != 0) return failed("get_mempolicy", errno);
   if (node < 0) return failed("get_mempolicy", ENOSYS, "it answers without doing it");
   return node;
 }

@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import ctypes
+import platform
+
+from . import seccomp
 
 
 def kernel_policy() -> tuple[int, int]:
     """Ask the kernel itself: (mode, first 64 nodes as a mask)."""
-    libnuma = ctypes.CDLL("libnuma.so.1", use_errno=True)
+    number = seccomp.NUMBERS[platform.machine()]["get_mempolicy"]
     mode = ctypes.c_int()
     mask = (ctypes.c_ulong * 16)()
-    assert libnuma.get_mempolicy(ctypes.byref(mode), mask, ctypes.c_ulong(1025), None, 0) == 0
+    arguments = [ctypes.c_ulong(one) for one in (1025, 0, 0)]  # maxnode, address, flags
+    libc = ctypes.CDLL(None, use_errno=True)
+    assert libc.syscall(ctypes.c_long(number), ctypes.byref(mode), mask, *arguments) == 0
     return mode.value, mask[0]

@@ -83,6 +83,7 @@ TESTS: dict[str, str] = {
     "test_cli.py::test_no_standard_output_at_all": "closes descriptors by a shell",
     "test_cli.py::test_version[script]": _SCRIPT,
     "test_dlpack.py::test_torch": "needs torch, which the Windows test bed does not have",
+    "test_import.py::test_the_module_links": "reads an ELF file",
     "test_logging.py::test_a_real_degradation_reaches_the_log": _SECCOMP,
     "test_logging.py::test_pressure_is_logged_by_level": "makes pressure by a FIFO",
     "test_node_buffer.py::test_a_child_has_its_own_copy": _PROC,
