@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import ctypes
+import errno
+import runpy
+import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -194,5 +198,41 @@ def test_limit_on_huge_pages(machine: Machine, limit: str) -> None:
                 assert file.name in said
             file.write_text("max")
             assert _result(in_child(_use_huge_pages, False, cgroup=cgroup)) == "written"
+    finally:
+        pool.write_text("0")
+
+
+def _before_5_14() -> None:
+    """Take MADV_POPULATE_WRITE from this process, as the tests outside of guests do."""
+    file = Path(__file__).parents[1] / "python" / "support" / "seccomp.py"
+    runpy.run_path(str(file))["refuse_argument"]("madvise", 2, 23, errno.EINVAL)
+
+
+def _use_huge_pages_blindly(call_is_missing: bool) -> str:
+    """With a hierarchy of cgroups that cannot be seen, so that its limits are not known."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    assert libc.unshare(0x20000) == 0  # CLONE_NEWNS
+    subprocess.run(["mount", "--make-rprivate", "/"], check=True)
+    subprocess.run(["mount", "-t", "tmpfs", "none", "/sys/fs/cgroup"], check=True)
+    if call_is_missing:
+        _before_5_14()
+    return _use_huge_pages(populate=True)
+
+
+@pytest.mark.parametrize("call_is_missing", [False, True], ids=["this kernel", "before 5.14"])
+def test_a_limit_on_huge_pages_that_was_missed(machine: Machine, call_is_missing: bool) -> None:
+    """Touched by the program, the third page would be a SIGBUS."""
+    pool = NODES / "node0/hugepages/hugepages-2048kB/nr_hugepages"
+    drop_caches()
+    pool.write_text("8")
+    try:
+        with Cgroup("unseen") as cgroup:
+            (cgroup.path / "hugetlb.2MB.max").write_text(str(2 * _HUGE))
+            outcome = in_child(_use_huge_pages_blindly, call_is_missing, cgroup=cgroup)
+            said = _result(outcome)
+            assert said.startswith("MemoryError") and "hugetlb limit is reached" in said
+            (cgroup.path / "hugetlb.2MB.max").write_text("max")
+            outcome = in_child(_use_huge_pages_blindly, call_is_missing, cgroup=cgroup)
+            assert _result(outcome) == "written"
     finally:
         pool.write_text("0")

@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 import pytest
-from support import child
+from support import child, seccomp
 
 import numapool as nump
 
 SIZE_BYTES = 6 << 30
 
 
-def test_ctrl_c_during_a_long_populate() -> None:
+@pytest.mark.parametrize("before", ["", seccomp.BEFORE_5_14], ids=["this kernel", "before 5.14"])
+def test_ctrl_c_during_a_long_populate(before: str) -> None:
     if nump._core.available()[0] < 2 * SIZE_BYTES:
         pytest.skip(f"needs {2 * SIZE_BYTES >> 30} GiB of available memory to be long enough")
     out = child.check(
         f"""
         import os, signal, threading, time
         import numapool as nump
+        {before}
 
         def resident():
             with open("/proc/self/statm") as statm:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ctypes
 import platform
 import struct
+from errno import EINVAL
 
 PR_SET_NO_NEW_PRIVS = 38
 PR_SET_SECCOMP = 22
@@ -42,6 +43,12 @@ NUMBERS = {
         "statx": 291,
     },
 }
+
+
+#: Code that takes MADV_POPULATE_WRITE (23) from a process, as kernels before Linux 5.14 lack it.
+BEFORE_5_14 = (
+    "from support import seccomp; seccomp.refuse_argument('madvise', 2, 23, seccomp.EINVAL)"
+)
 
 
 class _Program(ctypes.Structure):

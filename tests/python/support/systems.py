@@ -19,6 +19,7 @@ _DIRECT = "tests direct I/O (O_DIRECT), and limits by setrlimit(2)"
 MODULES = {
     "test_arrow": "needs pyarrow, which the Windows test bed does not have",
     "test_balloon": _TREES,
+    "test_before_populate_write": _SECCOMP,
     "test_bench_kernels": _CPUS,
     "test_bind_process": _CPUS,
     "test_capabilities": _PROC,
