@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import functools
 import os
-import threading
 from collections.abc import Callable
-from functools import cached_property
 from types import TracebackType
 from typing import TYPE_CHECKING, Protocol, Self, SupportsIndex
 
@@ -24,6 +22,7 @@ from numapool.balloon_report import (
 )
 from numapool.errors import UnsupportedError
 from numapool.hypervisor import HypervisorInfo, detect_hypervisor, root_path
+from numapool.locks import Rank, cached_property, new_lock
 from numapool.residency import ResidencyAccount
 
 if TYPE_CHECKING:
@@ -63,7 +62,7 @@ class BalloonDriver:
 
     def __init__(self, *, root: str | os.PathLike[str] = "/") -> None:
         self._root = root_path(root)
-        self._lock = threading.Lock()
+        self._lock = new_lock(Rank.BALLOON)
         self._monitor: PressureMonitor | None = None
         self._closed = False
         self._account = ResidencyAccount()

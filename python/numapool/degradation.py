@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import sys
-import threading
 import warnings
 
 from numapool.errors import PlacementWarning
+from numapool.locks import Rank, new_lock
 
 _warned_causes: set[str] = set()
-_warned_lock = threading.Lock()
+_warned_lock = new_lock(Rank.WARNED)
 
 
 def warn_once(cause: str, message: str, stacklevel: int = 2) -> None:

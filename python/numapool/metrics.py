@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import importlib
 import math
-import threading
 import weakref
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Any
@@ -13,6 +12,7 @@ from numapool import arguments
 from numapool._core import __version__
 from numapool.balloon import BalloonDriver
 from numapool.errors import UnsupportedError
+from numapool.locks import Rank, new_lock
 from numapool.pool import BufferPool, pools_of_this_process
 from numapool.pool_totals import PoolTotals
 from numapool.pressure import PressureMonitor
@@ -93,7 +93,7 @@ class MetricsCollector:
         self._balloon = balloon
         self._topology = NumaTopology.detect() if topology is None else topology
         self._totals = PoolTotals()
-        self._lock = threading.Lock()
+        self._lock = new_lock(Rank.METRICS)
 
     def describe(self) -> list[Metric]:
         """Return nothing, so that to register it takes no scrape."""

@@ -5,7 +5,6 @@ from __future__ import annotations
 import atexit
 import math
 import os
-import threading
 import weakref
 from collections.abc import Callable, Iterable
 from types import TracebackType
@@ -13,6 +12,7 @@ from typing import Literal, Self, SupportsIndex
 
 from numapool import _core, arguments
 from numapool.living import Living
+from numapool.locks import Rank, new_lock
 from numapool.pool import BufferPool
 from numapool.pressure_policy import (
     SOURCES,
@@ -77,7 +77,7 @@ class PressureMonitor:
         given = arguments.optional_instance("policy", policy, PressurePolicy)
         self._policy = PressurePolicy() if given is None else given
         self._source_bits = _source_bits(sources)
-        self._lock = threading.RLock()  # before the core's locks
+        self._lock = new_lock(Rank.MONITOR)
         self._attached: dict[int, tuple[weakref.ref[BufferPool], int, float]] = {}
         self._subscriptions: set[Subscription] = set()
         self._core = self._make_core()
@@ -250,7 +250,6 @@ class PressureMonitor:
 
     def _run_anew(self) -> None:
         """In the child of a fork: it has no such thread, and shares the parent's descriptors."""
-        self._lock = threading.RLock()
         was_running = self._core.abandon()
         self._core = self._make_core()
         for reference, floor, weight in tuple(self._attached.values()):

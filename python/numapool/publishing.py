@@ -98,9 +98,9 @@ class Publication:
 
     def close(self) -> None:
         """Stop, and take the file away. Idempotent."""
-        self._ends.set()
         if self._pid != os.getpid():
-            return  # a fork: the file is the parent's
+            return  # a fork: the file and the thread, which may hold the event's lock, are not here
+        self._ends.set()
         if self._thread is not threading.current_thread():
             self._thread.join()
         self._path.unlink(missing_ok=True)

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import threading
-
 from numapool import _core
 from numapool.errors import UnsupportedError
+from numapool.locks import Rank, new_lock
 
 
 class ResidencyAccount:
@@ -17,7 +16,7 @@ class ResidencyAccount:
     """
 
     def __init__(self) -> None:
-        self._lock = threading.Lock()
+        self._lock = new_lock(Rank.RESIDENCY)
         self._highest_bytes = 0
         self._peak_bytes = 0
         self.look(first=True)

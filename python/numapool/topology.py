@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass, field
-from functools import cached_property
 from typing import Any, SupportsIndex
 
 from numapool import _core, arguments
 from numapool.devices import Device, DeviceList
 from numapool.errors import NodeNotFoundError
+from numapool.locks import cached_property
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -1,4 +1,4 @@
-"""Memory is populated where MADV_POPULATE_WRITE is missing, as before Linux 5.14: by touching it."""
+"""Memory is populated where MADV_POPULATE_WRITE is missing (before Linux 5.14): by touching it."""
 
 from __future__ import annotations
 

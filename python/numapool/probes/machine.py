@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import os
-from functools import cached_property
 
+from numapool.locks import cached_property
 from numapool.topology import NumaTopology
 
 CAP_IPC_LOCK = 14  # include/uapi/linux/capability.h

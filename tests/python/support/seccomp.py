@@ -5,7 +5,6 @@ from __future__ import annotations
 import ctypes
 import platform
 import struct
-from errno import EINVAL
 
 PR_SET_NO_NEW_PRIVS = 38
 PR_SET_SECCOMP = 22
@@ -45,10 +44,8 @@ NUMBERS = {
 }
 
 
-#: Code that takes MADV_POPULATE_WRITE (23) from a process, as kernels before Linux 5.14 lack it.
-BEFORE_5_14 = (
-    "from support import seccomp; seccomp.refuse_argument('madvise', 2, 23, seccomp.EINVAL)"
-)
+#: Code that takes MADV_POPULATE_WRITE (23) from a process (EINVAL), as Linux 5.13 lacks it.
+BEFORE_5_14 = "from support import seccomp; seccomp.refuse_argument('madvise', 2, 23, 22)"
 
 
 class _Program(ctypes.Structure):
