@@ -50,6 +50,8 @@ class Guest:
         A folder of the host's, writable inside the guest as ``/run/share``.
     pid : int
         QEMU's process id.
+    cpu_s : float
+        Seconds of the host's processors that QEMU used; known once the guest is closed.
 
     Raises
     ------
@@ -69,6 +71,7 @@ class Guest:
         self._process: subprocess.Popen[bytes] | None = None
         self._link: AgentLink | None = None
         self._qmp: QmpClient | None = None
+        self.cpu_s = 0.0
         try:
             self._boot(boot_timeout_s)
         except BaseException:
@@ -188,6 +191,7 @@ class Guest:
             if connection is not None:
                 connection.close()
         if self._process is not None and self._process.poll() is None:
+            self.cpu_s = _cpu_s(self._process.pid)
             self._process.kill()
             self._process.wait()
         shutil.rmtree(self._folder, ignore_errors=True)
@@ -202,6 +206,12 @@ class Guest:
         trace: TracebackType | None,
     ) -> None:
         self.close()
+
+
+def _cpu_s(pid: int) -> float:
+    """Processor time of a process so far, of all its threads (proc_pid_stat(5))."""
+    words = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(words[11]) + int(words[12])) / os.sysconf("SC_CLK_TCK")
 
 
 def _environment(image: kernel.Kernel) -> dict[str, str]:

@@ -88,7 +88,7 @@ def pytest_terminal_summary(
         boot = "not booted" if run.boot_s is None else f"boot {run.boot_s:5.1f} s"
         terminalreporter.write_line(
             f"{run.machine.name:24} kernel {run.machine.kernel:5} {boot}, "
-            f"{run.test_count:3} tests, {run.total_s:6.1f} s in all"
+            f"{run.test_count:3} tests, {run.total_s:6.1f} s in all, {run.cpu_s:6.1f} s of CPU"
         )
 
 

@@ -46,6 +46,7 @@ class MachineRun:
         #: Why the first guest did not come up, where it did not.
         self.first_boot: str | None = None
         self.total_s = 0.0
+        self.cpu_s = 0.0
         self.test_count = len(items)
         self._root = items[0].config.rootpath
         self._locations: dict[str, _Location] = {item.nodeid: item.location for item in items}
@@ -78,6 +79,8 @@ class MachineRun:
             self._give_up(str(error) if isinstance(error, GuestError) else traceback.format_exc())
         finally:
             self._give_up("stopped")
+            if self._guest is not None:
+                self.cpu_s = self._guest.cpu_s
             self.total_s = time.monotonic() - began
 
     def stop(self) -> None:
