@@ -122,27 +122,32 @@ Chain::Outcome Chain::set_policy_only() {
   return none;
 }
 
-// More than the node's free and clean file pages will not fit, whatever is tried. Nothing where it
-// may.
-std::optional<std::string> Chain::cannot_hold(int node) const {
+// More than the node's free and clean file pages will not fit, whatever is tried.
+Chain::Fit Chain::fit_on(int node) const {
+  Fit fit;
   if (std::find(order_.begin(), order_.end(), node) == order_.end()) {
-    return "node " + std::to_string(node) +
-           " has no memory, or this process is not allowed to use it";
+    fit.cannot =
+        "node " + std::to_string(node) + " has no memory, or this process is not allowed to use it";
+    return fit;
   }
-  if (mapping_.length() < kLookBytes || mapping_.pages().kind == PageKind::kHugetlb)
-    return std::nullopt;
+  const std::uint64_t length = mapping_.length();
+  if (length < kLookBytes || mapping_.pages().kind == PageKind::kHugetlb) return fit;
   const auto room = platform::node_room(node);
-  if (!room) return std::nullopt;
-  const std::uint64_t most = room.value().free_bytes + room.value().clean_file_bytes;
-  if (mapping_.length() <= most) return std::nullopt;
-  return "it can hold " + size_text(most) + " at most (" + size_text(room.value().free_bytes) +
-         " free, " + size_text(room.value().clean_file_bytes) + " of clean file cache)";
+  const std::uint64_t free = room ? room.value().free_bytes : 0;
+  fit.roomy = free >= length * 5 / 4 + kTightBytes;
+  if (!room) return fit;
+  const std::uint64_t clean = room.value().clean_file_bytes;
+  if (length <= free + clean) return fit;
+  fit.cannot = "it can hold " + size_text(free + clean) + " at most (" + size_text(free) +
+               " free, " + size_text(clean) + " of clean file cache)";
+  return fit;
 }
 
 Chain::Outcome Chain::place_on(int node, Precision precision) {
   Outcome out;
-  if (auto why = cannot_hold(node)) {
-    out.reason = *why;
+  const Fit fit = fit_on(node);
+  if (fit.cannot) {
+    out.reason = *fit.cannot;
     return out;
   }
   const platform::Status bound = prefer(node);
@@ -154,12 +159,10 @@ Chain::Outcome Chain::place_on(int node, Precision precision) {
     return out;
   }
   const std::vector<int> cpus = cpus_for(node);
-  const bool roomy =
-      mapping_.length() < kLookBytes || has_free(node, mapping_.length() * 5 / 4 + kTightBytes);
   populate(mapping_, {cpus, false}, check_);
   const std::uint64_t length = mapping_.length();
   const bool strict = precision == Precision::kExact;
-  if (!roomy) precision = Precision::kExact;  // a few pages elsewhere are what a sample misses
+  if (!fit.roomy) precision = Precision::kExact;  // a few pages elsewhere are what a sample misses
   Placement seen = look_now(precision);
   if (seen.unknown_bytes != 0) {
     out =

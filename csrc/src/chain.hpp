@@ -43,7 +43,11 @@ class Chain {
 
  private:
   Outcome place_unbound(platform::Failure denied);
-  [[nodiscard]] std::optional<std::string> cannot_hold(int node) const;
+  struct Fit {
+    std::optional<std::string> cannot;  // why the node could not hold the whole mapping
+    bool roomy = true;                  // it can, with free memory to spare
+  };
+  [[nodiscard]] Fit fit_on(int node) const;
   [[nodiscard]] platform::Status prefer(int node) const;
   void restore_preferred(int node) const;
   [[nodiscard]] Placement look_now(platform::Precision precision) const;

@@ -90,10 +90,16 @@ std::vector<Bound> MemoryBounds::look() {
   return out;
 }
 
+std::optional<std::string_view> MemoryBounds::read_meminfo() {
+  const auto text = meminfo_.read();
+  if (text) machine_bytes_ = meminfo_bytes(*text, "MemTotal:").value_or(0);
+  return text;
+}
+
 // /proc/meminfo may be missing (ProcSubset=pid), unreadable or zeroed (a dead lxcfs). Then the
 // nodes tell what they could still hold, and at the least the machine's size is known.
 void MemoryBounds::add_machine(std::vector<Bound>& out) {
-  const auto text = meminfo_.read();
+  const auto text = read_meminfo();
   const auto total = text ? meminfo_bytes(*text, "MemTotal:") : std::nullopt;
   const auto available = text ? meminfo_bytes(*text, "MemAvailable:") : std::nullopt;
   if (total && *total != 0 && available) {
@@ -217,9 +223,13 @@ std::optional<NodeMemory> MemoryBounds::node_memory(int node_id) {
   const auto text = place->second.read();
   auto memory = text ? parse_node_memory(*text) : std::nullopt;
   if (!memory) return std::nullopt;
+  // Two files less where the node has about as much as the machine had at the last look, which
+  // comes with every large allocation. Where the machine has grown since, the node's own figures
+  // are the smaller ones.
+  if (machine_bytes_ != 0 && !is_far_below(*memory, machine_bytes_)) return memory;
   const auto list = has_memory_.read();
   if (list && is_only_node_with_memory(*list, node_id)) {
-    if (const auto machine = meminfo_.read()) complete_only_node(*memory, *machine);
+    if (const auto machine = read_meminfo()) complete_only_node(*memory, *machine);
   }
   return memory;
 }

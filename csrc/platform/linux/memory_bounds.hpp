@@ -7,6 +7,7 @@
 #include <map>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "platform/linux/cgroup.hpp"
@@ -41,6 +42,7 @@ class MemoryBounds {
   };
 
   bool follow(Place& place);
+  std::optional<std::string_view> read_meminfo();
   void add_machine(std::vector<Bound>& out);
   void add_cgroups(std::vector<Bound>& out);
   void add_nodes(std::vector<Bound>& out);
@@ -51,6 +53,7 @@ class MemoryBounds {
 
   std::string root_;
   KeptFile meminfo_;
+  std::uint64_t machine_bytes_ = 0;  // MemTotal as last read; 0: not read yet
   KeptFile has_memory_;
   KeptFile self_cgroup_;
   std::map<int, KeptFile> node_meminfo_;

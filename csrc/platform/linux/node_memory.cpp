@@ -25,11 +25,16 @@ std::optional<NodeMemory> parse_node_memory(std::string_view text) {
 
 bool complete_only_node(NodeMemory& only, std::string_view machine) {
   const std::uint64_t total = meminfo_bytes(machine, "MemTotal:").value_or(0);
-  if (total <= only.total_bytes || total - only.total_bytes <= total / kRounding) return false;
+  if (!is_far_below(only, total)) return false;
   only.total_bytes = total;
   only.free_bytes =
       std::max(only.free_bytes, meminfo_bytes(machine, "MemFree:").value_or(only.free_bytes));
   return true;
+}
+
+bool is_far_below(const NodeMemory& only, std::uint64_t machine_bytes) noexcept {
+  return machine_bytes > only.total_bytes &&
+         machine_bytes - only.total_bytes > machine_bytes / kRounding;
 }
 
 bool is_only_node_with_memory(std::string_view has_memory, int node_id) {

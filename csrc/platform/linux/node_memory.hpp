@@ -23,6 +23,9 @@ struct NodeMemory {
 // node's figures are its own meminfo's, the ones that numactl -H prints. True if they were raised.
 bool complete_only_node(NodeMemory& only, std::string_view machine);
 
+// Whether a node is so far below the machine's MemTotal that the call above would raise it.
+[[nodiscard]] bool is_far_below(const NodeMemory& only, std::uint64_t machine_bytes) noexcept;
+
 // Whether the text of has_memory names this node alone.
 [[nodiscard]] bool is_only_node_with_memory(std::string_view has_memory, int node_id);
 

@@ -4,6 +4,7 @@
 #include <doctest/doctest.h>
 
 #include <algorithm>
+#include <fstream>
 
 #include "numapool/limits.hpp"
 #include "platform/linux/watermarks.hpp"
@@ -48,6 +49,17 @@ std::string unknown_in(const std::vector<Bound>& bounds) {
     if (!one.bytes) all += one.limit + " (" + one.unknown + ")\n";
   }
   return all;
+}
+
+// How often this thread has read a file; nothing where the kernel does not count that.
+std::optional<std::uint64_t> reads_so_far() {
+  std::ifstream counts("/proc/thread-self/io");
+  std::string key;
+  std::uint64_t value = 0;
+  while (counts >> key >> value) {
+    if (key == "syscr:") return value;
+  }
+  return std::nullopt;
 }
 
 }  // namespace
@@ -163,6 +175,19 @@ TEST_CASE(
   CHECK(read_topology(tree.root()).value().nodes.front().total_memory_bytes == 1000 * kKiB);
   tree.file("sys/devices/system/node/has_memory", "0-1\n");
   CHECK(bounds.room(0).value().free_bytes == 100 * kKiB);
+}
+
+TEST_CASE("after a look, a node with the machine's memory is asked by one read") {
+  Tree tree;
+  MemoryBounds bounds(tree.root());
+  CHECK(bounds.room(0).value().free_bytes == 400 * kKiB);  // opens the files
+  CHECK_FALSE(bounds.look().empty());
+  const auto before = reads_so_far();
+  const auto again = reads_so_far();
+  CHECK(bounds.room(0).value().free_bytes == 400 * kKiB);
+  const auto after = reads_so_far();
+  if (!before) return;
+  CHECK(*after - *again == *again - *before + 1);
 }
 
 }  // namespace numapool::platform
