@@ -116,6 +116,27 @@ def test_screens_are_whole_on_80_columns(name: str, tmp_path: Path) -> None:
     check(info("--sysfs", root), topology)
 
 
+@pytest.mark.parametrize(("own_kib", "figure"), [(1 << 20, "machine"), (1 << 23, "node")])
+def test_whose_figure_the_memory_is(tmp_path: Path, own_kib: int, figure: str) -> None:
+    """The kernel counts memory that it has not initialized for the machine alone."""
+    files: dict[str, str | bytes] = {
+        "proc/meminfo": f"MemTotal: {1 << 23} kB\nMemFree: {1 << 22} kB\n",
+        f"{NODES}/online": "0\n",
+        f"{NODES}/has_memory": "0\n",
+        f"{NODES}/node0/cpulist": "0-3\n",
+        f"{NODES}/node0/meminfo": f"Node 0 MemTotal: {own_kib} kB\nNode 0 MemFree: 1024 kB\n",
+        f"{NODES}/node0/distance": "10\n",
+    }
+    root = str(sysfs_tree.write(tmp_path, files))
+    document = json.loads(info("--sysfs", root, "--json"))
+    assert document["nodes"][0]["total_memory_bytes"] == 8 << 30
+    assert document["nodes"][0]["memory_figure"] == figure
+    screen = info("--sysfs", root)
+    check(screen, nump.NumaTopology.from_sysfs(root))
+    told = "Memory of node 0: the machine's (/proc/meminfo)"
+    assert (told in screen) is (figure == "machine")
+
+
 # Half of a machine is offline, without any order.
 SCATTERED = ",".join(str(cpu) for cpu in range(1000, 1200) if cpu * cpu % 7 in (1, 2))
 
@@ -244,6 +265,8 @@ def test_json_says_what_the_topology_does(name: str, tmp_path: Path) -> None:
     document = json.loads(info("--json", "--sysfs", root))
     for node in document["nodes"]:
         free = node.pop("free_memory_bytes")
+        lazy = name == "whole_machine_lazy" and node["node_id"] == 0
+        assert node.pop("memory_figure") == ("machine" if lazy else "node")
         try:
             assert free == topology.node(node["node_id"]).free_memory_bytes()
         except OSError:

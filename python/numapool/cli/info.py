@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import re
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import typer
@@ -31,6 +33,31 @@ def _free_bytes(node: NumaNode) -> int | None:
         return node.free_memory_bytes()
     except (OSError, ValueError):  # it went offline, or a captured machine does not tell
         return None
+
+
+def _own_memory_bytes(topology: NumaTopology, node: NumaNode) -> int | None:
+    file = Path(topology._root, f"sys/devices/system/node/node{node.node_id}/meminfo")
+    try:
+        found = re.search(r"MemTotal: *(\d+) kB", file.read_text(errors="replace"))
+    except OSError:
+        return None
+    return int(found[1]) * 1024 if found else None
+
+
+def _figure_of_the_machine(topology: NumaTopology) -> int | None:
+    """Return the node whose memory is shown as the machine's, because its own figure is too small.
+
+    The kernel may initialize memory as it is used. It counts such memory for the machine at once,
+    and for the node later.
+    """
+    with_memory = [node for node in topology.nodes if node.total_memory_bytes]
+    if len(with_memory) != 1:
+        return None
+    (node,) = with_memory
+    own = _own_memory_bytes(topology, node)
+    if own is None or node.total_memory_bytes is None or own >= node.total_memory_bytes:
+        return None
+    return node.node_id
 
 
 def _available() -> dict[str, Any] | None:
@@ -153,6 +180,13 @@ def show_topology(console: Console, topology: NumaTopology) -> None:
     console.print(
         f"This process may use memory of {where if allowed else 'no node'}.", highlight=False
     )
+    completed = _figure_of_the_machine(topology)
+    if completed is not None:
+        console.print(
+            f"Memory of node {completed}: the machine's (/proc/meminfo), because the kernel has "
+            "not initialized all of the node's yet.",
+            highlight=False,
+        )
     console.print()
     console.print(_nodes_table(topology))
     _show_cpus(console, topology)
@@ -221,9 +255,11 @@ def info(
     """Show the NUMA nodes: CPUs, memory, distances, and what this process may use."""
     topology = NumaTopology.detect() if sysfs is None else NumaTopology.from_sysfs(sysfs)
     if as_json:
+        completed = _figure_of_the_machine(topology)
         document: dict[str, Any] = {"version": __version__, **topology.to_dict()}
         for node, one in zip(topology.nodes, document["nodes"], strict=True):
             one["free_memory_bytes"] = _free_bytes(node)
+            one["memory_figure"] = "machine" if node.node_id == completed else "node"
         if sysfs is None:
             document["machine"] = machine_dict()
         typer.echo(json.dumps(document, indent=2))
