@@ -8,8 +8,10 @@ using namespace numapool;
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   std::string_view text = fuzz::text_of(data, size);
   const std::string_view cgroup = fuzz::take(text);
-  const auto place = platform::find_memory_cgroup(
-      cgroup, text, [](const std::string& mount_point) { return mount_point.size() % 2 == 1; });
+  const auto has = [](const std::string& mount_point) {
+    return mount_point.size() % 2 == 1 ? platform::Has::kYes : platform::Has::kNo;
+  };
+  const auto place = platform::find_cgroup(cgroup, text, "memory", has).place;
   if (!place) return 0;
   fuzz::require(place->version == 1 || place->version == 2, "there are two versions");
   fuzz::require(place->path.starts_with('/'), "the path starts at the mount");

@@ -1,37 +1,19 @@
 // Which folder is this process's cgroup: /proc/self/cgroup and mountinfo together.
 #include "platform/linux/cgroup_place.hpp"
 
-#include <fcntl.h>
 #include <unistd.h>
 
 #include <algorithm>
-#include <array>
 #include <cerrno>
 #include <cstring>
 #include <vector>
 
 #include "platform/host.hpp"
 #include "platform/linux/mountinfo.hpp"
+#include "platform/linux/tree.hpp"
 
 namespace numapool::platform {
 namespace {
-
-// A whole file, of any length; errno tells why there is nothing.
-std::optional<std::string> whole_text(const std::string& path) {
-  const int fd = open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-  if (fd < 0) return std::nullopt;
-  std::string text;
-  std::array<char, 4096> part{};
-  ssize_t got = 0;
-  while ((got = read(fd, part.data(), part.size())) > 0 || (got < 0 && errno == EINTR)) {
-    if (got > 0) text.append(part.data(), static_cast<std::size_t>(got));
-  }
-  const int code = errno;
-  close(fd);
-  errno = code;
-  if (got < 0) return std::nullopt;
-  return text;
-}
 
 // Lines are "hierarchy-id:controllers:path"; version 2's is "0::path".
 struct OwnPaths {
@@ -151,16 +133,6 @@ CgroupSearch find_cgroup(const std::string& root, std::string_view controller) {
     const std::string_view words(text->data(), text->find_last_not_of("\n ") + 1);
     return has_word(words, controller, ' ') ? Has::kYes : Has::kNo;
   });
-}
-
-std::optional<CgroupPlace> find_memory_cgroup(
-    std::string_view cgroup_text, std::string_view mountinfo_text,
-    bool (*v2_has_memory)(const std::string& mount_point)) {
-  return find_cgroup(cgroup_text, mountinfo_text, "memory",
-                     [&](const std::string& mount_point) {
-                       return v2_has_memory(mount_point) ? Has::kYes : Has::kNo;
-                     })
-      .place;
 }
 
 CgroupFolder cgroup_folder(const std::string& root, const std::string& controller) {

@@ -44,9 +44,4 @@ using HasController = std::function<Has(const std::string& mount_point)>;
 // not start with `root`.
 [[nodiscard]] CgroupSearch find_cgroup(const std::string& root, std::string_view controller);
 
-// The place of the memory controller, for those who do not ask why there is none.
-[[nodiscard]] std::optional<CgroupPlace> find_memory_cgroup(
-    std::string_view cgroup_text, std::string_view mountinfo_text,
-    bool (*v2_has_memory)(const std::string& mount_point));
-
 }  // namespace numapool::platform

@@ -44,7 +44,7 @@ std::optional<Mount> mount_of(const DeviceTree& tree, int fd) {
   if (digits == std::string::npos) return std::nullopt;
   std::uint64_t id = 0;
   std::from_chars(text->data() + digits, text->data() + text->size(), id);
-  const auto mounts = tree.text("proc/self/mountinfo");
+  const auto mounts = tree.whole_text("proc/self/mountinfo");
   return mounts ? mount_of_id(*mounts, id) : std::nullopt;
 }
 
@@ -124,7 +124,7 @@ std::string resolved(const DeviceTree& tree, std::string rest) {
 // Another machine's tree has no files to ask: where its mounts are decides.
 bool walk_copied(Walk& walk, int depth, const std::string& asked, int& code) {
   const std::string path = resolved(walk.tree, asked);
-  const auto text = walk.tree.text("proc/self/mountinfo");
+  const auto text = walk.tree.whole_text("proc/self/mountinfo");
   const auto mount = text ? mount_of_path(*text, path) : std::nullopt;
   const bool is_device =
       path.starts_with("/dev/") && (!mount || mount->point == "/" || mount->point == "/dev");

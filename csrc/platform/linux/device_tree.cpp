@@ -73,6 +73,10 @@ std::optional<std::string> DeviceTree::text(const std::string& path) const {
   return std::string(text);
 }
 
+std::optional<std::string> DeviceTree::whole_text(const std::string& path) const {
+  return root_.read_whole(path.c_str());
+}
+
 std::vector<std::string> DeviceTree::names(const std::string& path) const {
   const Folder folder = root_.folder(path.c_str());
   if (!folder.ok()) return {};

@@ -31,6 +31,8 @@ class DeviceTree {
   [[nodiscard]] bool has(const std::string& path) const noexcept;
   // The file's text without white space around it; nothing where there is none or it is empty.
   [[nodiscard]] std::optional<std::string> text(const std::string& path) const;
+  // All of the file's text, however long; nothing where it cannot be read.
+  [[nodiscard]] std::optional<std::string> whole_text(const std::string& path) const;
   // Names in a folder, sorted.
   [[nodiscard]] std::vector<std::string> names(const std::string& folder) const;
   // What a symbolic link holds; nothing where it is none.

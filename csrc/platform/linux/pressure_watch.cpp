@@ -10,7 +10,7 @@
 #include <cerrno>
 #include <cstring>
 
-#include "platform/linux/tree.hpp"
+#include "platform/linux/cgroup_place.hpp"
 #include "platform/linux/values.hpp"
 #include "platform/memory.hpp"
 
@@ -28,25 +28,10 @@ constexpr std::uint32_t bit_of(PressureSource source) noexcept {
   return std::uint32_t{1} << static_cast<unsigned>(source);
 }
 
-std::string text_of(const char* path) {
-  const Folder root = Folder::open("/");
-  const auto text = root.ok() ? root.read(path) : std::nullopt;
-  return std::string(text.value_or(std::string_view{}));
-}
-
-bool has_memory_controller(const std::string& mount_point) {
-  return text_of((mount_point.substr(1) + "/cgroup.controllers").c_str()).find("memory") !=
-         std::string::npos;
-}
-
 // The folder of this process in the v2 hierarchy, whichever controllers it has; empty at its root,
 // whose pressure is the machine's.
-std::string v2_folder_of(std::string_view cgroup_text, const std::string& mountinfo) {
-  const std::size_t at = cgroup_text.find("0::");
-  if (at == std::string_view::npos || (at != 0 && cgroup_text[at - 1] != '\n')) return {};
-  const std::string_view line = cgroup_text.substr(at, cgroup_text.find('\n', at) - at);
-  const auto place = find_memory_cgroup(line, mountinfo, [](const std::string&) { return true; });
-  return place && place->path != "/" ? place->mount_point + place->path : std::string{};
+std::string v2_folder_of(const CgroupSearch& found) {
+  return found.place && found.place->path != "/" ? found.place->folder() : std::string{};
 }
 
 std::string trigger_words(const WatchRequest& request) {
@@ -98,17 +83,17 @@ void LinuxPressureWatch::open_all() {
 void LinuxPressureWatch::open_cgroup() {
   const auto text = self_cgroup_.read();
   cgroup_text_.assign(text.value_or(std::string_view{}));
-  const std::string mountinfo = text_of("proc/self/mountinfo");
-  cgroup_unknown_ = !text || mountinfo.empty();
-  v2_folder_ = v2_folder_of(cgroup_text_, mountinfo);
-  const auto place = find_memory_cgroup(cgroup_text_, mountinfo, has_memory_controller);
+  const CgroupSearch unified = find_cgroup("", "");
+  const CgroupSearch memory = find_cgroup("", "memory");
+  cgroup_unknown_ = !text || unified.failed || memory.failed;
+  v2_folder_ = v2_folder_of(unified);
+  const std::optional<CgroupPlace>& place = memory.place;
   std::vector<CgroupLimits> levels;
   if (place) {
     for (const CgroupLevel& level : levels_of(*place))
       levels.emplace_back(level.folder(), place->version);
   }
-  const std::string folder =
-      place ? place->mount_point + (place->path == "/" ? "" : place->path) : std::string{};
+  const std::string folder = place ? place->folder() : std::string{};
   const int version = place ? place->version : 0;
   if (wants(PressureSource::kCgroup)) open_limits(folder, version, std::move(levels));
   if (wants(PressureSource::kCgroupNotice) && notices_.descriptor() < 0)

@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <unistd.h>
 
+#include <array>
 #include <cerrno>
 #include <memory>
 #include <utility>
@@ -20,6 +21,32 @@ thread_local std::string scratch;
 struct DirCloser {
   void operator()(DIR* dir) const noexcept { closedir(dir); }
 };
+
+// Closes the descriptor. The text has its length from the kernel, read by read.
+std::optional<std::string> all_of(int fd) {
+  if (fd < 0) return std::nullopt;
+  const struct Closer {
+    int fd;
+    ~Closer() {
+      const int code = errno;
+      close(fd);
+      errno = code;
+    }
+  } closer{fd};
+  std::string text;
+  std::array<char, 16384> part{};
+  while (true) {
+    const ssize_t got = ::read(fd, part.data(), part.size());
+    if (got < 0 && errno == EINTR) continue;
+    if (got < 0) return std::nullopt;
+    if (got == 0) return text;
+    text.append(part.data(), static_cast<std::size_t>(got));
+    if (text.size() > kLargestText) {
+      errno = EFBIG;
+      return std::nullopt;
+    }
+  }
+}
 
 }  // namespace
 
@@ -66,6 +93,14 @@ std::optional<std::string_view> Folder::read(const char* relative) const {
   close(fd);
   if (failed) return std::nullopt;
   return std::string_view(scratch.data(), size);
+}
+
+std::optional<std::string> Folder::read_whole(const char* relative) const {
+  return all_of(openat(fd_, relative, O_RDONLY | O_CLOEXEC | O_NONBLOCK));
+}
+
+std::optional<std::string> whole_text(const std::string& path) {
+  return all_of(open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK));
 }
 
 std::vector<std::string> Folder::names() const {

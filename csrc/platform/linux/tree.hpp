@@ -31,6 +31,9 @@ class Folder {
   // The file's text, its first kLargestFile bytes; nothing where it cannot be read. Valid until the
   // next read of any Folder by this thread.
   [[nodiscard]] std::optional<std::string_view> read(const char* relative) const;
+  // All of the file's text, however long; nothing, and errno, where it cannot be read or has more
+  // than kLargestText bytes.
+  [[nodiscard]] std::optional<std::string> read_whole(const char* relative) const;
   // Names in the folder, in no order.
   [[nodiscard]] std::vector<std::string> names() const;
   // What a symbolic link holds; nothing where there is no such link.
@@ -51,5 +54,12 @@ class Folder {
 // A list of 65536 CPUs, every second one online, is 190 KiB; /proc/self/status grows with the
 // groups of its user and may be larger than any file of sysfs.
 inline constexpr std::size_t kLargestFile = std::size_t{1} << 20;
+
+// The system's limit of 100,000 mounts (fs.mount-max) is some 20 MiB of mountinfo. A file without
+// an end in a foreign tree must not fill the memory.
+inline constexpr std::size_t kLargestText = std::size_t{256} << 20;
+
+// As Folder::read_whole(), of a path by itself.
+[[nodiscard]] std::optional<std::string> whole_text(const std::string& path);
 
 }  // namespace numapool::platform

@@ -4,6 +4,11 @@
 
 #include <doctest/doctest.h>
 
+#include <cerrno>
+#include <string>
+
+#include "platform/linux/kept_file.hpp"
+#include "platform/linux/tree.hpp"
 #include "temporary_tree.hpp"
 
 namespace numapool::platform {
@@ -147,6 +152,37 @@ TEST_CASE("limits on huge pages, in use and reserved") {
   tree.file("a/hugetlb.2MB.limit_in_bytes", "6291456\n");
   tree.file("a/hugetlb.2MB.usage_in_bytes", "2097152\n");
   CHECK(HugetlbLevel("/a", 1, std::size_t{2} << 20, tree.root()).look().bytes == 4194304);
+}
+
+TEST_CASE("a mountinfo of more than a megabyte is read to its end") {
+  std::string mounts;
+  for (int i = 100; mounts.size() < (std::size_t{2} << 20); ++i) {
+    mounts += std::to_string(i) + " 23 0:40 / /run/" + std::string(200, 'x') + std::to_string(i) +
+              " rw - tmpfs tmpfs rw\n";
+  }
+  TemporaryTree tree;
+  tree.file("proc/self/mountinfo", mounts + kV2).file("proc/self/cgroup", "0::/a\n");
+  tree.file("sys/fs/cgroup/cgroup.controllers", "cpu memory\n");
+  CHECK(find_cgroup(tree.root(), "memory").place == CgroupPlace{"/sys/fs/cgroup", "/a", 2});
+  CHECK(find_cgroup(tree.root(), "").place == CgroupPlace{"/sys/fs/cgroup", "/a", 2});
+  const Folder root = Folder::open(tree.root());
+  const auto whole = root.read_whole("proc/self/mountinfo");
+  REQUIRE(whole);
+  CHECK(whole->size() == mounts.size() + std::string_view(kV2).size());
+  CHECK_FALSE(root.read_whole("proc/self/missing"));
+}
+
+TEST_CASE("a kept file of more than a few pages is read to its end") {
+  TemporaryTree tree;
+  const std::string text = std::string(100'000, 'x') + " end";
+  tree.file("long", text).file("endless", std::string(kLargestFile + 1, 'x'));
+  KeptFile file(tree.root() + "/long");
+  for (int i = 0; i < 2; ++i) CHECK(file.read() == std::string_view(text));
+  tree.file("long", "short");
+  CHECK(file.read() == std::string_view("short"));
+  KeptFile endless(tree.root() + "/endless");
+  CHECK_FALSE(endless.read());
+  CHECK(endless.error() == EFBIG);
 }
 
 }  // namespace numapool::platform
