@@ -1,4 +1,4 @@
-"""The documentation: every public name is in the reference, every page and command can be found."""
+"""The documentation: every name is in the reference, every example runs, every figure is one."""
 
 from __future__ import annotations
 
@@ -7,33 +7,49 @@ from pathlib import Path
 
 import pytest
 from support import child
+from support.docs import DOCS, README, Block, blocks_of, pages
 
 import numapool as nump
 from numapool import bench
 
-ROOT = Path(__file__).parents[2]
-DOCS = ROOT / "docs"
 if not DOCS.is_dir():
     pytest.skip("the documentation is not beside the tests", allow_module_level=True)
 
+_LISTED = [
+    *(set(nump.__all__) - {"__version__"}),
+    *(f"bench.{name}" for name in bench.__all__ if name != "SECTIONS"),
+]
+
 
 def test_every_public_name_is_in_the_reference_once() -> None:
-    pages = "".join(page.read_text() for page in sorted((DOCS / "api").glob("*.md")))
-    listed = re.findall(r"^\.\. auto\w+:: numapool\.([\w.]+)", pages, re.MULTILINE)
-    measuring = [f"bench.{name}" for name in bench.__all__ if name != "SECTIONS"]
-    assert sorted(listed) == sorted([*(set(nump.__all__) - {"__version__"}), *measuring])
+    text = "".join(page.read_text() for page in sorted((DOCS / "api").glob("*.md")))
+    listed = re.findall(r"^\.\. auto(?!summary)\w+:: numapool\.([\w.]+)", text, re.MULTILINE)
+    assert sorted(listed) == sorted(_LISTED)
+
+
+def test_the_landing_page_of_the_reference_sums_up_every_public_name() -> None:
+    names = []
+    prefix = ""
+    for line in (DOCS / "api" / "index.md").read_text().splitlines():
+        if module := re.match(r"\.\. currentmodule:: numapool(?:\.(\w+))?$", line):
+            prefix = f"{module[1]}." if module[1] else ""
+        elif name := re.fullmatch(r"   (\w+)", line):
+            names.append(prefix + name[1])
+    assert sorted(names) == sorted(_LISTED)
 
 
 def test_links_to_files_lead_to_files() -> None:
-    for page in [ROOT / "README.md", *DOCS.rglob("*.md")]:
-        for target in re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", page.read_text()):
+    for page in pages():
+        text = page.read_text()
+        targets = re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", text)
+        for target in targets + re.findall(r'(?:src|srcset)="([^"]+)"', text):
             assert (page.parent / target).exists(), f"{page}: {target}"
 
 
 def test_the_readme_is_short_and_tells_every_command() -> None:
     from numapool.cli.app import app
 
-    readme = (ROOT / "README.md").read_text()
+    readme = README.read_text()
     assert readme.count("\n") < 150
     for command in app.registered_commands:
         assert command.callback is not None
@@ -41,13 +57,42 @@ def test_the_readme_is_short_and_tells_every_command() -> None:
         assert re.search(rf"^numapool {name} ", readme, re.MULTILINE)
 
 
-def test_the_examples_of_the_readme_run_one_after_the_other() -> None:
-    blocks = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
-    assert len(blocks) >= 3
-    printed = child.check("\n".join(blocks)).splitlines()
-    assert printed[0].startswith("AllocationStep.")
-    assert printed[1].startswith("Placement(bytes_by_node={")
-    assert printed[2] == "0.0"
+@pytest.mark.thread_unsafe(reason="starts a program of its own")
+def test_the_readme_shows_memory_that_is_used_again() -> None:
+    first = blocks_of(README)[0]
+    assert child.check(first.code).splitlines()[1] == "99 1 0.99"
+    assert "# 99 1 0.99" in first.code
+
+
+@pytest.mark.thread_unsafe(reason="starts a program of its own")
+@pytest.mark.parametrize(
+    "page", [page for page in pages() if blocks_of(page)], ids=lambda page: page.stem
+)
+def test_every_block_of_python_runs_alone(page: Path, tmp_path: Path) -> None:
+    """A reader can copy any block, and run it as it stands."""
+    for name in ("train.bin", "table.bin"):
+        with (tmp_path / name).open("wb") as file:
+            file.truncate(8 << 20)
+    child.check("\n".join(map(_alone, blocks_of(page))).replace('"/data', f'"{tmp_path}'))
+
+
+def _alone(block: Block) -> str:
+    """Return code that runs a block with nothing defined; without a fixed port, for two at once."""
+    code = block.code.replace("start_http_server(9400", "start_http_server(0")
+    return f"exec(compile({code!r}, {block.name!r}, 'exec'), {{'__name__': '__main__'}})"
+
+
+def test_the_chart_of_the_readme_shows_the_figures_of_the_record() -> None:
+    light, dark = ((DOCS / "images" / name).read_text() for name in ("reuse.svg", "reuse_dark.svg"))
+    colours = re.compile(r"#[0-9a-f]{6}")
+    assert colours.sub("", light) == colours.sub("", dark)
+    assert light != dark
+    widths = [float(width) for width in re.findall(r'width="([\d.]+)" height="26"', light)]
+    figures = re.findall(r">([\d.]+ ms)<", light)
+    record = (DOCS / "performance.md").read_text()
+    for width, figure in zip(widths, figures, strict=True):
+        assert re.search(rf"\b{re.escape(figure)}\b", record), figure
+        assert width / widths[0] == pytest.approx(float(figure[:-3]) / float(figures[0][:-3]), 0.05)
 
 
 def test_pictures_say_what_they_show() -> None:

@@ -12,6 +12,7 @@ from collections import defaultdict
 from pathlib import Path
 
 import pytest
+from support.docs import Block, blocks_of, pages
 
 pytest.importorskip("mypy")
 
@@ -19,6 +20,12 @@ _SAMPLES = sorted((Path(__file__).parent / "typing").glob("*.py"))
 _GOOD = [path for path in _SAMPLES if path.stem.startswith("good_")]
 _BAD = [path for path in _SAMPLES if path.stem.startswith("bad_")]
 _MARK = re.compile(r"# E: ([a-z-]+(?:, [a-z-]+)*)$")
+
+# What readers copy from the documentation, by the name of a file for it.
+_BLOCKS: dict[str, Block] = {
+    f"docs_{number}.py": block
+    for number, block in enumerate(block for page in pages() for block in blocks_of(page))
+}
 
 # The oldest Python that numapool runs on, and one with the buffer protocol in its types (PEP 688).
 _VERSIONS = ("3.11", "3.13")
@@ -31,12 +38,15 @@ Reports = dict[str, dict[int, set[str]]]
 def reports(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Reports:
     """Return what mypy reports of each sample, with the strictness of a careful user."""
     folder = tmp_path_factory.mktemp("elsewhere")  # a user has the package, not its sources
+    for name, block in _BLOCKS.items():
+        (folder / name).write_text(block.code)
     options = ["--strict", "--output=json", "--python-version", request.param]
     done = subprocess.run(
         [
             *(sys.executable, "-m", "mypy", *options),
             *("--config-file", os.devnull, "--cache-dir", str(folder)),
             *map(str, _SAMPLES),
+            *_BLOCKS,
         ],
         capture_output=True,
         text=True,
@@ -70,6 +80,12 @@ def test_there_are_samples_of_both_kinds() -> None:
 @pytest.mark.parametrize("path", _SAMPLES, ids=lambda path: path.stem)
 def test_errors_are_those_that_are_marked(reports: Reports, path: Path) -> None:
     assert reports[path.name] == _marked(path)
+
+
+@pytest.mark.skipif(not _BLOCKS, reason="the documentation is not beside the tests")
+def test_blocks_of_the_documentation_have_no_errors(reports: Reports) -> None:
+    found = {block.name: dict(reports[name]) for name, block in _BLOCKS.items() if reports[name]}
+    assert not found
 
 
 @pytest.mark.parametrize("path", _BAD, ids=lambda path: path.stem)
