@@ -37,10 +37,10 @@ py::tuple to_tuple(Allocation&& allocation) {
 
 void bind_allocator(py::module_& module) {
   py::class_<Allocator>(module, "Allocator")
-      .def(py::init([](const Topology& topology) {
-             return std::make_unique<Allocator>(std::make_shared<const Topology>(topology));
+      .def(py::init([](std::shared_ptr<Topology> topology) {
+             return std::make_unique<Allocator>(std::move(topology));
            }),
-           py::arg("topology"))
+           py::arg("topology").none(true))
       .def(
           "allocate",
           [](const Allocator& self, std::size_t size_bytes, std::optional<int> preferred_node,

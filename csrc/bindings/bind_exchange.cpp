@@ -74,7 +74,7 @@ py::tuple move_extents(const std::vector<Extent>& extents, int node) {
   MoveOutcome out;
   {
     const WithoutGil released;
-    require_usable(Topology::detect(), node);
+    require_usable(*topology_for(node), node);
     const auto spans = spans_of(extents);
     const Claim claim(Claim::Kind::kMove, spans);
     out = move_to(spans, node, check_signals);
@@ -106,7 +106,8 @@ void bind_exchange(py::module_& module) {
         SharedPlacement out;
         {
           const WithoutGil released;
-          const Topology topology = Topology::detect();
+          const SharedTopology machine = topology_now();
+          const Topology& topology = *machine;
           const platform::Pages base{platform::PageKind::kBase, platform::base_page_bytes()};
           const int target = node ? *node : topology.nearest(node_here(topology)).front();
           out = place_shared({reinterpret_cast<void*>(address), length, base}, topology, target,

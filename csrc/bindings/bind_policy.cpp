@@ -3,6 +3,7 @@
 #include <pybind11/stl.h>
 
 #include "bindings.hpp"
+#include "numapool/current_topology.hpp"
 #include "numapool/error.hpp"
 #include "numapool/home.hpp"
 #include "numapool/limits.hpp"
@@ -72,7 +73,7 @@ void bind_policy(py::module_& module) {
   // The nodes of a strict policy that the calling thread was started with, ascending; [] without.
   module.def("inherited_bind", [] {
     py::list nodes;
-    for (const int node : inherited_bind(Topology::detect())) nodes.append(node);
+    for (const int node : inherited_bind(*topology_now())) nodes.append(node);
     return nodes;
   });
   module.def("current_node", &platform::current_node);

@@ -15,7 +15,7 @@ namespace py = pybind11;
 namespace numapool::bindings {
 namespace {
 
-void open_pool(const py::object& base, const Topology& topology,
+void open_pool(const py::object& base, std::shared_ptr<Topology> topology,
                std::optional<std::uint64_t> max_bytes, std::optional<std::uint64_t> retain_bytes,
                std::optional<std::uint32_t> idle_ms, int page_kind, std::size_t hugetlb_bytes,
                bool zero_on_reuse, bool dump) {
@@ -25,8 +25,7 @@ void open_pool(const py::object& base, const Topology& topology,
   options.idle_ms = idle_ms;
   options.dump = dump;
   options.page = {static_cast<PageRequest::Kind>(page_kind), hugetlb_bytes};
-  set_pool(base.ptr(), Pool::open(std::make_shared<const Topology>(topology), options),
-           zero_on_reuse);
+  set_pool(base.ptr(), Pool::open(std::move(topology), options), zero_on_reuse);
 }
 
 std::uint64_t reserve(const py::object& base, std::size_t size_bytes, std::optional<int> node,
@@ -73,9 +72,10 @@ void close(const py::object& base) {
 }  // namespace
 
 void bind_pool(py::module_& module) {
-  module.def("pool_open", &open_pool, py::arg("base"), py::arg("topology"), py::arg("max_bytes"),
-             py::arg("retain_bytes"), py::arg("idle_ms"), py::arg("page_kind"),
-             py::arg("hugetlb_bytes"), py::arg("zero_on_reuse"), py::arg("dump"));
+  module.def("pool_open", &open_pool, py::arg("base"), py::arg("topology").none(false),
+             py::arg("max_bytes"), py::arg("retain_bytes"), py::arg("idle_ms"),
+             py::arg("page_kind"), py::arg("hugetlb_bytes"), py::arg("zero_on_reuse"),
+             py::arg("dump"));
   module.def("pool_reserve", &reserve, py::arg("base"), py::arg("size_bytes"), py::arg("node"),
              py::arg("already"));
   module.def("pool_trim", &trim, py::arg("base"), py::arg("at_least"), py::arg("node"));

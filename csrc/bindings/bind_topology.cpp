@@ -3,6 +3,7 @@
 #include <pybind11/stl.h>
 
 #include "bindings.hpp"
+#include "numapool/current_topology.hpp"
 #include "numapool/topology.hpp"
 #include "without_gil.hpp"
 
@@ -62,7 +63,7 @@ py::tuple distances_of(const Topology& topology) {
 py::tuple state_of(const Topology& topology) {
   return py::make_tuple(py::bytes(topology.root()), nodes_of(topology), ints(topology.allowed()),
                         distances_of(topology), texts(topology.notes()),
-                        topology.distances_assumed());
+                        topology.distances_assumed(), ints(topology.possible()));
 }
 
 Topology topology_of(const py::tuple& state) {
@@ -78,7 +79,18 @@ Topology topology_of(const py::tuple& state) {
     parts.notes.push_back(text);
   }
   parts.distances_assumed = state[5].cast<bool>();
+  parts.possible = state[6].cast<std::vector<int>>();
   return Topology(std::move(parts));
+}
+
+// Python sees a topology that nobody can change, whoever holds it.
+std::shared_ptr<Topology> to_python(const SharedTopology& topology) {
+  return std::const_pointer_cast<Topology>(topology);
+}
+
+std::shared_ptr<Topology> without_gil(SharedTopology (*read)()) {
+  const WithoutGil released;
+  return to_python(read());
 }
 
 Topology detect() {
@@ -94,7 +106,7 @@ Topology from_sysfs(const std::string& root, bool strict) {
 }  // namespace
 
 void bind_topology(py::module_& module) {
-  py::class_<Topology>(module, "Topology")
+  py::class_<Topology, std::shared_ptr<Topology>>(module, "Topology")
       .def_static("detect", &detect)
       .def_static("from_sysfs", &from_sysfs, py::arg("root"), py::arg("strict"))
       // (node_id, total memory in bytes, CPUs, tier, read and write latency in ns, bandwidths in
@@ -110,6 +122,9 @@ void bind_topology(py::module_& module) {
           py::arg("node_id"))
       .def("node_of_cpu", &Topology::node_of_cpu, py::arg("cpu"))
       .def(py::pickle(&state_of, &topology_of));
+  module.def("current_topology", [] { return without_gil(&current_topology); });
+  module.def("topology_now", [] { return without_gil(&topology_now); });
+  module.def("renewed_topology", [] { return without_gil(&renewed_topology); });
   module.def(
       "free_memory_bytes",
       [](const std::string& root, int node_id) {

@@ -145,8 +145,7 @@ PyObject* copy_of(PyObject* buffer) noexcept {
       AllocationRequest request;
       request.size_bytes = held.size_bytes;
       request.preferred_node = held.node_id;
-      const auto topology = std::make_shared<const Topology>(Topology::detect());
-      made = Allocator(topology).allocate(request, check_signals);
+      made = Allocator().allocate(request, check_signals);
       std::memcpy(made.block.mapping.address(), held.region.address, held.size_bytes);
     }
     return make_node_buffer(std::move(made.block));

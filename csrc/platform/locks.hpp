@@ -33,6 +33,7 @@ enum class LockRank : std::uint8_t {
   kPopulate,        // src/populate.cpp: the first failure of a chunk
   kLentBlocks,      // src/lent_blocks.hpp: blocks out as plain pointers, by address; spins
   kClaims,          // bindings/claims.cpp: pages held or being moved
+  kTopology,        // src/current_topology.cpp: the topology that was read last
   kAvailable,       // linux/available.cpp: the kept files
   kPageMoves,       // linux/process.cpp: the kept /proc/vmstat
   kCount,

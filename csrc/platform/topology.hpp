@@ -37,7 +37,15 @@ struct TopologyNote {
 struct TopologyRecord {
   std::vector<NodeRecord> nodes;  // online, ascending id, at least one
   std::vector<int> allowed;       // ascending: the nodes this process may take memory from
+  std::vector<int> possible;      // ascending: nodes that may come online, or are; empty: unknown
   std::vector<TopologyNote> notes;
+};
+
+// What may change of the running machine, each ascending.
+struct NodesNow {
+  std::vector<int> online;
+  std::vector<int> usable;  // with memory, and this process may take it
+  std::vector<int> cpus;    // online
 };
 
 // Reads the running machine (`root` "/"), or a tree of the same files elsewhere (root/sys,
@@ -45,6 +53,10 @@ struct TopologyRecord {
 // cannot be read or makes no sense costs that attribute, and a note; it fails only where there is
 // no machine to read, or the system has no descriptors or memory left to read it.
 Result<TopologyRecord> read_topology(const std::string& root);
+
+// A look at a few small files, for much less than read_topology() costs. Fails where the system has
+// no such files.
+Result<NodesNow> nodes_now();
 
 // Free memory of a node, read now.
 Result<std::uint64_t> free_memory_bytes(const std::string& root, int node_id);

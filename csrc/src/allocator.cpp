@@ -3,12 +3,14 @@
 #include "numapool/allocator.hpp"
 
 #include <algorithm>
+#include <cerrno>
 
 #include "chain.hpp"
 #include "look.hpp"
 #include "numapool/error.hpp"
 #include "numapool/home.hpp"
 #include "page_choice.hpp"
+#include "platform/thread.hpp"
 #include "populate.hpp"
 #include "reach.hpp"
 
@@ -67,6 +69,14 @@ Allocation finish(const AllocationRequest& request, int preferred, Chain& chain,
   return out;
 }
 
+// Nodes that went, or that this process may use no longer, show in the kernel's EINVAL: as "no room
+// there", as an error of the policy call, or as memory that no node accepts.
+bool may_be_outdated(const Error& error) noexcept {
+  return error.kind() == ErrorKind::kPlacement || error.kind() == ErrorKind::kNoMemory ||
+         error.kind() == ErrorKind::kNodeNotFound ||
+         (error.kind() == ErrorKind::kSystem && error.code() == EINVAL);
+}
+
 }  // namespace
 
 void require_usable(const Topology& topology, int node) {
@@ -78,53 +88,88 @@ void require_usable(const Topology& topology, int node) {
       "node " + std::to_string(node) + " has no memory, or this process is not allowed to use it");
 }
 
+// Nothing of a failed attempt is left, so that it can be made again. Where the machine is as it
+// was, or cannot be read, the first error stands.
+template <class Work>
+auto Allocator::on_machine(SharedTopology topology, const Work& work) const {
+  SharedTopology renewed;
+  try {
+    return work(*topology);
+  } catch (const Error& error) {
+    if (topology_ != nullptr || !may_be_outdated(error)) throw;
+    try {
+      renewed = topology_now();
+    } catch (const Error&) {
+    }
+    if (renewed == nullptr || renewed == topology) throw;
+  }
+  return work(*renewed);
+}
+
+// The topology for a request that names `node`, or else is for the thread's own.
+SharedTopology Allocator::topology_for(const std::optional<int>& node) const {
+  if (node) return topology_for(*node);
+  const int home = home_node();
+  return topology_for(home != kNoHome ? home : platform::current_node());
+}
+
 Allocation Allocator::allocate(const AllocationRequest& request,
                                const InterruptCheck& check) const {
   if (request.strict && !request.populate) {
     throw Error(ErrorKind::kInvalidArgument,
                 "strict=True needs populate=True: where a page lands is known once it is there");
   }
-  const int preferred = resolve_node(*topology_, request.preferred_node);
-  const Extent extent = checked_extent(request);
-  Chain chain(*topology_, preferred, map_for(request, extent), request.dump, check);
-  Chain::Outcome outcome;
-  if (!request.populate) {
-    outcome = chain.set_policy_only();
-  } else {
-    outcome = chain.place_on(
-        preferred, request.strict ? platform::Precision::kExact : platform::Precision::kSampled);
-    if (request.strict && !outcome.placed) refuse_strict(request, preferred, outcome);
-    if (!outcome.placed) outcome = chain.place_beyond_preferred(std::move(outcome));
-  }
-  return finish(request, preferred, chain, outcome);
+  const auto attempt = [&](const Topology& topology) {
+    const int preferred = resolve_node(topology, request.preferred_node);
+    const Extent extent = checked_extent(request);
+    Chain chain(topology, preferred, map_for(request, extent), request.dump, check);
+    Chain::Outcome outcome;
+    if (!request.populate) {
+      outcome = chain.set_policy_only();
+    } else {
+      outcome = chain.place_on(
+          preferred, request.strict ? platform::Precision::kExact : platform::Precision::kSampled);
+      if (request.strict && !outcome.placed) refuse_strict(request, preferred, outcome);
+      if (!outcome.placed) outcome = chain.place_beyond_preferred(std::move(outcome));
+    }
+    return finish(request, preferred, chain, outcome);
+  };
+  return on_machine(topology_for(request.preferred_node), attempt);
 }
 
 Allocator::Attempt Allocator::try_node(const AllocationRequest& request,
                                        const InterruptCheck& check) const {
-  const int preferred = resolve_node(*topology_, request.preferred_node);
-  const Extent extent = checked_extent(request);
-  Chain chain(*topology_, preferred, map_for(request, extent), request.dump, check);
-  Chain::Outcome outcome = chain.place_on(preferred, platform::Precision::kSampled);
-  if (!outcome.placed && outcome.denied) outcome = chain.place_beyond_preferred(std::move(outcome));
-  if (!outcome.placed) return {std::nullopt, std::move(outcome.reason)};
-  return {finish(request, preferred, chain, outcome), {}};
+  const auto attempt = [&](const Topology& topology) -> Attempt {
+    const int preferred = resolve_node(topology, request.preferred_node);
+    const Extent extent = checked_extent(request);
+    Chain chain(topology, preferred, map_for(request, extent), request.dump, check);
+    Chain::Outcome outcome = chain.place_on(preferred, platform::Precision::kSampled);
+    if (!outcome.placed && outcome.denied)
+      outcome = chain.place_beyond_preferred(std::move(outcome));
+    if (!outcome.placed) return {std::nullopt, std::move(outcome.reason)};
+    return {finish(request, preferred, chain, outcome), {}};
+  };
+  return on_machine(topology_for(request.preferred_node), attempt);
 }
 
 Allocator::Attempt Allocator::try_as_far_as(const AllocationRequest& request, int farthest,
                                             const InterruptCheck& check) const {
-  const int preferred = resolve_node(*topology_, request.preferred_node);
-  const Extent extent = checked_extent(request);
-  std::vector<int> within;
-  for (const std::vector<int>& group : nodes_by_distance(*topology_, preferred)) {
-    within.insert(within.end(), group.begin(), group.end());
-    if (std::find(group.begin(), group.end(), farthest) != group.end()) break;
-  }
-  if (!may_hold(within, extent.length, extent.pages))
-    return {std::nullopt, "the nodes as near as node " + std::to_string(farthest) + " are full"};
-  Chain chain(*topology_, preferred, map_for(request, extent), request.dump, check);
-  Chain::Outcome outcome = chain.split_over(within);
-  if (!outcome.placed) return {std::nullopt, std::move(outcome.reason)};
-  return {finish(request, preferred, chain, outcome), {}};
+  const auto attempt = [&](const Topology& topology) -> Attempt {
+    const int preferred = resolve_node(topology, request.preferred_node);
+    const Extent extent = checked_extent(request);
+    std::vector<int> within;
+    for (const std::vector<int>& group : nodes_by_distance(topology, preferred)) {
+      within.insert(within.end(), group.begin(), group.end());
+      if (std::find(group.begin(), group.end(), farthest) != group.end()) break;
+    }
+    if (!may_hold(within, extent.length, extent.pages))
+      return {std::nullopt, "the nodes as near as node " + std::to_string(farthest) + " are full"};
+    Chain chain(topology, preferred, map_for(request, extent), request.dump, check);
+    Chain::Outcome outcome = chain.split_over(within);
+    if (!outcome.placed) return {std::nullopt, std::move(outcome.reason)};
+    return {finish(request, preferred, chain, outcome), {}};
+  };
+  return on_machine(topology_for(request.preferred_node), attempt);
 }
 
 }  // namespace numapool

@@ -99,7 +99,8 @@ Allocation Allocator::allocate_interleaved(const InterleaveRequest& request,
                 "strict=True needs populate=True: where a page lands is known once it is there");
   }
   const Extent extent = choose_extent(request.size_bytes, request.page);
-  const std::vector<int> nodes = resolve_nodes(*topology_, request.nodes);
+  const SharedTopology topology = topology_ != nullptr ? topology_ : topology_now();
+  const std::vector<int> nodes = resolve_nodes(*topology, request.nodes);
   const std::vector<unsigned> weights = resolve_weights(request, nodes);
   const bool reserved = extent.pages.kind == platform::PageKind::kHugetlb;
   if (extent.length >= kLookBytes && !reserved)
@@ -127,7 +128,7 @@ Allocation Allocator::allocate_interleaved(const InterleaveRequest& request,
   block.place.bound = bound.ok();
   block.place.step = bound ? AllocationStep::kPreferred : AllocationStep::kUnbound;
   if (request.populate) {
-    const std::vector<int> cpus = cpus_of(*topology_, nodes);
+    const std::vector<int> cpus = cpus_of(*topology, nodes);
     populate(block.mapping, {cpus, false}, check);
     const Placement seen = placement_of(block.mapping.region());
     if (block.place.bound && seen.unknown_bytes != 0) {

@@ -42,8 +42,9 @@ PoolImpl::PoolImpl(std::shared_ptr<const Topology> topology, const PoolOptions& 
       classes_(unit_for(options.page)),
       has_slabs_(options.page.kind != PageRequest::Kind::kHugetlb &&
                  options.max_bytes.value_or(kSmallPool) >= kSmallPool),
-      shard_of_cpu_(cpus_of(allocator_.topology())) {
-  const Topology& machine = allocator_.topology();
+      shard_of_cpu_(cpus_of(*allocator_.topology())) {
+  const SharedTopology seen = allocator_.topology();
+  const Topology& machine = *seen;
   slot_of_node_.assign(static_cast<std::size_t>(machine.nodes().back().node_id) + 1, -1);
   slot_of_cpu_.assign(shard_of_cpu_.size(), -1);
   for (const Node& node : machine.nodes()) {

@@ -43,9 +43,9 @@ PoolImpl::Want PoolImpl::wanted(std::size_t size_bytes, std::optional<int> node)
                                           " bytes: no address space holds that much");
   }
   if (node) {
-    want.node = allocator_.topology().node(*node).node_id;  // throws kNodeNotFound
+    want.node = allocator_.topology_for(*node)->node(*node).node_id;  // throws kNodeNotFound
   } else {
-    const int here = node_here().value_or(numapool::node_here(allocator_.topology()));
+    const int here = node_here().value_or(numapool::node_here(*allocator_.topology()));
     want.node = slot_of(here) ? here : nodes_.front();
   }
   want.slot = slot_of(want.node).value();
@@ -86,7 +86,7 @@ const std::vector<int>& PoolImpl::order_from(std::uint16_t slot) {
     if (!order_[slot].empty()) return order_[slot];
   }
   std::vector<int> order;
-  for (const std::vector<int>& group : nodes_by_distance(allocator_.topology(), nodes_[slot]))
+  for (const std::vector<int>& group : nodes_by_distance(*allocator_.topology(), nodes_[slot]))
     order.insert(order.end(), group.begin(), group.end());
   const std::lock_guard guard(mutex_);
   if (order_[slot].empty() && !order.empty()) order_[slot] = std::move(order);
@@ -148,8 +148,8 @@ bool PoolImpl::farther_next(const Want& want, std::size_t at) const {
       classes_.bytes(want.size_class) < kLookBytes) {
     return false;
   }
-  const Topology& machine = allocator_.topology();
-  return machine.distance(want.node, order[at + 1]) != machine.distance(want.node, order[at]);
+  const SharedTopology machine = allocator_.topology();
+  return machine->distance(want.node, order[at + 1]) != machine->distance(want.node, order[at]);
 }
 
 bool PoolImpl::uses_slabs(std::size_t size_class) const noexcept {

@@ -47,6 +47,7 @@ Topology::Topology(TopologyParts parts) : parts_(std::move(parts)) {
                 "the parts of the topology do not fit each other: it needs a node or more, and a "
                 "distance from each to each");
   }
+  add_online_to_possible();
 }
 
 // A node that goes online or offline between two reads leaves rows of the wrong length: read again
@@ -81,8 +82,17 @@ Topology Topology::from_sysfs(const std::string& root, bool strict) {
                                     from.memory_tier, from.read_latency_ns, from.write_latency_ns,
                                     from.read_bandwidth_bytes_s, from.write_bandwidth_bytes_s});
   }
+  out.parts_.possible = std::move(record.possible);
+  out.add_online_to_possible();
   out.complete_distances();
   return out;
+}
+
+void Topology::add_online_to_possible() {
+  for (const Node& node : parts_.nodes) parts_.possible.push_back(node.node_id);
+  std::sort(parts_.possible.begin(), parts_.possible.end());
+  parts_.possible.erase(std::unique(parts_.possible.begin(), parts_.possible.end()),
+                        parts_.possible.end());
 }
 
 // What a row does not say its column may. What neither says is no nearer than anything known.

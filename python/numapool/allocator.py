@@ -10,8 +10,8 @@ from typing import Literal, SupportsIndex
 from numapool import _core, arguments
 from numapool.degradation import warn_once
 from numapool.devices import DeviceLocality, PathLike, locality_by, node_by
-from numapool.errors import NodeNotFoundError, PlacementError
-from numapool.topology import NumaTopology
+from numapool.errors import PlacementError
+from numapool.topology import NumaTopology, current_topology
 from numapool.weights import Weights, checked_weights
 
 NodeBuffer = _core.NodeBuffer
@@ -23,7 +23,6 @@ _PAGE_KINDS = {"auto": 0, "base": 1, "transparent": 2}
 _HUGETLB_KIND = 3
 _PAGE_SIZES = f"{', '.join(map(repr, _PAGE_KINDS))} or a hugetlb size in bytes"
 _MAX_SIZE_BYTES = sys.maxsize
-_MAX_NODE_ID = 2**31 - 1
 
 
 def _size(size_bytes: SupportsIndex, name: str = "size_bytes") -> int:
@@ -62,24 +61,21 @@ class NumaAllocator:
     Parameters
     ----------
     topology : NumaTopology, optional
-        The machine to allocate on; detected if not given, and detected again when a node is named
-        that has come online since.
+        The machine to allocate on. By default the running one, which the allocator follows: it
+        looks again when a node seems unusable, so that nodes that come online, get memory or are
+        added to the cpuset later can be used. A topology that is given never changes.
     """
 
     def __init__(self, topology: NumaTopology | None = None) -> None:
-        self._follow_machine = topology is None
-        given = arguments.optional_instance("topology", topology, NumaTopology)
-        self._set_topology(NumaTopology.detect() if given is None else given)
-
-    def _set_topology(self, topology: NumaTopology) -> None:
-        # One tuple, so that a reader in another thread never sees a core of one machine with the
-        # other's nodes.
-        self._state = (topology, _core.Allocator(topology._core))
+        self._given = arguments.optional_instance("topology", topology, NumaTopology)
+        if self._given is None:
+            _core.current_topology()  # what is wrong with the machine is said now
+        self._core = _core.Allocator(None if self._given is None else self._given._core)
 
     @property
     def topology(self) -> NumaTopology:
-        """The machine as this allocator last saw it."""
-        return self._state[0]
+        """The machine as it is now, or as it was given."""
+        return current_topology() if self._given is None else self._given
 
     @property
     def is_numa_aware(self) -> bool:
@@ -161,8 +157,7 @@ class NumaAllocator:
         kind, hugetlb_bytes = _page_kind(page_size)
         if not (strict.__class__ is populate.__class__ is lock.__class__ is dump.__class__ is bool):
             arguments.flags(strict=strict, populate=populate, lock=lock, dump=dump)
-        core = self._core_for(() if node is None else (node,))
-        buffer, causes = core.allocate(
+        buffer, causes = self._core.allocate(
             size, node, strict, kind, hugetlb_bytes, populate, lock, dump
         )
         if causes:
@@ -220,8 +215,7 @@ class NumaAllocator:
         if nodes is not None and not node_list:
             raise ValueError("nodes must name at least one node, not none")
         node_list, weight_list = checked_weights(node_list, weights)
-        core = self._core_for(tuple(node_list))
-        buffer, causes = core.allocate_interleaved(
+        buffer, causes = self._core.allocate_interleaved(
             size,
             node_list,
             weights is not None,
@@ -252,14 +246,14 @@ class NumaAllocator:
         OSError
             There is no such file or device.
         """
-        return node_by(path, self._state[0]._core, self._renewed)[0]
+        return node_by(path, self.topology._core, self._renewed)[0]
 
     def device_locality(self, path: PathLike) -> DeviceLocality:
         """Find the hardware under a path, with every leg, the walk, and what is unknown and why.
 
         Parameters and errors are those of :meth:`device_node`, whose result is the ``node_id``.
         """
-        return locality_by(path, self._state[0]._core, self._renewed)
+        return locality_by(path, self.topology._core, self._renewed)
 
     def allocate_near(
         self,
@@ -300,7 +294,7 @@ class NumaAllocator:
         """
         size = _size(size_bytes)
         node = self.device_node(path)
-        topology = self._state[0]
+        topology = self.topology
         if node is not None:
             near = topology.nearest(node)
             node = near[0] if near else node
@@ -322,22 +316,4 @@ class NumaAllocator:
 
     def _renewed(self) -> _core.Topology | None:
         """Look at the machine anew; None where one was given."""
-        if not self._follow_machine:
-            return None
-        self._set_topology(NumaTopology.detect())
-        return self._state[0]._core
-
-    def _core_for(self, nodes: tuple[int, ...]) -> _core.Allocator:
-        """Check the node ids, looking at the machine anew if one is not known."""
-        topology, core = self._state
-        known = topology._known_ids
-        if all(node in known for node in nodes):
-            return core
-        if self._follow_machine:
-            self._set_topology(NumaTopology.detect())
-            topology, core = self._state
-        for node in nodes:
-            if node not in topology._known_ids:
-                exist = ", ".join(str(known.node_id) for known in topology.nodes)
-                raise NodeNotFoundError(f"there is no node {node}; this machine has: {exist}")
-        return core
+        return _core.renewed_topology() if self._given is None else None

@@ -152,8 +152,8 @@ def device_locality(path: PathLike, topology: NumaTopology | None = None) -> Dev
     """
     if topology is not None:
         return locality_by(path, _core_of(topology))
-    found = locality_by(path, _running_machine(), _running_machine_anew)
-    return locality_by(path, _running_machine_anew()) if len(found.nodes) > 1 else found
+    found = locality_by(path, _core.current_topology(), _core.topology_now)
+    return locality_by(path, _core.topology_now()) if len(found.nodes) > 1 else found
 
 
 def device_node(path: PathLike, topology: NumaTopology | None = None) -> int | None:
@@ -163,8 +163,8 @@ def device_node(path: PathLike, topology: NumaTopology | None = None) -> int | N
     """
     if topology is not None:
         return node_by(path, _core_of(topology))[0]
-    node, count = node_by(path, _running_machine(), _running_machine_anew)
-    return node_by(path, _running_machine_anew())[0] if count > 1 else node
+    node, count = node_by(path, _core.current_topology(), _core.topology_now)
+    return node_by(path, _core.topology_now())[0] if count > 1 else node
 
 
 def _core_of(topology: NumaTopology) -> _core.Topology:
@@ -196,21 +196,6 @@ def node_by(
     if outdated and (newer := renew()) is not None:
         node, count, _ = _core.device_node(newer, asked)
     return node, count
-
-
-# Looking at all nodes takes longer than the walk to a device does. What may have changed since is
-# looked at again: nodes that have come, and, where the nearest of several is wanted, which of them
-# this process may use.
-_running: list[_core.Topology] = []
-
-
-def _running_machine() -> _core.Topology:
-    return _running[0] if _running else _running_machine_anew()
-
-
-def _running_machine_anew() -> _core.Topology:
-    _running[:] = [_core.Topology.detect()]
-    return _running[0]
 
 
 def _asked(path: PathLike) -> tuple[str, bytes]:

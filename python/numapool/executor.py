@@ -16,7 +16,7 @@ from numapool.living import Living
 from numapool.numpy_memory import IDLE_S, numpy_allocator
 from numapool.pool import BufferPool
 from numapool.running import prefer_memory_of
-from numapool.topology import NumaTopology
+from numapool.topology import NumaTopology, current_topology
 
 
 class NodeExecutor(ThreadPoolExecutor):
@@ -96,7 +96,7 @@ class NodeExecutor(ThreadPoolExecutor):
             )
         count = None if workers is None else arguments.at_least("workers", workers, 1)
         arguments.optional_instance("topology", topology, NumaTopology)
-        topology = NumaTopology.detect() if topology is None else topology
+        topology = current_topology() if topology is None else topology
         node = topology.node(arguments.node("node", node)).node_id
         # Tried out in this thread, so that what is refused is known before there is work.
         pinned = pin(node, topology)

@@ -16,7 +16,7 @@ from numapool.locks import Rank, new_lock
 from numapool.pool import BufferPool, pools_of_this_process
 from numapool.pool_totals import PoolTotals
 from numapool.pressure import PressureMonitor
-from numapool.topology import NumaTopology
+from numapool.topology import NumaTopology, current_topology
 
 if TYPE_CHECKING:
     from prometheus_client.core import Metric
@@ -91,7 +91,7 @@ class MetricsCollector:
         self._pools = None if pools is None else [weakref.ref(pool) for pool in pools]
         self._monitor = monitor
         self._balloon = balloon
-        self._topology = NumaTopology.detect() if topology is None else topology
+        self._topology = current_topology() if topology is None else topology
         self._totals = PoolTotals()
         self._lock = new_lock(Rank.METRICS)
 

@@ -11,7 +11,7 @@ from typing import Literal, SupportsIndex
 from numapool import _core, arguments
 from numapool.errors import NodeNotFoundError
 from numapool.text import ids_text
-from numapool.topology import NumaTopology
+from numapool.topology import current_topology
 
 PolicyMode = Literal["preferred", "interleave", "local"]
 _MODES = ("preferred", "interleave", "local")
@@ -68,7 +68,7 @@ class memory_policy:
             raise ValueError(f"node must be one node for mode='preferred', not {nodes or None}")
         if mode == "interleave" and not nodes:
             raise ValueError("node must be at least one node for mode='interleave', not none")
-        exist = [known.node_id for known in NumaTopology.detect().nodes]
+        exist = [known.node_id for known in current_topology().nodes]
         for one in nodes:
             if one not in exist:
                 raise NodeNotFoundError(
@@ -94,7 +94,7 @@ class memory_policy:
         """Name the node that this process may not use, where that is why the kernel says EINVAL."""
         if error.errno != errno.EINVAL or not self._nodes:
             return error
-        topology = NumaTopology.detect()
+        topology = current_topology()
         usable = sorted(topology.nearest(topology.nodes[0].node_id))
         if set(self._nodes) & set(usable):
             return error

@@ -13,7 +13,7 @@ from numapool import _core, arguments, thread_cpus
 from numapool.affinity import CpuPlacement, Pinned, pin, unpin, warn_of_other_node
 from numapool.errors import UnsupportedError
 from numapool.handed_down import hand_down
-from numapool.topology import NumaTopology
+from numapool.topology import NumaTopology, current_topology
 
 # A thread that was being started while its maker was moved has its maker's former CPUs, and may be
 # listed only a moment later.
@@ -69,7 +69,7 @@ class run_on(ContextDecorator):
     def __init__(self, node: SupportsIndex, *, topology: NumaTopology | None = None) -> None:
         wanted = arguments.node("node", node)
         given = arguments.optional_instance("topology", topology, NumaTopology)
-        self._topology = NumaTopology.detect() if given is None else given
+        self._topology = current_topology() if given is None else given
         self._node = self._topology.node(wanted).node_id
         # By thread: how to leave each block that it is in. A thread touches its own list alone.
         self._entered: dict[int, list[tuple[Pinned, int]]] = {}
@@ -204,7 +204,7 @@ def bind_process(node: SupportsIndex, *, topology: NumaTopology | None = None) -
     """
     wanted = arguments.node("node", node)
     arguments.optional_instance("topology", topology, NumaTopology)
-    topology = NumaTopology.detect() if topology is None else topology
+    topology = current_topology() if topology is None else topology
     wanted = topology.node(wanted).node_id
     own = threading.get_native_id()
     if thread_cpus.AVAILABLE:  # else pin() says what is missing

@@ -20,7 +20,7 @@ from numapool.errors import UnsupportedError
 from numapool.extents import placement_of
 from numapool.moving import MoveReport, move
 from numapool.placement import AllocationStep, Placement
-from numapool.topology import NumaTopology
+from numapool.topology import current_topology
 
 if sys.platform != "win32":
     import fcntl
@@ -161,7 +161,7 @@ class SharedNodeBuffer(mmap.mmap):
         path = f"/proc/{parts['pid']}/fd/{parts['fd']}"
         length, token = int(parts["size"]), parts["token"]
         node = None if parts["node"] == "-" else int(parts["node"])
-        if node is not None and node not in NumaTopology.detect()._known_ids:
+        if node is not None and node not in current_topology()._known_ids:
             raise ValueError(f"the handle names node {node}, which this machine does not have")
         # By its name before it is opened: opening may do something to a device, or wait on a pipe.
         _verify_name(str(Path(path).readlink()), token)

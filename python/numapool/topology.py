@@ -306,6 +306,31 @@ class NumaTopology:
         return f"<NumaTopology{where} ({nodes})>"
 
 
+# The last one that was handed out, so that who asks twice gets the same.
+_handed_out: list[NumaTopology] = []
+
+
+def current_topology() -> NumaTopology:
+    """Return the running machine's nodes as they are now; one object as long as nothing changes.
+
+    It costs a look at a few small files: nodes that came or went, CPUs, and what this process may
+    use are noticed. How much memory a node has may be older; :meth:`NumaTopology.detect` reads
+    everything.
+
+    Raises
+    ------
+    OSError
+        The system has no descriptors or memory left to read it.
+    """
+    core = _core.topology_now()
+    last = _handed_out[-1] if _handed_out else None
+    if last is not None and last._core is core:
+        return last
+    made = NumaTopology(core, "/")
+    _handed_out[:] = [made]
+    return made
+
+
 def _gib_text(size_bytes: int | None) -> str:
     return "unknown memory" if size_bytes is None else f"{size_bytes / (1 << 30):.1f} GiB"
 

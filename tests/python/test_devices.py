@@ -233,13 +233,12 @@ def test_a_node_that_has_come_is_looked_for(
     assert locality.node_id is None
     assert "node 1 is not online" in str(locality.reason)
 
-    monkeypatch.setattr(NumaTopology, "detect", lambda: old)
     allocator = NumaAllocator()
-    monkeypatch.setattr(NumaTopology, "detect", lambda: new)
-    assert allocator.device_node("sda") == 0
+    monkeypatch.setattr("numapool.allocator.current_topology", lambda: old)
+    monkeypatch.setattr("numapool._core.renewed_topology", lambda: new._core)
     assert allocator.topology is old
+    assert allocator.device_node("sda") == 0
     assert allocator.device_node("nvme0n1") == 1
-    assert allocator.topology is new
 
 
 def test_many_threads(volumes: NumaTopology) -> None:

@@ -15,6 +15,7 @@
 #include <vector>
 
 #include "numapool/buffer.hpp"
+#include "numapool/current_topology.hpp"
 #include "numapool/topology.hpp"
 
 namespace numapool {
@@ -67,10 +68,14 @@ struct Allocation {
   std::vector<Degradation> degradations;
 };
 
-// Thread-safe: it holds only the topology it was made with.
+// Thread-safe: it holds only the topology it was made with, if any.
 class Allocator {
  public:
-  explicit Allocator(std::shared_ptr<const Topology> topology) : topology_(std::move(topology)) {}
+  // Over the running machine, which it follows: a node that seems unusable, and an error that an
+  // outdated topology may explain, are a reason to look at the machine once more.
+  Allocator() = default;
+  // Over a topology that never changes; nothing: as Allocator().
+  explicit Allocator(SharedTopology topology) : topology_(std::move(topology)) {}
 
   // Throws Error: kInvalidArgument, kNodeNotFound, kNoMemory, kPlacement (strict only),
   // kUnsupported, kSystem (lock, dump), kInterrupted. On any of them every page is back with the
@@ -91,10 +96,21 @@ class Allocator {
   // where they cannot hold all of it together. For what none of them holds alone, not strict.
   [[nodiscard]] Attempt try_as_far_as(const AllocationRequest& request, int farthest,
                                       const InterruptCheck& check) const;
-  [[nodiscard]] const Topology& topology() const noexcept { return *topology_; }
+  // The machine as it was last seen.
+  [[nodiscard]] SharedTopology topology() const {
+    return topology_ != nullptr ? topology_ : current_topology();
+  }
+  // The same for work on a node.
+  [[nodiscard]] SharedTopology topology_for(int node) const {
+    return topology_ != nullptr ? topology_ : numapool::topology_for(node);
+  }
 
  private:
-  std::shared_ptr<const Topology> topology_;
+  template <class Work>
+  auto on_machine(SharedTopology topology, const Work& work) const;
+  [[nodiscard]] SharedTopology topology_for(const std::optional<int>& node) const;
+
+  SharedTopology topology_;
 };
 
 }  // namespace numapool

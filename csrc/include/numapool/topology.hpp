@@ -20,6 +20,8 @@ struct Node {
   std::optional<std::uint64_t> read_bandwidth_bytes_s;
   std::optional<std::uint64_t> write_bandwidth_bytes_s;
 
+  bool operator==(const Node&) const = default;
+
   // True unless the system says that there is none.
   [[nodiscard]] bool has_memory() const noexcept { return total_memory_bytes != 0; }
 };
@@ -29,9 +31,12 @@ struct TopologyParts {
   std::string root;
   std::vector<Node> nodes;
   std::vector<int> allowed;
+  std::vector<int> possible;
   std::vector<std::vector<int>> distances;
   std::vector<std::string> notes;
   bool distances_assumed = false;
+
+  bool operator==(const TopologyParts&) const = default;
 };
 
 // A snapshot; immutable and therefore safe to share between threads.
@@ -50,11 +55,16 @@ class Topology {
   [[nodiscard]] const std::string& root() const noexcept { return parts_.root; }
   [[nodiscard]] const std::vector<Node>& nodes() const noexcept { return parts_.nodes; }
   [[nodiscard]] const std::vector<int>& allowed() const noexcept { return parts_.allowed; }
+  // Nodes that may come online, and those that are, ascending.
+  [[nodiscard]] const std::vector<int>& possible() const noexcept { return parts_.possible; }
   // What was left out, why, and what stands in for it; empty on a machine that is in order.
   [[nodiscard]] const std::vector<std::string>& notes() const noexcept { return parts_.notes; }
   // True where the system gave no distances, or not all: 10 on the diagonal, elsewhere 20, or the
   // largest that it gave.
   [[nodiscard]] bool distances_assumed() const noexcept { return parts_.distances_assumed; }
+
+  // Whether the two say the same, notes included.
+  bool operator==(const Topology&) const = default;
 
   // nullptr where there is no such node online.
   [[nodiscard]] const Node* find(int node_id) const noexcept;
@@ -77,6 +87,7 @@ class Topology {
   Topology() = default;
   [[nodiscard]] std::size_t index_of(int node_id) const;
   void complete_distances();
+  void add_online_to_possible();
 
   TopologyParts parts_;
 };

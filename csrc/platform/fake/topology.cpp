@@ -1,6 +1,7 @@
 // The scripted machine's nodes: what a test says they are.
 #include "platform/topology.hpp"
 
+#include <algorithm>
 #include <utility>
 
 #include "platform/fake/memory_script.hpp"
@@ -53,6 +54,23 @@ TopologyRecord machine_of(std::initializer_list<NodeRecord> nodes) {
 Result<TopologyRecord> read_topology(const std::string&) {
   if (fake::topology_failure()) return *fake::topology_failure();
   return fake::topology_script();
+}
+
+Result<NodesNow> nodes_now() {
+  if (fake::topology_failure()) return *fake::topology_failure();
+  NodesNow now;
+  const TopologyRecord& script = fake::topology_script();
+  for (const NodeRecord& node : script.nodes) {
+    now.online.push_back(node.node_id);
+    now.cpus.insert(now.cpus.end(), node.cpus.begin(), node.cpus.end());
+    const auto& allowed = script.allowed;
+    if (node.total_memory_bytes != 0 &&
+        std::find(allowed.begin(), allowed.end(), node.node_id) != allowed.end())
+      now.usable.push_back(node.node_id);
+  }
+  std::sort(now.cpus.begin(), now.cpus.end());
+  now.cpus.erase(std::unique(now.cpus.begin(), now.cpus.end()), now.cpus.end());
+  return now;
 }
 
 Result<std::uint64_t> free_memory_bytes(const std::string&, int node_id) {

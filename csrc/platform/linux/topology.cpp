@@ -103,7 +103,31 @@ void complete_total_of_only_node(const Folder& root, TopologyRecord& record) {
     only->total_memory_bytes = memory.total_bytes;
 }
 
+// Every id that the file lists; nothing without such a file, or where it makes no sense.
+std::vector<int> listed_in(const Folder& nodes, const char* file) {
+  auto ids = read_ids(nodes, file, kLargestNodeId, "");
+  return ids && ids.value() ? *std::move(ids).value() : std::vector<int>{};
+}
+
 }  // namespace
+
+Result<NodesNow> nodes_now() {
+  const Folder root = Folder::open("/");
+  const Folder nodes = root.folder(kNodesFolder);
+  const auto with_memory = nodes_with_memory(nodes);
+  const auto cpus = read_ids(root, "sys/devices/system/cpu/online", kLargestId, "");
+  if (!with_memory || !cpus || !cpus.value())
+    return Failure{Cause::kUnsupported, "read", 0, nodes.path_to("has_memory")};
+  Notes notes;
+  NodesNow now;
+  now.online = online_nodes(nodes, notes);
+  now.cpus = *cpus.value();
+  const std::vector<int> allowed = allowed_nodes(root, now.online, notes);
+  std::set_intersection(allowed.begin(), allowed.end(), with_memory->begin(), with_memory->end(),
+                        std::back_inserter(now.usable));
+  if (const Failure* const shortage = notes.shortage()) return *shortage;
+  return now;
+}
 
 Result<TopologyRecord> read_topology(const std::string& root_path) {
   const Folder root = Folder::open(root_path);
@@ -123,6 +147,7 @@ Result<TopologyRecord> read_topology(const std::string& root_path) {
   for (const int id : online) record.nodes.push_back(reader.read(id));
   complete_total_of_only_node(root, record);
   record.allowed = allowed_nodes(root, online, notes);
+  record.possible = listed_in(nodes, "possible");
   read_tiers(root, record, notes);
   if (const Failure* const shortage = notes.shortage()) return *shortage;
   record.notes = std::move(notes).take();

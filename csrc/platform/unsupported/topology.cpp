@@ -22,6 +22,8 @@ Result<TopologyRecord> read_topology(const std::string& root) {
   return record;
 }
 
+Result<NodesNow> nodes_now() { return Failure{Cause::kUnsupported, "nodes_now", 0, ""}; }
+
 Result<std::uint64_t> free_memory_bytes(const std::string&, int node_id) {
   return Failure{Cause::kUnsupported, "free_memory_bytes", 0, "node " + std::to_string(node_id)};
 }

@@ -61,6 +61,10 @@ Result<TopologyRecord> read_topology(const std::string& root) {
   return record;
 }
 
+Result<NodesNow> nodes_now() {
+  return windows::no_such("nodes_now", "reading all of the topology is as cheap");
+}
+
 Result<std::uint64_t> free_memory_bytes(const std::string& root, int node_id) {
   if (root != "/") {
     return windows::no_such("free_memory_bytes", root + ": other roots hold Linux's files");

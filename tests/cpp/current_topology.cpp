@@ -1,0 +1,92 @@
+// The holder of the running machine's topology, and what follows the machine through it.
+#include "numapool/current_topology.hpp"
+
+#include <doctest/doctest.h>
+
+#include "numapool/pool.hpp"
+#include "scripted.hpp"
+
+namespace numapool {
+namespace {
+
+using Ids = std::vector<int>;
+using platform::fake::node;
+
+// The script changes under what was kept, as the machine does.
+struct Changing : Scripted {
+  Changing() { static_cast<void>(renewed_topology()); }
+  ~Changing() {
+    platform::fake::reset_topology();
+    static_cast<void>(renewed_topology());
+  }
+  Changing(const Changing&) = delete;
+  Changing& operator=(const Changing&) = delete;
+
+  static platform::TopologyRecord& script() { return platform::fake::topology_script(); }
+  static Allocation make(const Allocator& allocator, int node_id, bool strict = false) {
+    return allocator.allocate(request(4 * kMiB, node_id, strict), kNoInterrupts);
+  }
+};
+
+}  // namespace
+
+TEST_CASE_FIXTURE(Changing, "the topology stays the same object until something changes") {
+  const SharedTopology first = current_topology();
+  CHECK(topology_now() == first);
+  CHECK(renewed_topology() == first);
+  CHECK(topology_for(1) == first);
+  script().allowed = {0, 2};
+  CHECK(topology_for(0) == first);  // usable as far as is known: no look
+  const SharedTopology later = topology_now();
+  CHECK(later != first);
+  CHECK(later->usable_nodes() == Ids{0, 2});
+  CHECK(first->usable_nodes() == Ids{0, 1, 2});  // a snapshot never changes
+  script().nodes[2].cpus = {4, 5};
+  CHECK(topology_now()->node(2).cpus == Ids{4, 5});
+}
+
+TEST_CASE_FIXTURE(Changing, "a kept allocator follows a cpuset that is widened") {
+  script().allowed = {0};
+  const Allocator kept;
+  CHECK(renewed_topology()->usable_nodes() == Ids{0});
+  CHECK(make(kept, 1).block.place.node_id == 0);
+  script().allowed = {0, 1};
+  CHECK(make(kept, 1, true).block.place.node_id == 1);
+  CHECK(make(kept, 1).block.place.step == AllocationStep::kPreferred);
+  InterleaveRequest wide;
+  wide.size_bytes = 4 * kMiB;
+  script().allowed = {0, 1, 2};
+  const Allocation spread = kept.allocate_interleaved(wide, kNoInterrupts);
+  CHECK(where(spread).bytes_by_node.size() == 3);
+}
+
+TEST_CASE_FIXTURE(Changing, "a kept allocator uses a node that came, and one that got memory") {
+  set_nodes({node(0, {0}, 64 * kMiB, {10, 20}), node(1, {1}, 0, {20, 10})});
+  static_cast<void>(renewed_topology());
+  const Allocator kept;
+  CHECK(make(kept, 1).block.place.node_id == 0);
+  CHECK(error_of([&] { return make(kept, 2); }).first == ErrorKind::kNodeNotFound);
+  set_nodes({node(0, {0}, 64 * kMiB, {10, 20, 20}), node(1, {1}, 64 * kMiB, {20, 10, 20}),
+             node(2, {}, 64 * kMiB, {20, 20, 10})});
+  CHECK(make(kept, 1, true).block.place.node_id == 1);
+  CHECK(make(kept, 2, true).block.place.node_id == 2);
+}
+
+TEST_CASE_FIXTURE(Changing, "an allocator over a given topology never looks again") {
+  script().allowed = {0};
+  const Allocator given(topology());
+  script().allowed = {0, 1};
+  CHECK(make(given, 1).block.place.node_id == 0);
+  CHECK(error_of([&] { return make(given, 1, true); }).first == ErrorKind::kPlacement);
+}
+
+TEST_CASE_FIXTURE(Changing, "where nothing changed, or nothing can be read, the error stands") {
+  const Allocator kept;
+  memory().rooms[1] = {kMiB, 0};
+  CHECK(error_of([&] { return make(kept, 1, true); }).first == ErrorKind::kPlacement);
+  platform::fake::topology_failure() = platform::Failure{platform::Cause::kOther, "open", 24, "/"};
+  CHECK(error_of([&] { return make(kept, 1, true); }).first == ErrorKind::kPlacement);
+  CHECK(error_of([] { return topology_now(); }).first == ErrorKind::kSystem);
+}
+
+}  // namespace numapool
