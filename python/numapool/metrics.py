@@ -16,7 +16,7 @@ from numapool.locks import Rank, new_lock
 from numapool.pool import BufferPool, pools_of_this_process
 from numapool.pool_totals import PoolTotals
 from numapool.pressure import PressureMonitor
-from numapool.topology import NumaTopology, current_topology
+from numapool.topology import NumaTopology
 
 if TYPE_CHECKING:
     from prometheus_client.core import Metric
@@ -65,7 +65,7 @@ class MetricsCollector:
     balloon : BalloonDriver, optional
         Whose state to tell.
     topology : NumaTopology, optional
-        The nodes to tell, by default those of the machine when the collector is made.
+        The nodes to tell, by default those of the machine at each scrape.
 
     Raises
     ------
@@ -86,12 +86,11 @@ class MetricsCollector:
             pools = [arguments.instance("each of pools", pool, BufferPool) for pool in found]
         arguments.optional_instance("monitor", monitor, PressureMonitor)
         arguments.optional_instance("balloon", balloon, BalloonDriver)
-        arguments.optional_instance("topology", topology, NumaTopology)
+        self._topology = arguments.optional_instance("topology", topology, NumaTopology)
         self._core = _prometheus()
         self._pools = None if pools is None else [weakref.ref(pool) for pool in pools]
         self._monitor = monitor
         self._balloon = balloon
-        self._topology = current_topology() if topology is None else topology
         self._totals = PoolTotals()
         self._lock = new_lock(Rank.METRICS)
 
@@ -169,7 +168,10 @@ class MetricsCollector:
         )
 
     def _of_nodes(self, reading: PressureReading | None) -> Iterator[Metric]:
-        nodes = self._topology.nodes
+        try:
+            nodes = (self._topology or NumaTopology.detect()).nodes
+        except (OSError, ValueError):  # no descriptors are left to read them
+            nodes = ()
         free: list[tuple[tuple[object, ...], float]] = []
         for node in nodes:
             try:

@@ -7,10 +7,12 @@ import os
 import re
 import sys
 import threading
+from pathlib import Path
 from typing import Any
 
 import pytest
 from support import child
+from support.affinity import split_machine
 from support.optional import needed
 from support.waiting import within_seconds
 
@@ -124,6 +126,20 @@ def test_nodes() -> None:
         assert 0 <= of(samples, "node_memory_free_bytes", node=at) <= node.total_memory_bytes
         assert of(samples, "node_cpus", node=at) == len(node.cpu_cores)
     assert of(samples, "build_info", version=nump.__version__) == 1
+
+
+def test_nodes_that_come_are_told(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    needed("prometheus_client")
+    machine = split_machine(tmp_path)
+    kept = nump.MetricsCollector(pools=[])
+    monkeypatch.setattr(nump.NumaTopology, "detect", lambda: machine)
+    told = {
+        sample.labels["node"]
+        for family in kept.collect()
+        if family.name == "numapool_node_cpus"
+        for sample in family.samples
+    }
+    assert told == {str(node.node_id) for node in machine.nodes} and len(told) > 1
 
 
 def test_pressure(node: int) -> None:
