@@ -42,7 +42,7 @@ from numapool.running import ProcessBinding, bind_process, run_on
 from numapool.storage import Transferred, read_into, readv, write_from, writev
 from numapool.streaming import FileStream, StreamBlock, stream
 from numapool.subscription import EventStream, Subscription
-from numapool.topology import NumaNode, NumaTopology
+from numapool.topology import NumaNode, NumaTopology, current_topology
 
 if _typing.TYPE_CHECKING:
     from numapool.executor import NodeExecutor
@@ -102,6 +102,7 @@ __all__ = [
     "asarray",
     "bind_process",
     "capabilities",
+    "current_topology",
     "detect_hypervisor",
     "device_locality",
     "device_node",

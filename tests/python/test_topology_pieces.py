@@ -202,6 +202,14 @@ def test_the_mask_stands_in_for_the_list(tmp_path: Path) -> None:
     assert topology.notes[0].endswith("cpumap says which CPUs the node has")
 
 
+def test_the_current_topology_is_that_of_the_machine() -> None:
+    current, read = nump.current_topology(), nump.NumaTopology.detect()
+    assert current.nodes == read.nodes
+    assert current.allowed_node_ids == read.allowed_node_ids
+    assert current.distance_matrix == read.distance_matrix
+    assert nump.NumaAllocator().topology.nodes == current.nodes
+
+
 def test_a_pickled_topology_is_whole(tmp_path: Path) -> None:
     """Also where the folder is gone, and has a name that is no text."""
     root = write(tmp_path / os.fsdecode(b"\xff"), {f"{NODE2}/distance": "x"})

@@ -10,6 +10,7 @@ import numapool as nump
 
 topo = nump.NumaTopology.detect()
 assert_type(topo, nump.NumaTopology)
+assert_type(nump.current_topology(), nump.NumaTopology)
 assert_type(topo.nodes, tuple[nump.NumaNode, ...])
 assert_type(topo.node_count, int)
 assert_type(topo.distance_matrix, tuple[tuple[int, ...], ...])
