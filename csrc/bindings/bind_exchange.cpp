@@ -74,7 +74,7 @@ py::tuple move_extents(const std::vector<Extent>& extents, int node) {
   MoveOutcome out;
   {
     const WithoutGil released;
-    require_usable(*topology_for(node), node);
+    require_usable(*topology_now(), node);
     const auto spans = spans_of(extents);
     const Claim claim(Claim::Kind::kMove, spans);
     out = move_to(spans, node, check_signals);

@@ -72,7 +72,7 @@ void close(const py::object& base) {
 }  // namespace
 
 void bind_pool(py::module_& module) {
-  module.def("pool_open", &open_pool, py::arg("base"), py::arg("topology").none(false),
+  module.def("pool_open", &open_pool, py::arg("base"), py::arg("topology").none(true),
              py::arg("max_bytes"), py::arg("retain_bytes"), py::arg("idle_ms"),
              py::arg("page_kind"), py::arg("hugetlb_bytes"), py::arg("zero_on_reuse"),
              py::arg("dump"));

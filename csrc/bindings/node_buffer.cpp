@@ -194,7 +194,7 @@ PyObject* move_to(PyObject* object, PyObject* argument) {
     Migration done;
     {
       const WithoutGil released;
-      require_usable(*topology_for(node), node);
+      require_usable(*topology_now(), node);
       const Claim claim(Claim::Kind::kMove, self->lease.region);
       self->moved.store(true, std::memory_order_relaxed);
       const Moved moved(self->lease);  // an interrupted migration has moved some

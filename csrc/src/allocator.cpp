@@ -81,29 +81,42 @@ bool may_be_outdated(const Error& error) noexcept {
 
 void require_usable(const Topology& topology, int node) {
   static_cast<void>(topology.node(node));
-  const std::vector<int> usable = topology.usable_nodes();
-  if (std::find(usable.begin(), usable.end(), node) != usable.end()) return;
+  if (topology.is_usable(node)) return;
   throw Error(
       ErrorKind::kPlacement,
       "node " + std::to_string(node) + " has no memory, or this process is not allowed to use it");
 }
 
+// The machine as it is now; nothing where it is as `seen` says, cannot be read, or was given.
+SharedTopology Allocator::changed_since(const Topology& seen) const {
+  if (topology_ != nullptr) return nullptr;
+  try {
+    SharedTopology now = topology_now();
+    return now.get() == &seen ? nullptr : now;
+  } catch (const Error&) {
+    return nullptr;
+  }
+}
+
 // Nothing of a failed attempt is left, so that it can be made again. Where the machine is as it
 // was, or cannot be read, the first error stands.
 template <class Work>
-auto Allocator::on_machine(SharedTopology topology, const Work& work) const {
+auto Allocator::on_machine(const SharedTopology& topology, const Work& work) const {
   SharedTopology renewed;
   try {
     return work(*topology);
   } catch (const Error& error) {
-    if (topology_ != nullptr || !may_be_outdated(error)) throw;
-    try {
-      renewed = topology_now();
-    } catch (const Error&) {
-    }
-    if (renewed == nullptr || renewed == topology) throw;
+    if (!may_be_outdated(error)) throw;
+    renewed = changed_since(*topology);
+    if (renewed == nullptr) throw;
   }
   return work(*renewed);
+}
+
+// The node that was asked for would be passed over in silence: it may have gone.
+void Allocator::require_current(const Topology& topology, const std::string& reason) const {
+  if (changed_since(topology) != nullptr)
+    throw Error(ErrorKind::kPlacement, "the machine's nodes have changed: " + reason);
 }
 
 // The topology for a request that names `node`, or else is for the thread's own.
@@ -126,9 +139,11 @@ Allocation Allocator::allocate(const AllocationRequest& request,
     Chain::Outcome outcome;
     if (!request.populate) {
       outcome = chain.set_policy_only();
+      if (outcome.invalid) require_current(topology, outcome.reason);
     } else {
       outcome = chain.place_on(
           preferred, request.strict ? platform::Precision::kExact : platform::Precision::kSampled);
+      if (outcome.invalid) require_current(topology, outcome.reason);
       if (request.strict && !outcome.placed) refuse_strict(request, preferred, outcome);
       if (!outcome.placed) outcome = chain.place_beyond_preferred(std::move(outcome));
     }
@@ -144,6 +159,7 @@ Allocator::Attempt Allocator::try_node(const AllocationRequest& request,
     const Extent extent = checked_extent(request);
     Chain chain(topology, preferred, map_for(request, extent), request.dump, check);
     Chain::Outcome outcome = chain.place_on(preferred, platform::Precision::kSampled);
+    if (outcome.invalid) require_current(topology, outcome.reason);
     if (!outcome.placed && outcome.denied)
       outcome = chain.place_beyond_preferred(std::move(outcome));
     if (!outcome.placed) return {std::nullopt, std::move(outcome.reason)};

@@ -110,6 +110,7 @@ Chain::Outcome Chain::set_policy_only() {
       Outcome out = settle(
           node == preferred_ ? AllocationStep::kPreferred : AllocationStep::kNearest, {}, "");
       out.node_id = node;  // where the policy will put the pages
+      out.invalid = none.invalid;
       return out;
     }
     const platform::Failure& why = bound.failure();
@@ -118,6 +119,7 @@ Chain::Outcome Chain::set_policy_only() {
         "memory is not bound to node " + std::to_string(preferred_) + ": " + describe(why);
     none.denied = why;
     if (platform::is_denied(why)) break;
+    none.invalid = true;
   }
   return none;
 }
@@ -156,6 +158,7 @@ Chain::Outcome Chain::place_on(int node, Precision precision) {
     out.reason = describe(why);
     if (platform::is_denied(why)) out.denied = why;
     if (!out.denied && why.cause != Cause::kInvalid) fail_policy(node, why);
+    out.invalid = !out.denied;
     return out;
   }
   const std::vector<int> cpus = cpus_for(node);

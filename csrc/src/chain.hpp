@@ -23,6 +23,7 @@ class Chain {
     Placement placement;
     std::string reason;                       // why it is not placed, or only with less certainty
     std::optional<platform::Failure> denied;  // the policy call was refused: containers
+    bool invalid = false;                     // the policy call does not know the preferred node
   };
 
   Chain(const Topology& topology, int preferred, Mapping mapping, bool dump,

@@ -44,12 +44,6 @@ bool agrees(const Topology& topology, const platform::NodesNow& now) {
          now.cpus == cpus_of(topology);
 }
 
-bool is_usable(const Topology& topology, int node) {
-  const Node* const known = topology.find(node);
-  return known != nullptr && known->has_memory() &&
-         std::binary_search(topology.allowed().begin(), topology.allowed().end(), node);
-}
-
 }  // namespace
 
 SharedTopology renewed_topology() {
@@ -74,7 +68,7 @@ SharedTopology topology_now() {
 
 SharedTopology topology_for(int node) {
   SharedTopology kept = current_topology();
-  return is_usable(*kept, node) ? kept : topology_now();
+  return kept->is_usable(node) ? kept : topology_now();
 }
 
 }  // namespace numapool

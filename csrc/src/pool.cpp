@@ -33,24 +33,25 @@ std::size_t unit_for(const PageRequest& page) {
 
 Pool* Pool::open(std::shared_ptr<const Topology> topology, const PoolOptions& options) {
   static_cast<void>(choose_extent(1, options.page));  // throws for a page size there is not
-  return new PoolImpl(std::move(topology), options);
+  const Allocator allocator(std::move(topology));
+  const SharedTopology machine = allocator.topology();  // once: it may change at any time
+  return new PoolImpl(allocator, *machine, options);
 }
 
-PoolImpl::PoolImpl(std::shared_ptr<const Topology> topology, const PoolOptions& options)
+PoolImpl::PoolImpl(Allocator allocator, const Topology& machine, const PoolOptions& options)
     : options_(options),
-      allocator_(std::move(topology)),
+      allocator_(std::move(allocator)),
       classes_(unit_for(options.page)),
       has_slabs_(options.page.kind != PageRequest::Kind::kHugetlb &&
                  options.max_bytes.value_or(kSmallPool) >= kSmallPool),
-      shard_of_cpu_(cpus_of(*allocator_.topology())) {
-  const SharedTopology seen = allocator_.topology();
-  const Topology& machine = *seen;
-  slot_of_node_.assign(static_cast<std::size_t>(machine.nodes().back().node_id) + 1, -1);
+      shard_of_cpu_(cpus_of(machine)) {
+  nodes_ = machine.possible();
+  slot_of_node_.assign(static_cast<std::size_t>(nodes_.back()) + 1, -1);
+  for (std::size_t slot = 0; slot < nodes_.size(); ++slot)
+    slot_of_node_[static_cast<std::size_t>(nodes_[slot])] = static_cast<std::int32_t>(slot);
   slot_of_cpu_.assign(shard_of_cpu_.size(), -1);
   for (const Node& node : machine.nodes()) {
-    const auto slot = static_cast<std::int32_t>(nodes_.size());
-    nodes_.push_back(node.node_id);
-    slot_of_node_[static_cast<std::size_t>(node.node_id)] = slot;
+    const std::int32_t slot = slot_of_node_[static_cast<std::size_t>(node.node_id)];
     for (const int cpu : node.cpus) {
       std::int32_t& owner = slot_of_cpu_[static_cast<std::size_t>(cpu)];
       if (owner < 0) owner = slot;
@@ -76,7 +77,7 @@ PoolImpl::PoolImpl(std::shared_ptr<const Topology> topology, const PoolOptions& 
   looked_ms_ = platform::coarse_ms();
   page_moves_ = platform::page_moves();
   try {
-    make_common_shard();
+    make_common_shard(machine);
   } catch (...) {
     drop_shards();
     throw;
@@ -95,12 +96,15 @@ std::optional<std::uint16_t> PoolImpl::slot_of(int node) const noexcept {
   return static_cast<std::uint16_t>(slot_of_node_[index]);
 }
 
-std::optional<int> PoolImpl::node_here() const noexcept {
-  if (const int home = home_node(); home != kNoHome && slot_of(home)) return home;
+// As try_acquire() has it, where that node is online; else as the allocator has it.
+int PoolImpl::node_here(const Topology& machine) const {
+  if (const int home = home_node(); machine.find(home) != nullptr) return home;
   const auto cpu = static_cast<std::size_t>(platform::current_cpu());
-  if (cpu < slot_of_cpu_.size() && slot_of_cpu_[cpu] >= 0)
-    return nodes_[static_cast<std::size_t>(slot_of_cpu_[cpu])];
-  return std::nullopt;
+  if (cpu < slot_of_cpu_.size() && slot_of_cpu_[cpu] >= 0) {
+    const int node = nodes_[static_cast<std::size_t>(slot_of_cpu_[cpu])];
+    if (machine.find(node) != nullptr) return node;
+  }
+  return numapool::node_here(machine);
 }
 
 // A part of a slab is asked about by base pages, whatever page it lies in.
@@ -248,6 +252,7 @@ void PoolImpl::tidy() noexcept {
 PoolStatistics PoolImpl::statistics() {
   PoolStatistics out;
   look_for_moves();
+  const SharedTopology machine = allocator_.topology();
   const std::lock_guard guard(mutex_);
   std::vector<PoolCounts> by_slot(nodes_.size());
   for (const Shelf* shelf = shelves_; shelf != nullptr; shelf = shelf->next) {
@@ -268,7 +273,9 @@ PoolStatistics PoolImpl::statistics() {
     out.total.misses += counts.misses;
     out.total.spills += counts.spills;
     out.total.trimmed_bytes += counts.trimmed_bytes;
-    out.by_node.emplace(nodes_[slot], counts);
+    // Nodes that may come, and those that went, are left out until there is something to tell.
+    if (machine->find(nodes_[slot]) != nullptr || counts != PoolCounts{})
+      out.by_node.emplace(nodes_[slot], counts);
   }
   out.total.high_water_bytes = high_water_bytes_;
   return out;

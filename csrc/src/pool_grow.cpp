@@ -33,7 +33,31 @@ void PoolImpl::require_open() const {
   if (closed()) throw Error(ErrorKind::kClosed, "the pool is closed");
 }
 
-PoolImpl::Want PoolImpl::wanted(std::size_t size_bytes, std::optional<int> node) const {
+// As it was last seen, where that will do: a node with memory that went shows in what the system
+// answers. A node that is known to have none for this process is looked at once a second: requests
+// for it may well be hits.
+SharedTopology PoolImpl::machine_for(int node) {
+  SharedTopology known = allocator_.topology();
+  if (known->is_usable(node)) return known;
+  const std::uint64_t now = platform::coarse_ms();
+  std::uint64_t last = nodes_looked_ms_.load(std::memory_order_relaxed);
+  if (known->find(node) != nullptr && (platform::age_ms(now, last) < kLookEvery ||
+                                       !nodes_looked_ms_.compare_exchange_strong(last, now)))
+    return known;
+  return allocator_.topology_for(node);
+}
+
+// Before memory is asked for: whether the machine is another by now, with the node as it is.
+bool PoolImpl::finds_change(Want& want) const {
+  if (want.looked || want.machine->is_usable(want.node)) return false;
+  want.looked = true;
+  SharedTopology now = allocator_.topology_for(want.node);
+  if (now == want.machine) return false;
+  want.machine = std::move(now);
+  return true;
+}
+
+PoolImpl::Want PoolImpl::wanted(std::size_t size_bytes, std::optional<int> node) {
   require_open();
   if (size_bytes == 0) throw Error(ErrorKind::kInvalidArgument, "size_bytes must be at least 1");
   Want want;
@@ -42,13 +66,19 @@ PoolImpl::Want PoolImpl::wanted(std::size_t size_bytes, std::optional<int> node)
     throw Error(ErrorKind::kNoMemory, "cannot allocate " + std::to_string(size_bytes) +
                                           " bytes: no address space holds that much");
   }
-  if (node) {
-    want.node = allocator_.topology_for(*node)->node(*node).node_id;  // throws kNodeNotFound
-  } else {
-    const int here = node_here().value_or(numapool::node_here(*allocator_.topology()));
-    want.node = slot_of(here) ? here : nodes_.front();
+  want.named = node.has_value();
+  want.node = node ? *node : node_here(*allocator_.topology());
+  want.machine = machine_for(want.node);
+  static_cast<void>(want.machine->node(want.node));  // throws kNodeNotFound
+  const std::optional<std::uint16_t> slot = open_slot(want.node);
+  if (!slot) {
+    if (slot_of(want.node)) throw std::bad_alloc();
+    throw Error(
+        ErrorKind::kNodeNotFound,
+        "the pool has no lists for node " + std::to_string(want.node) +
+            ": it came later, and the system did not say that it may come. Make a new pool");
   }
-  want.slot = slot_of(want.node).value();
+  want.slot = *slot;
   return want;
 }
 
@@ -78,27 +108,30 @@ Lease PoolImpl::acquire(const AcquireRequest& request, const InterruptCheck& che
   }
 }
 
-// Nodes by distance, worked out when a node is first asked for: of a thousand nodes it takes a
-// while.
-const std::vector<int>& PoolImpl::order_from(std::uint16_t slot) {
+// Nodes by distance, worked out when a node is first asked for, and again on another machine: of a
+// thousand nodes it takes a while.
+std::shared_ptr<const PoolImpl::Order> PoolImpl::order_from(const Want& want) {
   {
     const std::lock_guard guard(mutex_);
-    if (!order_[slot].empty()) return order_[slot];
+    const auto& kept = order_[want.slot];
+    if (kept != nullptr && kept->machine == want.machine) return kept;
   }
-  std::vector<int> order;
-  for (const std::vector<int>& group : nodes_by_distance(*allocator_.topology(), nodes_[slot]))
-    order.insert(order.end(), group.begin(), group.end());
+  auto order = std::make_shared<Order>();
+  order->machine = want.machine;
+  for (const std::vector<int>& group : nodes_by_distance(*want.machine, want.node))
+    order->nodes.insert(order->nodes.end(), group.begin(), group.end());
+  std::shared_ptr<const Order> former = order;
   const std::lock_guard guard(mutex_);
-  if (order_[slot].empty() && !order.empty()) order_[slot] = std::move(order);
-  return order_[slot];
+  order_[want.slot].swap(former);  // which goes unlocked
+  return order;
 }
 
 // Retained on the node, new on it, and the same for the next nearest; before a node that is farther
 // away, new over those that are nearer; at last new wherever there is room. Nothing where max_bytes
 // leaves no room.
-PoolImpl::Got PoolImpl::find(const Want& want, const InterruptCheck& check,
-                             const Degraded& degraded) {
-  const std::vector<int>& order = order_from(want.slot);
+PoolImpl::Got PoolImpl::find(Want want, const InterruptCheck& check, const Degraded& degraded) {
+  const std::shared_ptr<const Order> by_distance = order_from(want);
+  const std::vector<int>& order = by_distance->nodes;
   const std::size_t bytes = classes_.bytes(want.size_class);
   std::string reason = "it has no memory, or this process is not allowed to use it";
   const auto make_or_trim = [&](int node, Reach reach) {
@@ -117,21 +150,26 @@ PoolImpl::Got PoolImpl::find(const Want& want, const InterruptCheck& check,
   for (std::size_t at = 0; at < order.size(); ++at) {
     const int node = order[at];
     if (want.strict && node != want.node) break;
-    const std::uint16_t slot = slot_of(node).value();
+    const std::optional<std::uint16_t> opened = open_slot(node);
+    if (!opened) continue;
+    const std::uint16_t slot = *opened;
     if (!want.reserves) {
       if (PoolBlock* const block = take_retained(want, slot)) return {block, 0};
     }
+    if (finds_change(want)) return find(std::move(want), check, degraded);
     if (!at_limit && (want.strict || !recently_full(slot, bytes))) {
       const Got got = make_or_trim(node, Reach::kNode);
       if (got.block != nullptr) return got;
       at_limit = reason.empty();
     }
-    if (at_limit || !farther_next(want, at) || recently_full_together(want, slot)) continue;
+    if (at_limit || !farther_next(want, *by_distance, at) || recently_full_together(want, slot))
+      continue;
     const Got got = make_or_trim(node, Reach::kAsFarAs);
     if (got.block != nullptr) return got;
     at_limit = reason.empty();
   }
   if (at_limit) return {};
+  if (finds_change(want)) return find(std::move(want), check, degraded);
   if (want.strict) {
     throw Error(ErrorKind::kPlacement, "cannot place " + size_text(bytes) + " on node " +
                                            std::to_string(want.node) + " alone: " + reason +
@@ -142,14 +180,14 @@ PoolImpl::Got PoolImpl::find(const Want& want, const InterruptCheck& check,
 
 // Whether several nodes were tried alone, and the next one is farther away than the last of them:
 // then a large block may be split over those.
-bool PoolImpl::farther_next(const Want& want, std::size_t at) const {
-  const std::vector<int>& order = order_[want.slot];
-  if (want.strict || at == 0 || at + 1 == order.size() ||
+bool PoolImpl::farther_next(const Want& want, const Order& order, std::size_t at) const {
+  const std::vector<int>& nodes = order.nodes;
+  if (want.strict || at == 0 || at + 1 == nodes.size() ||
       classes_.bytes(want.size_class) < kLookBytes) {
     return false;
   }
-  const SharedTopology machine = allocator_.topology();
-  return machine->distance(want.node, order[at + 1]) != machine->distance(want.node, order[at]);
+  const Topology& machine = *order.machine;
+  return machine.distance(want.node, nodes[at + 1]) != machine.distance(want.node, nodes[at]);
 }
 
 bool PoolImpl::uses_slabs(std::size_t size_class) const noexcept {
@@ -182,7 +220,7 @@ class PoolImpl::Budget {
 // hold it; nothing and no reason at max_bytes.
 PoolImpl::Got PoolImpl::make(const Want& want, int node, Reach reach, const InterruptCheck& check,
                              const Degraded& degraded, std::string& reason) {
-  const std::uint16_t slot = slot_of(node).value();
+  const std::uint16_t slot = open_slot(node).value_or(want.slot);
   const std::size_t bytes = classes_.bytes(want.size_class);
   if (uses_slabs(want.size_class)) {
     if (PoolBlock* const block = refill(want, slot)) return {block, 1};
@@ -218,11 +256,14 @@ PoolImpl::Got PoolImpl::make(const Want& want, int node, Reach reach, const Inte
     } catch (const Error& error) {
       const bool short_of_it =
           error.kind() == ErrorKind::kPlacement || error.kind() == ErrorKind::kNoMemory;
-      if (!slab || !short_of_it) throw;
+      const bool gone = error.kind() == ErrorKind::kNodeNotFound && reach != Reach::kAnywhere &&
+                        (node != want.node || !want.named);
+      if (!gone && (!slab || !short_of_it)) throw;
+      reason = error.message();
     }
     if (got) {
       const auto landed = got->block.place.node_id;
-      const std::uint16_t on = (landed ? slot_of(*landed) : std::nullopt).value_or(slot);
+      const std::uint16_t on = (landed ? open_slot(*landed) : std::nullopt).value_or(slot);
       if (degraded) {
         for (const Degradation& one : got->degradations) degraded(one);
       }

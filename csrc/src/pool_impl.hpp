@@ -26,7 +26,8 @@ class IdleThread;
 // Python is not called.
 class PoolImpl final : public Pool, private platform::ForkOwner {
  public:
-  PoolImpl(std::shared_ptr<const Topology> topology, const PoolOptions& options);
+  // `allocator` follows the running machine or not; `machine` is what it sees now.
+  PoolImpl(Allocator allocator, const Topology& machine, const PoolOptions& options);
 
   bool try_acquire(std::size_t size_bytes, int node, Lease& lease) noexcept override;
   Lease acquire(const AcquireRequest& request, const InterruptCheck& check,
@@ -63,7 +64,15 @@ class PoolImpl final : public Pool, private platform::ForkOwner {
     int node = 0;
     std::uint16_t slot = 0;
     bool strict = false;
-    bool reserves = false;  // for reserve(): a new block that stays, none that is retained
+    bool reserves = false;   // for reserve(): a new block that stays, none that is retained
+    bool named = false;      // the caller named the node
+    bool looked = false;     // `machine` is as the machine is now
+    SharedTopology machine;  // as far as is known
+  };
+  // The usable nodes by distance from one, on the machine as it was.
+  struct Order {
+    SharedTopology machine;
+    std::vector<int> nodes;
   };
   // Where a new block may come from: one node, the nodes as far as that one, or any.
   enum class Reach { kNode, kAsFarAs, kAnywhere };
@@ -101,8 +110,11 @@ class PoolImpl final : public Pool, private platform::ForkOwner {
 
   // pool.cpp
   ~PoolImpl();
+  // Of a node that is online or may come.
   [[nodiscard]] std::optional<std::uint16_t> slot_of(int node) const noexcept;
-  [[nodiscard]] std::optional<int> node_here() const noexcept;
+  // The same, to file blocks under; mutex_ is not held. Nothing for want of memory, too.
+  [[nodiscard]] std::optional<std::uint16_t> open_slot(int node) noexcept;
+  [[nodiscard]] int node_here(const Topology& machine) const;
   [[nodiscard]] std::size_t block_bytes(const PoolBlock& block) const noexcept {
     return classes_.bytes(block.size_class);
   }
@@ -114,9 +126,9 @@ class PoolImpl final : public Pool, private platform::ForkOwner {
   void count_moved(std::uint16_t from, const PoolBlock& block) noexcept;
 
   // pool_shards.cpp
-  void make_common_shard();
+  void make_common_shard(const Topology& machine);
   void drop_shards() noexcept;
-  // This CPU's shelf of the node, or the common one; mutex_ is not held.
+  // This CPU's shelf of the node, or the common one, which open_slot() made; mutex_ is not held.
   [[nodiscard]] Spot spot_here(std::uint16_t slot) noexcept;
   // nullptr: not made yet.
   [[nodiscard]] Shard* shard_of(std::size_t cpu) noexcept {
@@ -156,12 +168,14 @@ class PoolImpl final : public Pool, private platform::ForkOwner {
   void look_for_moves() noexcept;
 
   // pool_grow.cpp: blocks from the system
-  [[nodiscard]] const std::vector<int>& order_from(std::uint16_t slot);
-  [[nodiscard]] Want wanted(std::size_t size_bytes, std::optional<int> node) const;
-  [[nodiscard]] Got find(const Want& want, const InterruptCheck& check, const Degraded& degraded);
+  [[nodiscard]] std::shared_ptr<const Order> order_from(const Want& want);
+  [[nodiscard]] Want wanted(std::size_t size_bytes, std::optional<int> node);
+  [[nodiscard]] SharedTopology machine_for(int node);
+  [[nodiscard]] bool finds_change(Want& want) const;
+  [[nodiscard]] Got find(Want want, const InterruptCheck& check, const Degraded& degraded);
   [[nodiscard]] Got make(const Want& want, int node, Reach reach, const InterruptCheck& check,
                          const Degraded& degraded, std::string& reason);
-  [[nodiscard]] bool farther_next(const Want& want, std::size_t at) const;
+  [[nodiscard]] bool farther_next(const Want& want, const Order& order, std::size_t at) const;
   [[nodiscard]] PoolBlock* refill(const Want& want, std::uint16_t slot);
   [[nodiscard]] bool uses_slabs(std::size_t size_class) const noexcept;
   [[nodiscard]] bool make_room_on(int node, std::uint16_t slot, std::uint64_t bytes, bool may_trim,
@@ -223,7 +237,7 @@ class PoolImpl final : public Pool, private platform::ForkOwner {
   const Allocator allocator_;
   const SizeClasses classes_;
   const bool has_slabs_;
-  std::vector<int> nodes_;                  // by slot
+  std::vector<int> nodes_;                  // by slot: those online, and those that may come
   std::vector<std::int32_t> slot_of_node_;  // -1: no such node
   std::vector<std::int32_t> slot_of_cpu_;   // -1: no node's
 
@@ -237,6 +251,7 @@ class PoolImpl final : public Pool, private platform::ForkOwner {
   std::atomic<bool> closing_{false};
   std::atomic<std::uint32_t> epoch_{1};
   std::atomic<std::uint64_t> looked_ms_{0};
+  std::atomic<std::uint64_t> nodes_looked_ms_{0};
   std::atomic<std::uint64_t> page_moves_{0};
   std::atomic<std::int64_t> told_retained_bytes_{0};  // the sum of what shards have told
   std::atomic<std::uint32_t> waiters_{0};
@@ -260,8 +275,8 @@ class PoolImpl final : public Pool, private platform::ForkOwner {
   };
   [[nodiscard]] static bool still_full(const NodeBooks::Full& full, std::uint64_t bytes) noexcept;
   // Guarded by mutex_, all below.
-  std::vector<NodeBooks> books_;         // by slot
-  std::vector<std::vector<int>> order_;  // by slot: usable nodes by distance, once asked for
+  std::vector<NodeBooks> books_;                     // by slot
+  std::vector<std::shared_ptr<const Order>> order_;  // by slot, once asked for
   std::uint64_t held_bytes_ = 0;
   std::uint64_t high_water_bytes_ = 0;
   std::uint64_t peak_used_bytes_ = 0;

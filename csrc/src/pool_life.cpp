@@ -132,9 +132,8 @@ Allocation PoolImpl::take_fixed(std::size_t size_bytes, std::optional<int> node,
   if (!used) throw exhausted(bytes, "", remedy);
   try {
     Allocation allocation = allocator_.allocate(request, check);
-    // A node that came online after the pool was made has no books: those of the node asked for.
     const std::uint16_t on =
-        slot_of(allocation.block.place.node_id.value_or(want.node)).value_or(want.slot);
+        open_slot(allocation.block.place.node_id.value_or(want.node)).value_or(want.slot);
     allocation.block.counted = {bytes, on};
     spend_budget(bytes, *used, on);
     const Spot spot = spot_here(on);

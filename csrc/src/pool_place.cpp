@@ -109,9 +109,8 @@ void PoolImpl::place_anew(PoolBlock& block, const Placement& seen) noexcept {
   if (block.place.step != AllocationStep::kUnbound)
     block.place.step = seen.sole_node() ? AllocationStep::kPreferred : AllocationStep::kAny;
   block.place.node_id = *node;
-  const auto slot = slot_of(*node);
-  // A node that came online after the pool was made has no lists: the block stays on those it was
-  // on, and says where it is.
+  const auto slot = open_slot(*node);
+  // For want of memory the block stays on the lists that it was on, and says where it is.
   if (!slot || *slot == block.slot) return;
   settle_budget(block_bytes(block), block.slot, *slot);
   block.slot = *slot;

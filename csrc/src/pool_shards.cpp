@@ -8,14 +8,20 @@
 
 namespace numapool {
 
-// One shard is complete from the start: for CPUs that came online later, and for those that find no
-// memory for a shard of their own.
-void PoolImpl::make_common_shard() {
+// One shard has every node that is online, and others once they are: for CPUs that came online
+// later, and for those that find no memory for a shard of their own.
+void PoolImpl::make_common_shard(const Topology& machine) {
   common_.index = shard_of_cpu_.size();
   common_.shelves = std::make_unique<std::atomic<Shelf*>[]>(nodes_.size());
   shards_ = &common_;
-  for (std::uint16_t slot = 0; slot < nodes_.size(); ++slot)
-    add_shelf(common_, std::make_unique<Shelf>(), slot);
+  for (const Node& node : machine.nodes())
+    add_shelf(common_, std::make_unique<Shelf>(), slot_of(node.node_id).value());
+}
+
+std::optional<std::uint16_t> PoolImpl::open_slot(int node) noexcept {
+  const std::optional<std::uint16_t> slot = slot_of(node);
+  if (!slot || common_.shelves[*slot].load(std::memory_order_acquire) != nullptr) return slot;
+  return make_shelf(common_, *slot) != nullptr ? slot : std::nullopt;
 }
 
 void PoolImpl::drop_shards() noexcept {

@@ -154,12 +154,16 @@ int Topology::distance(int from, int to) const {
   return parts_.distances[index_of(from)][index_of(to)];
 }
 
+bool Topology::is_usable(int node_id) const noexcept {
+  const Node* const node = find(node_id);
+  return node != nullptr && node->has_memory() &&
+         std::binary_search(parts_.allowed.begin(), parts_.allowed.end(), node_id);
+}
+
 std::vector<int> Topology::usable_nodes() const {
   std::vector<int> out;
   for (const Node& node : parts_.nodes) {
-    const bool allowed =
-        std::binary_search(parts_.allowed.begin(), parts_.allowed.end(), node.node_id);
-    if (allowed && node.has_memory()) out.push_back(node.node_id);
+    if (is_usable(node.node_id)) out.push_back(node.node_id);
   }
   return out;
 }

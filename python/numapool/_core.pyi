@@ -307,7 +307,7 @@ def pool_close(base: PoolBase) -> None: ...
 def pool_closed(base: PoolBase) -> bool: ...
 def pool_open(
     base: PoolBase,
-    topology: Topology,
+    topology: Topology | None,
     max_bytes: SupportsIndex | None,
     retain_bytes: SupportsIndex | None,
     idle_ms: SupportsIndex | None,

@@ -70,7 +70,11 @@ class NumaAllocator:
         self._given = arguments.optional_instance("topology", topology, NumaTopology)
         if self._given is None:
             _core.current_topology()  # what is wrong with the machine is said now
-        self._core = _core.Allocator(None if self._given is None else self._given._core)
+        self._core = _core.Allocator(self._given_core)
+
+    @property
+    def _given_core(self) -> _core.Topology | None:
+        return None if self._given is None else self._given._core
 
     @property
     def topology(self) -> NumaTopology:

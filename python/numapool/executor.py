@@ -95,8 +95,8 @@ class NodeExecutor(ThreadPoolExecutor):
                 "BufferPool"
             )
         count = None if workers is None else arguments.at_least("workers", workers, 1)
-        arguments.optional_instance("topology", topology, NumaTopology)
-        topology = current_topology() if topology is None else topology
+        given = arguments.optional_instance("topology", topology, NumaTopology)
+        topology = current_topology() if given is None else given
         node = topology.node(arguments.node("node", node)).node_id
         # Tried out in this thread, so that what is refused is known before there is work.
         pinned = pin(node, topology)
@@ -106,7 +106,7 @@ class NodeExecutor(ThreadPoolExecutor):
         warn_of_other_node(self._placement)
         self._memory_node = _try_memory_of(topology, wanted)
         self._numpy_allocator = (
-            _numpy_on(self._memory_node, topology, pool)
+            _numpy_on(self._memory_node, given, pool)
             if numpy_arrays and self._memory_node is not None
             else None
         )
@@ -246,7 +246,9 @@ def _try_memory_of(topology: NumaTopology, node: int) -> int | None:
     return memory_node
 
 
-def _numpy_on(node: int, topology: NumaTopology, pool: BufferPool | None) -> numpy_allocator | None:
+def _numpy_on(
+    node: int, given: NumaTopology | None, pool: BufferPool | None
+) -> numpy_allocator | None:
     """Return what puts NumPy's arrays on the node; None where there is no NumPy to do so."""
     try:
         import numpy  # noqa: F401
@@ -255,10 +257,10 @@ def _numpy_on(node: int, topology: NumaTopology, pool: BufferPool | None) -> num
     try:
         return numpy_allocator(node, pool)
     except NodeNotFoundError:
-        if pool is not None:
+        if pool is not None or given is None:
             raise
-    # The pool that all share is older than the node, or of another machine than `topology`.
-    return numpy_allocator(node, BufferPool(NumaAllocator(topology), idle_s=IDLE_S))
+    # The pool that all share is of the running machine, and `given` of another one.
+    return numpy_allocator(node, BufferPool(NumaAllocator(given), idle_s=IDLE_S))
 
 
 _executors: Living[NodeExecutor] = Living()

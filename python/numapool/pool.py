@@ -64,6 +64,7 @@ class PoolStatistics:
     Attributes
     ----------
     by_node : mapping of int to PoolCounts
+        Of nodes that are online, and of others where something was counted.
     total : PoolCounts
         The sums; its high water is that of the sum.
     """
@@ -129,7 +130,7 @@ class BufferPool(_core.PoolBase):
     Parameters
     ----------
     allocator : NumaAllocator, optional
-        Where new memory comes from.
+        Where new memory comes from. A pool follows the machine where its allocator does.
     max_bytes : int, optional
         The most to hold from the system, in use and retained together; at it, :meth:`acquire`
         raises :class:`PoolExhaustedError` or waits. By default there is no cap. Pools of less than
@@ -192,7 +193,7 @@ class BufferPool(_core.PoolBase):
         kind, hugetlb_bytes = _page_kind(page_size)
         _core.pool_open(
             self,
-            self._allocator.topology._core,
+            self._allocator._given_core,
             self._max_bytes,
             self._retain_bytes,
             _idle_ms(idle_s),

@@ -3,8 +3,7 @@
 
 #include <doctest/doctest.h>
 
-#include "numapool/pool.hpp"
-#include "scripted.hpp"
+#include "changing.hpp"
 
 namespace numapool {
 namespace {
@@ -12,17 +11,7 @@ namespace {
 using Ids = std::vector<int>;
 using platform::fake::node;
 
-// The script changes under what was kept, as the machine does.
-struct Changing : Scripted {
-  Changing() { static_cast<void>(renewed_topology()); }
-  ~Changing() {
-    platform::fake::reset_topology();
-    static_cast<void>(renewed_topology());
-  }
-  Changing(const Changing&) = delete;
-  Changing& operator=(const Changing&) = delete;
-
-  static platform::TopologyRecord& script() { return platform::fake::topology_script(); }
+struct ChangingMachine : Changing<Scripted> {
   static Allocation make(const Allocator& allocator, int node_id, bool strict = false) {
     return allocator.allocate(request(4 * kMiB, node_id, strict), kNoInterrupts);
   }
@@ -30,7 +19,7 @@ struct Changing : Scripted {
 
 }  // namespace
 
-TEST_CASE_FIXTURE(Changing, "the topology stays the same object until something changes") {
+TEST_CASE_FIXTURE(ChangingMachine, "the topology stays the same object until something changes") {
   const SharedTopology first = current_topology();
   CHECK(topology_now() == first);
   CHECK(renewed_topology() == first);
@@ -45,7 +34,7 @@ TEST_CASE_FIXTURE(Changing, "the topology stays the same object until something 
   CHECK(topology_now()->node(2).cpus == Ids{4, 5});
 }
 
-TEST_CASE_FIXTURE(Changing, "a kept allocator follows a cpuset that is widened") {
+TEST_CASE_FIXTURE(ChangingMachine, "a kept allocator follows a cpuset that is widened") {
   script().allowed = {0};
   const Allocator kept;
   CHECK(renewed_topology()->usable_nodes() == Ids{0});
@@ -60,7 +49,8 @@ TEST_CASE_FIXTURE(Changing, "a kept allocator follows a cpuset that is widened")
   CHECK(where(spread).bytes_by_node.size() == 3);
 }
 
-TEST_CASE_FIXTURE(Changing, "a kept allocator uses a node that came, and one that got memory") {
+TEST_CASE_FIXTURE(ChangingMachine,
+                  "a kept allocator uses a node that came, and one that got memory") {
   set_nodes({node(0, {0}, 64 * kMiB, {10, 20}), node(1, {1}, 0, {20, 10})});
   static_cast<void>(renewed_topology());
   const Allocator kept;
@@ -72,7 +62,7 @@ TEST_CASE_FIXTURE(Changing, "a kept allocator uses a node that came, and one tha
   CHECK(make(kept, 2, true).block.place.node_id == 2);
 }
 
-TEST_CASE_FIXTURE(Changing, "an allocator over a given topology never looks again") {
+TEST_CASE_FIXTURE(ChangingMachine, "an allocator over a given topology never looks again") {
   script().allowed = {0};
   const Allocator given(topology());
   script().allowed = {0, 1};
@@ -80,13 +70,34 @@ TEST_CASE_FIXTURE(Changing, "an allocator over a given topology never looks agai
   CHECK(error_of([&] { return make(given, 1, true); }).first == ErrorKind::kPlacement);
 }
 
-TEST_CASE_FIXTURE(Changing, "where nothing changed, or nothing can be read, the error stands") {
+TEST_CASE_FIXTURE(ChangingMachine,
+                  "where nothing changed, or nothing can be read, the error stands") {
   const Allocator kept;
   memory().rooms[1] = {kMiB, 0};
   CHECK(error_of([&] { return make(kept, 1, true); }).first == ErrorKind::kPlacement);
   platform::fake::topology_failure() = platform::Failure{platform::Cause::kOther, "open", 24, "/"};
   CHECK(error_of([&] { return make(kept, 1, true); }).first == ErrorKind::kPlacement);
   CHECK(error_of([] { return topology_now(); }).first == ErrorKind::kSystem);
+}
+
+TEST_CASE_FIXTURE(ChangingMachine, "a node that goes is an error that names the nodes there are") {
+  const Allocator kept;
+  const Allocator given(topology());
+  AllocationRequest lazy = request(4 * kMiB, 2);
+  lazy.populate = false;
+  const auto gone = [&](const auto& call) {
+    have_nodes(3);
+    static_cast<void>(renewed_topology());
+    CHECK(make(kept, 2).block.place.node_id == 2);
+    have_nodes(2);
+    const auto [kind, text] = error_of(call);
+    return kind == ErrorKind::kNodeNotFound && text == "there is no node 2; this machine has: 0, 1";
+  };
+  CHECK(gone([&] { return make(kept, 2); }));
+  CHECK(gone([&] { return make(kept, 2, true); }));
+  CHECK(gone([&] { return kept.allocate(lazy, kNoInterrupts); }));
+  CHECK(gone([&] { return kept.try_node(request(4 * kMiB, 2), kNoInterrupts); }));
+  CHECK(make(given, 2).block.place.node_id == 1);  // the chain goes on
 }
 
 }  // namespace numapool

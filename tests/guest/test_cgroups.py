@@ -89,6 +89,43 @@ def test_cpuset_narrowed_under_a_live_buffer(machine: Machine) -> None:
     }
 
 
+def test_what_is_kept_follows_a_cpuset(machine: Machine) -> None:
+    """Widened, and then replaced, under an allocator and a pool of before."""
+    with Cgroup("changing", cpuset_mems=0) as cgroup:
+
+        def take_on_each() -> dict[str, Any]:
+            allocator = nump.NumaAllocator()
+            pool = nump.BufferPool(allocator)
+
+            def where(node: int, strict: bool) -> list[str]:
+                answers = []
+                for take in (allocator.allocate, pool.acquire):
+                    try:
+                        with take(8 * MIB, node, strict=strict) as buffer:
+                            answers.append(", ".join(map(str, pages.bytes_by_node(buffer))))
+                    except nump.PlacementError:
+                        answers.append("no")
+                return answers
+
+            def spread() -> str:
+                with allocator.allocate_interleaved(8 * MIB) as buffer:
+                    return ", ".join(map(str, sorted(pages.bytes_by_node(buffer))))
+
+            said = {"0": [where(1, True), spread()]}
+            for nodes in ("0-1", "1"):
+                (cgroup.path / "cpuset.mems").write_text(nodes)
+                said[nodes] = [where(1, False), where(1, True), spread()]
+            return said | {"gone": [where(0, False), where(0, True)]}
+
+        outcome = _result(in_child(take_on_each, cgroup=cgroup))
+    assert outcome == {
+        "0": [["no", "no"], "0"],
+        "0-1": [["1", "1"], ["1", "1"], "0, 1"],
+        "1": [["1", "1"], ["1", "1"], "1"],
+        "gone": [["1", "1"], ["no", "no"]],
+    }
+
+
 def _allocate(size_mib: int, **options: Any) -> str:
     try:
         with nump.NumaAllocator().allocate(size_mib * MIB, **options) as buffer:

@@ -37,19 +37,30 @@ def inside_look() -> dict[str, Any]:
     }
 
 
-def inside_make_allocator() -> str:
-    """An allocator of before the plug; what it says about the node that is not there yet."""
+def inside_make_allocator() -> list[str]:
+    """Make an allocator and a pool before the plug; what they say of the node that will come."""
     _kept["allocator"] = nump.NumaAllocator()
+    _kept["pool"] = nump.BufferPool(_kept["allocator"])
     return inside_try_node()
 
 
-def inside_try_node() -> str:
-    """Allocate a little on the node: where it is, or the name of the error."""
-    try:
-        with _kept["allocator"].allocate(8 * MIB, _NODE, strict=True) as buffer:
-            return str(pages.bytes_by_node(buffer))
-    except nump.NumapoolError as error:
-        return type(error).__name__
+def inside_try_node() -> list[str]:
+    """Take a little on the node, by allocator and pool: where it is, or the name of the error."""
+    allocate, acquire = _kept["allocator"].allocate, _kept["pool"].acquire
+    answers = []
+    for take in (allocate, acquire):
+        for strict in (True, False):
+            try:
+                with take(8 * MIB, _NODE, strict=strict) as buffer:
+                    answers.append(str(pages.bytes_by_node(buffer)))
+            except nump.NumapoolError as error:
+                answers.append(f"{type(error).__name__}: {error}")
+    return answers
+
+
+def inside_pool_nodes() -> list[int]:
+    """The nodes that the pool's statistics show."""
+    return list(_kept["pool"].statistics().by_node)
 
 
 def inside_hold() -> dict[str, Any]:
@@ -104,7 +115,9 @@ def _wait_online(worker: Worker, expected: str) -> None:
 
 
 def test_node_comes_serves_and_goes(guest: Guest, worker: Worker) -> None:
-    assert worker.call(inside_make_allocator) == "NodeNotFoundError"
+    missing = ["NodeNotFoundError: there is no node 3; this machine has: 0, 2"] * 4
+    assert worker.call(inside_make_allocator) == missing
+    assert worker.call(inside_pool_nodes) == [0, 2]
     assert worker.call(inside_look)["nodes"] == [0, 2]
 
     guest.qmp("object-add", **{"qom-type": "memory-backend-ram", "id": "plug", "size": _DIMM_BYTES})
@@ -114,7 +127,8 @@ def test_node_comes_serves_and_goes(guest: Guest, worker: Worker) -> None:
     assert seen["nodes"] == [0, 2, 3]
     assert seen["memory"]["3"] == _DIMM_BYTES
     assert seen["nearest"] == [0, 2, 3]
-    assert worker.call(inside_try_node) == f"{{{_NODE}: {8 * MIB}}}"
+    assert worker.call(inside_try_node) == [f"{{{_NODE}: {8 * MIB}}}"] * 4
+    assert worker.call(inside_pool_nodes) == [0, 2, 3]
 
     held = worker.call(inside_hold)
     assert held == {
@@ -132,4 +146,4 @@ def test_node_comes_serves_and_goes(guest: Guest, worker: Worker) -> None:
     assert moved["told"] == moved["found"]
     assert sum(moved["found"].values()) == 64 * MIB and "3" not in moved["found"]
     assert worker.call(inside_look)["nodes"] == [0, 2]
-    assert worker.call(inside_try_node) in ("NodeNotFoundError", "PlacementError")
+    assert worker.call(inside_try_node) == missing

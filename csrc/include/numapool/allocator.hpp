@@ -107,7 +107,9 @@ class Allocator {
 
  private:
   template <class Work>
-  auto on_machine(SharedTopology topology, const Work& work) const;
+  auto on_machine(const SharedTopology& topology, const Work& work) const;
+  [[nodiscard]] SharedTopology changed_since(const Topology& seen) const;
+  void require_current(const Topology& topology, const std::string& reason) const;
   [[nodiscard]] SharedTopology topology_for(const std::optional<int>& node) const;
 
   SharedTopology topology_;

@@ -33,11 +33,13 @@ struct PoolCounts {
   std::uint64_t spills = 0;            // by the node asked for: served from another node
   std::uint64_t trimmed_bytes = 0;     // given back to the system since the pool was made
   std::uint64_t high_water_bytes = 0;  // most ever held from the system at once
+
+  bool operator==(const PoolCounts&) const = default;
 };
 
 struct PoolStatistics {
-  std::map<int, PoolCounts> by_node;
-  PoolCounts total;  // its high water is of the sum, not the sum of the nodes'
+  std::map<int, PoolCounts> by_node;  // those online, and others of which something was counted
+  PoolCounts total;                   // its high water is of the sum, not the sum of the nodes'
 };
 
 struct AcquireRequest {
@@ -54,7 +56,8 @@ class Pool : public Keeper {
   using Degraded = std::function<void(const Degradation&)>;
 
   // Thread-safe, all of it. The pool lives until it is unpinned by everyone and every lease is
-  // back; open() returns it pinned once.
+  // back; open() returns it pinned once. Without a topology it follows the running machine: nodes
+  // may come, go, and get memory.
   [[nodiscard]] static Pool* open(std::shared_ptr<const Topology> topology,
                                   const PoolOptions& options);
 

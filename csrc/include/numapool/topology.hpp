@@ -76,7 +76,9 @@ class Topology {
   [[nodiscard]] const std::vector<std::vector<int>>& distances() const noexcept {
     return parts_.distances;
   }
-  // Nodes with memory that this process may use, ascending. A node whose memory is unknown is one.
+  // Whether the node has memory that this process may use. A node whose memory is unknown has.
+  [[nodiscard]] bool is_usable(int node_id) const noexcept;
+  // The nodes of which that is true, ascending.
   [[nodiscard]] std::vector<int> usable_nodes() const;
   // The usable nodes by distance from `node_id`, then by id. Throws Error(kNodeNotFound).
   [[nodiscard]] std::vector<int> nearest(int node_id) const;

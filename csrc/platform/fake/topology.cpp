@@ -2,6 +2,7 @@
 #include "platform/topology.hpp"
 
 #include <algorithm>
+#include <atomic>
 #include <utility>
 
 #include "platform/fake/memory_script.hpp"
@@ -23,6 +24,11 @@ TopologyRecord& topology_script() {
 std::optional<Failure>& topology_failure() {
   static std::optional<Failure> failure;
   return failure;
+}
+
+std::atomic<int>& topology_looks() {
+  static std::atomic<int> looks{0};
+  return looks;
 }
 
 void reset_topology() {
@@ -57,6 +63,7 @@ Result<TopologyRecord> read_topology(const std::string&) {
 }
 
 Result<NodesNow> nodes_now() {
+  ++fake::topology_looks();
   if (fake::topology_failure()) return *fake::topology_failure();
   NodesNow now;
   const TopologyRecord& script = fake::topology_script();

@@ -1,6 +1,7 @@
 // The nodes of the scripted machine.
 #pragma once
 
+#include <atomic>
 #include <initializer_list>
 #include <optional>
 #include <vector>
@@ -14,6 +15,9 @@ namespace numapool::platform::fake {
 [[nodiscard]] TopologyRecord& topology_script();
 // Set: what read_topology() answers instead.
 [[nodiscard]] std::optional<Failure>& topology_failure();
+
+// How often nodes_now() was asked.
+[[nodiscard]] std::atomic<int>& topology_looks();
 
 // Back to the one node and no failure.
 void reset_topology();
