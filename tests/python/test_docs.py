@@ -46,6 +46,32 @@ def test_links_to_files_lead_to_files() -> None:
             assert (page.parent / target).exists(), f"{page}: {target}"
 
 
+def spelled_out(name: str) -> list[str]:
+    """Write each name of ``a_{b,c}.cpp`` in full."""
+    before, brace, rest = name.partition("{")
+    if not brace:
+        return [name]
+    inside, _, after = rest.partition("}")
+    return [one for part in inside.split(",") for one in spelled_out(before + part + after)]
+
+
+def test_every_file_that_the_architecture_names_is_there() -> None:
+    """Named by its end where the folder is clear: ``cgroup.cpp``, ``linux/memory.cpp``."""
+    folders = ("csrc", "python", "tests", "benchmarks", "docs", ".ci")
+    paths = [path for folder in folders for path in (ROOT / folder).rglob("*")]
+    there = [f"/{path.relative_to(ROOT)}{'/' * path.is_dir()}" for path in paths]
+    page = (DOCS / "architecture.md").read_text()
+    quoted = re.findall(r"`([\w./{},*<>-]+)`", page)
+    named = [
+        one
+        for name in quoted
+        for one in spelled_out(name)
+        if re.search(r"[^*]\.(cpp|hpp|py|md|txt|cmake)$|^[a-z][^*]*/$", one) and "<" not in one
+    ]
+    assert len(named) > 100
+    assert [name for name in named if not any(path.endswith(f"/{name}") for path in there)] == []
+
+
 def test_the_readme_is_short_and_tells_every_command() -> None:
     from numapool.cli.app import app
 
