@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -128,46 +130,43 @@ PRINTING = [
 ]
 
 
-@pytest.mark.parametrize("arguments", PRINTING, ids=" ".join)
-def test_a_reader_that_has_left_is_no_error(arguments: list[str]) -> None:
+@contextlib.contextmanager
+def pipe_without_reader() -> Iterator[int]:
     reader, writer = os.pipe()
     os.close(reader)
     try:
-        done = run(*arguments, stdout=writer)
+        yield writer
     finally:
         os.close(writer)
+
+
+@pytest.mark.parametrize("arguments", PRINTING, ids=" ".join)
+def test_a_reader_that_has_left_is_no_error(arguments: list[str]) -> None:
+    with pipe_without_reader() as writer:
+        done = run(*arguments, stdout=writer)
     assert (done.returncode, done.stderr) == (1, "")
 
 
+LEAVES_ONE_LETTER = """
+import sys, numapool.topology
+from numapool.cli import main
+numapool.topology.NumaTopology.detect = lambda: sys.exit(sys.stdout.write("x") - 1)
+sys.argv = ["numapool", "info"]
+main()
+"""
+
+
 def test_what_a_command_leaves_in_the_buffer_is_no_error_either() -> None:
-    code = """if True:
-        import sys, numapool.topology
-        from numapool.cli import main
-        numapool.topology.NumaTopology.detect = lambda: sys.exit(sys.stdout.write("x") - 1)
-        sys.argv = ["numapool", "info"]
-        main()
-    """
-    command = [sys.executable, "-c", code]
+    command = [sys.executable, "-c", LEAVES_ONE_LETTER]
     assert run(command=command).stdout == "x"
-    reader, writer = os.pipe()
-    os.close(reader)
-    try:
+    with pipe_without_reader() as writer:
         done = run(command=command, stdout=writer)
-    finally:
-        os.close(writer)
     assert (done.returncode, done.stderr) == (1, "")
 
 
 def test_a_full_disk_is_an_error_at_the_end_too() -> None:
-    code = """if True:
-        import sys, numapool.topology
-        from numapool.cli import main
-        numapool.topology.NumaTopology.detect = lambda: sys.exit(sys.stdout.write("x") - 1)
-        sys.argv = ["numapool", "info"]
-        main()
-    """
     with Path("/dev/full").open("w") as full:
-        done = run(command=[sys.executable, "-c", code], stdout=full)
+        done = run(command=[sys.executable, "-c", LEAVES_ONE_LETTER], stdout=full)
     assert (done.returncode, done.stderr.count("\n")) == (1, 1)
 
 

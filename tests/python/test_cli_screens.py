@@ -39,10 +39,21 @@ def result(tmp_path_factory: pytest.TempPathFactory) -> str:
     return str(path)
 
 
+def with_result(arguments: list[str], result: str) -> list[str]:
+    return [result if one == "RESULT" else one for one in arguments]
+
+
 def screen(arguments: list[str], result: str = "", **environment: str) -> str:
-    arguments = [result if one == "RESULT" else one for one in arguments]
-    done = CliRunner().invoke(app, arguments, env=environment)
+    done = CliRunner().invoke(app, with_result(arguments, result), env=environment)
     assert done.exit_code == 0, done.output
+    return done.stdout
+
+
+def encoded_screen(arguments: list[str], encoding: str, columns: int) -> bytes:
+    """Run a command of its own whose terminal has that encoding."""
+    environment = {**os.environ, "PYTHONIOENCODING": encoding, "COLUMNS": str(columns)}
+    done = subprocess.run([*MODULE, *arguments], capture_output=True, timeout=60, env=environment)
+    assert (done.returncode, done.stderr) == (0, b"")
     return done.stdout
 
 
@@ -105,17 +116,9 @@ def test_watch_names_the_nodes_on_a_narrow_screen() -> None:
 @pytest.mark.parametrize("arguments", [["--help"], *SCREENS], ids=" ".join)
 def test_a_terminal_of_ascii(arguments: list[str], result: str) -> None:
     """With 40 columns every table stacks; a failure of a character would be a traceback."""
-    arguments = [result if one == "RESULT" else one for one in arguments]
-    done = subprocess.run(
-        [*MODULE, *arguments],
-        capture_output=True,
-        timeout=60,
-        check=False,
-        env={**os.environ, "PYTHONIOENCODING": "ascii", "COLUMNS": "80"},
-    )
-    assert (done.returncode, done.stderr) == (0, b"")
-    assert done.stdout.isascii()
-    assert b"\\u" not in done.stdout, "characters are replaced by others, not escaped"
+    shown = encoded_screen(with_result(arguments, result), "ascii", 80)
+    assert shown.isascii()
+    assert b"\\u" not in shown, "characters are replaced by others, not escaped"
 
 
 def test_a_character_that_the_terminal_lacks_is_escaped(tmp_path: Path) -> None:
@@ -123,15 +126,7 @@ def test_a_character_that_the_terminal_lacks_is_escaped(tmp_path: Path) -> None:
     path = tmp_path / "données"
     path.write_text("")
     for encoding, shown in (("ascii", b"donn\\xe9es"), ("latin-1", b"donn\xe9es")):
-        done = subprocess.run(
-            [*MODULE, "device", str(path)],
-            capture_output=True,
-            timeout=60,
-            check=False,
-            env={**os.environ, "PYTHONIOENCODING": encoding, "COLUMNS": "999"},
-        )
-        assert (done.returncode, done.stderr) == (0, b"")
-        assert shown in done.stdout
+        assert shown in encoded_screen(["device", str(path)], encoding, 999)
 
 
 @pytest.mark.parametrize("options", [[], ["--json"]], ids=["view", "json"])

@@ -308,10 +308,9 @@ def test_automatic_balancing(ask: Ask, text: str | None, available: bool, words:
 def test_transparent_huge_pages_that_are_off(
     ask: Ask, files: dict[str, str], words: str, remedy: str
 ) -> None:
-    folder = "sys/kernel/mm/transparent_hugepage"
     status = {"proc/self/status": f"Name:\tx\nTHP_enabled:\t{files.pop('status', '1')}\n"}
-    size = {f"{folder}/hpage_pmd_size": "2097152\n"} if files else {}
-    tree = {f"{folder}/{name}": text for name, text in files.items()} | status | size
+    size = {f"{THP}/hpage_pmd_size": "2097152\n"} if files else {}
+    tree = {f"{THP}/{name}": text for name, text in files.items()} | status | size
     one = ask(huge_pages.transparent, tree)
     assert one.available is False
     assert words in one.detail
@@ -319,13 +318,12 @@ def test_transparent_huge_pages_that_are_off(
 
 
 def test_a_size_of_transparent_huge_pages_that_is_on_alone(ask: Ask) -> None:
-    folder = "sys/kernel/mm/transparent_hugepage"
     one = ask(
         huge_pages.transparent,
         {
-            f"{folder}/enabled": "always madvise [never]\n",
-            f"{folder}/hpage_pmd_size": "2097152\n",
-            f"{folder}/hugepages-2048kB/enabled": "always inherit [madvise] never\n",
+            f"{THP}/enabled": "always madvise [never]\n",
+            f"{THP}/hpage_pmd_size": "2097152\n",
+            f"{THP}/hugepages-2048kB/enabled": "always inherit [madvise] never\n",
         },
     )
     assert "switched off" not in one.detail
