@@ -57,9 +57,10 @@ def spelled_out(name: str) -> list[str]:
 
 def test_every_file_that_the_architecture_names_is_there() -> None:
     """Named by its end where the folder is clear: ``cgroup.cpp``, ``linux/memory.cpp``."""
+    root = DOCS.parent
     folders = ("csrc", "python", "tests", "benchmarks", "docs", ".ci")
-    paths = [path for folder in folders for path in (ROOT / folder).rglob("*")]
-    there = [f"/{path.relative_to(ROOT)}{'/' * path.is_dir()}" for path in paths]
+    paths = [path for folder in folders for path in (root / folder).rglob("*")]
+    there = [f"/{path.relative_to(root)}{'/' * path.is_dir()}" for path in paths]
     page = (DOCS / "architecture.md").read_text()
     quoted = re.findall(r"`([\w./{},*<>-]+)`", page)
     named = [
