@@ -107,6 +107,15 @@ NO_PSI = replace(TWO_EQUAL, name="no_psi", kernel_options=("psi=0",))
 DEVICES = replace(TWO_EQUAL, name="devices", qemu_options=devices.qemu_options())
 DEVICES_612 = replace(DEVICES, name="devices_612", kernel="6.12")
 
+#: The kernel cuts the memory of one node in two, which have the same CPUs.
+SHARED_CPUS = Machine(
+    name="shared_cpus",
+    kernel="6.12",
+    cpu_count=2,
+    nodes=(Node(node_id=0, memory_mib=1024, cpus=(0, 1)),),
+    kernel_options=("numa=fake=2",),
+)
+
 TWO_EQUAL_612 = replace(TWO_EQUAL, name="two_equal_612", kernel="6.12")
 SMALL_BESIDE_BIG_612 = replace(SMALL_BESIDE_BIG, name="small_beside_big_612", kernel="6.12")
 HMAT_612 = replace(HMAT, name="hmat_612", kernel="6.12")
@@ -129,5 +138,6 @@ BY_NAME: dict[str, Machine] = {
         NO_PSI,
         DEVICES,
         DEVICES_612,
+        SHARED_CPUS,
     )
 }

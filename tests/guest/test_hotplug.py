@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import time
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -10,12 +12,13 @@ from typing import Any
 import pytest
 
 import numapool as nump
+from numapool.movable import movable_only_nodes
 
 from . import machines
 from .harness.guest import Guest
 from .harness.machine import Machine
 from .harness.process import Worker
-from .support import pages
+from .support import io_uring, pages
 from .support.nodes import MIB
 
 _NODE = 3
@@ -87,6 +90,27 @@ def inside_held() -> dict[str, Any]:
     }
 
 
+def inside_pin() -> dict[str, Any]:
+    """Hold a buffer on the new node, have the kernel pin its pages as a device does, and look."""
+    with _kept["allocator"].allocate(8 * MIB, _NODE, strict=True) as buffer:
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            held = buffer.hold()
+        before = held.placement().bytes_by_node
+        ring = io_uring.pin(held.address, held.nbytes)
+        after, found = held.placement().bytes_by_node, pages.bytes_by_node(buffer)
+        os.close(ring)
+        held.release()
+    return {
+        "movable": sorted(movable_only_nodes()),
+        "warned": [str(one.message) for one in caught],
+        "nodes": [one.detail for one in nump.capabilities() if one.name == "nodes"],
+        "before": before,
+        "after": after,
+        "found": found,
+    }
+
+
 def inside_online_nodes() -> str:
     return Path("/sys/devices/system/node/online").read_text().strip()
 
@@ -129,6 +153,17 @@ def test_node_comes_serves_and_goes(guest: Guest, worker: Worker) -> None:
     assert seen["nearest"] == [0, 2, 3]
     assert worker.call(inside_try_node) == [f"{{{_NODE}: {8 * MIB}}}"] * 4
     assert worker.call(inside_pool_nodes) == [0, 2, 3]
+
+    pinned = worker.call(inside_pin)
+    assert pinned["movable"] == [_NODE]
+    (warned,) = pinned["warned"]
+    assert f"all memory of node {_NODE} is movable" in warned
+    (told,) = pinned["nodes"]
+    assert f"all memory of node {_NODE} is movable" in told
+    assert pinned["before"] == {"3": 8 * MIB}
+    # The warning's reason: a long-term pin moves the pages off such a node.
+    assert pinned["after"] == pinned["found"]
+    assert sum(pinned["found"].values()) == 8 * MIB and "3" not in pinned["found"]
 
     held = worker.call(inside_hold)
     assert held == {
