@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import subprocess
+import sys
+import textwrap
+import time
 from pathlib import Path
 
 from support import child, strays
@@ -52,6 +57,30 @@ def test_a_process_that_is_left_is_found_and_killed() -> None:
     assert strays.end_left(before, patience_s=0.2) == ["sleep 1000"]
     assert not Path(f"/proc/{pid}").exists()
     assert strays.end_left(before) == []
+
+
+def test_a_long_child_does_not_outlive_a_killed_parent() -> None:
+    code = """
+        import subprocess
+        from support import child
+        with child.running(["sleep", "1000"]) as process:
+            print(process.pid, flush=True)
+            process.wait()
+    """
+    path = os.pathsep.join([str(child.TESTS), os.environ.get("PYTHONPATH", "")])
+    with subprocess.Popen(
+        [sys.executable, "-c", textwrap.dedent(code)],
+        stdout=subprocess.PIPE,
+        env={**os.environ, "PYTHONPATH": path},
+    ) as parent:
+        assert parent.stdout is not None
+        pid = int(parent.stdout.readline())
+        command = Path(f"/proc/{pid}/cmdline")
+        while command.read_bytes() != b"sleep\x001000\x00":
+            time.sleep(0.001)
+        parent.kill()
+    # It is this process's child now: orphans are adopted.
+    assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == -signal.SIGKILL
 
 
 def test_what_multiprocessing_keeps_is_no_stray() -> None:

@@ -87,7 +87,7 @@ class Guest:
         began = time.monotonic()
         with (self._folder / "qemu.log").open("wb") as log:
             self._process = subprocess.Popen(
-                qemu.command_line(self.machine, image, self._folder),
+                [*_leash(), *qemu.command_line(self.machine, image, self._folder)],
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT,
@@ -212,6 +212,12 @@ def _cpu_s(pid: int) -> float:
     """Processor time of a process so far, of all its threads (proc_pid_stat(5))."""
     words = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     return (int(words[11]) + int(words[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def _leash() -> list[str]:
+    """Keep QEMU from outliving the thread that runs this machine's tests, if that is killed."""
+    script = _HERE.parents[1] / "python" / "support" / "leash.py"
+    return [sys.executable, "-I", str(script), str(os.getpid())]
 
 
 def _environment(image: kernel.Kernel) -> dict[str, str]:

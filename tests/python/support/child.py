@@ -11,6 +11,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from support import leash
+
 TESTS = Path(__file__).parents[1]
 
 
@@ -38,9 +40,9 @@ def run(
 def running(arguments: Sequence[str], **options: Any) -> Iterator[subprocess.Popen[Any]]:
     """Start a program, and kill it at the end if a test that failed has left it running.
 
-    A Popen alone would wait for it then, for ever.
+    A Popen alone would wait for it then, for ever. It does not outlive this thread either.
     """
-    with subprocess.Popen(arguments, **options) as process:
+    with subprocess.Popen(leash.leashed(arguments), **options) as process:
         try:
             yield process
         except BaseException:
