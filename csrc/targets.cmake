@@ -15,6 +15,11 @@ function(numapool_set_warnings target)
   endif()
 endfunction()
 
+# With NUMAPOOL_UNITY, compiles the sources of a target as one: headers are read and templates made once.
+function(numapool_unite target)
+  set_target_properties(${target} PROPERTIES UNITY_BUILD ${NUMAPOOL_UNITY} UNITY_BUILD_BATCH_SIZE 0)
+endfunction()
+
 # numapool_add_core(<target> <platform>): csrc/src and csrc/platform/<platform>, no Python. What is of no
 # platform is compiled once, however many cores a build has.
 function(numapool_add_core target platform)
@@ -31,6 +36,7 @@ function(numapool_add_core target platform)
       "${PROJECT_SOURCE_DIR}/csrc/include" "${PROJECT_SOURCE_DIR}/csrc")
     target_link_libraries(numapool_neutral PUBLIC Threads::Threads)
     numapool_set_warnings(numapool_neutral)
+    numapool_unite(numapool_neutral)
     # Loops that are timed: vectors in every build, and no call of memset or memcpy in their place.
     if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
       set(flags -O3 -fno-tree-loop-distribute-patterns)
@@ -45,6 +51,9 @@ function(numapool_add_core target platform)
   target_include_directories(${target} PUBLIC
     "${PROJECT_SOURCE_DIR}/csrc/include" "${PROJECT_SOURCE_DIR}/csrc")
   target_link_libraries(${target} PUBLIC Threads::Threads)
+  if(platform STREQUAL "linux")
+    numapool_unite(${target})
+  endif()
   if(platform STREQUAL "windows")
     # Nothing that came after Windows 8: such functions are looked up at run time.
     target_link_libraries(${target} PUBLIC psapi setupapi iphlpapi ws2_32 ole32 advapi32)

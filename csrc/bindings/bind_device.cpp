@@ -4,6 +4,7 @@
 
 #include "bindings.hpp"
 #include "numapool/device.hpp"
+#include "text.hpp"
 #include "without_gil.hpp"
 
 namespace py = pybind11;
@@ -11,30 +12,18 @@ namespace py = pybind11;
 namespace numapool::bindings {
 namespace {
 
-// Paths may hold any bytes: as os.fsdecode() writes them.
-py::object text(const std::string& value) {
-  PyObject* const made =
-      PyUnicode_DecodeFSDefaultAndSize(value.data(), static_cast<Py_ssize_t>(value.size()));
-  if (made == nullptr) throw py::error_already_set();
-  return py::reinterpret_steal<py::object>(made);
-}
-
-py::object text_or_none(const std::string& value) {
-  return value.empty() ? py::none() : text(value);
-}
-
 py::object id_or_none(const std::optional<int>& id) {
   return id ? py::object(py::int_(*id)) : py::object(py::none());
 }
 
 py::tuple device_tuple(const Device& device) {
-  return py::make_tuple(text(device.name), text(device.kind), id_or_none(device.node_id),
-                        text_or_none(device.pci_address), text_or_none(device.evidence));
+  return py::make_tuple(path_text(device.name), path_text(device.kind), id_or_none(device.node_id),
+                        path_or_none(device.pci_address), path_or_none(device.evidence));
 }
 
 py::tuple step_tuple(const DeviceStep& step) {
-  return py::make_tuple(step.depth, text(step.kind), text(step.name), text_or_none(step.path),
-                        text_or_none(step.note), id_or_none(step.node_id));
+  return py::make_tuple(step.depth, path_text(step.kind), path_text(step.name),
+                        path_or_none(step.path), path_or_none(step.note), id_or_none(step.node_id));
 }
 
 template <class Items, class Make>
@@ -65,7 +54,7 @@ void bind_device(py::module_& module) {
         return py::make_tuple(tuple_of(found.legs, device_tuple),
                               tuple_of(found.nodes, [](int node) { return py::int_(node); }),
                               id_or_none(found.node_id), tuple_of(found.steps, step_tuple),
-                              text_or_none(found.reason), found.outdated);
+                              path_or_none(found.reason), found.outdated);
       },
       py::arg("topology"), py::arg("name"));
   // (node_id, number of nodes, outdated)

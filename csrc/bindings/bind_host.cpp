@@ -5,6 +5,7 @@
 #include "bindings.hpp"
 #include "numapool/host.hpp"
 #include "platform/host.hpp"
+#include "text.hpp"
 #include "without_gil.hpp"
 
 namespace py = pybind11;
@@ -13,17 +14,6 @@ namespace numapool::bindings {
 namespace {
 
 // Firmware and foreign trees may hold any bytes.
-py::str words(const std::string& text) {
-  PyObject* const out =
-      PyUnicode_DecodeUTF8(text.data(), static_cast<Py_ssize_t>(text.size()), "backslashreplace");
-  if (out == nullptr) throw py::error_already_set();
-  return py::reinterpret_steal<py::str>(out);
-}
-
-py::object words_or_none(const std::string& text) {
-  return text.empty() ? py::object(py::none()) : py::object(words(text));
-}
-
 py::tuple all_words(const std::vector<std::string>& texts) {
   py::tuple out(texts.size());
   for (std::size_t i = 0; i < texts.size(); ++i) out[i] = words(texts[i]);
@@ -62,13 +52,7 @@ void bind_host(py::module_& module) {
       [](const std::string& root, const std::string& controller) {
         const platform::CgroupFolder found =
             without_gil([&] { return platform::cgroup_folder(root, controller); });
-        const auto path = [](const std::string& text) {
-          PyObject* const out =
-              PyUnicode_DecodeFSDefaultAndSize(text.data(), static_cast<Py_ssize_t>(text.size()));
-          if (out == nullptr) throw py::error_already_set();
-          return py::reinterpret_steal<py::str>(out);
-        };
-        return py::make_tuple(found.version, path(found.folder), path(found.top),
+        return py::make_tuple(found.version, path_text(found.folder), path_text(found.top),
                               words(found.unknown));
       },
       py::arg("root"), py::arg("controller"));

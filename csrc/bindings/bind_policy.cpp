@@ -9,6 +9,7 @@
 #include "numapool/limits.hpp"
 #include "platform/memory.hpp"
 #include "platform/thread.hpp"
+#include "text.hpp"
 
 namespace py = pybind11;
 
@@ -29,11 +30,6 @@ struct SavedPolicy {
 py::list bounds_list(const std::vector<platform::Bound>& bounds) {
   py::list out;
   for (const platform::Bound& one : bounds) {
-    // Folders' names may be any bytes.
-    const auto words = [](const std::string& text) {
-      return py::reinterpret_steal<py::str>(PyUnicode_DecodeUTF8(
-          text.data(), static_cast<Py_ssize_t>(text.size()), "backslashreplace"));
-    };
     out.append(py::make_tuple(words(one.limit), one.bytes, words(one.unknown)));
   }
   return out;

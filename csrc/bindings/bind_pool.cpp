@@ -56,14 +56,14 @@ py::tuple to_tuple(const PoolCounts& counts) {
 }
 
 // ({node: counts}, total)
-py::tuple statistics(const py::object& base) {
+py::tuple pool_statistics(const py::object& base) {
   const PoolStatistics seen = pool_of(base.ptr()).statistics();
   py::dict by_node;
   for (const auto& [node, counts] : seen.by_node) by_node[py::int_(node)] = to_tuple(counts);
   return py::make_tuple(std::move(by_node), to_tuple(seen.total));
 }
 
-void close(const py::object& base) {
+void close_pool(const py::object& base) {
   Pool& pool = pool_of(base.ptr());
   const WithoutGil released;
   pool.close();
@@ -79,8 +79,8 @@ void bind_pool(py::module_& module) {
   module.def("pool_reserve", &reserve, py::arg("base"), py::arg("size_bytes"), py::arg("node"),
              py::arg("already"));
   module.def("pool_trim", &trim, py::arg("base"), py::arg("at_least"), py::arg("node"));
-  module.def("pool_statistics", &statistics, py::arg("base"));
-  module.def("pool_close", &close, py::arg("base"));
+  module.def("pool_statistics", &pool_statistics, py::arg("base"));
+  module.def("pool_close", &close_pool, py::arg("base"));
   module.def(
       "pool_closed", [](const py::object& base) { return pool_of(base.ptr()).closed(); },
       py::arg("base"));

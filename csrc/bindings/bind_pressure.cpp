@@ -82,7 +82,7 @@ py::list sources(const PyMonitor& monitor) {
 }
 
 // (events by source, reaction bounds in ms, reactions, reaction sum in us, trimmed, looks, dropped)
-py::tuple statistics(const PyMonitor& monitor) {
+py::tuple monitor_statistics(const PyMonitor& monitor) {
   const MonitorStatistics seen = monitor->statistics();
   return py::make_tuple(seen.events, MonitorStatistics::kBounds, seen.reactions,
                         seen.reaction_sum_us, seen.trimmed_bytes, seen.looks, seen.dropped_events);
@@ -170,7 +170,7 @@ void bind_pressure(py::module_& module) {
                              [](const PyMonitor& self) { return static_cast<int>(self->level()); })
       .def("sources", &sources)
       .def("last_look", &last_look)
-      .def("statistics", &statistics);
+      .def("statistics", &monitor_statistics);
 }
 
 }  // namespace numapool::bindings

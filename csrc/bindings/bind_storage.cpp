@@ -15,6 +15,7 @@
 #include "numapool/error.hpp"
 #include "numapool/storage.hpp"
 #include "numapool/stream.hpp"
+#include "text.hpp"
 #include "without_gil.hpp"
 
 namespace py = pybind11;
@@ -65,10 +66,6 @@ py::object failure_tuple(const std::optional<platform::Failure>& failure) {
                         failure->cause == platform::Cause::kUnsupported);
 }
 
-py::object text_or_none(const std::string& text) {
-  return text.empty() ? py::object(py::none()) : py::object(py::str(text));
-}
-
 // (bytes, direct bytes, why some went through the page cache or None, failure or None); without
 // the first three where the file could not be opened.
 py::tuple transfer_tuple(const Transfer& done, std::string why) {
@@ -77,7 +74,7 @@ py::tuple transfer_tuple(const Transfer& done, std::string why) {
   } else if (why.empty() && done.misplaced) {
     why = "address and offset are not aligned for direct I/O alike";
   }
-  return py::make_tuple(done.bytes, done.direct_bytes, text_or_none(why),
+  return py::make_tuple(done.bytes, done.direct_bytes, words_or_none(why),
                         failure_tuple(done.failure));
 }
 
@@ -190,7 +187,7 @@ py::object next(const PyStream& stream, std::optional<std::uint64_t> starved_ms)
   return to_python(std::move(*item));
 }
 
-void close(const PyStream& stream) {
+void close_stream(const PyStream& stream) {
   const WithoutGil released;
   stream->close(check_signals);
 }
@@ -198,7 +195,7 @@ void close(const PyStream& stream) {
 // (bytes, direct bytes, why not direct or None, node or None, blocks, bytes of a block)
 py::tuple figures(const PyStream& stream) {
   const Stream::Figures seen = stream->figures();
-  return py::make_tuple(seen.bytes, seen.direct_bytes, text_or_none(seen.why_not_direct),
+  return py::make_tuple(seen.bytes, seen.direct_bytes, words_or_none(seen.why_not_direct),
                         seen.node_id, seen.blocks, seen.block_bytes);
 }
 
@@ -212,7 +209,7 @@ void bind_storage(py::module_& module) {
   py::class_<PyStream>(module, "Stream")
       .def("next", &next, py::arg("starved_ms"))
       .def("starved", [](const PyStream& self) { return self->starved(); })
-      .def("close", &close)
+      .def("close", &close_stream)
       .def("closed", [](const PyStream& self) { return self->closed(); })
       .def("figures", &figures);
   module.def("stream_open", &open_stream, py::arg("path"), py::arg("base"), py::arg("block_bytes"),

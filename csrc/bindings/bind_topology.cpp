@@ -5,6 +5,7 @@
 #include "bindings.hpp"
 #include "numapool/current_topology.hpp"
 #include "numapool/topology.hpp"
+#include "text.hpp"
 #include "without_gil.hpp"
 
 namespace py = pybind11;
@@ -21,11 +22,7 @@ py::tuple ints(const std::vector<int>& values) {
 // Paths are in them, which need not be UTF-8.
 py::tuple texts(const std::vector<std::string>& values) {
   py::tuple out(values.size());
-  for (std::size_t i = 0; i < values.size(); ++i) {
-    out[i] = py::reinterpret_steal<py::str>(PyUnicode_DecodeFSDefaultAndSize(
-        values[i].data(), static_cast<Py_ssize_t>(values[i].size())));
-    if (!out[i].ptr()) throw py::error_already_set();
-  }
+  for (std::size_t i = 0; i < values.size(); ++i) out[i] = path_text(values[i]);
   return out;
 }
 

@@ -5,6 +5,7 @@
 
 #include "bindings.hpp"
 #include "python_call.hpp"
+#include "text.hpp"
 
 namespace py = pybind11;
 
@@ -12,14 +13,6 @@ namespace numapool::bindings {
 namespace {
 
 py::object error_class(const char* name) { return import_module("numapool.errors").attr(name); }
-
-// Paths in a message may be bytes that are no UTF-8: they are escaped, as in tracebacks.
-py::str words(const std::string& message) {
-  PyObject* const text = PyUnicode_DecodeUTF8(
-      message.data(), static_cast<Py_ssize_t>(message.size()), "backslashreplace");
-  if (text == nullptr) throw py::error_already_set();
-  return py::reinterpret_steal<py::str>(text);
-}
 
 void raise(const Error& error) {
   if (error.kind() == ErrorKind::kInterrupted)

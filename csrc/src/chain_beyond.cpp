@@ -16,16 +16,6 @@ namespace numapool {
 using platform::PageKind;
 using platform::Precision;
 
-namespace {
-
-std::string nodes_text(const std::vector<int>& nodes) {
-  std::string text = nodes.size() == 1 ? "node " : "nodes ";
-  for (const int node : nodes) text += (node == nodes.front() ? "" : ", ") + std::to_string(node);
-  return text;
-}
-
-}  // namespace
-
 Chain::Outcome Chain::place_beyond_preferred(Outcome first) {
   if (first.denied) return place_unbound(*first.denied);
   std::vector<int> within;

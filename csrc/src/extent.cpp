@@ -13,7 +13,7 @@ namespace {
 
 using platform::Span;
 
-constexpr std::size_t kChunk = std::size_t{64} << 20;  // between two looks for an interrupt
+constexpr std::size_t kMovedAtOnce = std::size_t{64} << 20;  // between two looks for an interrupt
 
 // One dimension after another, the widest first, until what is left touches pages without a gap.
 class Walk {
@@ -85,7 +85,7 @@ void in_chunks(const std::vector<Span>& spans, const InterruptCheck& check, cons
   for (const Tract& tract : tracts_of(spans)) {
     const bool one_kind = tract.pages.kind == platform::PageKind::kBase;
     const std::size_t huge = one_kind ? 1 : tract.pages.bytes;
-    const std::size_t chunk = std::max(kChunk, huge);
+    const std::size_t chunk = std::max(kMovedAtOnce, huge);
     for (std::uintptr_t at = tract.span.begin; at < tract.span.end;) {
       check();
       std::uintptr_t end = at - at % chunk + chunk;

@@ -23,7 +23,7 @@
 namespace numapool {
 namespace {
 
-constexpr std::size_t kChunk = std::size_t{256} << 20;
+constexpr std::size_t kPopulateChunk = std::size_t{256} << 20;
 constexpr std::size_t kPiece = std::size_t{8} << 20;  // what one thread takes at a time
 constexpr std::size_t kPerThread = std::size_t{32}
                                    << 20;  // starting a thread for less does not pay
@@ -180,7 +180,7 @@ void run_chunk(Work& work, std::size_t threads, std::span<const int> cpus,
 void populate(const Region& region, const PopulatePlan& plan, const InterruptCheck& check) {
   auto* const begin = static_cast<char*>(region.address);
   const bool reserved = region.pages.kind == platform::PageKind::kHugetlb;
-  const std::size_t chunk = std::max(kChunk, region.pages.bytes);
+  const std::size_t chunk = std::max(kPopulateChunk, region.pages.bytes);
   // Where no policy was accepted, the calling thread's own decides where pages may go.
   const PolicyOf policy = plan.only_on_cpus ? PolicyOf::kThread : PolicyOf::kMapping;
   if (plan.only_on_cpus && !reserved && region.length >= kLookBytes)

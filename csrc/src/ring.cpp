@@ -19,7 +19,7 @@
 namespace numapool {
 namespace {
 
-constexpr std::chrono::microseconds kWaitStep{500};
+constexpr std::chrono::microseconds kSlotWait{500};
 
 class RingImpl final : public Ring {
  public:
@@ -62,7 +62,7 @@ class RingImpl final : public Ring {
                         " are); close buffers in the order they were acquired, or wait with "
                         "block=True");
       }
-      std::this_thread::sleep_for(kWaitStep);
+      std::this_thread::sleep_for(kSlotWait);
       check();
     }
     return lease;

@@ -20,7 +20,7 @@ using platform::IoResult;
 using platform::Piece;
 
 // Between two looks for signals; a device gives its full throughput to less.
-constexpr std::size_t kChunk = std::size_t{8} << 20;
+constexpr std::size_t kTransferChunk = std::size_t{8} << 20;
 // Between two tries to open a file on which another process has a lease.
 constexpr std::chrono::milliseconds kLongestPause{50};
 
@@ -34,8 +34,8 @@ class Cursor {
   [[nodiscard]] std::uint64_t offset() const noexcept { return offset_; }
   [[nodiscard]] const char* address() const noexcept { return pieces_[at_].address + in_; }
 
-  // The stretch from here in up to platform::kMostPieces parts and kChunk bytes, each part and the
-  // address it begins at a multiple of what direct I/O wants. None: not from here.
+  // The stretch from here in up to platform::kMostPieces parts and kTransferChunk bytes, each part
+  // and the address it begins at a multiple of what direct I/O wants. None: not from here.
   std::span<const Piece> aligned(std::size_t memory_align, std::size_t transfer_align,
                                  std::uint64_t most) noexcept {
     const std::size_t whole = std::max(memory_align, transfer_align);
@@ -92,11 +92,11 @@ class Cursor {
   std::span<const Piece> collect(const Take& take) noexcept {
     std::size_t count = 0;
     std::size_t bytes = 0;
-    for (std::size_t i = at_; i < pieces_.size() && count < platform::kMostPieces && bytes < kChunk;
-         ++i) {
+    for (std::size_t i = at_;
+         i < pieces_.size() && count < platform::kMostPieces && bytes < kTransferChunk; ++i) {
       const Piece rest = rest_of(i);
       Piece cut = rest;
-      cut.length = std::min(cut.length, kChunk - bytes);
+      cut.length = std::min(cut.length, kTransferChunk - bytes);
       cut.length = take(cut);
       if (cut.length != 0) parts_[count++] = cut;
       bytes += cut.length;
@@ -190,7 +190,7 @@ Transfer File::transfer(const Call& call, const char* name, bool writes,
     if (!direct) {
       const std::size_t head = may ? cursor.to_alignment(memory, whole) : 0;
       could = may && head == 0;
-      parts = cursor.any(std::min<std::uint64_t>(head != 0 ? head : kChunk, room));
+      parts = cursor.any(std::min<std::uint64_t>(head != 0 ? head : kTransferChunk, room));
     }
     const IoResult result =
         call(direct ? opened_.direct_handle : opened_.handle, parts, cursor.offset(), direct);

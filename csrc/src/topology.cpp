@@ -22,12 +22,6 @@ std::string text_of(const platform::Failure& failure) {
                    std::generic_category().message(failure.code);
 }
 
-std::string nodes_text(const std::vector<int>& ids) {
-  std::string text = ids.size() == 1 ? "node " : "nodes ";
-  for (const int id : ids) text += (id == ids.front() ? "" : ", ") + std::to_string(id);
-  return text;
-}
-
 [[noreturn]] void fail(const platform::Failure& failure) {
   if (failure.cause == platform::Cause::kUnintelligible)
     throw Error(ErrorKind::kTopology, text_of(failure));
@@ -37,6 +31,12 @@ std::string nodes_text(const std::vector<int>& ids) {
 }
 
 }  // namespace
+
+std::string nodes_text(const std::vector<int>& ids) {
+  std::string text = ids.size() == 1 ? "node " : "nodes ";
+  for (const int id : ids) text += (id == ids.front() ? "" : ", ") + std::to_string(id);
+  return text;
+}
 
 Topology::Topology(TopologyParts parts) : parts_(std::move(parts)) {
   const std::size_t count = parts_.nodes.size();

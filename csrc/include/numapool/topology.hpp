@@ -97,4 +97,7 @@ class Topology {
 // Free memory of a node of the machine under `root`, read now. Throws Error(kSystem, kTopology).
 [[nodiscard]] std::uint64_t free_memory_bytes(const std::string& root, int node_id);
 
+// "node 1", "nodes 0, 2".
+[[nodiscard]] std::string nodes_text(const std::vector<int>& ids);
+
 }  // namespace numapool

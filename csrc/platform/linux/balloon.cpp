@@ -9,7 +9,7 @@ namespace {
 
 constexpr std::size_t kLargestFeature = 128;  // bits that any kernel knows of (Linux 6.17)
 
-const char* name_of(BalloonDriver driver) noexcept {
+const char* driver_name(BalloonDriver driver) noexcept {
   switch (driver) {
     case BalloonDriver::kVirtio:
       return "virtio";
@@ -32,7 +32,7 @@ Result<BalloonRecord> read_balloon(const std::string& root_path) {
   BalloonRecord record;
   if (!meter.device()) return record;
   const BalloonDevice& device = *meter.device();
-  record.driver = name_of(device.driver);
+  record.driver = driver_name(device.driver);
   record.at_work = device.bound;
   record.place = root.path_to(device.place.c_str());
   for (std::size_t bit = 0; bit < device.features.size() && bit < kLargestFeature; ++bit) {

@@ -13,7 +13,6 @@
 namespace numapool::platform {
 namespace {
 
-constexpr std::uint64_t kKiB = 1024;
 // VMware and Hyper-V count in pages of their own, whatever the kernel's are.
 constexpr std::uint64_t kHostPageBytes = 4096;
 

@@ -1,6 +1,7 @@
 // The kernel's two ways to write a set of ids: the list "0-3,8" and the mask "00000000,0000010f".
 #pragma once
 
+#include <cstddef>
 #include <optional>
 #include <string_view>
 #include <vector>
@@ -11,6 +12,9 @@ namespace numapool::platform {
 // 10): a text that names one is broken, and nothing is allocated for it.
 inline constexpr int kLargestId = 65535;
 inline constexpr int kLargestNodeId = 1023;
+
+// CONFIG_NR_CPUS of MAXSMP kernels: a set of CPUs of so many bits is never too small.
+inline constexpr std::size_t kMaxCpus = 8192;
 
 // The ids, ascending, each once; an empty text is the empty set. "8-15:1/2" is the first of each
 // two from 8 to 15, as kernel-parameters.rst has it. Nothing where the text is no list or names an

@@ -16,13 +16,13 @@ namespace {
 
 // The files read here are a page or two: memory.stat and a node's meminfo are the largest. Paths of
 // cgroups may be long, and /proc/self/cgroup has one for each hierarchy.
-thread_local std::array<char, 16384> scratch;
+thread_local std::array<char, 16384> kept_text;
 thread_local std::string larger;
 
 // All of the text, which the kernel gives in one read if there is room; -1 and errno if not.
 ssize_t read_larger(int fd) noexcept {
   try {
-    for (std::size_t room = 4 * scratch.size(); room <= kLargestFile; room *= 4) {
+    for (std::size_t room = 4 * kept_text.size(); room <= kLargestFile; room *= 4) {
       larger.resize(room);
       const ssize_t got = pread(fd, larger.data(), room, 0);
       if (got < static_cast<ssize_t>(room)) return got;
@@ -48,15 +48,15 @@ std::optional<std::string_view> KeptFile::read() noexcept {
     if (fd < 0) return std::nullopt;
     kept_ = KeptDescriptor(fd);
   }
-  ssize_t got = pread(fd, scratch.data(), scratch.size(), 0);
-  const bool cut = got == static_cast<ssize_t>(scratch.size());
+  ssize_t got = pread(fd, kept_text.data(), kept_text.size(), 0);
+  const bool cut = got == static_cast<ssize_t>(kept_text.size());
   if (cut) got = read_larger(fd);
   if (got < 0) {
     error_ = errno;
     kept_.close();  // the cgroup or node behind it is gone: try the path afresh next time
     return std::nullopt;
   }
-  return std::string_view(cut ? larger.data() : scratch.data(), static_cast<std::size_t>(got));
+  return std::string_view(cut ? larger.data() : kept_text.data(), static_cast<std::size_t>(got));
 }
 
 std::optional<std::uint64_t> leading_number(std::string_view text) noexcept {

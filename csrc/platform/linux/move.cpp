@@ -8,18 +8,14 @@
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
-#include <memory>
 #include <span>
 #include <string>
 
+#include "platform/linux/c_file.hpp"
 #include "platform/linux/system_call.hpp"
 
 namespace numapool::platform {
 namespace {
-
-struct FileCloser {
-  void operator()(std::FILE* file) const noexcept { std::fclose(file); }
-};
 
 constexpr std::size_t kBatch = 512;
 
@@ -100,7 +96,7 @@ Result<MoveTally> move_resident(void* address, std::size_t length, const Pages& 
 // inode of the kernel's own mount, whose names end in " (deleted)" or lie in /dev/shm.
 std::vector<Span> file_mappings() {
   std::vector<Span> out;
-  const std::unique_ptr<std::FILE, FileCloser> file(std::fopen("/proc/self/maps", "re"));
+  const CFile file(std::fopen("/proc/self/maps", "re"));
   if (!file) return out;
   char* line = nullptr;
   std::size_t capacity = 0;

@@ -9,17 +9,13 @@
 #include <cstdlib>
 #include <cstring>
 #include <map>
-#include <memory>
 #include <vector>
 
+#include "platform/linux/c_file.hpp"
 #include "platform/linux/pagemap.hpp"
 
 namespace numapool::platform {
 namespace {
-
-struct FileCloser {
-  void operator()(std::FILE* file) const noexcept { std::fclose(file); }
-};
 
 struct Line {
   std::uintptr_t start = 0;
@@ -68,7 +64,7 @@ std::optional<std::uint64_t> resident_bytes(std::uintptr_t begin, std::uintptr_t
 
 std::optional<Residency> count_in_numa_maps(std::uintptr_t begin, std::uintptr_t end,
                                             std::size_t base_page) {
-  const std::unique_ptr<std::FILE, FileCloser> file(std::fopen("/proc/self/numa_maps", "re"));
+  const CFile file(std::fopen("/proc/self/numa_maps", "re"));
   if (!file) return std::nullopt;
   // Lines carry no end address: a line reaches at most to the start of the next. Those that may
   // overlap the range are the last at or below `begin` and all that start inside it.

@@ -6,8 +6,8 @@
 #include <cinttypes>
 #include <cstdio>
 #include <cstdlib>
-#include <memory>
 
+#include "platform/linux/c_file.hpp"
 #include "platform/linux/kept_file.hpp"
 #include "platform/linux/pagemap.hpp"
 #include "platform/linux/tree.hpp"
@@ -16,12 +16,6 @@
 
 namespace numapool::platform {
 namespace {
-
-constexpr std::uint64_t kKiB = 1024;
-
-struct FileCloser {
-  void operator()(std::FILE* file) const noexcept { std::fclose(file); }
-};
 
 // The size of a huge page that one entry of a middle page table maps, whether or not the system
 // makes new ones.
@@ -45,7 +39,7 @@ std::size_t mapped_whole_bytes() {
 
 bool each_mapping(std::uintptr_t begin, std::uintptr_t end,
                   const std::function<void(const MappingPages&)>& visit, const std::string& path) {
-  const std::unique_ptr<std::FILE, FileCloser> file(std::fopen(path.c_str(), "re"));
+  const CFile file(std::fopen(path.c_str(), "re"));
   if (!file) return false;
   MappingPages now;
   const auto tell = [&] {

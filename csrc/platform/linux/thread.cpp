@@ -10,6 +10,7 @@
 #include <cstddef>
 #include <cstring>
 
+#include "platform/linux/id_list.hpp"
 #include "platform/linux/node_mask.hpp"
 #include "platform/linux/page_nodes.hpp"
 #include "platform/linux/policy_calls.hpp"
@@ -17,8 +18,6 @@
 
 namespace numapool::platform {
 namespace {
-
-constexpr std::size_t kMaxCpus = 8192;  // CONFIG_NR_CPUS of MAXSMP kernels
 
 Status set_raw(int mode, std::span<const int> nodes) {
   const long result =

@@ -16,7 +16,7 @@ namespace {
 constexpr std::size_t kFirstRead = 4096;  // a page: what one read of sysfs gives at most
 constexpr std::size_t kQuotedBytes = 80;  // of a file that makes no sense, in the message
 
-thread_local std::string scratch;
+thread_local std::string file_text;
 
 struct DirCloser {
   void operator()(DIR* dir) const noexcept { closedir(dir); }
@@ -81,10 +81,10 @@ std::optional<std::string_view> Folder::read(const char* relative) const {
   if (fd < 0) return std::nullopt;
   std::size_t size = 0;
   bool failed = false;
-  if (scratch.size() < kFirstRead) scratch.resize(kFirstRead);
+  if (file_text.size() < kFirstRead) file_text.resize(kFirstRead);
   while (size < kLargestFile) {
-    if (size == scratch.size()) scratch.resize(2 * scratch.size());
-    const ssize_t got = ::read(fd, scratch.data() + size, scratch.size() - size);
+    if (size == file_text.size()) file_text.resize(2 * file_text.size());
+    const ssize_t got = ::read(fd, file_text.data() + size, file_text.size() - size);
     if (got < 0 && errno == EINTR) continue;
     failed = got < 0;
     if (got <= 0) break;
@@ -92,7 +92,7 @@ std::optional<std::string_view> Folder::read(const char* relative) const {
   }
   close(fd);
   if (failed) return std::nullopt;
-  return std::string_view(scratch.data(), size);
+  return std::string_view(file_text.data(), size);
 }
 
 std::optional<std::string> Folder::read_whole(const char* relative) const {

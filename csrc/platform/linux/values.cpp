@@ -9,8 +9,6 @@
 namespace numapool::platform {
 namespace {
 
-constexpr std::uint64_t kKiB = 1024;
-
 bool is_blank(char c) noexcept { return c == ' ' || c == '\t'; }
 
 }  // namespace

@@ -10,6 +10,8 @@
 
 namespace numapool::platform {
 
+inline constexpr std::uint64_t kKiB = 1024;
+
 // The ids that the file lists; nothing where there is no such file. A text that is no list, or
 // names an id above `largest`, fails with `why` as the reason.
 Result<std::optional<std::vector<int>>> read_ids(const Folder& folder, const char* file,

@@ -16,7 +16,6 @@ namespace numapool::platform {
 namespace {
 
 constexpr const char* kAskedElsewhere = "the machine's memory is asked of the kernel, or unknown";
-constexpr std::size_t kMaxCpus = 8192;  // CONFIG_NR_CPUS of MAXSMP kernels
 
 struct CpuSetFreer {
   void operator()(cpu_set_t* set) const noexcept { CPU_FREE(set); }
