@@ -81,13 +81,13 @@ Topology topology_of(const py::tuple& state) {
 }
 
 // Python sees a topology that nobody can change, whoever holds it.
-std::shared_ptr<Topology> to_python(const SharedTopology& topology) {
+std::shared_ptr<Topology> for_python(const SharedTopology& topology) {
   return std::const_pointer_cast<Topology>(topology);
 }
 
-std::shared_ptr<Topology> without_gil(SharedTopology (*read)()) {
+std::shared_ptr<Topology> ask(SharedTopology (*read)()) {
   const WithoutGil released;
-  return to_python(read());
+  return for_python(read());
 }
 
 Topology detect() {
@@ -119,9 +119,9 @@ void bind_topology(py::module_& module) {
           py::arg("node_id"))
       .def("node_of_cpu", &Topology::node_of_cpu, py::arg("cpu"))
       .def(py::pickle(&state_of, &topology_of));
-  module.def("current_topology", [] { return without_gil(&current_topology); });
-  module.def("topology_now", [] { return without_gil(&topology_now); });
-  module.def("renewed_topology", [] { return without_gil(&renewed_topology); });
+  module.def("current_topology", [] { return ask(&current_topology); });
+  module.def("topology_now", [] { return ask(&topology_now); });
+  module.def("renewed_topology", [] { return ask(&renewed_topology); });
   module.def(
       "free_memory_bytes",
       [](const std::string& root, int node_id) {

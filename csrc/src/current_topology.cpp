@@ -24,7 +24,7 @@ SharedTopology held() {
   return holder.held;
 }
 
-std::vector<int> cpus_of(const Topology& topology) {
+std::vector<int> all_cpus_of(const Topology& topology) {
   std::vector<int> cpus;
   for (const Node& node : topology.nodes())
     cpus.insert(cpus.end(), node.cpus.begin(), node.cpus.end());
@@ -41,7 +41,7 @@ std::vector<int> ids_of(const Topology& topology) {
 
 bool agrees(const Topology& topology, const platform::NodesNow& now) {
   return now.online == ids_of(topology) && now.usable == topology.usable_nodes() &&
-         now.cpus == cpus_of(topology);
+         now.cpus == all_cpus_of(topology);
 }
 
 }  // namespace

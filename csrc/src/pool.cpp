@@ -16,7 +16,7 @@ namespace {
 constexpr std::uint64_t kSmallPool = std::uint64_t{64} << 20;  // slabs would take too much of it
 constexpr std::int64_t kMostDrift = std::int64_t{4} << 20;
 
-std::size_t cpus_of(const Topology& topology) {
+std::size_t cpu_count_of(const Topology& topology) {
   int last = 0;
   for (const Node& node : topology.nodes()) {
     if (!node.cpus.empty()) last = std::max(last, node.cpus.back());
@@ -44,7 +44,7 @@ PoolImpl::PoolImpl(Allocator allocator, const Topology& machine, const PoolOptio
       classes_(unit_for(options.page)),
       has_slabs_(options.page.kind != PageRequest::Kind::kHugetlb &&
                  options.max_bytes.value_or(kSmallPool) >= kSmallPool),
-      shard_of_cpu_(cpus_of(machine)) {
+      shard_of_cpu_(cpu_count_of(machine)) {
   nodes_ = machine.possible();
   slot_of_node_.assign(static_cast<std::size_t>(nodes_.back()) + 1, -1);
   for (std::size_t slot = 0; slot < nodes_.size(); ++slot)
