@@ -42,7 +42,8 @@ LOPSIDED = Machine(
     distances=((10, 20, 40), (20, 10, 17), (40, 17, 10)),
 )
 
-#: Nodes 0 and 2 of possible 0 to 3: node 1 owns a CPU that is absent, node 3 owns nothing.
+#: Nodes 0 and 2 of possible 0 to 3: node 1 owns a CPU that is absent, node 3 owns nothing. The
+#: kernel does not count stalls.
 SPARSE = Machine(
     name="sparse",
     cpu_count=2,
@@ -54,11 +55,14 @@ SPARSE = Machine(
     ),
     hotplug_slots=4,
     max_memory_mib=4096,
+    kernel_options=("psi=0",),
 )
 
-#: DRAM and a slower, CPU-less node as CXL gives it, with the firmware's figures for both.
-HMAT = Machine(
-    name="hmat",
+#: DRAM and a slower, CPU-less node as CXL gives it, with the firmware's figures for both. This
+#: kernel makes memory tiers of the figures.
+HMAT_612 = Machine(
+    name="hmat_612",
+    kernel="6.12",
     cpu_count=4,
     nodes=(
         Node(node_id=0, memory_mib=768, cpus=(0, 1), initiator=0),
@@ -101,8 +105,6 @@ BALLOON_FIRM_612 = replace(
 #: A balloon whose host is told nothing of free memory.
 BALLOON_SILENT = replace(BALLOON, name="balloon_silent", balloon=Balloon(free_page_reporting=False))
 
-#: A kernel that does not count stalls.
-NO_PSI = replace(TWO_EQUAL, name="no_psi", kernel_options=("psi=0",))
 #: Disks and network adapters behind expanders of both nodes, and on the root bus, of no node.
 DEVICES = replace(TWO_EQUAL, name="devices", qemu_options=devices.qemu_options())
 DEVICES_612 = replace(DEVICES, name="devices_612", kernel="6.12")
@@ -118,7 +120,6 @@ SHARED_CPUS = Machine(
 
 TWO_EQUAL_612 = replace(TWO_EQUAL, name="two_equal_612", kernel="6.12")
 SMALL_BESIDE_BIG_612 = replace(SMALL_BESIDE_BIG, name="small_beside_big_612", kernel="6.12")
-HMAT_612 = replace(HMAT, name="hmat_612", kernel="6.12")
 
 BY_NAME: dict[str, Machine] = {
     machine.name: machine
@@ -127,7 +128,6 @@ BY_NAME: dict[str, Machine] = {
         FOUR_ASYMMETRIC,
         LOPSIDED,
         SPARSE,
-        HMAT,
         SMALL_BESIDE_BIG,
         TWO_EQUAL_612,
         SMALL_BESIDE_BIG_612,
@@ -135,7 +135,6 @@ BY_NAME: dict[str, Machine] = {
         BALLOON,
         BALLOON_FIRM_612,
         BALLOON_SILENT,
-        NO_PSI,
         DEVICES,
         DEVICES_612,
         SHARED_CPUS,

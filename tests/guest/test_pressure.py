@@ -188,15 +188,16 @@ def test_a_node_that_is_short_gets_back_what_is_on_it() -> None:
 def test_idle_it_hardly_runs() -> None:
     with nump.PressureMonitor() as monitor:
         time.sleep(2)
-        before, looks = time.process_time(), monitor.statistics().looks
+        began, before = time.monotonic(), time.process_time()
+        looks = monitor.statistics().looks
         time.sleep(6)
         looks = monitor.statistics().looks - looks
-        spent = time.process_time() - before
-    print(f"{looks} looks in 6 s, {spent * 1000:.1f} ms of CPU")
-    assert looks <= 8  # a stall wakes it: once a second is enough
+        spent, passed = time.process_time() - before, time.monotonic() - began
+    print(f"{looks} looks in {passed:.1f} s, {spent * 1000:.1f} ms of CPU")
+    assert looks <= passed + 2  # a stall wakes it: once a second is enough
 
 
-@pytest.mark.machine("no_psi")
+@pytest.mark.machine("sparse")  # its kernel counts no stalls
 def test_without_stall_information_the_rest_is_watched() -> None:
     def grow() -> dict[str, Any]:
         with nump.BufferPool() as pool, nump.PressureMonitor() as monitor:

@@ -19,7 +19,7 @@ from .support import pages
 from .support.children import Cgroup, Outcome, in_child
 from .support.nodes import MIB
 
-pytestmark = pytest.mark.machine("two_equal", "lopsided", "hmat", "two_equal_612")
+pytestmark = pytest.mark.machine("two_equal", "lopsided", "hmat_612", "two_equal_612")
 
 _SIZE = 8 * MIB
 _ARRAY_BYTES = 40 * MIB  # above 32 MiB malloc maps afresh, and never gives out what is resident

@@ -11,9 +11,7 @@ import numapool as nump
 from .harness.machine import Machine
 from .support.nodes import free_bytes, meminfo
 
-pytestmark = pytest.mark.machine(
-    "two_equal", "four_asymmetric", "lopsided", "sparse", "hmat", "hmat_612"
-)
+pytestmark = pytest.mark.machine("two_equal", "four_asymmetric", "lopsided", "sparse", "hmat_612")
 
 _TIERS = Path("/sys/devices/virtual/memory_tiering")
 _MIB = 1 << 20
