@@ -23,7 +23,8 @@ pytestmark = pytest.mark.machine("balloon")
 _ALL = 1024 * MIB
 _LEFT = 424 * MIB  # the host asks for 600 MiB
 _RETAINED = 400 * MIB
-_ROUNDS = 50
+_ROUNDS = 20
+_TIMEOUT_S = 120.0
 
 
 @pytest.fixture(autouse=True)
@@ -32,7 +33,7 @@ def whole(host: Host) -> Any:
     load_module("virtio_balloon")
     yield
     host.leave_guest(_ALL)
-    host.wait_for_guest_bytes(_ALL, 60)
+    host.wait_for_guest_bytes(_ALL, _TIMEOUT_S)
 
 
 def _entries(folder: str) -> int:
@@ -69,7 +70,7 @@ def _ask_for_600(host: Host, monitored: bool) -> dict[str, Any]:
     began = time.monotonic()
     host.leave_guest(_LEFT)
     met_s = puffs_at_trim = None
-    while time.monotonic() - began < (30 if monitored else 8):
+    while time.monotonic() - began < (_TIMEOUT_S if monitored else 8):
         if puffs_at_trim is None and pool.statistics().total.trimmed_bytes:
             puffs_at_trim = _puffs(log)
         if host.guest_bytes() <= _LEFT:
@@ -77,10 +78,9 @@ def _ask_for_600(host: Host, monitored: bool) -> dict[str, Any]:
             break
         time.sleep(0.05)
     trimmed = pool.statistics().total.trimmed_bytes
-    end = time.monotonic() + 15
-    while time.monotonic() < end:
-        fallen = spent_before - host.shared_memory_bytes()
-        if trimmed and fallen >= 0.8 * trimmed:
+    end = time.monotonic() + _TIMEOUT_S
+    while (fallen := spent_before - host.shared_memory_bytes()) < 0.8 * trimmed:
+        if time.monotonic() > end:
             break
         time.sleep(0.2)
     puffs = _puffs(log)
@@ -93,7 +93,6 @@ def _ask_for_600(host: Host, monitored: bool) -> dict[str, Any]:
         "left_bytes": host.guest_bytes(),
         "trimmed": trimmed,
         "fallen": fallen,
-        "fell_within_s": 15 - max(0.0, end - time.monotonic()),
         "puffs": puffs,
         "puffs_before_trim": puffs_at_trim,
         "kills": log.oom_kills(),
@@ -132,8 +131,10 @@ def test_a_handler_is_told_what_to_release(host: Host) -> None:
         with balloon.register_pressure_handler(asked.append, monitor=monitor):
             time.sleep(1.2)
             host.leave_guest(_ALL - 100 * MIB)
-            host.wait_for_guest_bytes(_ALL - 100 * MIB, 30)
-            time.sleep(0.5)
+            host.wait_for_guest_bytes(_ALL - 100 * MIB, _TIMEOUT_S)
+            end = time.monotonic() + _TIMEOUT_S
+            while not asked and time.monotonic() < end:
+                time.sleep(0.05)
     assert asked, "no handler was called"
     assert 0 < max(asked) <= 110 * MIB
 
@@ -159,9 +160,9 @@ def _many_rounds(host: Host) -> dict[str, Any]:
         for number in range(_ROUNDS):
             pool.reserve(8 * MIB, 8)
             host.leave_guest(_ALL - 160 * MIB)
-            host.wait_for_guest_bytes(_ALL - 160 * MIB, 60)
+            host.wait_for_guest_bytes(_ALL - 160 * MIB, _TIMEOUT_S)
             host.leave_guest(_ALL)
-            host.wait_for_guest_bytes(_ALL, 60)
+            host.wait_for_guest_bytes(_ALL, _TIMEOUT_S)
             if number in (4, _ROUNDS - 1):
                 gc.collect()
                 pool.trim()
@@ -184,5 +185,5 @@ def test_many_rounds_leak_nothing_and_touch_no_live_buffer(host: Host) -> None:
     (fds, threads, nbytes), (fds_then, threads_then, bytes_then) = result["counts"]
     assert (fds_then, threads_then) == (fds, threads)
     # khugepaged may complete huge pages of the interpreter's own heap; one block leaked in each
-    # round would be 360 MiB.
+    # round would be 120 MiB.
     assert bytes_then - nbytes < 8 * MIB

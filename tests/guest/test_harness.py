@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import socket
 import subprocess
 import sys
 import xml.etree.ElementTree as ElementTree
@@ -13,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from . import machines
-from .harness import initramfs, kernel, run
+from .harness import initramfs, kernel, process, run
 from .harness.errors import GuestError
 from .harness.guest import Guest
 from .harness.machine import Machine, Node
@@ -76,6 +77,12 @@ def test_pass_fail_and_skip_come_back(misbehaving_results: dict[str, tuple[str, 
     assert kind == "failure" and "nothing like it" in text and "misbehaving.py" in text
 
 
+def test_a_failed_test_leaves_nothing_to_the_next(
+    misbehaving_results: dict[str, tuple[str, str]],
+) -> None:
+    assert misbehaving_results["test_runs_after_a_failure"][0] == "passed"
+
+
 def test_killed_process_is_named_and_the_rest_still_runs(
     misbehaving_results: dict[str, tuple[str, str]],
 ) -> None:
@@ -134,6 +141,39 @@ def test_a_guest_that_does_not_come_up_gets_a_second_boot(
     one.stop()
     with pytest.raises(GuestError):
         one._booted()
+
+
+class _Starved:
+    """Says of the first ``slices`` that the guest waited all the time."""
+
+    def __init__(self, slices: int) -> None:
+        self.slices = slices
+        self.asked = 0
+
+    def waits_s(self) -> dict[str, float]:
+        return {}
+
+    def since(self, before: dict[str, float]) -> float:
+        self.asked += 1
+        return 1e9 if self.asked <= self.slices else 0.0
+
+
+def test_time_that_a_guest_waits_for_a_processor_does_not_count() -> None:
+    ours, theirs = socket.socketpair()
+    starved = _Starved(slices=2)
+    with theirs:
+        link = process.AgentLink(ours, GuestError, starved)
+        with pytest.raises(GuestError, match=r"said nothing .*: boot"):
+            link.hello(0.02)
+        link.close()
+    assert starved.asked == 3
+
+
+def test_waits_are_counted_by_thread() -> None:
+    starvation = process.Starvation(os.getpid())
+    before = starvation.waits_s()
+    assert not before or str(os.getpid()) in before  # empty on kernels that do not count
+    assert 0 <= starvation.since(before) < 3600
 
 
 def test_guest_runs_programs_and_answers_qmp(boot: Callable[[Machine], Guest]) -> None:

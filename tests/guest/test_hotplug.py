@@ -24,7 +24,7 @@ from .support.nodes import MIB
 _NODE = 3
 _DIMM_BYTES = 512 * MIB
 _PATTERN = bytes(range(256)) * 4096
-_WAIT_S = 60.0
+_WAIT_S = 120.0
 
 # What follows is called inside the guest, in one process that lives as long as the module's tests.
 _kept: dict[str, Any] = {}

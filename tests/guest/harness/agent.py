@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Any
 
 _PORT_NAME = "agent"
-_PORT_TIMEOUT_S = 30.0
+_PORT_TIMEOUT_S = 120.0
 
 
 class Agent:

@@ -46,17 +46,25 @@ class Link:
 
 
 class Reporter:
-    """Sends each report on; a failed test's with what the kernel logged meanwhile."""
+    """Sends each report on; a failed test's with what the kernel logged meanwhile.
+
+    A failed test is the last one of its pytest: its traceback keeps the buffers that it held. The
+    host starts another pytest, so that no test fails because an earlier one did.
+    """
 
     def __init__(self, link: Link) -> None:
         self._link = link
         self._config: pytest.Config
+        self._session: pytest.Session
         self._log = KernelLog()
 
     def pytest_configure(self, config: pytest.Config) -> None:
         self._config = config
         # By its name: pytest imports the tests' modules again, under names of its own.
         config.pluginmanager.register(self._link, LINK_NAME)
+
+    def pytest_sessionstart(self, session: pytest.Session) -> None:
+        self._session = session
 
     def pytest_runtest_logstart(self, nodeid: str) -> None:
         self._log.close()
@@ -69,6 +77,7 @@ class Reporter:
     ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
         report = yield
         if report.failed:
+            self._session.shouldstop = "a test failed"
             report.sections.append(("kernel log of the guest", "\n".join(self._log.lines())))
         return report
 

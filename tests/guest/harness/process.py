@@ -10,11 +10,46 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any
+from contextlib import suppress
+from pathlib import Path
+from typing import Any, Protocol
 
 from .errors import GuestError
 
 _Message = dict[str, Any]
+_SLICE_S = 1.0
+
+
+class Waits(Protocol):
+    """Says how long a guest waited for processors; see :class:`Starvation`."""
+
+    def waits_s(self) -> dict[str, float]: ...
+    def since(self, before: dict[str, float]) -> float: ...
+
+
+class Starvation:
+    """How long the threads of a process wait for a processor (Documentation/scheduler/sched-stats).
+
+    Parameters
+    ----------
+    pid
+        The process: QEMU, each of whose threads is a CPU of the guest.
+    """
+
+    def __init__(self, pid: int) -> None:
+        self._tasks = Path(f"/proc/{pid}/task")
+
+    def waits_s(self) -> dict[str, float]:
+        """Seconds of waiting so far by thread; empty where the host's kernel does not count."""
+        waits = {}
+        for task in self._tasks.glob("*"):
+            with suppress(OSError, IndexError):  # a thread that has ended meanwhile
+                waits[task.name] = int((task / "schedstat").read_text().split()[1]) / 1e9
+        return waits
+
+    def since(self, before: dict[str, float]) -> float:
+        """Seconds that the thread which waited longest has waited since :meth:`waits_s`."""
+        return max((now - before.get(name, now) for name, now in self.waits_s().items()), default=0)
 
 
 class AgentLink:
@@ -26,11 +61,19 @@ class AgentLink:
         Connected to the agent's port; owned from here on.
     describe
         Says what is known about the guest when it does not answer, for messages of errors.
+    starvation
+        What the guest's patience is measured by; see :class:`Starvation`.
     """
 
-    def __init__(self, connection: socket.socket, describe: Callable[[str], GuestError]) -> None:
+    def __init__(
+        self,
+        connection: socket.socket,
+        describe: Callable[[str], GuestError],
+        starvation: Waits,
+    ) -> None:
         self._connection = connection
         self._failure = describe
+        self._starvation = starvation
         self._numbers = itertools.count(1)
         self._inboxes: dict[int, queue.Queue[_Message]] = {0: queue.Queue()}
         self._lock = threading.Lock()
@@ -63,16 +106,27 @@ class AgentLink:
         Raises
         ------
         GuestError
-            The guest died, or said nothing for ``timeout_s``.
+            The guest died, or said nothing for ``timeout_s``. Time in which it waited for a
+            processor of the host does not count.
         """
-        try:
-            message = self._inboxes[number].get(timeout=timeout_s)
-        except queue.Empty:
-            raise self._failure(f"the guest said nothing for {timeout_s:.0f} s: {what}") from None
+        message = self._message(number, timeout_s)
+        if message is None:
+            raise self._failure(f"the guest said nothing for {timeout_s:.0f} s: {what}")
         if "lost" in message:
             self._inboxes[number].put(message)
             raise self._failure(f"the guest died: {what}")
         return message
+
+    def _message(self, number: int, timeout_s: float) -> _Message | None:
+        left_s = timeout_s
+        while left_s > 0:
+            waits, began = self._starvation.waits_s(), time.monotonic()
+            try:
+                return self._inboxes[number].get(timeout=min(left_s, _SLICE_S))
+            except queue.Empty:
+                passed_s = time.monotonic() - began
+                left_s -= max(0.0, passed_s - self._starvation.since(waits))
+        return None
 
     def close(self) -> None:
         self._closed = True
@@ -119,12 +173,8 @@ class GuestProcess:
         return str(message["line"])
 
     def wait(self, timeout_s: float) -> str:
-        """The rest of the output, once the process has ended; ``timeout_s`` is for all of it."""
-        end = time.monotonic() + timeout_s
-        output: list[str] = []
-        while (line := self.line(max(0.0, end - time.monotonic()))) is not None:
-            output.append(line)
-        return "\n".join(output)
+        """The rest of the output, once the process has ended; ``timeout_s`` is for each line."""
+        return "\n".join(self.lines(timeout_s))
 
     def send(self, text: str) -> None:
         """Write one line to its standard input."""

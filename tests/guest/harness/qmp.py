@@ -11,7 +11,7 @@ from typing import Any
 
 from .errors import GuestError
 
-_ANSWER_TIMEOUT_S = 60.0
+_ANSWER_TIMEOUT_S = 300.0
 
 
 class QmpClient:

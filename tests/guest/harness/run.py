@@ -21,7 +21,8 @@ from .guest import Guest
 from .machine import Machine
 from .selection import INSIDE_VARIABLE
 
-#: Silence after which a test counts as stuck; pytest prints the stacks of its threads at a half.
+#: Silence after which a test counts as stuck, without the time in which the guest waited for a
+#: processor of the host; pytest prints the stacks of its threads at a half.
 SILENCE_TIMEOUT_S = 180.0
 _INSIDE = "tests.guest.harness.inside"
 _PACKAGE_ROOT = Path(__file__).resolve().parents[3]
@@ -100,7 +101,10 @@ class MachineRun:
             return Guest(self.machine)
 
     def _run_tests(self, guest: Guest) -> None:
-        """One pytest after another over what is left: a test may get its process killed."""
+        """One pytest after another over what is left.
+
+        A test may get its process killed; and one that fails ends it (inside.py).
+        """
         while self._pending:
             left = len(self._pending)
             (guest.share / "tests").write_text("\n".join(self._pending))

@@ -11,7 +11,7 @@ from pathlib import Path
 
 NODES = Path("/sys/devices/system/node")
 MIB = 1 << 20
-_SETTLE_S = 15.0
+_SETTLE_S = 120.0
 
 
 def meminfo(node: int) -> dict[str, int]:

@@ -11,7 +11,7 @@ from pathlib import Path
 _SECTOR_BYTES = 512
 _ALIGNED_SECTORS = 2048
 _BLKRRPART = 0x125F  # linux/fs.h: read the partition table again
-_WAIT_S = 30.0
+_WAIT_S = 120.0
 
 
 def run(*command: str, text: str | None = None) -> str:
