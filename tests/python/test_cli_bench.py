@@ -174,7 +174,7 @@ class TestMeasuring:
     def test_its_picture(self, measured: tuple[dict[str, Any], Path]) -> None:
         _, folder = measured
         texts = svg_texts(folder / "out.svg")
-        assert {"Latency by size of pages", "First use of memory", "Reading from devices"} <= texts
+        assert {"Latency by page size", "First use of memory", "Reading from devices"} <= texts
 
     def test_one_section_alone(self) -> None:
         document = json.loads(run("--only", "latency", "--size", "4", "--quick", "--json").stdout)
@@ -264,7 +264,7 @@ class TestScreens:
         screen = run("--compare", fast, slow).stdout
         assert re.search(r"^latency +node 0 to 0 .* slower *$", screen, re.M)
         big = run("--compare", saved(tmp_path, "8.json", 8), fast).stdout
-        assert "in the first alone: latency: node 0 to 1" in big
+        assert "only in the first: latency: node 0 to 1" in big
         document = json.loads(run("--compare", slow, fast, "--json").stdout)
         assert document["schema"] == "numapool-bench-compare/1"
         assert {"section", "what", "unit", "before", "after", "gain", "verdict"} == set(
@@ -336,12 +336,12 @@ class TestErrors:
         [
             (["--size", "0"], "--size"),
             (["--only", "speed"], "there are latency, bandwidth"),
-            (["--only", "device"], "device takes a file or a device"),
+            (["--only", "device"], "device needs a file or a device"),
             (["--plot", "out.pdf"], ".png or .svg"),
-            (["--plot", "/nowhere/else/out.png"], "/nowhere/else is no folder"),
+            (["--plot", "/nowhere/else/out.png"], "/nowhere/else is not a folder"),
             (["--compare", "a.json"], "--compare"),
-            (["--compare", "a.json", "b.json", "--quick"], "goes with --json alone"),
-            (["--load", "a.json", "--quick"], "goes with --plot and --json alone"),
+            (["--compare", "a.json", "b.json", "--quick"], "can be combined with --json only"),
+            (["--load", "a.json", "--quick"], "can be combined with --plot and --json only"),
             (["--jsn"], "No such option"),
         ],
         ids=lambda value: " ".join(value) if isinstance(value, list) else "",

@@ -56,7 +56,7 @@ def test_what_is_unknown_says_why(roots: dict[str, nump.NumaTopology]) -> None:
     assert f"{root}/sys/devices/pci0000:00/0000:00:03.0/numa_node says -1" in screen
     assert "zram0 is memory, of no node in particular" in screen
     screen = device("--sysfs", roots["circles"]._root, "dm-2", columns=400)
-    assert screen.splitlines()[0].endswith("  node 1, in part unknown")
+    assert screen.splitlines()[0].endswith("  node 1, partly unknown")
 
 
 @pytest.mark.parametrize("tree", device_trees.names())

@@ -77,7 +77,7 @@ def test_long_evidence_folds_and_remedies_can_be_copied(monkeypatch: pytest.Monk
     assert max(map(len, screen.splitlines())) <= 80
     assert "[red]no markup[/red]" in screen
     assert LONG.remedy.split()[-1] in screen, "a path is not broken"
-    assert "that be proved" in screen
+    assert "place memory on a node and verify it" in screen
 
 
 @pytest.mark.parametrize("available", [False, None])
@@ -90,7 +90,7 @@ def test_what_the_main_job_needs_decides_the_status(
     monkeypatch.setattr("numapool.cli.doctor.capabilities", lambda: fake(other, missing, LONG))
     status, screen = doctor()
     assert status == 1
-    assert f"Missing for the main job: {name}." in screen
+    assert f"Needed to place memory, but missing: {name}." in screen
     status, text = doctor("--json")
     assert status == 1
     assert json.loads(text)["missing"] == [name]
@@ -105,4 +105,4 @@ def test_a_container_that_refuses_mbind() -> None:
 def test_a_container_that_refuses_the_rest_is_good_enough() -> None:
     done = refused(["move_pages", "set_mempolicy", "sched_setaffinity", "mlock"])
     assert (done.returncode, done.stderr) == (0, "")
-    assert "that be proved" in done.stdout
+    assert "place memory on a node and verify it" in done.stdout

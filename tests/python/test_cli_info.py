@@ -305,7 +305,7 @@ def test_json_of_this_machine() -> None:
 
 def test_screen_of_this_machine(tmp_path: Path) -> None:
     screen = info()
-    for fact in ("memory to be had", "base pages", "transparent huge pages", "hugetlb pages"):
+    for fact in ("available memory", "base pages", "transparent huge pages", "hugetlb pages"):
         assert len(re.findall(rf"^{fact}  +\S", screen, re.MULTILINE)) == 1
     root, _ = captured("two_socket", tmp_path)
     assert "base pages" not in info("--sysfs", root)  # of this machine, no part of that one

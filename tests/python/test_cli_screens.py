@@ -159,7 +159,7 @@ def test_a_dumb_terminal_gets_no_escapes() -> None:
 
 def test_updates_are_apart() -> None:
     shown = screen(["watch", "--updates", "2", "--interval", "0.05"], COLUMNS="80")
-    first, second = shown.split("no event yet\n")[:2]
+    first, second = shown.split("No event yet.\n")[:2]
     assert first.startswith("memory pressure")
     assert second.startswith("\nmemory pressure")
 

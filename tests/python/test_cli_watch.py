@@ -79,11 +79,11 @@ with nump.publish_pools(0.05), nump.BufferPool() as pool:
     )
     screen = done.stdout.removesuffix("\n")  # of print
     assert screen.startswith("memory pressure NONE")
-    assert screen.endswith("no event yet\n")
+    assert screen.endswith("No event yet.\n")
     assert "pool-1" in screen
     assert "memory pressure NONE" in screen
     assert "7 MiB" in screen
-    assert "no event yet" in screen
+    assert "No event yet." in screen
     assert max(map(len, screen.splitlines())) <= 80
 
 
@@ -100,10 +100,10 @@ def test_live_until_ctrl_c(environment: dict[str, str]) -> None:
         os.close(follower)
         end = time.monotonic() + 60
         asked = False
-        while time.monotonic() < end and b"relieved" not in shown:
+        while time.monotonic() < end and b"ended" not in shown:
             if select.select([leader], [], [], 0.1)[0]:
                 shown += os.read(leader, 65536)
-            if b"no event yet" in shown and not asked:
+            if b"No event yet." in shown and not asked:
                 Path(environment["MEMORY_PRESSURE_WATCH"]).write_text("!")
                 asked = True
         process.send_signal(signal.SIGINT)
@@ -118,7 +118,7 @@ def test_live_until_ctrl_c(environment: dict[str, str]) -> None:
         assert process.stderr.read() == b""
     os.close(leader)
     assert b"MODERATE" in shown
-    assert b"relieved" in shown
+    assert b"ended" in shown
 
 
 def test_wrong_usage(environment: dict[str, str]) -> None:

@@ -21,15 +21,15 @@ app = typer.Typer(
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,  # plain help takes half the time, and shows a flag as one
-    help="Memory that lives where you say: NUMA nodes, and memory on them.",
+    help="Memory on the NUMA node you name.",
 )
 app.command(short_help="Show the nodes: CPUs, memory, distances, page sizes.")(info)
 app.command(short_help="Draw the machine: nodes, CPUs, memory, devices, distances.")(topo)
-app.command(short_help="Show what numapool can use here, and what to do.")(doctor)
+app.command(short_help="Show what numapool can use here, and what to do about the rest.")(doctor)
 app.command(short_help="Show which node a file, disk, network card or GPU is on.")(device)
-app.command(short_help="Put memory on every node, and prove where it went.")(demo)
+app.command(short_help="Put memory on every node, and show where it is.")(demo)
 app.command(short_help="Show memory pressure, live.")(watch)
-app.command(short_help="Measure what memory costs here, and what numapool gains.")(bench)
+app.command(short_help="Measure memory from node to node, and what numapool gains.")(bench)
 
 
 def _show_version(wanted: bool) -> None:
@@ -45,4 +45,4 @@ def options(
         typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version."),
     ] = False,
 ) -> None:
-    """Memory that lives where you say: NUMA nodes, and memory on them."""
+    """Memory on the NUMA node you name."""

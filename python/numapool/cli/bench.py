@@ -64,7 +64,7 @@ def _check_plot(plot: Path) -> None:
             f"{plot}: pictures are made as .png or .svg", param_hint="'--plot'"
         )
     if not plot.parent.is_dir():
-        raise typer.BadParameter(f"{plot.parent} is no folder", param_hint="'--plot'")
+        raise typer.BadParameter(f"{plot.parent} is not a folder", param_hint="'--plot'")
     require_matplotlib()
 
 
@@ -95,7 +95,7 @@ def _sections(only: list[str] | None, paths: list[str]) -> tuple[str, ...]:
             f"{unknown[0]!r}; there are {', '.join(SECTIONS)}", param_hint="'--only'"
         )
     if only and "device" in only and not paths:
-        raise typer.BadParameter("device takes a file or a device", param_hint="'--only'")
+        raise typer.BadParameter("device needs a file or a device", param_hint="'--only'")
     if only and paths and "device" not in only:
         wanted = (*wanted, "device")
     return wanted
@@ -106,7 +106,7 @@ def bench(
         list[str] | None,
         typer.Argument(
             metavar="[PATH]...",
-            help="Files or block devices: how fast they are read into the near and the far node.",
+            help="Files or block devices to read into the near and the far node.",
             show_default=False,
         ),
     ] = None,
@@ -144,17 +144,19 @@ def bench(
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Measure what memory costs on this machine, and what numapool gains.
+    """Measure memory access from node to node, and what numapool gains.
 
     Latency and bandwidth from every node to every node, latency under load, sizes of pages,
     allocators, and devices. It uses every CPU: best on a machine that does nothing else.
     """
     if compare is not None:
         if paths or only or plot or load or quick or size_mib:
-            raise typer.BadParameter("goes with --json alone", param_hint="'--compare'")
+            raise typer.BadParameter("can be combined with --json only", param_hint="'--compare'")
         return _or_fail(lambda: _compare(compare, as_json))
     if load is not None and (paths or only or quick or size_mib):
-        raise typer.BadParameter("goes with --plot and --json alone", param_hint="'--load'")
+        raise typer.BadParameter(
+            "can be combined with --plot and --json only", param_hint="'--load'"
+        )
     sections = _sections(only, paths or [])
     if plot is not None:
         _check_plot(plot)

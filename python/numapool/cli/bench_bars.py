@@ -113,7 +113,7 @@ def page_latency(axes: Axes, report: BenchReport) -> None:
         lambda figure: f"{figure_text(figure, 'ns')} ns",
         [_BLUE] * len(found),
     )
-    axes.set_title("Latency by size of pages")
+    axes.set_title("Latency by page size")
     axes.set_xlabel("ns")
 
 
@@ -156,7 +156,7 @@ def allocation_panel(report: BenchReport, size: int) -> Callable[[Axes], None]:
             lambda figure: time_text(figure.median) + ("" if figure.steady else UNSTEADY),
             [_ORANGE if one.name.startswith("n") else _BLUE for one in found],
         )
-        axes.set_title(f"{size_text(size)}: got, written to, given back")
+        axes.set_title(f"{size_text(size)}: get, write, give back")
         axes.set_xlabel("ms" if scale == 1e6 else "us")
 
     return panel

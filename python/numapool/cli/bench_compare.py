@@ -55,7 +55,7 @@ def show_comparison(console: Console, found: Comparison, names: tuple[str, str])
     for label, keys in (("first", found.only_before), ("second", found.only_after)):
         if keys:
             text = "; ".join(map(one_line, keys[:4])) + ("; ..." if len(keys) > 4 else "")
-            console.print(Text(f"in the {label} alone: {text}", style="dim"))
+            console.print(Text(f"only in the {label}: {text}", style="dim"))
 
 
 def _table(changes: tuple[Change, ...]) -> Listing:

@@ -135,7 +135,7 @@ def _foot(report: BenchReport, width: int) -> list[str]:
     if any(not cell.figure.steady for cell in cells):
         notes.append(f"{UNSTEADY} not steady")
     if any(not cell.verified for cell in cells):
-        notes.append(f"{UNVERIFIED} place not proved")
+        notes.append(f"{UNVERIFIED} place not verified")
     notes += [f"{warning.kind}: {warning.text}" for warning in report.warnings]
     return [line for note in notes for line in textwrap.wrap(note, width)]
 

@@ -159,7 +159,7 @@ def _show_loaded(console: Console, points: tuple[LoadPoint, ...]) -> None:
 
 
 def _show_pages(console: Console, pages: tuple[PageSize, ...]) -> None:
-    console.print(f"[bold]Sizes of pages[/bold], node {pages[0].node_id}", highlight=False)
+    console.print(f"[bold]Page sizes[/bold], node {pages[0].node_id}", highlight=False)
     table = Listing("pages", "size", "latency, ns", "page faults, GB/s", "populating, GB/s")
     for one in pages:
         cells = []
@@ -180,8 +180,8 @@ def _show_pages(console: Console, pages: tuple[PageSize, ...]) -> None:
 
 def _show_allocations(console: Console, found: tuple[Allocation, ...]) -> None:
     console.print(
-        f"[bold]Allocators[/bold], node {found[0].node_id}: memory got, each page written to, "
-        "given back",
+        f"[bold]Allocators[/bold], node {found[0].node_id}: get memory, write to each page, "
+        "give it back",
         highlight=False,
     )
     table = Listing("from", "size", "time", "untouched", "to the pool's", "on the node")
@@ -241,7 +241,7 @@ def _legend(report: BenchReport) -> str:
     if any(not cell.figure.steady for cell in cells):
         notes.append(f"{UNSTEADY} not steady")
     if any(not cell.verified for cell in cells):
-        notes.append(f"{UNVERIFIED} place of memory or threads not proved")
+        notes.append(f"{UNVERIFIED} place of memory or threads not verified")
     if cells and not any(UNVERIFIED in note for note in notes):
         notes.append("the place of all memory and threads was verified")
     return "; ".join(notes)

@@ -23,7 +23,7 @@ ROW = 1024  # uint64 values in the pattern: 8 KiB
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class NodeResult:
-    """What came of one node; `error` is None where memory was had."""
+    """What happened on one node; `error` is None if it gave memory."""
 
     node_id: int
     size_bytes: int
@@ -80,8 +80,8 @@ def _show(console: Console, results: list[NodeResult]) -> None:
 
     size = size_text(results[0].size_bytes) if results else "nothing"
     console.print()
-    console.print(f"[bold]One buffer of {size} for each node", highlight=False)
-    headings = ("node", "step", "pages are on", "in pages of", "copied", "sum", "time")
+    console.print(f"[bold]One buffer of {size} on each node", highlight=False)
+    headings = ("node", "step", "pages on", "page size", "copied", "sum", "time")
     table = Listing(*headings, left=range(1, 6), folds={1: 9, 2: 16})
     for one in results:
         if one.error is not None:
@@ -92,7 +92,7 @@ def _show(console: Console, results: list[NodeResult]) -> None:
         table.add_row(
             str(one.node_id),
             str(one.step),
-            f"{next(iter(held))} alone" if len(held) == 1 else where or "unknown",
+            f"{next(iter(held))} only" if len(held) == 1 else where or "unknown",
             size_text(one.page_size_bytes or 0),
             "no" if one.zero_copy else "[red]yes",
             "right" if one.sum_is_right else "[red]wrong",
@@ -110,7 +110,7 @@ def demo(
     ] = 256,
     as_json: AsJson = False,
 ) -> None:
-    """Allocate on every node, fill through NumPy without a copy, and prove where the pages are."""
+    """Allocate on every node, fill through NumPy without a copy, and show where the pages are."""
     allocator = NumaAllocator()
     topology = allocator.topology
     usable = [

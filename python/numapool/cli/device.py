@@ -27,7 +27,7 @@ def _verdict(locality: DeviceLocality) -> str:
     if len(locality.nodes) > 1:
         return f"nodes {ids_text(locality.nodes, ', ')}; nearest to all: node {locality.node_id}"
     if locality.reason is not None:
-        return f"node {locality.node_id}, in part unknown"
+        return f"node {locality.node_id}, partly unknown"
     return f"node {locality.node_id}"
 
 
@@ -95,9 +95,9 @@ def device(
     sysfs: Sysfs = None,
     as_json: AsJson = False,
 ) -> None:
-    """Show the hardware that a path stands on, and the node it is on.
+    """Show the hardware behind a path, and the node it is on.
 
-    Ends with status 1 if a path does not exist; a node that is unknown is no error.
+    The exit status is 1 if a path does not exist. An unknown node is not an error.
     """
     topology = NumaTopology.detect() if sysfs is None else NumaTopology.from_sysfs(sysfs)
     found = {path: _find(path, topology) for path in paths}

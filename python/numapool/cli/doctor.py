@@ -20,7 +20,7 @@ _MARKS = {True: "[green]yes", False: "[yellow]no", None: "[yellow]unknown"}
 
 
 def _missing(found: tuple[Capability, ...]) -> list[str]:
-    """Return the names of what the main job needs and this machine does not give."""
+    """Return the names of the essential capabilities that this machine does not have."""
     return [one.name for one in found if one.essential and not one.available]
 
 
@@ -29,7 +29,9 @@ def _table(found: tuple[Capability, ...]) -> Listing:
 
     from numapool.cli.screen import Listing
 
-    table = Listing("capability", "there", "evidence", left=(0, 1, 2), folds={2: 24}, most={0: 22})
+    table = Listing(
+        "capability", "available", "evidence", left=(0, 1, 2), folds={2: 24}, most={0: 22}
+    )
     for one in found:
         name = Text(one.name, style="bold" if one.essential else "")
         lacks = one.essential and one.available is False
@@ -55,8 +57,8 @@ def doctor(
 ) -> None:
     """Show what numapool can use on this machine, with the evidence and what to do.
 
-    Everything is tried out, nothing is changed. Exit status: 0 if memory can be put on a node
-    and that be proved (bind, verify), 1 if not, 2 for wrong usage.
+    Everything is tried, nothing is changed. Exit status: 0 if this machine can place memory on a
+    node and verify it (bind, verify), 1 if not, 2 for wrong usage.
     """
     found = capabilities()
     missing = _missing(found)
@@ -76,8 +78,8 @@ def doctor(
         _show_remedies(console, found)
         console.print()
         if missing:
-            console.print(f"[red]Missing for the main job: {', '.join(missing)}.")
+            console.print(f"[red]Needed to place memory, but missing: {', '.join(missing)}.")
         else:
-            console.print("[green]Memory can be put on a node here, and that be proved.")
+            console.print("[green]This machine can place memory on a node and verify it.")
     if missing:
         raise typer.Exit(1)

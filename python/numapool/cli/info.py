@@ -222,12 +222,14 @@ def _show_machine(console: Console) -> None:
     facts = []
     if memory is not None:
         size = size_text(memory["available_bytes"])
-        facts.append(("memory to be had", f"{size}, limited by {memory['limited_by']}"))
+        facts.append(("available memory", f"{size}, limited by {memory['limited_by']}"))
         for limit, why in memory["unknown_limits"].items():
             facts.append(("unknown limits", f"{limit} ({why})"))
     if machine["inherited_bind"]:
         where = ids_text(machine["inherited_bind"], ", ")
-        facts.append(("memory policy", f"bound to node {where} by whoever started this process"))
+        facts.append(
+            ("memory policy", f"bound to node {where} by the program that started this process")
+        )
     facts.append(("base pages", size_text(machine["base_page_bytes"])))
     facts.append(("transparent huge pages", size_text(transparent) if transparent else "off"))
     for pool in machine["hugetlb"]:

@@ -10,9 +10,7 @@ import typer
 #: ``--sysfs FOLDER``: a captured machine instead of this one.
 Sysfs = Annotated[
     Path | None,
-    typer.Option(
-        metavar="FOLDER", help="Another machine, captured: the folder that holds sys and proc."
-    ),
+    typer.Option(metavar="FOLDER", help="A recorded machine: the folder with its sys and proc."),
 ]
 
 #: ``--json``: for programs.

@@ -100,7 +100,7 @@ def show(console: Console, topology: NumaTopology) -> None:
         console.print(row)
     unknown = homeless(topology)
     if unknown:
-        console.print(Text("Devices whose node the system does not tell", style="bold"))
+        console.print(Text("Devices with unknown node", style="bold"))
         grid = Table.grid(padding=(0, 2))
         grid.add_column(style="dim", no_wrap=True)
         grid.add_column(overflow="fold")

@@ -61,16 +61,19 @@ def _nodes(reading: dict[str, Any], ascii_only: bool) -> Listing:
 def _sources(state: dict[str, Any]) -> Listing:
     table = Listing("source", "watched", "how, or why not", left=(0, 1, 2), folds={2: 24})
     for source in state["sources"]:
-        how = "wakes" if source["wakes"] else "looked at" if source["active"] else "no"
+        how = "wakes" if source["wakes"] else "polled" if source["active"] else "no"
         style = "" if source["active"] else "dim"
-        detail = "" if source["detail"] == how else source["detail"]
+        detail = "" if source["detail"] == "looked at" else source["detail"]
         table.add_row(source["name"], how, Text(detail), style=style)
     return table
 
 
 def _pools(state: dict[str, Any]) -> RenderableType:
     if not state["pools"]:
-        return Text("no program publishes its pools (numapool.publish_pools)", style="dim")
+        return Text(
+            "No published pools. A program shows its pools here with numapool.publish_pools().",
+            style="dim",
+        )
     table = Listing(
         "process", "program", "pool", "in use", "retained", "trimmed", "hits", left=(0, 1, 2)
     )
@@ -92,15 +95,15 @@ def _pools(state: dict[str, Any]) -> RenderableType:
 
 def _events(recent: list[tuple[float, PressureEvent]]) -> RenderableType:
     if not recent:
-        return Text("no event yet", style="dim")
-    table = Listing("began", "level", "source", "where", "asked", "stall", left=(0, 1, 2, 3))
+        return Text("No event yet.", style="dim")
+    table = Listing("began", "level", "source", "where", "demand", "stall", left=(0, 1, 2, 3))
     for began, event in reversed(recent):
         table.add_row(
             time.strftime("%H:%M:%S", time.localtime(began)),
             Text(event.level.name, style=_COLORS[event.level.name]),
             event.source,
             "machine" if event.node_id is None else f"node {event.node_id}",
-            size_text(event.demand_bytes) if event.level else "relieved",
+            size_text(event.demand_bytes) if event.level else "ended",
             f"{event.stall_s * 1000:.0f} ms",
         )
     return table

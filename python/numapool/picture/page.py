@@ -85,7 +85,7 @@ def _draw_homeless(picture: Picture, y: float, width: float, topology: NumaTopol
         return y
     frame = len(picture.boxes)
     at = y + PAD * 0.7
-    title = "devices whose node the system does not tell"
+    title = "devices with unknown node"
     for line in picture.wrap(title.split(), width - 2 * PAD, _NOTE_PT, " ", bold=True):
         picture.write(_MARGIN + PAD, at, line, _NOTE_PT, bold=True, color=FAINT)
         at += line_height(_NOTE_PT)
