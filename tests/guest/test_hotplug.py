@@ -181,4 +181,5 @@ def test_node_comes_serves_and_goes(guest: Guest, worker: Worker) -> None:
     assert moved["told"] == moved["found"]
     assert sum(moved["found"].values()) == 64 * MIB and "3" not in moved["found"]
     assert worker.call(inside_look)["nodes"] == [0, 2]
+    worker.call(inside_pool_nodes)  # notices that what it retains was moved
     assert worker.call(inside_try_node) == missing
