@@ -27,7 +27,7 @@ PEERS := $(VENV)/.peers
 DOCS_TOOLS := $(VENV)/.docs
 FUZZ_TOOLS := $(VENV)/.fuzz
 
-.PHONY: help setup demo wheel test lint docs bench clean apt-build apt-test apt-bench apt-fuzz apt-sanitize
+.PHONY: help setup demo dev wheel test lint docs bench clean apt-build apt-test apt-bench apt-fuzz apt-sanitize
 .PHONY: wheel-windows test-windows apt-windows
 .PHONY: test-asan test-ubsan test-tsan test-valgrind test-parallel fuzz soak
 
@@ -36,6 +36,10 @@ help:
 
 ## make setup   the packages of the system, and .venv with everything pinned
 setup: $(TEST_TOOLS) $(DOCS_TOOLS)
+
+## make dev     install numapool so that an edited .py is live at once; after an edit in csrc/, run it again
+dev: $(TEST_TOOLS) | apt-test
+	@$(IN_VENV) .ci/dev
 
 ## make demo    build and install numapool into .venv, and show what it does on this machine
 demo: $(INSTALLED)
@@ -127,6 +131,7 @@ $(BUILT): $(SOURCES) $(REQUIREMENTS) | apt-build
 
 $(INSTALLED): $(BUILT)
 	$(PIP) install --quiet --no-deps --no-index --force-reinstall build/wheel/*.whl
+	@rm -f $(VENV)/.dev
 	@touch $@
 
 # The module as other operating systems get it, for the tests that run it here.

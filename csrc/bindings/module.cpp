@@ -10,6 +10,7 @@ namespace py = pybind11;
 PYBIND11_MODULE(_core_of_main, module, py::mod_gil_not_used()) {
   module.doc() = "The compiled core of numapool.";
   module.attr("__version__") = NUMAPOOL_VERSION;
+  module.attr("__source_digest__") = numapool::bindings::kSourceDigest;
   numapool::bindings::register_errors();
   numapool::bindings::bind_topology(module);
   if (numapool::bindings::add_node_buffer_type(module.ptr()) != 0) throw py::error_already_set();

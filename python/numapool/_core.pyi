@@ -9,6 +9,7 @@ from numapool.placement import AllocationStep, Placement
 from numapool.storage import Memory
 
 __version__: str
+__source_digest__: str
 
 _Causes = list[tuple[str, str]]
 _Counts = tuple[int, int, int, int, int, int, int]

@@ -57,6 +57,7 @@ MODULES = {
     "test_shared": "needs memfd_create(2)",
     "test_soak": "takes long under Wine, and watches /proc",
     "test_sources": "reads the sources, which are the same everywhere",
+    "test_stale": "runs the CMake of Linux",
     "test_starter": _PROC,
     "test_storage": _DIRECT,
     "test_stream": _DIRECT,
