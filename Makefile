@@ -27,7 +27,7 @@ PEERS := $(VENV)/.peers
 DOCS_TOOLS := $(VENV)/.docs
 FUZZ_TOOLS := $(VENV)/.fuzz
 
-.PHONY: help setup demo dev wheel test lint docs bench clean apt-build apt-test apt-bench apt-fuzz apt-sanitize
+.PHONY: help setup demo dev check wheel test lint docs bench clean apt-build apt-test apt-bench apt-fuzz apt-sanitize
 .PHONY: wheel-windows test-windows apt-windows
 .PHONY: test-asan test-ubsan test-tsan test-valgrind test-parallel fuzz soak
 
@@ -40,6 +40,10 @@ setup: $(TEST_TOOLS) $(DOCS_TOOLS)
 ## make dev     install numapool so that an edited .py is live at once; after an edit in csrc/, run it again
 dev: $(TEST_TOOLS) | apt-test
 	@$(IN_VENV) .ci/dev
+
+## make check   after an edit: formatting, types, C++ tests on the scripted machine, Python tests that are not slow
+check: dev
+	@$(IN_VENV) .ci/check
 
 ## make demo    build and install numapool into .venv, and show what it does on this machine
 demo: $(INSTALLED)

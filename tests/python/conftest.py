@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, settings
-from support import signals, strays, systems, threads
+from support import machine_wide, signals, slow, strays, systems, threads
 
 import numapool as nump
 
@@ -45,6 +45,9 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.skip(reason=f"Linux alone: {why}"))
         if why := threads.why_test_runs_alone(item):
             item.add_marker(pytest.mark.thread_unsafe(reason=why))
+        if slow.is_slow(item):
+            item.add_marker(pytest.mark.slow)
+        item.add_marker(pytest.mark.xdist_group(machine_wide.group_of(item)))
 
 
 @pytest.fixture(autouse=True)
