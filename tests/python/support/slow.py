@@ -1,6 +1,7 @@
-"""Tests that take more than two seconds on a quiet machine; `make check` leaves them out.
+"""The slowest tests, which `make check` leaves out.
 
-Found with ``pytest --durations``. A module is listed whole where most of its tests are slow.
+Chosen by ``pytest --durations`` on a busy machine: these took longest there, about two seconds and
+more without its load by estimate. A module is listed whole where most of its tests are slow.
 """
 
 from __future__ import annotations
