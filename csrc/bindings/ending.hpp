@@ -1,10 +1,9 @@
 // Keeps a thread that an ending interpreter takes down out of the code around a call.
 #pragma once
 
-#include <chrono>
-#include <exception>
-#include <thread>
 #include <type_traits>
+
+#include "platform/thread_end.hpp"
 
 namespace numapool::bindings {
 
@@ -13,36 +12,27 @@ namespace numapool::bindings {
 // abort the process, and on its way it would give back objects without the GIL. From 3.14 on such a
 // thread sleeps until the process is gone; here it does so everywhere.
 //
-// No C++ library's own name for such unwinding is needed: it leaves a call unfinished without an
-// exception that C++ counts.
-class SleepIfEnding {
- public:
-  SleepIfEnding() noexcept = default;
-  ~SleepIfEnding() {
-    if (finished_ || std::uncaught_exceptions() != exceptions_) return;
-    while (true) std::this_thread::sleep_for(std::chrono::hours(1));
-  }
-  SleepIfEnding(const SleepIfEnding&) = delete;
-  SleepIfEnding& operator=(const SleepIfEnding&) = delete;
-  void finish() noexcept { finished_ = true; }
-
- private:
-  const int exceptions_ = std::uncaught_exceptions();
-  bool finished_ = false;
-};
-
 // Around every call that may take the GIL: those that run Python code do, if only to make an
-// object.
+// object. The call itself should hold nothing that needs cleaning up (see thread_end.hpp).
 template <class Call>
 auto sleep_if_ending(const Call& call) {
-  SleepIfEnding guard;
-  if constexpr (std::is_void_v<decltype(call())>) {
-    call();
-    guard.finish();
+  using Result = decltype(call());
+  if constexpr (std::is_void_v<Result>) {
+    platform::call_or_sleep([](void* one) { (*static_cast<const Call*>(one))(); },
+                            const_cast<void*>(static_cast<const void*>(&call)));
   } else {
-    auto result = call();
-    guard.finish();
-    return result;
+    static_assert(std::is_trivial_v<Result>);
+    struct State {
+      const Call* call;
+      Result result;
+    } state{&call, Result{}};
+    platform::call_or_sleep(
+        [](void* one) {
+          auto* const it = static_cast<State*>(one);
+          it->result = (*it->call)();
+        },
+        &state);
+    return state.result;
   }
 }
 
