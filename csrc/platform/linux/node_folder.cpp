@@ -16,12 +16,6 @@ namespace {
 constexpr std::uint64_t kMiB = std::uint64_t{1} << 20;
 constexpr const char* kAmountUnknown = "how much memory the node has is unknown";
 
-// Nothing without such a file, or where it makes no sense.
-std::optional<std::vector<int>> listed_in(const Folder& nodes, const char* file) {
-  auto ids = read_ids(nodes, file, kLargestNodeId, "");
-  return ids ? std::move(ids).value() : std::nullopt;
-}
-
 std::optional<bool> is_in(const std::optional<std::vector<int>>& ids, int id) {
   if (!ids) return std::nullopt;
   return std::binary_search(ids->begin(), ids->end(), id);
@@ -29,10 +23,15 @@ std::optional<bool> is_in(const std::optional<std::vector<int>>& ids, int id) {
 
 }  // namespace
 
+std::optional<std::vector<int>> nodes_listed_in(const Folder& nodes, const char* file) {
+  auto ids = read_ids(nodes, file, kLargestNodeId, "");
+  return ids ? std::move(ids).value() : std::nullopt;
+}
+
 // Before Linux 4.14 only kernels with movable nodes have has_memory; has_normal_memory is the same
 // for the others.
 std::optional<std::vector<int>> nodes_with_memory(const Folder& nodes) {
-  return listed_in(nodes, nodes.has("has_memory") ? "has_memory" : "has_normal_memory");
+  return nodes_listed_in(nodes, nodes.has("has_memory") ? "has_memory" : "has_normal_memory");
 }
 
 std::string node_folder_name(int id) { return "node" + std::to_string(id); }
@@ -139,7 +138,7 @@ std::optional<bool> NodeReader::has_memory(int id) {
 }
 
 std::optional<bool> NodeReader::has_cpus(int id) {
-  if (!has_cpu_) has_cpu_.emplace(listed_in(nodes_, "has_cpu"));
+  if (!has_cpu_) has_cpu_.emplace(nodes_listed_in(nodes_, "has_cpu"));
   return is_in(*has_cpu_, id);
 }
 

@@ -17,6 +17,11 @@ inline constexpr const char* kNodesFolder = "sys/devices/system/node";
 
 [[nodiscard]] std::string node_folder_name(int id);
 
+// The ids that a file of the nodes' folder lists (possible, has_cpu, ...): nothing without such a
+// file, or where it makes no sense.
+[[nodiscard]] std::optional<std::vector<int>> nodes_listed_in(const Folder& nodes,
+                                                              const char* file);
+
 // The nodes with memory by the folder of all nodes; nothing where it does not say.
 [[nodiscard]] std::optional<std::vector<int>> nodes_with_memory(const Folder& nodes);
 

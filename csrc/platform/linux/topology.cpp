@@ -103,12 +103,6 @@ void complete_total_of_only_node(const Folder& root, TopologyRecord& record) {
     only->total_memory_bytes = memory.total_bytes;
 }
 
-// Every id that the file lists; nothing without such a file, or where it makes no sense.
-std::vector<int> listed_in(const Folder& nodes, const char* file) {
-  auto ids = read_ids(nodes, file, kLargestNodeId, "");
-  return ids && ids.value() ? *std::move(ids).value() : std::vector<int>{};
-}
-
 }  // namespace
 
 Result<NodesNow> nodes_now() {
@@ -147,7 +141,7 @@ Result<TopologyRecord> read_topology(const std::string& root_path) {
   for (const int id : online) record.nodes.push_back(reader.read(id));
   complete_total_of_only_node(root, record);
   record.allowed = allowed_nodes(root, online, notes);
-  record.possible = listed_in(nodes, "possible");
+  record.possible = nodes_listed_in(nodes, "possible").value_or(std::vector<int>{});
   read_tiers(root, record, notes);
   if (const Failure* const shortage = notes.shortage()) return *shortage;
   record.notes = std::move(notes).take();
