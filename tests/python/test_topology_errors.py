@@ -183,13 +183,17 @@ def test_a_root_with_any_name(tmp_path: Path) -> None:
 
 @pytest.fixture
 def unprivileged() -> Iterator[Path]:
-    """Leave a folder that anyone may enter, and root's right to read everything, if it is ours."""
+    """A folder that anyone may read, with all that a test makes in it. Root's rights come back."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         folder.chmod(0o755)
-        yield folder
-        if os.getuid() == 0:
-            os.seteuid(0)
+        mask = os.umask(0o022)  # what a test makes in it is to be read by anyone too
+        try:
+            yield folder
+        finally:
+            os.umask(mask)
+            if os.getuid() == 0:
+                os.seteuid(0)
 
 
 def drop_privilege() -> None:
