@@ -72,12 +72,14 @@ Result<void*> Mappings::map(std::size_t length, const Pages& pages) {
     const Status allowed = require_large_pages();
     if (!allowed) return allowed.failure();
   }
+  // Under the lock: addresses that another thread gives up to take them anew are not to be had
+  // here.
+  const std::lock_guard guard(mutex_);
   void* address = pages.kind == PageKind::kBase ? take_placeholder(length) : nullptr;
   if (address == nullptr) address = take(nullptr, length, pages, std::nullopt);
   if (address == nullptr)
     return failed("VirtualAllocExNuma", ::GetLastError(), length_text(length));
   try {
-    const std::lock_guard guard(mutex_);
     Mapping& one = all_[reinterpret_cast<std::uintptr_t>(address)];
     one = Mapping{};
     one.length = length;
@@ -110,8 +112,8 @@ Mappings::Entry Mappings::find(const void* address, std::size_t length) {
   return inside && !at->second.lost ? at : all_.end();
 }
 
-// Without placeholders there is an instant in which another thread may take the addresses; then
-// they are not ours any more, and the failure says so.
+// Without placeholders there is an instant in which others in the process may take the addresses;
+// then they are not ours any more, and the failure says so.
 Status Mappings::take_anew(void* address, Mapping& mapping, std::optional<int> node) {
   const std::string on = (node ? "node " + std::to_string(*node) : std::string("no node")) + ", " +
                          length_text(mapping.length);
