@@ -15,11 +15,10 @@ import numapool as nump
 
 from .harness.machine import Machine
 from .support.children import Cgroup, Outcome, in_child
-from .support.nodes import NODES, drop_caches, setting
+from .support.nodes import reserved_huge_pages, setting
 
 pytestmark = pytest.mark.machine("two_equal", "lopsided", "hmat_612", "two_equal_612")
 
-_RESERVED = "hugepages/hugepages-2048kB/nr_hugepages"
 _NOBODY = 65534
 
 
@@ -66,9 +65,8 @@ def test_doctor_says_the_same_to_a_script(machine: Machine) -> None:
 
 def test_reserved_pages_by_node(machine: Machine) -> None:
     node = _with_memory(machine)[-1]
-    drop_caches()
     assert not _found()["hugetlb pages of 2 MiB"]["available"]
-    with setting(NODES / f"node{node}" / _RESERVED, "3"):
+    with reserved_huge_pages(node, 3):
         found = _found()["hugetlb pages of 2 MiB"]
     assert found["available"]
     assert found["detail"] == f"node {node}: 3 of 3 free; one was mapped"

@@ -16,7 +16,7 @@ import numapool as nump
 from .harness.machine import Machine
 from .support import page_cache, pages
 from .support.children import Cgroup, Outcome, in_child
-from .support.nodes import MIB, NODES, drop_caches
+from .support.nodes import MIB, drop_caches, reserved_huge_pages
 
 pytestmark = pytest.mark.machine("two_equal", "two_equal_612")
 
@@ -221,22 +221,16 @@ def _use_huge_pages(populate: bool) -> str:
 
 @pytest.mark.parametrize("limit", ["max", "rsvd.max"])
 def test_limit_on_huge_pages(machine: Machine, limit: str) -> None:
-    pool = NODES / "node0/hugepages/hugepages-2048kB/nr_hugepages"
-    drop_caches()
-    pool.write_text("8")
-    try:
-        with Cgroup("huge") as cgroup:
-            file = cgroup.path / f"hugetlb.2MB.{limit}"
-            file.write_text(str(2 * _HUGE))
-            for populate in (True, False):
-                said = _result(in_child(_use_huge_pages, populate, cgroup=cgroup))
-                assert said.startswith("MemoryError")
-                assert "this process may use 2 more" in said and "raise that limit" in said
-                assert file.name in said
-            file.write_text("max")
-            assert _result(in_child(_use_huge_pages, False, cgroup=cgroup)) == "written"
-    finally:
-        pool.write_text("0")
+    with reserved_huge_pages(0, 8), Cgroup("huge") as cgroup:
+        file = cgroup.path / f"hugetlb.2MB.{limit}"
+        file.write_text(str(2 * _HUGE))
+        for populate in (True, False):
+            said = _result(in_child(_use_huge_pages, populate, cgroup=cgroup))
+            assert said.startswith("MemoryError")
+            assert "this process may use 2 more" in said and "raise that limit" in said
+            assert file.name in said
+        file.write_text("max")
+        assert _result(in_child(_use_huge_pages, False, cgroup=cgroup)) == "written"
 
 
 def _before_5_14() -> None:
@@ -259,17 +253,11 @@ def _use_huge_pages_blindly(call_is_missing: bool) -> str:
 @pytest.mark.parametrize("call_is_missing", [False, True], ids=["this kernel", "before 5.14"])
 def test_a_limit_on_huge_pages_that_was_missed(machine: Machine, call_is_missing: bool) -> None:
     """Touched by the program, the third page would be a SIGBUS."""
-    pool = NODES / "node0/hugepages/hugepages-2048kB/nr_hugepages"
-    drop_caches()
-    pool.write_text("8")
-    try:
-        with Cgroup("unseen") as cgroup:
-            (cgroup.path / "hugetlb.2MB.max").write_text(str(2 * _HUGE))
-            outcome = in_child(_use_huge_pages_blindly, call_is_missing, cgroup=cgroup)
-            said = _result(outcome)
-            assert said.startswith("MemoryError") and "hugetlb limit is reached" in said
-            (cgroup.path / "hugetlb.2MB.max").write_text("max")
-            outcome = in_child(_use_huge_pages_blindly, call_is_missing, cgroup=cgroup)
-            assert _result(outcome) == "written"
-    finally:
-        pool.write_text("0")
+    with reserved_huge_pages(0, 8), Cgroup("unseen") as cgroup:
+        (cgroup.path / "hugetlb.2MB.max").write_text(str(2 * _HUGE))
+        outcome = in_child(_use_huge_pages_blindly, call_is_missing, cgroup=cgroup)
+        said = _result(outcome)
+        assert said.startswith("MemoryError") and "hugetlb limit is reached" in said
+        (cgroup.path / "hugetlb.2MB.max").write_text("max")
+        outcome = in_child(_use_huge_pages_blindly, call_is_missing, cgroup=cgroup)
+        assert _result(outcome) == "written"

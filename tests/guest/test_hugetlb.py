@@ -2,32 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-
 import pytest
 
 import numapool as nump
 
 from .harness.machine import Machine
 from .support import pages
-from .support.nodes import MIB, NODES, drop_caches
+from .support.nodes import MIB, NODES, reserved_huge_pages
 
 pytestmark = pytest.mark.machine("two_equal", "two_equal_612")
 
 _PAGE = 2 * MIB
-
-
-@contextmanager
-def reserved(node: int, count: int) -> Iterator[None]:
-    file = NODES / f"node{node}" / "hugepages" / "hugepages-2048kB" / "nr_hugepages"
-    drop_caches()
-    file.write_text(str(count))
-    assert int(file.read_text()) == count
-    try:
-        yield
-    finally:
-        file.write_text("0")
 
 
 @pytest.fixture(scope="module")
@@ -44,7 +29,7 @@ def _free_on(node: int) -> int:
 def test_reserved_pages_of_the_node_are_used(
     machine: Machine, allocator: nump.NumaAllocator, node: int
 ) -> None:
-    with reserved(0, 8), reserved(1, 8):
+    with reserved_huge_pages(0, 8), reserved_huge_pages(1, 8):
         with allocator.allocate(7 * MIB, node, page_size=_PAGE, strict=True) as buffer:
             line = pages.numa_maps(buffer)
             assert line.page_bytes == _PAGE
@@ -75,7 +60,7 @@ def test_reservation_of_another_node_is_moved_but_never_grown(
     machine: Machine, allocator: nump.NumaAllocator, strict: bool
 ) -> None:
     """The kernel moves free huge pages to the node that asks; the system's total stays."""
-    with reserved(0, 8), reserved(1, 2):
+    with reserved_huge_pages(0, 8), reserved_huge_pages(1, 2):
         with allocator.allocate(4 * _PAGE, 1, page_size=_PAGE, strict=strict) as buffer:
             found = pages.numa_maps(buffer).bytes_by_node
             assert found == {1: 4 * _PAGE} == buffer.placement().bytes_by_node
@@ -97,8 +82,8 @@ def test_too_few_anywhere_is_refused_without_a_signal(
     machine: Machine, allocator: nump.NumaAllocator
 ) -> None:
     with (
-        reserved(0, 2),
-        reserved(1, 1),
+        reserved_huge_pages(0, 2),
+        reserved_huge_pages(1, 1),
         pytest.raises((nump.UnsupportedError, MemoryError), match="hugepages"),
     ):
         allocator.allocate(4 * _PAGE, 0, page_size=_PAGE)

@@ -93,3 +93,13 @@ def setting(path: Path | str, value: str) -> Iterator[None]:
         yield
     finally:
         file.write_text(before)
+
+
+@contextmanager
+def reserved_huge_pages(node: int, count: int) -> Iterator[None]:
+    """Reserve huge pages of 2 MiB on a node, and give them back at the end."""
+    file = NODES / f"node{node}" / "hugepages" / "hugepages-2048kB" / "nr_hugepages"
+    drop_caches()
+    with setting(file, str(count)):
+        assert int(file.read_text()) == count
+        yield
