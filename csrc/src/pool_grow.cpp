@@ -75,8 +75,8 @@ PoolImpl::Want PoolImpl::wanted(std::size_t size_bytes, std::optional<int> node)
     if (slot_of(want.node)) throw std::bad_alloc();
     throw Error(
         ErrorKind::kNodeNotFound,
-        "the pool has no lists for node " + std::to_string(want.node) +
-            ": it came later, and the system did not say that it may come. Make a new pool");
+        "the pool cannot use node " + std::to_string(want.node) +
+            ": the system did not list it as possible when the pool was made. Make a new pool");
   }
   want.slot = *slot;
   return want;

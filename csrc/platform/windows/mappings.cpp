@@ -72,8 +72,8 @@ Result<void*> Mappings::map(std::size_t length, const Pages& pages) {
     const Status allowed = require_large_pages();
     if (!allowed) return allowed.failure();
   }
-  // Under the lock: addresses that another thread gives up to take them anew are not to be had
-  // here.
+  // Under the lock, so that this does not get addresses that another thread has given up and is
+  // about to take again.
   const std::lock_guard guard(mutex_);
   void* address = pages.kind == PageKind::kBase ? take_placeholder(length) : nullptr;
   if (address == nullptr) address = take(nullptr, length, pages, std::nullopt);
