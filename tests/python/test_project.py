@@ -77,9 +77,11 @@ def test_pre_commit_calls_the_linters_of_make_check() -> None:
     names = {program.name for program in programs}
     assert names == {"ruff", "clang-format", "mypy"}
     assert names <= set(_pins("test"))
-    check = (ROOT / ".ci" / "check").read_text()
+    linters = (ROOT / ".ci" / "linters.sh").read_text()
     for hook in hooks:
-        assert f'step "{hook["name"]}"' in check
+        assert f'step "{hook["name"]}"' in linters
+    for caller in ("check", "lint"):
+        assert "\nlint_sources\n" in (ROOT / ".ci" / caller).read_text()
 
 
 def test_make_help_lists_every_target() -> None:
