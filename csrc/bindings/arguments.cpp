@@ -1,4 +1,4 @@
-// Asks numapool.arguments for the words of a refusal.
+// Asks numapool.base.arguments for the words of a refusal.
 #include "arguments.hpp"
 
 #include <pybind11/pybind11.h>

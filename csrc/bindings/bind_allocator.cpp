@@ -17,7 +17,7 @@ namespace py = pybind11;
 namespace numapool::bindings {
 namespace {
 
-// `page_kind` is PageRequest::Kind's value; python/numapool/allocator.py holds the names.
+// `page_kind` is PageRequest::Kind's value; python/numapool/memory/allocator.py holds the names.
 PageRequest page_request(int page_kind, std::size_t hugetlb_bytes) {
   return {static_cast<PageRequest::Kind>(page_kind), hugetlb_bytes};
 }

@@ -165,8 +165,8 @@ void tell_if_exhausted(PyObject* pool) noexcept {
   sleep_if_ending([pool] {
     py::error_already_set error;
     try {
-      if (error.matches(import_module("numapool.errors").attr("PoolExhaustedError")))
-        call_python(import_module("numapool.pool").attr("_tell_exhausted"),
+      if (error.matches(import_module("numapool.base.errors").attr("PoolExhaustedError")))
+        call_python(import_module("numapool.pools.pool").attr("_tell_exhausted"),
                     py::make_tuple(py::handle(pool), error.value()));
     } catch (py::error_already_set& failure) {
       failure.discard_as_unraisable("numapool: log that a pool is exhausted");
@@ -289,7 +289,7 @@ void warn_of(const std::vector<Degradation>& degradations) {
   py::list causes;
   for (const Degradation& one : degradations)
     causes.append(py::make_tuple(cause_name(one.cause), one.message));
-  call_python(import_module("numapool.allocator").attr("_warn_once"), py::make_tuple(causes, 2));
+  call_python(import_module("numapool.memory.allocator").attr("_warn_once"), py::make_tuple(causes, 2));
 }
 
 }  // namespace numapool::bindings

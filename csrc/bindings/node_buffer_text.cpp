@@ -36,7 +36,7 @@ PyObject* to_python(const Placement& placement) {
   try {
     py::dict bytes_by_node;
     for (const auto& [node, bytes] : placement.bytes_by_node) bytes_by_node[py::int_(node)] = bytes;
-    const py::object cls = import_module("numapool.placement").attr("Placement");
+    const py::object cls = import_module("numapool.memory.placement").attr("Placement");
     const py::dict values(py::arg("bytes_by_node") = bytes_by_node,
                           py::arg("not_resident_bytes") = placement.not_resident_bytes,
                           py::arg("unknown_bytes") = placement.unknown_bytes,
@@ -50,7 +50,7 @@ PyObject* to_python(const Placement& placement) {
 }
 
 PyObject* to_python(AllocationStep step) noexcept {
-  PyObject* const module = PyImport_ImportModule("numapool.placement");
+  PyObject* const module = PyImport_ImportModule("numapool.memory.placement");
   if (module == nullptr) return nullptr;
   PyObject* const steps = PyObject_GetAttrString(module, "AllocationStep");
   Py_DECREF(module);

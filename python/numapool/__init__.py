@@ -3,15 +3,15 @@
 import typing as _typing
 
 from numapool._core import BufferHold, NodeBuffer, __version__
-from numapool.affinity import CpuPlacement
-from numapool.allocator import NumaAllocator
-from numapool.arrays import asarray, empty, full, zeros
-from numapool.arrow import arrow_buffer
-from numapool.balloon import BalloonDriver
-from numapool.balloon_report import BalloonState, ReleaseReport
-from numapool.capability import Capability, capabilities
-from numapool.devices import Device, DeviceLocality, DeviceStep, device_locality, device_node
-from numapool.errors import (
+from numapool.threads.affinity import CpuPlacement
+from numapool.memory.allocator import NumaAllocator
+from numapool.arrays.creation import asarray, empty, full, zeros
+from numapool.arrays.arrow import arrow_buffer
+from numapool.balloon.driver import BalloonDriver
+from numapool.balloon.report import BalloonState, ReleaseReport
+from numapool.probes.capabilities import Capability, capabilities
+from numapool.machine.devices import Device, DeviceLocality, DeviceStep, device_locality, device_node
+from numapool.base.errors import (
     NodeNotFoundError,
     NumapoolError,
     PlacementError,
@@ -21,34 +21,34 @@ from numapool.errors import (
     TopologyError,
     UnsupportedError,
 )
-from numapool.extents import placement_of
-from numapool.hypervisor import HypervisorInfo, detect_hypervisor
-from numapool.moving import MoveReport, move
-from numapool.placement import AllocationStep, Placement
-from numapool.policy import memory_policy
-from numapool.pool import BufferPool, PoolCounts, PoolStatistics
-from numapool.pressure import PressureMonitor
-from numapool.pressure_policy import (
+from numapool.memory.object_memory import placement_of
+from numapool.machine.hypervisor import HypervisorInfo, detect_hypervisor
+from numapool.memory.migration import MoveReport, move
+from numapool.memory.placement import AllocationStep, Placement
+from numapool.memory.memory_policy import memory_policy
+from numapool.pools.pool import BufferPool, PoolCounts, PoolStatistics
+from numapool.pressure.monitor import PressureMonitor
+from numapool.pressure.policy import (
     PressureEvent,
     PressureLevel,
     PressurePolicy,
     PressureSource,
     PressureStatistics,
 )
-from numapool.pressure_reading import NodeSupply, PressureReading
-from numapool.publishing import publish_pools
-from numapool.ring import BufferRing
-from numapool.running import ProcessBinding, bind_process, run_on
-from numapool.storage import Transferred, read_into, readv, write_from, writev
-from numapool.streaming import FileStream, StreamBlock, stream
-from numapool.subscription import EventStream, Subscription
-from numapool.topology import NumaNode, NumaTopology, current_topology
+from numapool.pressure.reading import NodeSupply, PressureReading
+from numapool.metrics.published_pools import publish_pools
+from numapool.pools.ring import BufferRing
+from numapool.threads.running import ProcessBinding, bind_process, run_on
+from numapool.storage.transfer import Transferred, read_into, readv, write_from, writev
+from numapool.storage.stream import FileStream, StreamBlock, stream
+from numapool.pressure.subscribers import EventStream, Subscription
+from numapool.machine.topology import NumaNode, NumaTopology, current_topology
 
 if _typing.TYPE_CHECKING:
-    from numapool.executor import NodeExecutor
-    from numapool.metrics import MetricsCollector
-    from numapool.numpy_memory import numpy_allocator, set_numpy_allocator
-    from numapool.shared import SharedNodeBuffer
+    from numapool.threads.executor import NodeExecutor
+    from numapool.metrics.collector import MetricsCollector
+    from numapool.arrays.numpy_allocator import numpy_allocator, set_numpy_allocator
+    from numapool.memory.shared import SharedNodeBuffer
 
 __all__ = [
     "AllocationStep",
@@ -125,11 +125,11 @@ __all__ = [
 
 # What loads more of the standard library than an import should cost, by the module that has it.
 _LATE = {
-    "MetricsCollector": "numapool.metrics",
-    "NodeExecutor": "numapool.executor",
-    "SharedNodeBuffer": "numapool.shared",
-    "numpy_allocator": "numapool.numpy_memory",
-    "set_numpy_allocator": "numapool.numpy_memory",
+    "MetricsCollector": "numapool.metrics.collector",
+    "NodeExecutor": "numapool.threads.executor",
+    "SharedNodeBuffer": "numapool.memory.shared",
+    "numpy_allocator": "numapool.arrays.numpy_allocator",
+    "set_numpy_allocator": "numapool.arrays.numpy_allocator",
 }
 
 

@@ -5,8 +5,8 @@ from typing import Any, Self, SupportsIndex, final
 
 from typing_extensions import CapsuleType, disjoint_base
 
-from numapool.placement import AllocationStep, Placement
-from numapool.storage import Memory
+from numapool.memory.placement import AllocationStep, Placement
+from numapool.storage.transfer import Memory
 
 __version__: str
 __source_digest__: str

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 import pytest
 
 import numapool as nump
-from numapool.allocator import PageSize
+from numapool.memory.allocator import PageSize
 
 from .harness.machine import Machine
 from .support import page_cache, pages, policy

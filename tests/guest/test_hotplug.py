@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 import numapool as nump
-from numapool.movable import movable_only_nodes
+from numapool.memory.movable_only import movable_only_nodes
 
 from . import machines
 from .harness.guest import Guest

@@ -9,7 +9,7 @@ import os
 import pytest
 
 import numapool as nump
-from numapool.allocator import PageSize
+from numapool.memory.allocator import PageSize
 
 from .harness.machine import Machine
 from .support import balancing, pages, policy

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 import numapool as nump
-from numapool.allocator import PageSize
+from numapool.memory.allocator import PageSize
 
 from .harness.machine import Machine
 from .support import pages, policy

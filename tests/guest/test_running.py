@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 import numapool as nump
-from numapool import degradation
+from numapool.base import warn_once
 
 from .harness.machine import Machine, Node
 from .support import pages
@@ -129,7 +129,7 @@ def test_memory_without_cpus_is_worked_on_from_the_nearest(machine: Machine) -> 
         nearest = _cpu_node(machine, node)
 
         def work(node: int = node) -> list[str]:
-            degradation._warned_causes.clear()  # another test may have been told
+            warn_once._warned_causes.clear()  # another test may have been told
             with warnings.catch_warnings(record=True) as caught:
                 warnings.simplefilter("always")
                 for _ in range(2):
@@ -150,7 +150,7 @@ def test_a_cpuset_without_the_nodes_cpus(machine: Machine) -> None:
     cpu = machine.present_cpus(first)[0]
 
     def work() -> dict[str, Any]:
-        degradation._warned_causes.clear()
+        warn_once._warned_causes.clear()
         with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always")
             with nump.run_on(last.node_id) as far:

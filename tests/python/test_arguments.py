@@ -11,7 +11,7 @@ import pytest
 from support.surface import FORM
 
 import numapool as nump
-from numapool import arguments
+from numapool.base import arguments
 
 #: By kind of parameter, what it takes least of all; an object is never taken.
 WRONG: dict[str, tuple[Any, ...]] = {

@@ -10,7 +10,7 @@ import pytest
 from support.optional import needed
 
 import numapool as nump
-from numapool.extents import extents_of
+from numapool.memory.object_memory import extents_of
 
 
 @pytest.fixture(scope="module")

@@ -169,7 +169,7 @@ else:
 
 CHILDREN = """
 import json, multiprocessing, subprocess, sys
-from numapool.handed_down import VARIABLE
+from numapool.threads.inherited_binding import VARIABLE
 from support.affinity import bound_elsewhere
 folder = tempfile.mkdtemp()
 topology = split_machine(pathlib.Path(folder))

@@ -14,7 +14,7 @@ from support.policy import kernel_policy
 
 import numapool as nump
 from numapool import probes
-from numapool.capability import ESSENTIAL
+from numapool.probes.capabilities import ESSENTIAL
 from numapool.probes import PROBES, Machine, run_all
 
 ALWAYS = [

@@ -227,7 +227,7 @@ INTERRUPTED = """
     "when",
     [
         "sys.meta_path.insert(0, Loading())",
-        "import numapool.topology as t; t.NumaTopology.detect = interrupt",
+        "import numapool.machine.topology as t; t.NumaTopology.detect = interrupt",
     ],
     ids=["loading", "working"],
 )
@@ -264,7 +264,7 @@ def test_help_loads_nothing_that_a_command_needs() -> None:
 def test_a_failure_in_the_demo_is_told_below_the_table() -> None:
     code = """
         import sys
-        from numapool.allocator import NumaAllocator
+        from numapool.memory.allocator import NumaAllocator
         from numapool.cli import main
         def fail(*_): raise MemoryError("no room [for it]")
         NumaAllocator.allocate = fail

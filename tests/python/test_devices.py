@@ -234,7 +234,7 @@ def test_a_node_that_has_come_is_looked_for(
     assert "node 1 is not online" in str(locality.reason)
 
     allocator = NumaAllocator()
-    monkeypatch.setattr("numapool.allocator.current_topology", lambda: old)
+    monkeypatch.setattr("numapool.memory.allocator.current_topology", lambda: old)
     monkeypatch.setattr("numapool._core.renewed_topology", lambda: new._core)
     assert allocator.topology is old
     assert allocator.device_node("sda") == 0

@@ -30,7 +30,7 @@ def executor(node: int) -> Iterator[nump.NodeExecutor]:
 
 @pytest.fixture
 def fresh_warnings(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("numapool.degradation._warned_causes", set())
+    monkeypatch.setattr("numapool.base.warn_once._warned_causes", set())
 
 
 # --- where the threads are ------------------------------------------------------------------------

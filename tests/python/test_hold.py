@@ -12,7 +12,8 @@ import numpy as np
 import pytest
 
 import numapool as nump
-from numapool import degradation, movable
+from numapool.base import warn_once
+from numapool.memory import movable_only
 
 MIB = 1 << 20
 
@@ -171,10 +172,10 @@ def test_a_node_of_movable_memory_is_warned_of_once(
     """Linux moves pages of ZONE_MOVABLE elsewhere before a device pins them for long."""
     (tmp_path / "has_memory").write_text(f"{node},{node + 2}-{node + 3}\n")
     (tmp_path / "has_normal_memory").write_text(f"{node + 2}\n")
-    monkeypatch.setattr(movable, "_NODES", tmp_path)
-    monkeypatch.setattr(degradation, "_warned_causes", set())
-    assert movable.movable_only_nodes(tmp_path) == {node, node + 3}
-    assert movable.movable_only_nodes(tmp_path / "missing") == frozenset()
+    monkeypatch.setattr(movable_only, "_NODES", tmp_path)
+    monkeypatch.setattr(warn_once, "_warned_causes", set())
+    assert movable_only.movable_only_nodes(tmp_path) == {node, node + 3}
+    assert movable_only.movable_only_nodes(tmp_path / "missing") == frozenset()
     with allocator.allocate(MIB, node) as buffer:
         with pytest.warns(nump.PlacementWarning, match=f"node {node} is movable"):
             first = buffer.hold()

@@ -8,7 +8,7 @@ from pathlib import Path
 from support import child
 
 import numapool as nump
-from numapool.living import Living
+from numapool.base.live_objects import Living
 
 
 class Thing:
@@ -30,7 +30,7 @@ def test_others_may_add_and_drop_meanwhile() -> None:
     child.check(
         """
         import sys, threading
-        from numapool.living import Living
+        from numapool.base.live_objects import Living
 
         class Thing: pass
         living, kept, failures, end = Living(), [], [], threading.Event()

@@ -9,7 +9,7 @@ import pytest
 from support import child
 
 import numapool
-from numapool.locks import PATIENCE_S, Rank, cached_property
+from numapool.base.locks import PATIENCE_S, Rank, cached_property
 
 PACKAGE = Path(numapool.__file__).parent
 
@@ -49,7 +49,7 @@ USES = {
 HELD = """
 import os, signal, sys, threading, time, warnings
 import numapool as nump
-from numapool.locks import Rank
+from numapool.base.locks import Rank
 warnings.simplefilter("ignore")
 {make}
 held, go = threading.Event(), threading.Event()

@@ -14,7 +14,8 @@ from support import child
 from support.waiting import within_seconds
 
 import numapool as nump
-from numapool import degradation, logs
+from numapool.base import warn_once
+from numapool.base import logs
 
 MIB = 1 << 20
 
@@ -47,8 +48,8 @@ def records() -> Iterator[Records]:
 
 def test_a_degradation_is_logged_and_warned_of_once(records: Records) -> None:
     with pytest.warns(nump.PlacementWarning, match="less than was asked for"):
-        degradation.warn_once("test: a cause", "less than was asked for")
-    degradation.warn_once("test: a cause", "less than was asked for")
+        warn_once.warn_once("test: a cause", "less than was asked for")
+    warn_once.warn_once("test: a cause", "less than was asked for")
     assert records.of("numapool.placement") == [("WARNING", "less than was asked for")]
 
 
@@ -56,7 +57,7 @@ def test_a_degradation_is_logged_where_warnings_are_errors(records: Records) -> 
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         with pytest.raises(nump.PlacementWarning):
-            degradation.warn_once("test: another cause", "as an error")
+            warn_once.warn_once("test: another cause", "as an error")
     assert records.of("numapool.placement") == [("WARNING", "as an error")]
 
 
@@ -215,8 +216,8 @@ def test_without_a_configuration_nothing_is_printed() -> None:
         import logging, warnings
         warnings.simplefilter("ignore")
         import numapool as nump
-        from numapool import degradation
-        degradation.warn_once("cause", "a degradation")
+        from numapool.base import warn_once
+        warn_once.warn_once("cause", "a degradation")
         with nump.BufferPool(max_bytes=1 << 20) as pool:
             try:
                 pool.acquire(4 << 20)
@@ -234,8 +235,8 @@ def test_logging_is_not_loaded_for_a_program_that_does_not() -> None:
         import sys, warnings
         warnings.simplefilter("ignore")
         import numapool as nump
-        from numapool import degradation
-        degradation.warn_once("cause", "a degradation")
+        from numapool.base import warn_once
+        warn_once.warn_once("cause", "a degradation")
         with nump.BufferPool(max_bytes=1 << 20) as pool:
             try:
                 pool.acquire(4 << 20)

@@ -18,7 +18,7 @@ from support.numa_maps import bytes_by_node
 from support.optional import needed
 
 import numapool as nump
-from numapool.extents import extents_of
+from numapool.memory.object_memory import extents_of
 
 PAGE = mmap.PAGESIZE
 

@@ -36,10 +36,10 @@ def test_a_node_outside_the_cpuset_is_named_with_a_remedy(
         raise OSError(errno.EINVAL, "set_mempolicy(mode 1): Invalid argument")
 
     policy = nump.memory_policy(node)
-    monkeypatch.setattr("numapool.policy._core.set_thread_policy", refuse)
+    monkeypatch.setattr("numapool.memory.memory_policy._core.set_thread_policy", refuse)
     with pytest.raises(OSError, match="set_mempolicy") as bare, policy:
         pass  # the node is usable: the kernel's own words are all there is
-    monkeypatch.setattr("numapool.policy.current_topology", Confined)
+    monkeypatch.setattr("numapool.memory.memory_policy.current_topology", Confined)
     with pytest.raises(OSError, match="cpuset") as told, policy:
         pass
     assert bare.value.errno == told.value.errno == errno.EINVAL

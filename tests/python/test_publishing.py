@@ -12,7 +12,7 @@ import pytest
 from support import child, systems
 
 import numapool as nump
-from numapool.publishing import _file_name, _namespace, published_pools
+from numapool.metrics.published_pools import _file_name, _namespace, published_pools
 
 MIB = 1 << 20
 
@@ -36,7 +36,7 @@ def test_pools_of_another_process_are_seen() -> None:
         print("ready", flush=True)
         pool.reserve(1 << 20, 3)
         time.sleep(0.3)
-        from numapool.publishing import published_pools
+        from numapool.metrics.published_pools import published_pools
         print(list(published_pools())[0]["pools"][0]["total"]["retained_bytes"])
     print(list(published_pools()))
     """
@@ -136,6 +136,6 @@ def test_a_process_of_another_pid_namespace_is_told_by_its_age_alone(folder: Pat
 
 def test_two_namespaces_have_two_files(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with nump.publish_pools():
-        monkeypatch.setattr("numapool.publishing._namespace", lambda: 7)
+        monkeypatch.setattr("numapool.metrics.published_pools._namespace", lambda: 7)
         with nump.publish_pools():
             assert len(list(folder.glob("*.json"))) == 2

@@ -15,7 +15,9 @@ from support import child
 from support.affinity import own_cpus, shared_cpus, split_machine
 
 import numapool as nump
-from numapool import _core, affinity, thread_cpus
+from numapool import _core
+from numapool.threads import affinity
+from numapool.threads import thread_cpus
 
 T = TypeVar("T")
 
@@ -27,8 +29,8 @@ def topology(tmp_path: Path) -> nump.NumaTopology:
 
 @pytest.fixture(autouse=True)
 def nothing_is_left_behind(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    monkeypatch.setattr("numapool.degradation._warned_causes", set())
-    monkeypatch.setattr("numapool.affinity._narrowed_from", {})
+    monkeypatch.setattr("numapool.base.warn_once._warned_causes", set())
+    monkeypatch.setattr("numapool.threads.affinity._narrowed_from", {})
     before = own_cpus()
     yield
     assert own_cpus() == before

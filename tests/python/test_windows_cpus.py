@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from numapool.windows_cpus import GroupAffinity, ThreadEntry, WindowsCpus
+from numapool.threads.windows_cpus import GroupAffinity, ThreadEntry, WindowsCpus
 
 _INVALID = 87
 _DENIED = 5

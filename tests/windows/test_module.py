@@ -66,7 +66,7 @@ def test_capabilities_and_the_host_are_read_without_an_error() -> None:
 
 
 def test_a_publication_is_seen_by_the_same_user() -> None:
-    from numapool.publishing import published_pools
+    from numapool.metrics.published_pools import published_pools
 
     with nump.publish_pools():
         assert any(one["pools"] is not None for one in published_pools())

@@ -9,7 +9,7 @@ import pytest
 from support import child
 
 import numapool as nump
-from numapool import thread_cpus
+from numapool.threads import thread_cpus
 
 
 @pytest.fixture(scope="module")
@@ -59,7 +59,7 @@ def test_every_thread_of_the_process_is_bound() -> None:
         """
         import threading
         import numapool as nump
-        from numapool import thread_cpus
+        from numapool.threads import thread_cpus
         ready, end = threading.Event(), threading.Event()
         def wait():
             ready.set()

@@ -19,7 +19,7 @@ namespace numapool {
 enum class PressureLevel : std::uint8_t { kNone = 0, kModerate = 1, kCritical = 2 };
 
 // When there is pressure, and how much is asked for. The defaults' sources are in
-// python/numapool/pressure.py, which users read.
+// python/numapool/pressure/monitor.py, which users read.
 struct PressurePolicy {
   std::uint64_t window_us = 500'000;
   std::uint64_t moderate_some_us = 35'000;   // of the window

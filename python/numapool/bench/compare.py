@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from numapool.bench.report import BenchReport, Figure
-from numapool.text import size_text
+from numapool.base.units import size_text
 
 #: A change below this, or of figures whose rounds overlap, says nothing.
 NOISE = 0.05

@@ -8,9 +8,9 @@ import time
 from numapool.bench.report import DeviceRead, Figure
 from numapool.bench.rounds import LEAST_ROUNDS, Pace, figure_of, is_steady
 from numapool.bench.site import Site
-from numapool.devices import device_node
-from numapool.pool import BufferPool
-from numapool.streaming import BLOCK_BYTES, stream
+from numapool.machine.devices import device_node
+from numapool.pools.pool import BufferPool
+from numapool.storage.stream import BLOCK_BYTES, stream
 
 _DEPTH = 8
 _ROUND_BYTES = 64 << 20

@@ -6,7 +6,7 @@ import struct
 
 from numapool.bench.report import Limit
 from numapool.bench.site import Site
-from numapool.hypervisor import detect_hypervisor
+from numapool.machine.hypervisor import detect_hypervisor
 from numapool.probes.machine import Machine
 
 _TABLE = "/sys/firmware/dmi/tables/DMI"

@@ -14,7 +14,7 @@ from numapool.bench.limits import limits
 from numapool.bench.options import BenchOptions
 from numapool.bench.report import BenchReport, BenchWarning, LoadPoint, Matrix
 from numapool.bench.site import Site
-from numapool.hypervisor import detect_hypervisor
+from numapool.machine.hypervisor import detect_hypervisor
 from numapool.probes.machine import Machine
 
 _COUNTS = {

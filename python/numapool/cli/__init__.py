@@ -7,7 +7,7 @@ import io
 import os
 import sys
 
-from numapool.errors import NumapoolError
+from numapool.base.errors import NumapoolError
 
 _INTERRUPTED = 128 + 2  # as a shell reports a command that SIGINT ended
 

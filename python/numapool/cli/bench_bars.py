@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from numapool.bench.report import BenchReport, Figure, Matrix
 from numapool.cli.bench_text import UNSTEADY, figure_text, scaled, time_text
-from numapool.text import size_text
+from numapool.base.units import size_text
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -26,7 +26,7 @@ from numapool.cli.bench_text import (
     scaled,
     shown_unit,
 )
-from numapool.errors import UnsupportedError
+from numapool.base.errors import UnsupportedError
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -30,7 +30,7 @@ from numapool.cli.bench_text import (
 )
 from numapool.cli.distances import HEAT
 from numapool.cli.screen import Listing
-from numapool.text import ids_text, size_text
+from numapool.base.units import ids_text, size_text
 
 _BAR = 24
 

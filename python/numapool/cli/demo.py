@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from numapool import __version__
-from numapool.allocator import NumaAllocator
+from numapool.memory.allocator import NumaAllocator
 from numapool.cli.options import AsJson
-from numapool.errors import NumapoolError
+from numapool.base.errors import NumapoolError
 
 if TYPE_CHECKING:
     from rich.console import Console

@@ -11,9 +11,9 @@ from numapool import __version__
 from numapool.cli import one_line, say_failure
 from numapool.cli.format import ids_text
 from numapool.cli.options import AsJson, Sysfs
-from numapool.devices import DeviceLocality, DeviceStep, device_locality
-from numapool.errors import NumapoolError
-from numapool.topology import NumaTopology
+from numapool.machine.devices import DeviceLocality, DeviceStep, device_locality
+from numapool.base.errors import NumapoolError
+from numapool.machine.topology import NumaTopology
 
 if TYPE_CHECKING:
     from rich.console import Console

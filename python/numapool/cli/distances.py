@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from rich.console import Console
     from rich.text import Text
 
-    from numapool.topology import NumaTopology
+    from numapool.machine.topology import NumaTopology
 
 #: From near to far, from good to bad: readable on dark and light grounds.
 HEAT = ("black on green3", "black on khaki3", "black on sandy_brown", "black on indian_red")

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import typer
 
 from numapool import __version__
-from numapool.capability import Capability, capabilities
+from numapool.probes.capabilities import Capability, capabilities
 from numapool.cli.options import AsJson
 
 if TYPE_CHECKING:

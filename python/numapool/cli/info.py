@@ -20,7 +20,7 @@ from numapool.cli.format import (
     total_text,
 )
 from numapool.cli.options import AsJson, Sysfs
-from numapool.topology import NumaNode, NumaTopology
+from numapool.machine.topology import NumaNode, NumaTopology
 
 if TYPE_CHECKING:
     from rich.console import Console

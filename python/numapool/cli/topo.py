@@ -10,7 +10,7 @@ import typer
 
 from numapool import __version__
 from numapool.cli.options import AsJson, Sysfs
-from numapool.topology import NumaTopology
+from numapool.machine.topology import NumaTopology
 
 
 def _plot_file(path: Path | None) -> Path | None:

@@ -11,7 +11,7 @@ from rich.text import Text
 from numapool.cli import one_line
 from numapool.cli.format import size_text
 from numapool.cli.screen import Listing
-from numapool.pressure_policy import PressureEvent
+from numapool.pressure.policy import PressureEvent
 
 _COLORS = {"NONE": "green", "MODERATE": "yellow", "CRITICAL": "red"}
 _BAR = 16

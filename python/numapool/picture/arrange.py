@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from numapool.topology import NumaTopology
+from numapool.machine.topology import NumaTopology
 
 #: With more nodes than this no edges are drawn, and the nodes stand in a grid.
 MOST_WITH_EDGES = 16

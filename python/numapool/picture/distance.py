@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from numapool.topology import NumaTopology
+from numapool.machine.topology import NumaTopology
 
 #: Okabe and Ito's colours from near to far; the widths say the same to who sees no colours.
 _COLORS = ("#0072b2", "#56b4e9", "#e69f00", "#d55e00")

@@ -6,7 +6,7 @@ import math
 
 from numapool.picture.distance import DistanceClass, class_of
 from numapool.picture.shapes import INK, PAPER, Area, Curve, Picture, Point, line_height, straight
-from numapool.topology import NumaTopology
+from numapool.machine.topology import NumaTopology
 
 LABEL_PT = 9.0
 _PAD = 0.04

@@ -14,7 +14,7 @@ from numapool.picture.shapes import (
     line_height,
     straight,
 )
-from numapool.topology import NumaTopology
+from numapool.machine.topology import NumaTopology
 
 _TEXT_PT = 8.0
 _HEADING_PT = 10.0

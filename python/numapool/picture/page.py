@@ -9,7 +9,7 @@ from numapool.picture.edges import EdgeDrawer
 from numapool.picture.machine import NodeFacts, facts_of, headline, homeless, usable_line
 from numapool.picture.matrix import draw_matrix, matrix_width
 from numapool.picture.shapes import FAINT, LINE, Area, Box, Measure, Picture, line_height
-from numapool.topology import NumaTopology
+from numapool.machine.topology import NumaTopology
 
 _MARGIN = 0.3
 _HEADLINE_PT = 14.0

@@ -9,10 +9,10 @@ from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from numapool.errors import UnsupportedError
+from numapool.base.errors import UnsupportedError
 from numapool.picture.page import compose
 from numapool.picture.shapes import PAPER, Area, Box, Curve, Label, Picture, Point
-from numapool.topology import NumaTopology
+from numapool.machine.topology import NumaTopology
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 
-from numapool.capability import Capability
+from numapool.probes.capabilities import Capability
 from numapool.probes import (
     confinement,
     devices,

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import os
 
-from numapool.locks import cached_property
-from numapool.topology import NumaTopology
+from numapool.base.locks import cached_property
+from numapool.machine.topology import NumaTopology
 
 CAP_IPC_LOCK = 14  # include/uapi/linux/capability.h
 CAP_SYS_NICE = 23

@@ -1,0 +1,1 @@
+"""Arrays whose memory is on a node: NumPy's, Arrow's."""

@@ -1,0 +1,1 @@
+"""The hypervisor's balloon: what it asks for, and what went back to the host."""

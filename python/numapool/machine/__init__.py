@@ -1,0 +1,1 @@
+"""What the machine is: its nodes, CPUs, devices, and the hypervisor below it."""

@@ -1,0 +1,342 @@
+"""The NUMA nodes of a machine: CPUs, memory, distances, and which of them this process may use."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass, field
+from typing import Any, SupportsIndex
+
+from numapool import _core
+from numapool.base import arguments
+from numapool.machine.devices import Device, DeviceList
+from numapool.base.errors import NodeNotFoundError
+from numapool.base.locks import cached_property
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class NumaNode:
+    """One NUMA node, as it was when the topology was read.
+
+    Attributes
+    ----------
+    node_id : int
+        The kernel's number of the node; ids may have gaps.
+    total_memory_bytes : int or None
+        Memory of the node; 0 for a node of CPUs alone. None where the system does not say how much
+        there is: such a node is used like any other.
+    cpu_cores : tuple[int, ...]
+        The CPUs of the node that are online, ascending; empty for memory without CPUs (CXL, HBM,
+        GPU memory).
+    memory_tier : int or None
+        The kernel's memory tier, lower is faster (sysfs-kernel-mm-memory-tiers); None where it has
+        none.
+    read_latency_ns, write_latency_ns : int or None
+        Latency from the node's best initiator; None unless the firmware gives it (HMAT,
+        numaperf.rst).
+    read_bandwidth_bytes_s, write_bandwidth_bytes_s : int or None
+        Bandwidth in bytes per second, as for the latencies.
+    """
+
+    node_id: int
+    total_memory_bytes: int | None
+    cpu_cores: tuple[int, ...]
+    memory_tier: int | None = None
+    read_latency_ns: int | None = None
+    write_latency_ns: int | None = None
+    read_bandwidth_bytes_s: int | None = None
+    write_bandwidth_bytes_s: int | None = None
+    _root: str = field(default="/", repr=False, compare=False)
+    _devices: DeviceList | None = field(default=None, repr=False, compare=False)
+
+    @property
+    def local_devices(self) -> tuple[Device, ...]:
+        """The disks, network and InfiniBand adapters, GPUs and dax devices of this node.
+
+        By kind and name; devices whose node the system does not tell are in
+        :attr:`NumaTopology.devices` alone. Read once for all nodes, when first asked for.
+
+        Raises
+        ------
+        OSError
+            The machine's folder has gone.
+        """
+        return () if self._devices is None else self._devices.on(self.node_id)
+
+    def free_memory_bytes(self) -> int:
+        """Read the node's free memory in bytes now; clean file cache is not counted.
+
+        Raises
+        ------
+        OSError
+            The node has gone offline, or the system does not say how much is free.
+        TopologyError
+            The system's file makes no sense; the message names it and what it holds.
+        """
+        return _core.free_memory_bytes(os.fsencode(self._root), self.node_id)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the attributes, apart from the devices, as a dictionary fit for JSON."""
+        return {
+            name: list(value) if isinstance(value, tuple) else value
+            for name in self.__slots__
+            if not name.startswith("_")
+            for value in (getattr(self, name),)
+        }
+
+
+class NumaTopology:
+    """A snapshot of a machine's NUMA nodes; make one by :meth:`detect` or :meth:`from_sysfs`.
+
+    Immutable and safe to share between threads. Topologies are equal if they describe the same
+    machine.
+    """
+
+    def __init__(self, core: _core.Topology, root: str) -> None:
+        self._core = core
+        self._root = root
+        self._devices = DeviceList(core)
+
+    @classmethod
+    def detect(cls) -> NumaTopology:
+        """Read the running machine.
+
+        An attribute that cannot be read or makes no sense is left out, and :attr:`notes` says so.
+
+        Raises
+        ------
+        OSError
+            The system has no descriptors or memory left to read it.
+        """
+        return cls(_core.Topology.detect(), "/")
+
+    @classmethod
+    def from_sysfs(cls, root: str | os.PathLike[str], *, strict: bool = False) -> NumaTopology:
+        """Read another machine, captured or made up, from ``root/sys`` and ``root/proc``.
+
+        Missing files are taken as an old or small kernel would have them: without distances, 10 and
+        20 are assumed (:attr:`distances_assumed`); without node folders, the machine is one node. A
+        file that makes no sense is left out, and :attr:`notes` says so.
+
+        Parameters
+        ----------
+        root : str or path-like
+            The folder that holds ``sys`` and ``proc``.
+        strict : bool
+            Raise TopologyError for the first file that makes no sense, to check a tree.
+
+        Raises
+        ------
+        OSError
+            There is no such folder.
+        TopologyError
+            The folder holds no machine; with `strict`, a file makes no sense: the message names it
+            and what it holds.
+        """
+        path = arguments.path("root", root, as_bytes=True)
+        path = os.path.abspath(path)  # noqa: PTH100 - pathlib takes 2 ms to import
+        exact = arguments.flag("strict", strict)
+        return cls(_core.Topology.from_sysfs(os.fsencode(path), exact), path)
+
+    @cached_property
+    def nodes(self) -> tuple[NumaNode, ...]:
+        """Every node that is online, by ascending id."""
+        return tuple(
+            NumaNode(
+                node_id=node_id,
+                total_memory_bytes=total,
+                cpu_cores=cpus,
+                memory_tier=tier,
+                read_latency_ns=speed[0],
+                write_latency_ns=speed[1],
+                read_bandwidth_bytes_s=speed[2],
+                write_bandwidth_bytes_s=speed[3],
+                _root=self._root,
+                _devices=self._devices,
+            )
+            for node_id, total, cpus, tier, *speed in self._core.nodes()
+        )
+
+    @cached_property
+    def _by_id(self) -> dict[int, int]:
+        """The place of each node in :attr:`nodes`."""
+        return {node.node_id: index for index, node in enumerate(self.nodes)}
+
+    @property
+    def _known_ids(self) -> dict[int, int]:
+        return self._by_id
+
+    @property
+    def devices(self) -> tuple[Device, ...]:
+        """All disks, network and InfiniBand adapters, GPUs and dax devices that are hardware.
+
+        By kind and name, those of unknown node too; read when first asked for. Of an NVMe namespace
+        with several paths there is one for each path.
+
+        Raises
+        ------
+        OSError
+            The machine's folder has gone.
+        """
+        return self._devices.all()
+
+    @property
+    def node_count(self) -> int:
+        """How many nodes are online, with or without memory."""
+        return len(self.nodes)
+
+    @cached_property
+    def distance_matrix(self) -> tuple[tuple[int, ...], ...]:
+        """Distances between all nodes, rows and columns in the order of :attr:`nodes`.
+
+        In units of the ACPI SLIT: 10 is local, 20 takes twice as long. Not always symmetric.
+        """
+        return self._core.distances()
+
+    @property
+    def distances_assumed(self) -> bool:
+        """Whether the system gave no distances, or not all.
+
+        Those between two nodes of which neither has a row are 20, or the largest that the system
+        gave if that is more.
+        """
+        return self._core.distances_assumed()
+
+    @cached_property
+    def notes(self) -> tuple[str, ...]:
+        """What could not be read or made no sense, and what stands in for it.
+
+        A line for each; empty on a machine that is in order. Two topologies may be equal and differ
+        in their notes.
+        """
+        return self._core.notes()
+
+    @cached_property
+    def allowed_node_ids(self) -> tuple[int, ...]:
+        """The online nodes that this process may take memory from (cpuset(7), Mems_allowed)."""
+        return self._core.allowed()
+
+    @property
+    def is_numa(self) -> bool:
+        """Whether this process may use the memory of two or more nodes."""
+        return len(self._core.usable()) > 1
+
+    def _index(self, node_id: SupportsIndex, name: str = "node_id") -> int:
+        wanted = arguments.integer(name, node_id, arguments.NODE)
+        try:
+            return self._by_id[wanted]
+        except KeyError:
+            exist = ", ".join(map(str, self._by_id))
+            raise NodeNotFoundError(
+                f"there is no node {wanted}; this machine has: {exist}"
+            ) from None
+
+    def node(self, node_id: SupportsIndex) -> NumaNode:
+        """Return the node with that id.
+
+        Raises
+        ------
+        NodeNotFoundError
+            There is none; the message names those there are.
+        """
+        return self.nodes[self._index(node_id)]
+
+    def distance(self, from_node: SupportsIndex, to_node: SupportsIndex) -> int:
+        """Return the distance from one node to another, in SLIT units (10 is local).
+
+        Raises
+        ------
+        NodeNotFoundError
+            One of them does not exist.
+        """
+        row = self._index(from_node, "from_node")
+        return self.distance_matrix[row][self._index(to_node, "to_node")]
+
+    def node_of_cpu(self, cpu: SupportsIndex) -> int | None:
+        """Return the node that a CPU belongs to; None for a CPU that is offline or does not exist.
+
+        Where several nodes claim the CPU, the one with the lowest id is meant.
+        """
+        wanted = arguments.integer("cpu", cpu)
+        return self._core.node_of_cpu(wanted) if 0 <= wanted < 2**31 else None
+
+    def nearest(self, node_id: SupportsIndex) -> tuple[int, ...]:
+        """Return the usable nodes by distance from a node, then by id; itself first if usable.
+
+        Usable nodes have memory, and this process is allowed to take it.
+
+        Raises
+        ------
+        NodeNotFoundError
+            There is no node `node_id`.
+        """
+        return self._core.nearest(self.nodes[self._index(node_id)].node_id)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the topology, apart from the devices, as a dictionary fit for JSON."""
+        return {
+            "is_numa": self.is_numa,
+            "allowed_node_ids": list(self.allowed_node_ids),
+            "distances_assumed": self.distances_assumed,
+            "distance_matrix": [list(row) for row in self.distance_matrix],
+            "nodes": [node.to_dict() for node in self.nodes],
+            "notes": list(self.notes),
+        }
+
+    def __reduce__(self) -> tuple[Any, ...]:  # a copy elsewhere has what was here
+        return _unpickled, (self._core, self._root, self._devices)
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, NumaTopology):
+            return NotImplemented
+        return self is other or (
+            self.nodes == other.nodes
+            and self.distance_matrix == other.distance_matrix
+            and self.distances_assumed == other.distances_assumed
+            and self.allowed_node_ids == other.allowed_node_ids
+        )
+
+    def __hash__(self) -> int:
+        return hash((self.nodes, self.distance_matrix, self.allowed_node_ids))
+
+    def __repr__(self) -> str:
+        nodes = ", ".join(
+            f"{node.node_id}: {_gib_text(node.total_memory_bytes)}, {len(node.cpu_cores)} CPUs"
+            for node in self.nodes
+        )
+        where = "" if self._root == "/" else f" of {self._root!r}"
+        return f"<NumaTopology{where} ({nodes})>"
+
+
+# The last one that was handed out, so that who asks twice gets the same.
+_handed_out: list[NumaTopology] = []
+
+
+def current_topology() -> NumaTopology:
+    """Return the running machine's nodes as they are now; one object as long as nothing changes.
+
+    It costs a look at a few small files: nodes that came or went, CPUs, and what this process may
+    use are noticed. How much memory a node has may be older; :meth:`NumaTopology.detect` reads
+    everything.
+
+    Raises
+    ------
+    OSError
+        The system has no descriptors or memory left to read it.
+    """
+    core = _core.topology_now()
+    last = _handed_out[-1] if _handed_out else None
+    if last is not None and last._core is core:
+        return last
+    made = NumaTopology(core, "/")
+    _handed_out[:] = [made]
+    return made
+
+
+def _gib_text(size_bytes: int | None) -> str:
+    return "unknown memory" if size_bytes is None else f"{size_bytes / (1 << 30):.1f} GiB"
+
+
+def _unpickled(core: _core.Topology, root: str, devices: DeviceList) -> NumaTopology:
+    topology = NumaTopology(core, root)
+    topology._devices = devices
+    return topology

@@ -1,0 +1,1 @@
+"""Memory on nodes: allocating, seeing where it is, moving and sharing it."""

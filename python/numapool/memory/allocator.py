@@ -1,0 +1,324 @@
+"""Memory on the node you name: the chain preferred → nearest → any."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterable
+from typing import Literal, SupportsIndex
+
+from numapool import _core
+from numapool.base import arguments
+from numapool.base.warn_once import warn_once
+from numapool.machine.devices import DeviceLocality, PathLike, locality_by, node_by
+from numapool.base.errors import PlacementError
+from numapool.machine.topology import NumaTopology, current_topology
+from numapool.memory.interleave_weights import Weights, checked_weights
+
+NodeBuffer = _core.NodeBuffer
+
+PageSize = Literal["auto", "base", "transparent"] | int
+
+# PageRequest::Kind of csrc/include/numapool/allocator.hpp
+_PAGE_KINDS = {"auto": 0, "base": 1, "transparent": 2}
+_HUGETLB_KIND = 3
+_PAGE_SIZES = f"{', '.join(map(repr, _PAGE_KINDS))} or a hugetlb size in bytes"
+_MAX_SIZE_BYTES = sys.maxsize
+
+
+def _size(size_bytes: SupportsIndex, name: str = "size_bytes") -> int:
+    size = arguments.at_least(name, size_bytes, 1, arguments.BYTES)
+    if size > _MAX_SIZE_BYTES:
+        raise MemoryError(
+            f"cannot allocate {arguments.shown(size)} bytes: no address space holds that much"
+        )
+    return size
+
+
+def _page_kind(page_size: PageSize) -> tuple[int, int]:
+    if isinstance(page_size, str):
+        try:
+            return _PAGE_KINDS[page_size], 0
+        except KeyError:
+            raise ValueError(arguments.must_be("page_size", _PAGE_SIZES, page_size)) from None
+    size = arguments.integer("page_size", page_size, _PAGE_SIZES)
+    if not 0 < size <= _MAX_SIZE_BYTES:
+        raise ValueError(arguments.must_be("page_size", _PAGE_SIZES, size))
+    return _HUGETLB_KIND, size
+
+
+def _warn_once(causes: list[tuple[str, str]], stacklevel: int = 3) -> None:
+    for cause, message in causes:
+        warn_once(cause, f"{message} (said once per cause; strict=True raises instead)", stacklevel)
+
+
+class NumaAllocator:
+    """Allocates memory on NUMA nodes and says where it went.
+
+    Every allocation follows the chain *preferred node → nearest by distance → any*, without ever
+    asking the kernel for memory under a strict bind, so none of them can invoke the
+    policy-constrained OOM killer. Safe to use from many threads at once.
+
+    Parameters
+    ----------
+    topology : NumaTopology, optional
+        The machine to allocate on. By default the running one, which the allocator follows: it
+        looks again when a node seems unusable, so that nodes that come online, get memory or are
+        added to the cpuset later can be used. A topology that is given never changes.
+    """
+
+    def __init__(self, topology: NumaTopology | None = None) -> None:
+        self._given = arguments.optional_instance("topology", topology, NumaTopology)
+        if self._given is None:
+            _core.current_topology()  # what is wrong with the machine is said now
+        self._core = _core.Allocator(self._given_core)
+
+    @property
+    def _given_core(self) -> _core.Topology | None:
+        return None if self._given is None else self._given._core
+
+    @property
+    def topology(self) -> NumaTopology:
+        """The machine as it is now, or as it was given."""
+        return current_topology() if self._given is None else self._given
+
+    @property
+    def is_numa_aware(self) -> bool:
+        """Whether this system places memory by node at all (a kernel without NUMA does not)."""
+        return _core.has_numa()
+
+    def __repr__(self) -> str:
+        return f"NumaAllocator({self.topology!r})"
+
+    def allocate(
+        self,
+        size_bytes: SupportsIndex,
+        preferred_node: SupportsIndex | None = None,
+        *,
+        strict: bool = False,
+        page_size: PageSize = "auto",
+        populate: bool = True,
+        lock: bool = False,
+        dump: bool = True,
+    ) -> NodeBuffer:
+        """Allocate zeroed memory on a node, or as near to it as it fits.
+
+        Parameters
+        ----------
+        size_bytes : int
+            Size in bytes, at least 1.
+        preferred_node : int, optional
+            The node to use; by default the node of the CPU that the calling thread runs on.
+        strict : bool
+            Every byte on that node, proved page by page, or an error; clean file cache on the node
+            makes way.
+        page_size : "auto", "base", "transparent" or int
+            ``"auto"`` uses transparent huge pages from their own size (2 MiB on x86-64) up; an int
+            is a hugetlb page size in bytes, which an administrator has reserved (hugetlbpage.rst).
+            With ``"transparent"`` what is left over after the last whole huge page is in base
+            pages. Where the node has no free hugetlb page, one is moved to it from the reserve of
+            another node, for good: reserve them on each node.
+        populate : bool
+            Make every page resident now, by threads on the node's CPUs (MADV_POPULATE_WRITE).
+            Without it the policy decides when a page is first touched, and the step is what the
+            policy says.
+        lock : bool
+            Lock the memory against swapping (mlock(2)).
+        dump : bool
+            False leaves the memory out of core dumps (MADV_DONTDUMP, madvise(2)): for keys and
+            other secrets. Refused, it is an error, never a warning.
+
+        Returns
+        -------
+        NodeBuffer
+            Its ``step`` and ``node_id`` say what came of the request.
+
+        Raises
+        ------
+        ValueError
+            A size of 0 or less; a page size that is none; ``strict`` without ``populate``.
+        TypeError
+            An argument that is no integer.
+        NodeNotFoundError
+            The machine has no such node.
+        MemoryError
+            More than the machine, this process's cgroups or its allowed nodes have available;
+            nothing was populated.
+        PlacementError
+            ``strict`` only: the node cannot hold it; nothing was kept.
+        UnsupportedError
+            A page size that this machine does not have or has not reserved; with ``strict``, a
+            kernel that refuses mbind(2) or does not show where pages are.
+        OSError
+            The memory could not be locked, or not be left out of core dumps.
+
+        Warns
+        -----
+        PlacementWarning
+            Once per cause, when the system refused what placement needs and `strict` is false.
+        """
+        size = _size(size_bytes)
+        node = arguments.optional_node("preferred_node", preferred_node)
+        kind, hugetlb_bytes = _page_kind(page_size)
+        if not (strict.__class__ is populate.__class__ is lock.__class__ is dump.__class__ is bool):
+            arguments.flags(strict=strict, populate=populate, lock=lock, dump=dump)
+        buffer, causes = self._core.allocate(
+            size, node, strict, kind, hugetlb_bytes, populate, lock, dump
+        )
+        if causes:
+            _warn_once(causes)
+        return buffer
+
+    def allocate_interleaved(
+        self,
+        size_bytes: SupportsIndex,
+        nodes: Iterable[SupportsIndex] | None = None,
+        weights: Weights | None = None,
+        *,
+        strict: bool = False,
+        page_size: PageSize = "auto",
+        populate: bool = True,
+        lock: bool = False,
+        dump: bool = True,
+    ) -> NodeBuffer:
+        """Allocate zeroed memory that is spread over nodes page by page.
+
+        Parameters
+        ----------
+        size_bytes : int
+            Size in bytes, at least 1.
+        nodes : iterable of int, optional
+            The nodes to spread over; by default every node with memory that this process may use.
+        weights : "system" or mapping of node to weight, optional
+            Spread by weight instead of equally (MPOL_WEIGHTED_INTERLEAVE, Linux 6.9). The kernel
+            has one table of weights for the whole system: ``"system"`` uses it, a mapping must
+            agree with it.
+        strict, page_size, populate, lock, dump
+            As for :meth:`allocate`. With huge pages the spread is by huge page.
+
+        Returns
+        -------
+        NodeBuffer
+            ``requested_node`` and ``node_id`` are None; ``step`` is PREFERRED if the spread is as
+            asked, ANY if a node was short of memory.
+
+        Raises
+        ------
+        ValueError
+            As for :meth:`allocate`; an empty list of nodes; weights that are no positive integers
+            or that name other nodes.
+        NodeNotFoundError, MemoryError, UnsupportedError, OSError
+            As for :meth:`allocate`; UnsupportedError also for weights before Linux 6.9, or that
+            differ from the kernel's table, with the remedy.
+        PlacementError
+            A node has no memory or is not allowed; with ``strict``, a node is short of memory.
+        """
+        size = _size(size_bytes)
+        kind, hugetlb_bytes = _page_kind(page_size)
+        arguments.flags(strict=strict, populate=populate, lock=lock, dump=dump)
+        node_list = [] if nodes is None else arguments.nodes("nodes", nodes)
+        if nodes is not None and not node_list:
+            raise ValueError("nodes must name at least one node, not none")
+        node_list, weight_list = checked_weights(node_list, weights)
+        buffer, causes = self._core.allocate_interleaved(
+            size,
+            node_list,
+            weights is not None,
+            weight_list,
+            strict,
+            kind,
+            hugetlb_bytes,
+            populate,
+            lock,
+            dump,
+        )
+        if causes:
+            _warn_once(causes)
+        return buffer
+
+    def device_node(self, path: PathLike) -> int | None:
+        """Return the node nearest to the hardware under a path, a name or an address.
+
+        None where the system does not tell it; :meth:`device_locality` says why.
+
+        Parameters
+        ----------
+        path : str or path-like
+            As for :func:`numapool.device_locality`, of this allocator's machine.
+
+        Raises
+        ------
+        OSError
+            There is no such file or device.
+        """
+        return node_by(path, self.topology._core, self._renewed)[0]
+
+    def device_locality(self, path: PathLike) -> DeviceLocality:
+        """Find the hardware under a path, with every leg, the walk, and what is unknown and why.
+
+        Parameters and errors are those of :meth:`device_node`, whose result is the ``node_id``.
+        """
+        return locality_by(path, self.topology._core, self._renewed)
+
+    def allocate_near(
+        self,
+        path: PathLike,
+        size_bytes: SupportsIndex,
+        *,
+        strict: bool = False,
+        page_size: PageSize = "auto",
+        populate: bool = True,
+        lock: bool = False,
+        dump: bool = True,
+    ) -> NodeBuffer:
+        """Allocate zeroed memory on the usable node that is nearest to the hardware under a path.
+
+        Where the system does not tell that node, memory comes as :meth:`allocate` gives it without
+        a preferred node.
+
+        Parameters
+        ----------
+        path : str or path-like
+            As for :func:`numapool.device_locality`, of this allocator's machine.
+        size_bytes, strict, page_size, populate, lock, dump
+            As for :meth:`allocate`.
+
+        Raises
+        ------
+        OSError
+            There is no such file or device.
+        PlacementError
+            ``strict`` only: the node is unknown on a machine with several, or cannot hold it.
+        ValueError, MemoryError, UnsupportedError
+            As for :meth:`allocate`.
+
+        Warns
+        -----
+        PlacementWarning
+            Once, when a node is unknown on a machine with several; and as for :meth:`allocate`.
+        """
+        size = _size(size_bytes)
+        node = self.device_node(path)
+        topology = self.topology
+        if node is not None:
+            near = topology.nearest(node)
+            node = near[0] if near else node
+        elif topology.is_numa:
+            reason = self.device_locality(path).reason
+            message = f"cannot tell which node {os.fspath(path)!r} is on: {reason}"
+            if strict:
+                raise PlacementError(message)
+            warn_once("device_node", message)
+        return self.allocate(
+            size,
+            node,
+            strict=strict,
+            page_size=page_size,
+            populate=populate,
+            lock=lock,
+            dump=dump,
+        )
+
+    def _renewed(self) -> _core.Topology | None:
+        """Look at the machine anew; None where one was given."""
+        return _core.renewed_topology() if self._given is None else None

@@ -1,0 +1,1 @@
+"""Figures for operators: Prometheus metrics, and pools shown to other processes."""

@@ -1,0 +1,169 @@
+"""Lets ``numapool watch`` of the same user see this process's pools."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Self
+
+from numapool.base import arguments
+from numapool.pools.pool import pools_of_this_process
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+_STALE_S = 10.0
+_LONGEST_S = 3600.0
+
+
+def _folder() -> Path:
+    """Return the user's own folder, which others cannot write to; made where it is missing.
+
+    Raises
+    ------
+    OSError
+        It belongs to somebody else, or others may write to it.
+    """
+    import tempfile  # slow to load, as pathlib is, and seldom needed
+    from pathlib import Path
+
+    # A relative one is to be ignored (XDG Base Directory Specification, "Basics").
+    base = Path(os.environ.get("XDG_RUNTIME_DIR", ""))
+    root = base if base.is_absolute() and base.is_dir() else Path(tempfile.gettempdir())
+    if sys.platform == "win32":  # the temporary folder is the user's own there, by its access list
+        folder = root / "numapool"
+        folder.mkdir(exist_ok=True)
+        return folder
+    folder = root / f"numapool-{os.getuid()}"
+    with contextlib.suppress(FileExistsError):
+        folder.mkdir(mode=0o700)
+    status = folder.lstat()
+    if status.st_uid != os.getuid() or status.st_mode & 0o077 or folder.is_symlink():
+        raise PermissionError(f"{folder} must be a folder of this user alone")
+    return folder
+
+
+def _namespace() -> int:
+    """Return the number of this process's PID namespace, in which its PID means something."""
+    try:
+        return os.stat("/proc/self/ns/pid").st_ino  # noqa: PTH116
+    except OSError:  # no namespaces here
+        return 0
+
+
+def _file_name(namespace: int, pid: int) -> str:
+    """Return the file of a process: containers may share the folder, and have the same PIDs."""
+    return f"{namespace}-{pid}.json"
+
+
+class Publication:
+    """Writes the statistics of all pools of this process to a small file, now and then."""
+
+    def __init__(self, interval_s: float) -> None:
+        self._interval_s = interval_s
+        self._path = _folder() / _file_name(_namespace(), os.getpid())
+        self._pid = os.getpid()
+        self._ends = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="numapool publishing", daemon=True)
+        self._write()
+        self._thread.start()
+
+    def _document(self) -> dict[str, Any]:
+        return {
+            "pid": self._pid,
+            "program": os.path.basename(sys.argv[0]) if sys.argv else "",  # noqa: PTH119
+            "time": time.time(),
+            "pools": [
+                {"name": pool.name, **pool.statistics().to_dict()}
+                for pool in pools_of_this_process()
+            ],
+        }
+
+    def _write(self) -> None:
+        import json
+
+        beside = self._path.with_suffix(".new")
+        beside.write_text(json.dumps(self._document()), encoding="utf-8")
+        beside.replace(self._path)  # a reader sees all of it, or what was there before
+
+    def _run(self) -> None:
+        while not self._ends.wait(self._interval_s):
+            with contextlib.suppress(OSError):  # the disk may be full; the next time it may not
+                self._write()
+
+    def close(self) -> None:
+        """Stop, and take the file away. Idempotent."""
+        if self._pid != os.getpid():
+            return  # a fork: the file and the thread, which may hold the event's lock, are not here
+        self._ends.set()
+        if self._thread is not threading.current_thread():
+            self._thread.join()
+        self._path.unlink(missing_ok=True)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+
+def publish_pools(interval_s: float = 1.0) -> Publication:
+    """Let ``numapool watch`` of the same user show this process's pools, until closed.
+
+    Parameters
+    ----------
+    interval_s : float
+        Seconds between updates.
+
+    Raises
+    ------
+    ValueError
+        An interval that is not positive.
+    OSError
+        The file (in $XDG_RUNTIME_DIR, else in the temporary folder) cannot be written.
+    """
+    seconds = arguments.real("interval_s", interval_s)
+    if not 0 < seconds <= _LONGEST_S:
+        raise ValueError(
+            arguments.must_be("interval_s", "more than 0 and at most 3600", interval_s)
+        )
+    return Publication(seconds)
+
+
+def published_pools() -> Iterator[dict[str, Any]]:
+    """Read what this user's processes publish; processes that are gone are left out."""
+    import json
+
+    try:
+        files = sorted(_folder().glob("*.json"))
+    except OSError:
+        return
+    here = _namespace()
+    for path in files:
+        try:
+            namespace, pid = map(int, path.stem.split("-"))
+            # On Windows this would be Ctrl-C for the process; elsewhere it may be another's PID.
+            if sys.platform != "win32" and namespace == here:
+                os.kill(pid, 0)
+            document = json.loads(path.read_text(encoding="utf-8"))
+            age_s = time.time() - document["time"]
+            if age_s > 2 * _LONGEST_S and namespace != here:
+                path.unlink(missing_ok=True)  # no process of this namespace can know better
+            if age_s > _STALE_S:
+                continue
+        except ProcessLookupError:
+            path.unlink(missing_ok=True)
+        except (OSError, ValueError, OverflowError, KeyError, TypeError):
+            continue
+        else:
+            yield document

@@ -1,0 +1,1 @@
+"""Pools and rings of blocks that are used again."""

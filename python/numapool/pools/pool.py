@@ -1,0 +1,392 @@
+"""Pools of memory by node: reuse without system calls, never on the wrong node."""
+
+from __future__ import annotations
+
+import itertools
+import math
+import sys
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass
+from types import MappingProxyType, TracebackType
+from typing import Any, Self, SupportsIndex
+
+from numapool import _core
+from numapool.base import arguments
+from numapool.memory.allocator import NumaAllocator, PageSize, _page_kind, _size
+from numapool.base.errors import PoolExhaustedError
+from numapool.base.live_objects import Living
+from numapool.pools.ring import BufferRing
+
+_MAX_BYTES = 2**63 - 1
+_MAX_IDLE_MS = 2**31 - 1
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class PoolCounts:
+    """What a pool holds and did, of one node or in total.
+
+    Bytes are those of whole blocks: a size is rounded up to its class, four per power of two.
+
+    Attributes
+    ----------
+    in_use_bytes : int
+        Bytes in buffers that are out, and in rings; by the node where the pages are.
+    retained_bytes : int
+        Bytes that are resident and free for reuse; by the node where the pages are.
+    hits, misses : int
+        Requests served by a retained block, and by the system; by the node that was asked for.
+    spills : int
+        Requests served from another node than was asked for; by the node that was asked for.
+    trimmed_bytes : int
+        Bytes given back to the system since the pool was made.
+    high_water_bytes : int
+        The most that was held from the system at once.
+    """
+
+    in_use_bytes: int
+    retained_bytes: int
+    hits: int
+    misses: int
+    spills: int
+    trimmed_bytes: int
+    high_water_bytes: int
+
+    @property
+    def hit_rate(self) -> float | None:
+        """Hits of all requests, from 0 to 1; None before the first."""
+        requests = self.hits + self.misses
+        return self.hits / requests if requests else None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class PoolStatistics:
+    """A pool's counts; cheap enough to read each second.
+
+    Attributes
+    ----------
+    by_node : mapping of int to PoolCounts
+        Of nodes that are online, and of others where something was counted.
+    total : PoolCounts
+        The sums; its high water is that of the sum.
+    """
+
+    by_node: Mapping[int, PoolCounts]
+    total: PoolCounts
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the counts as a dictionary fit for JSON."""
+        return {
+            "total": asdict(self.total),
+            "by_node": {str(node): asdict(counts) for node, counts in self.by_node.items()},
+        }
+
+
+def _limit(name: str, value: SupportsIndex | None) -> int | None:
+    if value is None:
+        return None
+    limit = arguments.integer(name, value, f"{arguments.BYTES} or None")
+    if limit < 0:
+        raise ValueError(arguments.must_be(name, "None or at least 0", limit))
+    return min(limit, _MAX_BYTES)
+
+
+def _idle_ms(idle_s: float | None) -> int | None:
+    if idle_s is None:
+        return None
+    seconds = arguments.real("idle_s", idle_s, f"{arguments.SECONDS} or None")
+    if math.isnan(seconds) or seconds <= 0:
+        raise ValueError(arguments.must_be("idle_s", "None or more than 0", idle_s))
+    return math.ceil(min(seconds, _MAX_IDLE_MS / 1000) * 1000)
+
+
+_pools: Living[BufferPool] = Living()
+_numbers = itertools.count(1)
+
+
+def _tell_exhausted(pool: BufferPool, error: PoolExhaustedError) -> None:
+    """Log it; called by the core too, where :meth:`BufferPool.acquire` fails."""
+    if "logging" in sys.modules:  # else nobody listens
+        from numapool.base import logs
+
+        logs.pool_exhausted(pool, str(error))
+
+
+def pools_of_this_process() -> list[BufferPool]:
+    """Every pool that is open."""
+    return [pool for pool in _pools.all() if not pool.closed]
+
+
+class BufferPool(_core.PoolBase):
+    """Keeps memory blocks by node for reuse.
+
+    :meth:`acquire` lends a :class:`NodeBuffer`; closing or dropping it brings the block back once
+    no view of it is left. A request for a node is served by a block whose pages are on that node,
+    else by the system along the allocator's chain; where the node can give nothing, by a retained
+    block of the nearest node that has one (counted as a spill). A hit makes no system call.
+
+    Safe to use from many threads and after a fork, where the child keeps live buffers and drops
+    what was retained. A pool is a context manager; closing it or dropping it leaves buffers that
+    are out valid.
+
+    Parameters
+    ----------
+    allocator : NumaAllocator, optional
+        Where new memory comes from. A pool follows the machine where its allocator does.
+    max_bytes : int, optional
+        The most to hold from the system, in use and retained together; at it, :meth:`acquire`
+        raises :class:`PoolExhaustedError` or waits. By default there is no cap. Pools of less than
+        64 MiB cut no slabs: each block is a mapping of its own.
+    retain_bytes : int, optional
+        The most to retain. By default a pool holds up to an eighth more than was ever in use (or
+        reserved) at once, and at least 64 MiB.
+    zero_on_reuse : bool
+        Clear a block before it is lent again. Without it a buffer holds whatever an earlier one of
+        the same pool left there; memory never passes from one process to another uncleared.
+    idle_s : float, optional
+        Trim blocks that were not used for so many seconds, in the background. Off by default: where
+        a hypervisor takes free pages, touching memory again costs 30 to 50 times as much.
+    page_size : "auto", "base", "transparent" or int
+        As for :meth:`NumaAllocator.allocate`; with a hugetlb size, blocks are whole huge pages.
+    dump : bool
+        False leaves all of the pool's memory out of core dumps, as for
+        :meth:`NumaAllocator.allocate`.
+    name : str, optional
+        What metrics, logs and ``numapool watch`` call it; by default ``pool-1``, ``pool-2``, ...
+        in the order in which the process makes them. Pools may share a name.
+
+    Raises
+    ------
+    ValueError
+        A negative limit; a page size that is none.
+    UnsupportedError
+        A page size that this machine does not have.
+    """
+
+    __slots__ = (
+        "__weakref__",
+        "_allocator",
+        "_dump",
+        "_max_bytes",
+        "_name",
+        "_retain_bytes",
+        "_zero_on_reuse",
+    )
+
+    def __init__(
+        self,
+        allocator: NumaAllocator | None = None,
+        max_bytes: SupportsIndex | None = None,
+        retain_bytes: SupportsIndex | None = None,
+        zero_on_reuse: bool = False,
+        idle_s: float | None = None,
+        page_size: PageSize = "auto",
+        dump: bool = True,
+        name: str | None = None,
+    ) -> None:
+        given = arguments.optional_instance("name", name, str)
+        self._name = f"pool-{next(_numbers)}" if given is None else given
+        self._dump = arguments.flag("dump", dump)
+        source = arguments.optional_instance("allocator", allocator, NumaAllocator)
+        self._allocator = NumaAllocator() if source is None else source
+        self._max_bytes = _limit("max_bytes", max_bytes)
+        self._retain_bytes = _limit("retain_bytes", retain_bytes)
+        self._zero_on_reuse = arguments.flag("zero_on_reuse", zero_on_reuse)
+        kind, hugetlb_bytes = _page_kind(page_size)
+        _core.pool_open(
+            self,
+            self._allocator._given_core,
+            self._max_bytes,
+            self._retain_bytes,
+            _idle_ms(idle_s),
+            kind,
+            hugetlb_bytes,
+            self._zero_on_reuse,
+            self._dump,
+        )
+        _pools.add(self)
+
+    @property
+    def name(self) -> str:
+        """What metrics, logs and ``numapool watch`` call it."""
+        return self._name
+
+    @property
+    def allocator(self) -> NumaAllocator:
+        """Where new memory comes from."""
+        return self._allocator
+
+    @property
+    def max_bytes(self) -> int | None:
+        """The most that is held from the system; None without a cap."""
+        return self._max_bytes
+
+    @property
+    def retain_bytes(self) -> int | None:
+        """The most that is retained; None for the default."""
+        return self._retain_bytes
+
+    @property
+    def zero_on_reuse(self) -> bool:
+        """Whether blocks are cleared before they are lent again."""
+        return self._zero_on_reuse
+
+    @property
+    def dump(self) -> bool:
+        """Whether core dumps hold the pool's memory."""
+        return self._dump
+
+    @property
+    def closed(self) -> bool:
+        """Whether :meth:`close` was called."""
+        return _core.pool_closed(self)
+
+    def reserve(
+        self,
+        size_bytes: SupportsIndex,
+        count: SupportsIndex,
+        node: SupportsIndex | None = None,
+        *,
+        progress: Callable[[int, int], None] | None = None,
+    ) -> int:
+        """Add at least `count` blocks to what is retained, populated, ready for :meth:`acquire`.
+
+        Parameters
+        ----------
+        size_bytes : int
+            Size of each block in bytes.
+        count : int
+            How many; small blocks come by the slab, so there may be a few more.
+        node : int, optional
+            The node; by default that of the calling thread.
+        progress : callable, optional
+            Called with (blocks added so far, `count`) as the work goes on.
+
+        Returns
+        -------
+        int
+            How many blocks were added.
+
+        Raises
+        ------
+        ValueError
+            A size of 0 or less, a negative count; the pool is closed.
+        PoolExhaustedError
+            The pool came to max_bytes; what was added so far stays.
+        NodeNotFoundError, MemoryError
+            As for :meth:`NumaAllocator.allocate`; what was added so far stays.
+        """
+        size, wanted = _size(size_bytes), arguments.at_least("count", count, 0)
+        chosen = None if node is None else self._node(node)
+        if progress is not None:
+            arguments.function("progress", progress)
+        added = 0
+        while added < wanted:
+            try:
+                added += _core.pool_reserve(self, size, chosen, added)
+            except PoolExhaustedError as error:
+                _tell_exhausted(self, error)
+                raise
+            if progress is not None:
+                progress(min(added, wanted), wanted)
+        return added
+
+    def trim(
+        self, max_bytes: SupportsIndex | None = None, node: SupportsIndex | None = None
+    ) -> int:
+        """Give retained blocks back to the system, the largest and oldest first.
+
+        Buffers that are out are not touched.
+
+        Parameters
+        ----------
+        max_bytes : int, optional
+            Stop once so many bytes are back; the last block may exceed it. By default everything
+            goes.
+        node : int, optional
+            Only blocks on that node.
+
+        Returns
+        -------
+        int
+            Bytes that were given back. Of a huge page that is partly in use the kernel takes its
+            part when it splits the page, which it does when memory is short.
+        """
+        chosen = None if node is None else self._node(node)
+        return _core.pool_trim(self, _limit("max_bytes", max_bytes), chosen)
+
+    def ring(
+        self,
+        block_bytes: SupportsIndex,
+        count: SupportsIndex,
+        node: SupportsIndex | None = None,
+        *,
+        strict: bool = False,
+    ) -> BufferRing:
+        """Make a ring of `count` equal blocks, populated, each aligned to a page.
+
+        Its memory counts as in use until the ring is closed and its last buffer is back.
+
+        Raises
+        ------
+        ValueError
+            A size or a count of 0 or less; the pool is closed.
+        PoolExhaustedError
+            It would pass max_bytes.
+        NodeNotFoundError, MemoryError, PlacementError
+            As for :meth:`NumaAllocator.allocate`.
+        """
+        chosen = None if node is None else self._node(node)
+        size = _size(block_bytes, "block_bytes")
+        blocks = arguments.integer("count", count)
+        try:
+            return BufferRing(self, size, blocks, chosen, strict=strict)
+        except PoolExhaustedError as error:
+            _tell_exhausted(self, error)
+            raise
+
+    def statistics(self) -> PoolStatistics:
+        """Count what is in use, retained, and was done, by node and in total."""
+        by_node, total = _core.pool_statistics(self)
+        counts = {node: _counts(one) for node, one in by_node.items()}
+        return PoolStatistics(by_node=MappingProxyType(counts), total=_counts(total))
+
+    def close(self) -> None:
+        """Give everything retained back; buffers that are out stay valid. Twice is allowed."""
+        _core.pool_close(self)
+
+    def _node(self, node: SupportsIndex) -> int:
+        return self._allocator.topology.node(
+            arguments.node("node", node, arguments.NODE_OR_NONE)
+        ).node_id
+
+    def __enter__(self) -> Self:
+        if self.closed:
+            raise ValueError("the pool is closed")
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def __repr__(self) -> str:
+        if self.closed:
+            return f"<BufferPool {self._name!r}, closed>"
+        total = self.statistics().total
+        cap = "" if self._max_bytes is None else f" of {_mib(self._max_bytes)} at most"
+        return (
+            f"<BufferPool {self._name!r}: {_mib(total.in_use_bytes)} in use, "
+            f"{_mib(total.retained_bytes)} retained{cap}; "
+            f"{total.hits} hits, {total.misses} misses, {total.spills} spills>"
+        )
+
+
+def _counts(values: tuple[int, ...]) -> PoolCounts:
+    return PoolCounts(**dict(zip(PoolCounts.__dataclass_fields__, values, strict=True)))
+
+
+def _mib(size: int) -> str:
+    return f"{size / (1 << 20):.1f} MiB"

@@ -1,0 +1,1 @@
+"""Memory pressure: the monitor, what it decides by, and whom it tells."""

@@ -1,0 +1,1 @@
+"""Files and memory on a node: transfers and streams."""

@@ -1,0 +1,296 @@
+"""Files read ahead by native threads near the device, block by block."""
+
+from __future__ import annotations
+
+import functools
+import math
+import os
+import threading
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Literal, Self, SupportsIndex
+
+from numapool import _core
+from numapool.base import arguments
+from numapool.machine.devices import PathLike, device_node
+from numapool.pools.pool import BufferPool
+from numapool.storage.transfer import _at_least_0, _path, open_error, transfer_error
+from numapool.machine.topology import NumaTopology
+
+NodeBuffer = _core.NodeBuffer
+
+# Measured on a virtual disk and on NVMe by benchmarks/test_stream.py.
+BLOCK_BYTES = 4 << 20
+DEPTH = 4
+_MOST_THREADS = 256
+_MOST_BYTES = 2**62
+_FOR_EVER_MS = 2**62
+_NODE = "'near', the id of a node (an integer) or None"
+
+
+@functools.cache
+def _default_pool() -> BufferPool:
+    return BufferPool()
+
+
+@dataclass(frozen=True, slots=True)
+class StreamBlock:
+    """A stretch of a file in memory. Closing or dropping its buffer gives the memory back.
+
+    Attributes
+    ----------
+    buffer : NodeBuffer
+        The bytes, as many as were read.
+    offset : int
+        Where they are in the file, in bytes.
+    """
+
+    buffer: NodeBuffer
+    offset: int
+
+    @property
+    def nbytes(self) -> int:
+        """How many bytes there are."""
+        return self.buffer.nbytes
+
+    def close(self) -> None:
+        """Give the memory back; BufferError while a view of it is alive. Idempotent."""
+        self.buffer.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.buffer.__exit__(kind, error, traceback)
+
+
+class FileStream:
+    """Iterates over a file's blocks, which native threads read ahead; made by :func:`stream`.
+
+    Safe to use from many threads, each of which gets other blocks. After a fork the child keeps the
+    blocks that it has, and gets no more. Closing it leaves blocks that are out valid.
+    """
+
+    def __init__(
+        self,
+        path: PathLike,
+        block_bytes: SupportsIndex,
+        depth: SupportsIndex,
+        node: Literal["near"] | SupportsIndex | None,
+        pool: BufferPool | None,
+        offset: SupportsIndex,
+        size: SupportsIndex | None,
+        direct: bool,
+        timeout_s: float | None,
+    ) -> None:
+        self._path, asked = _path(path)
+        length = arguments.integer("block_bytes", block_bytes, arguments.BYTES)
+        threads = arguments.integer("depth", depth)
+        if not 1 <= length <= _MOST_BYTES:
+            raise ValueError(arguments.must_be("block_bytes", "from 1 to 2**62", length))
+        if not 1 <= threads <= _MOST_THREADS:
+            raise ValueError(arguments.must_be("depth", f"from 1 to {_MOST_THREADS}", threads))
+        if timeout_s is not None:
+            timeout_s = arguments.wait("timeout_s", timeout_s)
+        if isinstance(node, str) and node != "near":
+            raise ValueError(arguments.must_be("node", _NODE, node))
+        arguments.optional_instance("pool", pool, BufferPool)
+        way = arguments.flag("direct", direct)
+        start = _at_least_0("offset", offset)
+        most = None if size is None else _at_least_0("size", size)
+        self._timeout_s = timeout_s
+        source = _default_pool() if pool is None else pool
+        device = _device_of(self._path)
+        chosen, cpus = _place(source.allocator.topology, node, device)
+        opened = _core.stream_open(
+            asked, source, length, threads, start, most, chosen, False, cpus, way
+        )
+        if isinstance(opened, tuple):
+            raise open_error(self._path, opened)
+        self._core = opened
+
+    def __iter__(self) -> Self:
+        return self
+
+    def __next__(self) -> StreamBlock:
+        """Wait for the next block and return it.
+
+        Raises
+        ------
+        StorageError
+            Reading failed at ``error.offset``; all before it was delivered.
+        PoolExhaustedError
+            All blocks are in use, and nobody is there to give one back: this is the only thread, or
+            `timeout_s` is over.
+        ValueError
+            The stream is closed, or was opened before this process was forked.
+        """
+        item = self._core.next(self._patience_ms())
+        if item is None:
+            raise StopIteration
+        if item[0] is None:
+            _, offset, failure = item
+            raise transfer_error("read", self._path, offset, failure)
+        return StreamBlock(*item)
+
+    def _patience_ms(self) -> int | None:
+        """Return how long to wait while every block is in use; None for as long as it takes."""
+        if self._timeout_s is not None:
+            return min(math.ceil(min(self._timeout_s, 1e15) * 1000), _FOR_EVER_MS)
+        if not self._core.starved():
+            # A block is on its way. What comes with it leaves the next call to find out.
+            return None
+        import gc
+
+        gc.collect()  # blocks in cycles are nobody's
+        return 0 if threading.active_count() == 1 else None
+
+    @property
+    def path(self) -> str:
+        """What is read."""
+        return self._path
+
+    @property
+    def block_bytes(self) -> int:
+        """Size of a full block in bytes."""
+        return self._core.figures()[5]
+
+    @property
+    def block_count(self) -> int:
+        """How many blocks there is memory for, those in use included."""
+        return self._core.figures()[4]
+
+    @property
+    def node_id(self) -> int | None:
+        """The node that holds most of the blocks; None where it is not known."""
+        return self._core.figures()[3]
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes that were read so far, delivered or not."""
+        return self._core.figures()[0]
+
+    @property
+    def direct_bytes(self) -> int:
+        """Of them, those that went past the page cache (O_DIRECT)."""
+        return self._core.figures()[1]
+
+    @property
+    def reason(self) -> str | None:
+        """Why blocks go through the page cache; None where only the file's end does."""
+        return self._core.figures()[2]
+
+    @property
+    def closed(self) -> bool:
+        """Whether nothing more is to be had, :meth:`close` having been called."""
+        return self._core.closed()
+
+    def close(self) -> None:
+        """Read no more, and wait for what is being read. Idempotent."""
+        self._core.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def __repr__(self) -> str:
+        state = "closed" if self.closed else f"{self.nbytes} bytes read"
+        where = "" if self.node_id is None else f" on node {self.node_id}"
+        blocks = f"{self.block_count} x {self.block_bytes} bytes{where}"
+        return f"<FileStream of {self._path!r}: {blocks}, {state}>"
+
+
+def stream(
+    path: PathLike,
+    block_bytes: SupportsIndex = BLOCK_BYTES,
+    depth: SupportsIndex = DEPTH,
+    node: Literal["near"] | SupportsIndex | None = "near",
+    pool: BufferPool | None = None,
+    *,
+    offset: SupportsIndex = 0,
+    size: SupportsIndex | None = None,
+    direct: bool = True,
+    timeout_s: float | None = None,
+) -> FileStream:
+    """Read a file ahead, block by block, by native threads on the CPUs near its device.
+
+    Blocks come in the order of the file and without a gap. The memory of a block is used again once
+    its buffer and all views of it are gone; while the consumer keeps blocks, as many fewer are read
+    ahead. Use it in a ``with``, or iterate to the end, or drop it: threads and memory go.
+
+    A file that grows meanwhile is read to the end it has when that is reached; one that shrinks, to
+    its new end.
+
+    Parameters
+    ----------
+    path : str or path-like
+        A file or a block device.
+    block_bytes : int
+        Size of a block in bytes. A multiple of 4096 can be read past the page cache on every
+        device; then the first block is shorter, if `offset` is no multiple.
+    depth : int
+        How many blocks are read at once, each by a thread of its own. There is memory for one more.
+    node : "near", int or None
+        Where the blocks are: on the usable node nearest to the device, a node, or the node of the
+        calling thread (also where the device's node is not known).
+    pool : BufferPool, optional
+        What the memory counts for; by default a pool for the whole process.
+    offset : int
+        Where to begin in the file, in bytes.
+    size : int, optional
+        How many bytes to read at most; by default up to the end of the file.
+    direct : bool
+        Go past the page cache where that can be; see :func:`read_into`.
+    timeout_s : float, optional
+        How long to wait in ``next()`` while every block is in use. By default for as long as other
+        threads may give one back; a program's only thread gets an error at once.
+
+    Raises
+    ------
+    OSError
+        The file cannot be opened (FileNotFoundError, PermissionError, IsADirectoryError); it is a
+        pipe or a socket; no thread is to be had.
+    ValueError
+        A block size or a depth of less than 1, a negative offset, size or timeout.
+    NodeNotFoundError, MemoryError, PoolExhaustedError
+        As for :meth:`BufferPool.ring`.
+    """
+    return FileStream(path, block_bytes, depth, node, pool, offset, size, direct, timeout_s)
+
+
+def _device_of(path: str) -> int | None:
+    # To device_node() a name that is no file may be a device's.
+    os.stat(path)  # noqa: PTH116 - pathlib takes 2 ms to import
+    try:
+        return device_node(path)
+    except OSError:
+        return None
+
+
+def _place(
+    topology: NumaTopology, node: Literal["near"] | SupportsIndex | None, device: int | None
+) -> tuple[int | None, list[int]]:
+    """Return the node of the blocks, and the CPUs of the threads: those of the device's node."""
+    known = topology._known_ids
+    chosen: int | None
+    if node == "near":
+        near = topology.nearest(device) if device is not None and device in known else ()
+        chosen = near[0] if near else None
+    else:
+        assert not isinstance(node, str)
+        chosen = None if node is None else arguments.node("node", node, _NODE)
+    beside = device if device is not None else chosen
+    cpus = topology.node(beside).cpu_cores if beside is not None and beside in known else ()
+    return chosen, list(cpus)
