@@ -12,7 +12,7 @@ namespace numapool::bindings {
 namespace {
 
 py::object call(const char* function, const py::tuple& values) {
-  return call_python(py::module_::import("numapool.arguments").attr(function), values);
+  return call_python(py::module_::import("numapool.base.arguments").attr(function), values);
 }
 
 }  // namespace

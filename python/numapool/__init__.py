@@ -3,14 +3,10 @@
 import typing as _typing
 
 from numapool._core import BufferHold, NodeBuffer, __version__
-from numapool.threads.affinity import CpuPlacement
-from numapool.memory.allocator import NumaAllocator
-from numapool.arrays.creation import asarray, empty, full, zeros
 from numapool.arrays.arrow import arrow_buffer
+from numapool.arrays.creation import asarray, empty, full, zeros
 from numapool.balloon.driver import BalloonDriver
 from numapool.balloon.report import BalloonState, ReleaseReport
-from numapool.probes.capabilities import Capability, capabilities
-from numapool.machine.devices import Device, DeviceLocality, DeviceStep, device_locality, device_node
 from numapool.base.errors import (
     NodeNotFoundError,
     NumapoolError,
@@ -21,12 +17,23 @@ from numapool.base.errors import (
     TopologyError,
     UnsupportedError,
 )
-from numapool.memory.object_memory import placement_of
+from numapool.machine.device_search import (
+    DeviceLocality,
+    DeviceStep,
+    device_locality,
+    device_node,
+)
+from numapool.machine.devices import Device
 from numapool.machine.hypervisor import HypervisorInfo, detect_hypervisor
-from numapool.memory.migration import MoveReport, move
-from numapool.memory.placement import AllocationStep, Placement
+from numapool.machine.topology import NumaNode, NumaTopology, current_topology
+from numapool.memory.allocator import NumaAllocator, PageSize
 from numapool.memory.memory_policy import memory_policy
+from numapool.memory.migration import MoveReport, move
+from numapool.memory.object_memory import placement_of
+from numapool.memory.placement import AllocationStep, Placement
+from numapool.metrics.published_pools import publish_pools
 from numapool.pools.pool import BufferPool, PoolCounts, PoolStatistics
+from numapool.pools.ring import BufferRing
 from numapool.pressure.monitor import PressureMonitor
 from numapool.pressure.policy import (
     PressureEvent,
@@ -36,19 +43,19 @@ from numapool.pressure.policy import (
     PressureStatistics,
 )
 from numapool.pressure.reading import NodeSupply, PressureReading
-from numapool.metrics.published_pools import publish_pools
-from numapool.pools.ring import BufferRing
-from numapool.threads.running import ProcessBinding, bind_process, run_on
-from numapool.storage.transfer import Transferred, read_into, readv, write_from, writev
-from numapool.storage.stream import FileStream, StreamBlock, stream
 from numapool.pressure.subscribers import EventStream, Subscription
-from numapool.machine.topology import NumaNode, NumaTopology, current_topology
+from numapool.probes.capability import Capability
+from numapool.storage.stream import FileStream, StreamBlock, stream
+from numapool.storage.transfer import Transferred, read_into, readv, write_from, writev
+from numapool.threads.affinity import CpuPlacement
+from numapool.threads.running import ProcessBinding, bind_process, run_on
 
 if _typing.TYPE_CHECKING:
-    from numapool.threads.executor import NodeExecutor
-    from numapool.metrics.collector import MetricsCollector
     from numapool.arrays.numpy_allocator import numpy_allocator, set_numpy_allocator
     from numapool.memory.shared import SharedNodeBuffer
+    from numapool.metrics.collector import MetricsCollector
+    from numapool.probes.capabilities import capabilities
+    from numapool.threads.executor import NodeExecutor
 
 __all__ = [
     "AllocationStep",
@@ -75,6 +82,7 @@ __all__ = [
     "NumaNode",
     "NumaTopology",
     "NumapoolError",
+    "PageSize",
     "Placement",
     "PlacementError",
     "PlacementWarning",
@@ -125,6 +133,7 @@ __all__ = [
 
 # What loads more of the standard library than an import should cost, by the module that has it.
 _LATE = {
+    "capabilities": "numapool.probes.capabilities",
     "MetricsCollector": "numapool.metrics.collector",
     "NodeExecutor": "numapool.threads.executor",
     "SharedNodeBuffer": "numapool.memory.shared",

@@ -17,7 +17,7 @@ import numapool as nump
 MIB = 1 << 20
 
 
-def page_sizes(*more: nump.allocator.PageSize) -> tuple[nump.allocator.PageSize, ...]:
+def page_sizes(*more: nump.PageSize) -> tuple[nump.PageSize, ...]:
     """Page sizes that can be had here by name: no system but Linux makes transparent huge pages."""
     return ("base", *(("transparent",) if systems.ON_LINUX else ()), *more)
 
@@ -42,7 +42,7 @@ def test_every_size_lands_on_the_node_zeroed_and_writable(
 
 @pytest.mark.parametrize("page_size", page_sizes("auto"))
 def test_placement_counts_every_byte(
-    allocator: nump.NumaAllocator, node: int, page_size: nump.allocator.PageSize
+    allocator: nump.NumaAllocator, node: int, page_size: nump.PageSize
 ) -> None:
     size = 32 * MIB
     with allocator.allocate(size, node, page_size=page_size, strict=True) as buffer:

@@ -13,9 +13,10 @@ from support.affinity import cpus_of_threads
 from support.policy import kernel_policy
 
 import numapool as nump
-from numapool import probes
-from numapool.probes.capabilities import ESSENTIAL
-from numapool.probes import PROBES, Machine, run_all
+from numapool.probes import capabilities as probes
+from numapool.probes.capabilities import PROBES, run_all
+from numapool.probes.capability import ESSENTIAL
+from numapool.probes.machine import Machine
 
 ALWAYS = [
     *(

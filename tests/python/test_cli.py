@@ -148,9 +148,9 @@ def test_a_reader_that_has_left_is_no_error(arguments: list[str]) -> None:
 
 
 LEAVES_ONE_LETTER = """
-import sys, numapool.topology
-from numapool.cli import main
-numapool.topology.NumaTopology.detect = lambda: sys.exit(sys.stdout.write("x") - 1)
+import sys, numapool.machine.topology
+from numapool.cli.command import main
+numapool.machine.topology.NumaTopology.detect = lambda: sys.exit(sys.stdout.write("x") - 1)
 sys.argv = ["numapool", "info"]
 main()
 """
@@ -218,7 +218,7 @@ INTERRUPTED = """
             if name == "typer":
                 interrupt()
     {when}
-    from numapool.cli import main
+    from numapool.cli.command import main
     main()
 """
 
@@ -238,8 +238,8 @@ def test_an_interrupt_is_quiet(when: str) -> None:
 
 def test_memory_that_is_not_to_be_had_is_an_error() -> None:
     code = """
-        import sys, numapool.topology as t
-        from numapool.cli import main
+        import sys, numapool.machine.topology as t
+        from numapool.cli.command import main
         def fail(): raise MemoryError
         t.NumaTopology.detect = fail
         sys.argv = ["numapool", "info", "--json"]
@@ -265,7 +265,7 @@ def test_a_failure_in_the_demo_is_told_below_the_table() -> None:
     code = """
         import sys
         from numapool.memory.allocator import NumaAllocator
-        from numapool.cli import main
+        from numapool.cli.command import main
         def fail(*_): raise MemoryError("no room [for it]")
         NumaAllocator.allocate = fail
         sys.argv = ["numapool", "demo", "--size", "1"]

@@ -317,7 +317,7 @@ class TestPictures:
             import importlib.util, sys
             real = importlib.util.find_spec
             importlib.util.find_spec = lambda n, *a: None if n == "matplotlib" else real(n, *a)
-            from numapool.cli import main
+            from numapool.cli.command import main
             sys.argv = ["numapool", "bench", "--plot", {str(tmp_path / "x.png")!r}]
             main()
         """

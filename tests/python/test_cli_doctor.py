@@ -15,7 +15,7 @@ from numapool.cli.app import app
 RUN = """
 import sys
 from support import seccomp
-from numapool.cli import main
+from numapool.cli.command import main
 seccomp.refuse({calls!r}, 1)
 sys.argv = ["numapool", "doctor", *{arguments!r}]
 main()

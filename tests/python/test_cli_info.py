@@ -14,7 +14,8 @@ from typer.testing import CliRunner
 
 import numapool as nump
 from numapool.cli.app import app
-from numapool.probes import Machine, run_all
+from numapool.probes.capabilities import run_all
+from numapool.probes.machine import Machine
 
 MEMORY_FOLDER = Path("/sys/kernel/mm")
 

@@ -78,7 +78,7 @@ print(len(caught), *(str(one.message) for one in caught), sep="\\n")
 
 DOCTOR = """
 import sys
-from numapool.cli import main
+from numapool.cli.command import main
 sys.argv = ["numapool", "doctor", "--json"]
 try:
     main()
@@ -94,7 +94,7 @@ import numapool
 
 INFO = """
 import sys
-from numapool.cli import main
+from numapool.cli.command import main
 sys.argv = ["numapool", "info"]
 main()
 """

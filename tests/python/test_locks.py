@@ -145,7 +145,7 @@ def test_forks_know_every_lock() -> None:
         for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1)
         if FOREIGN_LOCK.search(line.split("#")[0])
     ]
-    assert unknown == [], "use new_lock and cached_property of numapool.locks"
+    assert unknown == [], "use new_lock and cached_property of numapool.base.locks"
 
 
 def test_every_rank_has_its_lock() -> None:

@@ -15,7 +15,8 @@ from support.waiting import within_seconds
 
 import numapool as nump
 from numapool.base import warn_once
-from numapool.base import logs
+from numapool.pools import log as pool_log
+from numapool.pressure.log import PressureLog
 
 MIB = 1 << 20
 
@@ -95,7 +96,7 @@ def test_an_exhausted_pool_is_logged_by_its_name_now_and_then(
         ((level, text),) = records.of("numapool.pool")
         assert level == "WARNING"
         assert text.startswith("cache exhausted: ")
-        monkeypatch.setattr(logs, "EXHAUSTED_INTERVAL_S", 0.0)
+        monkeypatch.setattr(pool_log, "EXHAUSTED_INTERVAL_S", 0.0)
         fill(pool)
         assert records.of("numapool.pool")[1][1].endswith(
             "(and 99 times more since the last such line)"
@@ -192,7 +193,7 @@ def event(level: int, node_id: int | None = None) -> nump.PressureEvent:
 
 
 def test_levels_by_node(records: Records) -> None:
-    handler = logs.PressureLog()
+    handler = PressureLog()
     for level, node in ((1, None), (1, None), (2, None), (1, 3), (2, 3), (2, 3), (0, 3), (0, None)):
         handler(event(level, node))
     assert [one[0] for one in records.of("numapool.pressure")] == [
@@ -242,7 +243,7 @@ def test_logging_is_not_loaded_for_a_program_that_does_not() -> None:
                 pool.acquire(4 << 20)
             except nump.PoolExhaustedError:
                 pass
-        print("numapool.logs" in sys.modules)
+        print(any(n in sys.modules for n in ("numapool.base.logs", "numapool.pools.log")))
         print("logging" in sys.modules and "logging" not in before)
     """
     code = code.replace(

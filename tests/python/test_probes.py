@@ -12,8 +12,6 @@ from support import sysfs_tree
 
 import numapool as nump
 from numapool.probes import (
-    Machine,
-    Probe,
     confinement,
     devices,
     huge_pages,
@@ -22,7 +20,9 @@ from numapool.probes import (
     placement,
     pressure,
 )
+from numapool.probes.capabilities import Probe
 from numapool.probes.cgroups import Cgroup, memory_cgroup, unified_cgroup
+from numapool.probes.machine import Machine
 
 Ask = Callable[..., nump.Capability]
 

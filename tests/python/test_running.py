@@ -16,8 +16,7 @@ from support.affinity import own_cpus, shared_cpus, split_machine
 
 import numapool as nump
 from numapool import _core
-from numapool.threads import affinity
-from numapool.threads import thread_cpus
+from numapool.threads import affinity, thread_cpus
 
 T = TypeVar("T")
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any, SupportsIndex
 
+from numapool.arrays.creation import _default_allocator
 from numapool.base import arguments
 from numapool.memory.allocator import NodeBuffer, _size
-from numapool.arrays.creation import _default_allocator
 from numapool.pools.pool import BufferPool
 
 

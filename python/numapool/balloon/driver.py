@@ -9,7 +9,6 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Protocol, Self, SupportsIndex
 
 from numapool import _core
-from numapool.base import arguments
 from numapool.balloon.report import (
     REPORTING_DELAY_S,
     BalloonState,
@@ -21,10 +20,11 @@ from numapool.balloon.report import (
     size_text,
     would_help,
 )
-from numapool.base.errors import UnsupportedError
-from numapool.machine.hypervisor import HypervisorInfo, detect_hypervisor, root_path
-from numapool.base.locks import Rank, cached_property, new_lock
 from numapool.balloon.resident_memory import ResidencyAccount
+from numapool.base import arguments
+from numapool.base.errors import UnsupportedError
+from numapool.base.locks import Rank, cached_property, new_lock
+from numapool.machine.hypervisor import HypervisorInfo, detect_hypervisor, root_path
 
 if TYPE_CHECKING:
     from numapool.pressure.monitor import PressureMonitor
@@ -61,7 +61,7 @@ class BalloonDriver:
         There is no such folder.
     """
 
-    def __init__(self, *, root: str | os.PathLike[str] = "/") -> None:
+    def __init__(self, *, root: arguments.PathLike = "/") -> None:
         self._root = root_path(root)
         self._lock = new_lock(Rank.BALLOON)
         self._monitor: PressureMonitor | None = None

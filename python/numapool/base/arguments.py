@@ -14,6 +14,7 @@ from collections.abc import Callable, Collection, Iterable
 from typing import Any, SupportsIndex, TypeVar
 
 T = TypeVar("T")
+PathLike = str | os.PathLike[str]
 
 #: What most parameters of one kind take, in words.
 BYTES = "an integer number of bytes"

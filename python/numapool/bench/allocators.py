@@ -9,14 +9,14 @@ from dataclasses import dataclass
 from typing import Any
 
 from numapool import _core
-from numapool.threads.affinity import Pinned, pin, unpin
+from numapool.base.errors import NumapoolError
 from numapool.bench.libnuma import Libnuma
 from numapool.bench.report import Allocation
 from numapool.bench.rounds import figure_of, repeat_all
 from numapool.bench.site import Site
-from numapool.base.errors import NumapoolError
 from numapool.memory.object_memory import placement_of
 from numapool.pools.pool import BufferPool
+from numapool.threads.affinity import Pinned, pin, unpin
 
 _MIB = 1 << 20
 SIZES = (1 * _MIB, 64 * _MIB)

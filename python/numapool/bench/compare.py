@@ -8,8 +8,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from numapool.bench.report import BenchReport, Figure
 from numapool.base.units import size_text
+from numapool.bench.report import BenchReport, Figure
 
 #: A change below this, or of figures whose rounds overlap, says nothing.
 NOISE = 0.05

@@ -8,7 +8,7 @@ import time
 from numapool.bench.report import DeviceRead, Figure
 from numapool.bench.rounds import LEAST_ROUNDS, Pace, figure_of, is_steady
 from numapool.bench.site import Site
-from numapool.machine.devices import device_node
+from numapool.machine.device_search import device_node
 from numapool.pools.pool import BufferPool
 from numapool.storage.stream import BLOCK_BYTES, stream
 

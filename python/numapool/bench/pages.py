@@ -6,12 +6,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from numapool import _core
+from numapool.base.errors import NumapoolError
+from numapool.base.units import size_text
 from numapool.bench.latency import SEED, wait_ns, waiting_cpu
 from numapool.bench.report import Figure, PageSize
 from numapool.bench.rounds import Pace, repeat
 from numapool.bench.site import Site
-from numapool.base.errors import NumapoolError
-from numapool.base.units import size_text
 
 _MIB = 1 << 20
 _MOST_BYTES = {False: 256 * _MIB, True: 64 * _MIB}

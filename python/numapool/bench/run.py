@@ -6,7 +6,8 @@ import dataclasses
 import time
 from typing import Any
 
-from numapool import __version__, _core
+from numapool import _core
+from numapool._core import __version__
 from numapool.bench import allocators, bandwidth, device, latency, loaded, pages
 from numapool.bench.clock import Clock, Progress
 from numapool.bench.conditions import Conditions

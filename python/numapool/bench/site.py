@@ -7,14 +7,14 @@ import os
 from collections.abc import Callable, Iterator, Sequence
 
 from numapool import _core
-from numapool.memory.allocator import NumaAllocator
+from numapool.base.units import size_text
 from numapool.bench.caches import Cache, caches, largest_bytes, sum_bytes
 from numapool.bench.clock import Clock
 from numapool.bench.options import LEAST_BYTES, BenchOptions
 from numapool.bench.report import BenchWarning, Cell
 from numapool.bench.rounds import Pace, repeat
+from numapool.memory.allocator import NumaAllocator
 from numapool.probes.machine import Machine
-from numapool.base.units import size_text
 
 NodeBuffer = _core.NodeBuffer
 

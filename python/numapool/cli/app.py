@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from numapool import __version__
+from numapool._core import __version__
 from numapool.cli.bench import bench
 from numapool.cli.demo import demo
 from numapool.cli.device import device

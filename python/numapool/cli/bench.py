@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from numapool.cli import one_line, say_failure
+from numapool.cli.failure import one_line, say_failure
 from numapool.cli.options import AsJson
 
 if TYPE_CHECKING:

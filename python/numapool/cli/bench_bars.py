@@ -6,9 +6,9 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from numapool.base.units import size_text
 from numapool.bench.report import BenchReport, Figure, Matrix
 from numapool.cli.bench_text import UNSTEADY, figure_text, scaled, time_text
-from numapool.base.units import size_text
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

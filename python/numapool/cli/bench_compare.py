@@ -6,8 +6,8 @@ from rich.console import Console
 from rich.text import Text
 
 from numapool.bench.compare import Change, Comparison
-from numapool.cli import one_line
 from numapool.cli.bench_text import digits, scaled, shown_unit, time_text
+from numapool.cli.failure import one_line
 from numapool.cli.screen import Listing
 
 _STYLES = {"faster": "green", "slower": "red", "same": "dim"}

@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from numapool.base.errors import UnsupportedError
 from numapool.bench.report import BenchReport, LoadPoint, Matrix
 from numapool.cli.bench_bars import (
     allocation_panel,
@@ -26,7 +27,6 @@ from numapool.cli.bench_text import (
     scaled,
     shown_unit,
 )
-from numapool.base.errors import UnsupportedError
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

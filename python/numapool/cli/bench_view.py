@@ -8,6 +8,7 @@ from rich.console import Console
 from rich.padding import Padding
 from rich.text import Text
 
+from numapool.base.units import ids_text, size_text
 from numapool.bench.report import (
     Allocation,
     BenchReport,
@@ -16,7 +17,6 @@ from numapool.bench.report import (
     Matrix,
     PageSize,
 )
-from numapool.cli import one_line
 from numapool.cli.bench_text import (
     TITLES,
     UNSTEADY,
@@ -29,8 +29,8 @@ from numapool.cli.bench_text import (
     time_text,
 )
 from numapool.cli.distances import HEAT
+from numapool.cli.failure import one_line
 from numapool.cli.screen import Listing
-from numapool.base.units import ids_text, size_text
 
 _BAR = 24
 

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from numapool import __version__
-from numapool.memory.allocator import NumaAllocator
-from numapool.cli.options import AsJson
+from numapool._core import __version__
 from numapool.base.errors import NumapoolError
+from numapool.cli.options import AsJson
+from numapool.memory.allocator import NumaAllocator
 
 if TYPE_CHECKING:
     from rich.console import Console

@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from numapool import __version__
-from numapool.cli import one_line, say_failure
+from numapool._core import __version__
+from numapool.base.errors import NumapoolError
+from numapool.cli.failure import one_line, say_failure
 from numapool.cli.format import ids_text
 from numapool.cli.options import AsJson, Sysfs
-from numapool.machine.devices import DeviceLocality, DeviceStep, device_locality
-from numapool.base.errors import NumapoolError
+from numapool.machine.device_search import DeviceLocality, DeviceStep, device_locality
 from numapool.machine.topology import NumaTopology
 
 if TYPE_CHECKING:

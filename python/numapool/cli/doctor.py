@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from numapool import __version__
-from numapool.probes.capabilities import Capability, capabilities
+from numapool._core import __version__
 from numapool.cli.options import AsJson
+from numapool.probes.capabilities import capabilities
+from numapool.probes.capability import Capability
 
 if TYPE_CHECKING:
     from rich.console import Console

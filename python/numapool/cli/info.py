@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
-from numapool import __version__, _core
+from numapool import _core
+from numapool._core import __version__
 from numapool.cli.distances import show_distances
 from numapool.cli.format import (
     cpus_text,

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
-from numapool import __version__
+from numapool._core import __version__
 from numapool.cli.options import AsJson, Sysfs
 from numapool.machine.topology import NumaTopology
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from numapool.picture.machine import NodeFacts, facts_of, headline, homeless, usable_line
 from numapool.base.units import ids_text
 from numapool.machine.topology import NumaTopology
+from numapool.picture.machine import NodeFacts, facts_of, headline, homeless, usable_line
 
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType

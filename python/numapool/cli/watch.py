@@ -11,9 +11,9 @@ from typing import Annotated, Any
 
 import typer
 
+from numapool.metrics.published_pools import published_pools
 from numapool.pressure.monitor import PressureMonitor
 from numapool.pressure.policy import PressureEvent
-from numapool.metrics.published_pools import published_pools
 
 _EVENTS_SHOWN = 6
 

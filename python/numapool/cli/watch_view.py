@@ -8,7 +8,7 @@ from typing import Any
 from rich.console import Group, RenderableType
 from rich.text import Text
 
-from numapool.cli import one_line
+from numapool.cli.failure import one_line
 from numapool.cli.format import size_text
 from numapool.cli.screen import Listing
 from numapool.pressure.policy import PressureEvent

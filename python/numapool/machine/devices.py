@@ -1,19 +1,11 @@
-"""Where a device is: the node of the hardware that a path, a name or a PCI address leads to."""
+"""The devices of a machine: disks, network adapters, GPUs, and the node of each."""
 
 from __future__ import annotations
 
-import os
-from collections.abc import Callable
-from dataclasses import dataclass, fields
-from typing import TYPE_CHECKING, Any
+from dataclasses import asdict, dataclass
+from typing import Any
 
 from numapool import _core
-from numapool.base import arguments
-
-if TYPE_CHECKING:
-    from numapool.machine.topology import NumaTopology
-
-PathLike = str | os.PathLike[str]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -44,184 +36,13 @@ class Device:
 
     def to_dict(self) -> dict[str, Any]:
         """Return the attributes as a dictionary fit for JSON."""
-        return _to_dict(self)
+        return asdict(self)
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class DeviceStep:
-    """A station of the walk from a path to its hardware.
-
-    Attributes
-    ----------
-    depth : int
-        The step hangs from the last one before it whose depth is smaller by one.
-    kind : str
-        What is here: ``"file"``, ``"partition"``, ``"crypt"``, ``"loop"``, ``"bond"``, ``"PCI"``,
-        the type of a file system, ...
-    name : str
-        What it is called.
-    path : str or None
-        Where the system tells of it.
-    note : str or None
-        More about it; at the end of the walk, the evidence or the reason why there is none.
-    node_id : int or None
-        The node, at the step that told it.
-    """
-
-    depth: int
-    kind: str
-    name: str
-    path: str | None = None
-    note: str | None = None
-    node_id: int | None = None
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return the attributes as a dictionary fit for JSON."""
-        return _to_dict(self)
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class DeviceLocality:
-    """Where everything that a path stands on is, and how that was found out.
-
-    Attributes
-    ----------
-    path : str
-        What was asked for.
-    legs : tuple[Device, ...]
-        Every piece of hardware under it, those of unknown node too; several for volumes, bonds and
-        the like.
-    nodes : tuple[int, ...]
-        The nodes of the legs, ascending.
-    node_id : int or None
-        The node that is nearest to all legs whose node is known: of one node, that node; of several
-        the usable one with the least sum of distances. None where no leg's node is known.
-    steps : tuple[DeviceStep, ...]
-        The whole walk, in the order of a tree that is walked depth first.
-    reason : str or None
-        Why the node is unknown, of all legs or of some; None where every leg's is known.
-    """
-
-    path: str
-    legs: tuple[Device, ...]
-    nodes: tuple[int, ...]
-    node_id: int | None
-    steps: tuple[DeviceStep, ...]
-    reason: str | None = None
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return everything as a dictionary fit for JSON."""
-        return {
-            "path": self.path,
-            "node_id": self.node_id,
-            "nodes": list(self.nodes),
-            "reason": self.reason,
-            "legs": [leg.to_dict() for leg in self.legs],
-            "steps": [step.to_dict() for step in self.steps],
-        }
-
-    def __repr__(self) -> str:
-        legs = ", ".join(
-            f"{leg.name} on {'?' if leg.node_id is None else leg.node_id}" for leg in self.legs
-        )
-        why = f", reason={self.reason!r}" if self.reason else ""
-        return f"<DeviceLocality {self.path!r}: node_id={self.node_id}, legs=({legs}){why}>"
-
-
-def _to_dict(one: Device | DeviceStep) -> dict[str, Any]:
-    return {field.name: getattr(one, field.name) for field in fields(one)}
-
-
-def device_locality(path: PathLike, topology: NumaTopology | None = None) -> DeviceLocality:
-    """Find the hardware that a path, a name or an address leads to, and the nodes it is on.
-
-    Parameters
-    ----------
-    path : str or path-like
-        With a slash, or of a file that exists, a path: a file, a folder, a device file. Else a PCI
-        address (``0000:3b:00.0``, ``3b:00.0``), else a network interface, else another device by
-        its name (``nvme0n1``, ``mlx5_0``, ``dax0.0``, ``card0``).
-    topology : NumaTopology, optional
-        The machine to look at, by default the running one. Of another
-        (:meth:`NumaTopology.from_sysfs`) a path is looked up in the mounts it had, and need not
-        exist here.
-
-    Raises
-    ------
-    OSError
-        There is no such file or device (FileNotFoundError), or it may not be looked at.
-    """
-    if topology is not None:
-        return locality_by(path, _core_of(topology))
-    found = locality_by(path, _core.current_topology(), _core.topology_now)
-    return locality_by(path, _core.topology_now()) if len(found.nodes) > 1 else found
-
-
-def device_node(path: PathLike, topology: NumaTopology | None = None) -> int | None:
-    """Return the node that is nearest to the hardware under a path; None where it is unknown.
-
-    Parameters and errors are those of :func:`device_locality`, whose ``node_id`` this is.
-    """
-    if topology is not None:
-        return node_by(path, _core_of(topology))[0]
-    node, count = node_by(path, _core.current_topology(), _core.topology_now)
-    return node_by(path, _core.topology_now())[0] if count > 1 else node
-
-
-def _core_of(topology: NumaTopology) -> _core.Topology:
-    from numapool.machine.topology import NumaTopology  # which imports this module
-
-    return arguments.instance("topology", topology, NumaTopology)._core
-
-
-_Renew = Callable[[], _core.Topology | None]
-
-
-def locality_by(
-    path: PathLike, core: _core.Topology, renew: _Renew = lambda: None
-) -> DeviceLocality:
-    """Find the hardware by a topology, and by the one of `renew` if a node has come since."""
-    name, asked = _asked(path)
-    found = _core.locate_device(core, asked)
-    if found[-1] and (newer := renew()) is not None:
-        found = _core.locate_device(newer, asked)
-    return _locality(name, found)
-
-
-def node_by(
-    path: PathLike, core: _core.Topology, renew: _Renew = lambda: None
-) -> tuple[int | None, int]:
-    """Return the node as :func:`locality_by` finds it, and how many nodes there are legs on."""
-    _, asked = _asked(path)
-    node, count, outdated = _core.device_node(core, asked)
-    if outdated and (newer := renew()) is not None:
-        node, count, _ = _core.device_node(newer, asked)
-    return node, count
-
-
-def _asked(path: PathLike) -> tuple[str, bytes]:
-    name = arguments.path("path", path)
-    return name, os.fsencode(name)
-
-
-def _device(found: tuple[str, str, int | None, str | None, str | None]) -> Device:
+def device_of(found: tuple[str, str, int | None, str | None, str | None]) -> Device:
+    """Return the device that the core tells of."""
     name, kind, node_id, address, evidence = found
     return Device(name=name, kind=kind, node_id=node_id, pci_address=address, evidence=evidence)
-
-
-def _locality(path: str, found: _core._Locality) -> DeviceLocality:
-    legs, nodes, node_id, steps, reason, _ = found
-    return DeviceLocality(
-        path=path,
-        legs=tuple(_device(leg) for leg in legs),
-        nodes=nodes,
-        node_id=node_id,
-        steps=tuple(
-            DeviceStep(depth=depth, kind=kind, name=name, path=where, note=note, node_id=node)
-            for depth, kind, name, where, note, node in steps
-        ),
-        reason=reason,
-    )
 
 
 class DeviceList:
@@ -243,7 +64,7 @@ class DeviceList:
         devices = self._devices
         if devices is None:
             assert self._core is not None
-            devices = self._devices = tuple(map(_device, _core.list_devices(self._core)))
+            devices = self._devices = tuple(map(device_of, _core.list_devices(self._core)))
         return devices
 
     def on(self, node_id: int) -> tuple[Device, ...]:

@@ -41,7 +41,7 @@ class HypervisorInfo:
         return {**asdict(self), "evidence": list(self.evidence)}
 
 
-def root_path(root: str | os.PathLike[str]) -> bytes:
+def root_path(root: arguments.PathLike) -> bytes:
     """Return the folder that stands for "/", as the core takes it."""
     path = arguments.path("root", root, as_bytes=True)
     if path == "/":  # the running machine, on Windows too, where it would become a drive
@@ -51,7 +51,7 @@ def root_path(root: str | os.PathLike[str]) -> bytes:
 
 
 def detect_hypervisor(
-    root: str | os.PathLike[str] = "/", *, cpuid_signatures: Sequence[str] | None = None
+    root: arguments.PathLike = "/", *, cpuid_signatures: Sequence[str] | None = None
 ) -> HypervisorInfo:
     """Say which hypervisor this system runs on.
 

@@ -8,9 +8,9 @@ from typing import Any, SupportsIndex
 
 from numapool import _core
 from numapool.base import arguments
-from numapool.machine.devices import Device, DeviceList
 from numapool.base.errors import NodeNotFoundError
 from numapool.base.locks import cached_property
+from numapool.machine.devices import Device, DeviceList
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -110,7 +110,7 @@ class NumaTopology:
         return cls(_core.Topology.detect(), "/")
 
     @classmethod
-    def from_sysfs(cls, root: str | os.PathLike[str], *, strict: bool = False) -> NumaTopology:
+    def from_sysfs(cls, root: arguments.PathLike, *, strict: bool = False) -> NumaTopology:
         """Read another machine, captured or made up, from ``root/sys`` and ``root/proc``.
 
         Missing files are taken as an old or small kernel would have them: without distances, 10 and

@@ -9,9 +9,10 @@ from typing import Literal, SupportsIndex
 
 from numapool import _core
 from numapool.base import arguments
-from numapool.base.warn_once import warn_once
-from numapool.machine.devices import DeviceLocality, PathLike, locality_by, node_by
+from numapool.base.arguments import PathLike
 from numapool.base.errors import PlacementError
+from numapool.base.warn_once import warn_once
+from numapool.machine.device_search import DeviceLocality, locality_by, node_by
 from numapool.machine.topology import NumaTopology, current_topology
 from numapool.memory.interleave_weights import Weights, checked_weights
 

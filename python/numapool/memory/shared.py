@@ -15,13 +15,13 @@ from typing import Any, Self, SupportsIndex
 
 from numapool import _core
 from numapool.base import arguments
-from numapool.memory.allocator import _size
-from numapool.base.warn_once import warn_once
 from numapool.base.errors import UnsupportedError
-from numapool.memory.object_memory import placement_of
-from numapool.memory.migration import MoveReport, move
-from numapool.memory.placement import AllocationStep, Placement
+from numapool.base.warn_once import warn_once
 from numapool.machine.topology import current_topology
+from numapool.memory.allocator import _size
+from numapool.memory.migration import MoveReport, move
+from numapool.memory.object_memory import placement_of
+from numapool.memory.placement import AllocationStep, Placement
 
 if sys.platform != "win32":
     import fcntl

@@ -8,15 +8,15 @@ import weakref
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Any
 
-from numapool.base import arguments
 from numapool._core import __version__
 from numapool.balloon.driver import BalloonDriver
+from numapool.base import arguments
 from numapool.base.errors import UnsupportedError
 from numapool.base.locks import Rank, new_lock
-from numapool.pools.pool import BufferPool, pools_of_this_process
-from numapool.metrics.totals_by_name import PoolTotals
-from numapool.pressure.monitor import PressureMonitor
 from numapool.machine.topology import NumaTopology
+from numapool.metrics.totals_by_name import PoolTotals
+from numapool.pools.pool import BufferPool, pools_of_this_process
+from numapool.pressure.monitor import PressureMonitor
 
 if TYPE_CHECKING:
     from prometheus_client.core import Metric

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import math
 
+from numapool.machine.topology import NumaTopology
 from numapool.picture.distance import DistanceClass, class_of
 from numapool.picture.shapes import INK, PAPER, Area, Curve, Picture, Point, line_height, straight
-from numapool.machine.topology import NumaTopology
 
 LABEL_PT = 9.0
 _PAD = 0.04

@@ -6,8 +6,8 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from numapool.machine.devices import Device
 from numapool.base.units import cpus_text, ids_text, printable, rate_text, size_text, total_text
+from numapool.machine.devices import Device
 from numapool.machine.topology import NumaNode, NumaTopology
 
 #: Kinds of devices by the heading they are shown under.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from numapool.machine.topology import NumaTopology
 from numapool.picture.distance import DistanceClass, class_of
 from numapool.picture.shapes import (
     FAINT,
@@ -14,7 +15,6 @@ from numapool.picture.shapes import (
     line_height,
     straight,
 )
-from numapool.machine.topology import NumaTopology
 
 _TEXT_PT = 8.0
 _HEADING_PT = 10.0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from numapool.machine.topology import NumaTopology
 from numapool.picture.arrange import MOST_WITH_EDGES, pairs_of, rows_of
 from numapool.picture.card import PAD, chips, draw_card
 from numapool.picture.distance import classes_of, is_symmetric
@@ -9,7 +10,6 @@ from numapool.picture.edges import EdgeDrawer
 from numapool.picture.machine import NodeFacts, facts_of, headline, homeless, usable_line
 from numapool.picture.matrix import draw_matrix, matrix_width
 from numapool.picture.shapes import FAINT, LINE, Area, Box, Measure, Picture, line_height
-from numapool.machine.topology import NumaTopology
 
 _MARGIN = 0.3
 _HEADLINE_PT = 14.0

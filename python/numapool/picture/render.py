@@ -9,10 +9,11 @@ from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from numapool.base import arguments
 from numapool.base.errors import UnsupportedError
+from numapool.machine.topology import NumaTopology
 from numapool.picture.page import compose
 from numapool.picture.shapes import PAPER, Area, Box, Curve, Label, Picture, Point
-from numapool.machine.topology import NumaTopology
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -133,7 +134,7 @@ def _draw_label(axes: Axes, label: Label) -> None:
     )
 
 
-def check_format(path: str | os.PathLike[str]) -> str:
+def check_format(path: arguments.PathLike) -> str:
     """Return "svg" or "png", by how the file's name ends.
 
     Raises
@@ -147,7 +148,7 @@ def check_format(path: str | os.PathLike[str]) -> str:
     return ending[1:]
 
 
-def draw_topology(topology: NumaTopology, path: str | os.PathLike[str]) -> Picture:
+def draw_topology(topology: NumaTopology, path: arguments.PathLike) -> Picture:
     """Draw a machine into a file, and return what was drawn.
 
     Parameters

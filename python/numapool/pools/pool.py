@@ -12,9 +12,9 @@ from typing import Any, Self, SupportsIndex
 
 from numapool import _core
 from numapool.base import arguments
-from numapool.memory.allocator import NumaAllocator, PageSize, _page_kind, _size
 from numapool.base.errors import PoolExhaustedError
 from numapool.base.live_objects import Living
+from numapool.memory.allocator import NumaAllocator, PageSize, _page_kind, _size
 from numapool.pools.ring import BufferRing
 
 _MAX_BYTES = 2**63 - 1
@@ -106,9 +106,9 @@ _numbers = itertools.count(1)
 def _tell_exhausted(pool: BufferPool, error: PoolExhaustedError) -> None:
     """Log it; called by the core too, where :meth:`BufferPool.acquire` fails."""
     if "logging" in sys.modules:  # else nobody listens
-        from numapool.base import logs
+        from numapool.pools.log import pool_exhausted
 
-        logs.pool_exhausted(pool, str(error))
+        pool_exhausted(pool, pool.name, str(error))
 
 
 def pools_of_this_process() -> list[BufferPool]:

@@ -4,13 +4,10 @@ from __future__ import annotations
 
 import math
 from types import TracebackType
-from typing import TYPE_CHECKING, Self
+from typing import Self
 
 from numapool import _core
 from numapool.base import arguments
-
-if TYPE_CHECKING:
-    from numapool.pools.pool import BufferPool
 
 _MAX_COUNT = 2**32 - 1
 _FOR_EVER_MS = 2**63
@@ -30,7 +27,7 @@ class BufferRing:
     __slots__ = ("__weakref__", "_block_bytes", "_core", "_count")
 
     def __init__(
-        self, pool: BufferPool, block_bytes: int, count: int, node: int | None, *, strict: bool
+        self, pool: _core.PoolBase, block_bytes: int, count: int, node: int | None, *, strict: bool
     ) -> None:
         if not 1 <= count <= _MAX_COUNT:
             raise ValueError(arguments.must_be("count", f"from 1 to {_MAX_COUNT}", count))

@@ -222,7 +222,7 @@ class PressureMonitor:
         Subscription
             ``cancel()`` it, or use it in a ``with``.
         """
-        from numapool.base.logs import PressureLog
+        from numapool.pressure.log import PressureLog
 
         return self.subscribe(PressureLog())
 

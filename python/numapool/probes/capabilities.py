@@ -1,49 +1,68 @@
-"""What numapool can use on this machine, with the evidence and the remedy."""
+"""Runs every probe, and puts the answers together."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Callable, Iterable
 
-#: What the main job needs: memory that is put on a node, and proof of where it is.
-ESSENTIAL = frozenset({"bind", "verify"})
+from numapool.probes import (
+    confinement,
+    devices,
+    huge_pages,
+    kernel_moves,
+    limits,
+    locked,
+    placement,
+    pressure,
+    threads,
+)
+from numapool.probes.capability import Capability
+from numapool.probes.machine import Machine
+
+Probe = Callable[[Machine], Iterable[Capability]]
+
+#: By the name that a probe goes by if it fails, in the order of the answers.
+PROBES: dict[str, Probe] = {
+    "nodes": placement.nodes,
+    "node description": placement.description,
+    "bind": placement.bind,
+    "verify": placement.verify,
+    "migrate": placement.migrate,
+    "weighted interleave": placement.weighted_interleave,
+    "populate": placement.populate,
+    "thread CPUs": threads.thread_cpus,
+    "thread memory": threads.thread_memory,
+    "transparent huge pages": huge_pages.transparent,
+    "hugetlb pages": huge_pages.hugetlb,
+    "locked memory": locked.locked_memory,
+    "pressure": pressure.stall_information,
+    "pressure trigger": pressure.trigger,
+    "memory limits": limits.memory_limits,
+    "cgroup": pressure.cgroup_limits,
+    "balloon": devices.balloon,
+    "free page reporting": devices.free_page_reporting,
+    "device locality": devices.locality,
+    "memory tiers": kernel_moves.memory_tiers,
+    "automatic balancing": kernel_moves.automatic_balancing,
+    "whole machine": confinement.whole_machine,
+    "system calls": confinement.system_calls,
+}
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Capability:
-    """One thing that numapool can use on this machine, or not.
-
-    Attributes
-    ----------
-    name : str
-        What it is, the same on every machine.
-    available : bool or None
-        Whether it can be used; None where that could not be found out.
-    detail : str
-        The evidence: what was tried, and what the system said.
-    remedy : str
-        What to do where it is missing or limited, in a line; empty where there is nothing to do.
-    """
-
-    name: str
-    available: bool | None
-    detail: str
-    remedy: str = ""
-
-    @property
-    def essential(self) -> bool:
-        """Whether numapool's main job needs it: to put memory on a node and prove that."""
-        return self.name in ESSENTIAL
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return the attributes as a dictionary fit for JSON."""
-        return {
-            "name": self.name,
-            "available": self.available,
-            "essential": self.essential,
-            "detail": self.detail,
-            "remedy": self.remedy,
-        }
+def run_all(machine: Machine, probes: dict[str, Probe] | None = None) -> tuple[Capability, ...]:
+    """Run every probe; one that fails becomes an answer that says so."""
+    found: list[Capability] = []
+    for name, probe in (PROBES if probes is None else probes).items():
+        try:
+            found.extend(probe(machine))
+        except Exception as error:
+            found.append(
+                Capability(
+                    name=name,
+                    available=None,
+                    detail=f"could not be found out: {type(error).__name__}: {error}",
+                )
+            )
+    return tuple(found)
 
 
 def capabilities() -> tuple[Capability, ...]:
@@ -58,6 +77,4 @@ def capabilities() -> tuple[Capability, ...]:
     tuple[Capability, ...]
         In a fixed order; names are those of docs/doctor.md. Huge page sizes have an entry each.
     """
-    from numapool.probes import Machine, run_all
-
     return run_all(Machine())

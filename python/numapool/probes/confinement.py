@@ -5,15 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from numapool import _core
-from numapool.threads.affinity import usable_cpus
-from numapool.probes.capabilities import Capability
+from numapool.base.units import ids_text
+from numapool.probes.capability import Capability
 from numapool.probes.machine import (
     CAP_IPC_LOCK,
     CAP_SYS_NICE,
     CAP_SYS_RESOURCE,
     Machine,
 )
-from numapool.base.units import ids_text
+from numapool.threads.affinity import usable_cpus
 
 _PRIVILEGES = {
     "CAP_SYS_NICE": CAP_SYS_NICE,

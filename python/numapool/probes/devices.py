@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from mmap import PAGESIZE
 
 from numapool import _core
-from numapool.probes.capabilities import Capability
 from numapool.base.errors import UnsupportedError
-from numapool.probes.machine import Machine
 from numapool.base.units import size_text
+from numapool.probes.capability import Capability
+from numapool.probes.machine import Machine
 
 _VIRTIO = "/sys/bus/virtio/devices"
 _VIRTIO_MEM = 24  # linux/virtio_ids.h

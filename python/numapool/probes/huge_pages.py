@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from numapool import _core
-from numapool.probes.capabilities import Capability
-from numapool.probes.machine import Machine, words_of
 from numapool.base.units import size_text
+from numapool.probes.capability import Capability
+from numapool.probes.machine import Machine, words_of
 
 _TRANSPARENT = "/sys/kernel/mm/transparent_hugepage"
 _RESERVED = "/sys/kernel/mm/hugepages"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from numapool.probes.capabilities import Capability
+from numapool.probes.capability import Capability
 from numapool.probes.machine import Machine
 
 _BALANCING = "/proc/sys/kernel/numa_balancing"

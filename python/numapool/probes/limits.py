@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from numapool import _core
-from numapool.probes.capabilities import Capability
-from numapool.probes.machine import Machine
 from numapool.base.units import size_text
+from numapool.probes.capability import Capability
+from numapool.probes.machine import Machine
 
 
 def memory_limits(machine: Machine) -> Iterator[Capability]:

@@ -9,10 +9,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from numapool import _core
-from numapool.probes.capabilities import Capability
-from numapool.memory.movable_only import movable_only_nodes
-from numapool.probes.machine import Machine, words_of
 from numapool.base.units import ids_text, printable, size_text
+from numapool.memory.movable_only import movable_only_nodes
+from numapool.probes.capability import Capability
+from numapool.probes.machine import Machine, words_of
 
 MADV_POPULATE_WRITE = 23  # include/uapi/asm-generic/mman-common.h
 #: With less free, a node may have none for a single page (watermarks, lists of each CPU).

@@ -6,10 +6,10 @@ import errno
 import os
 from collections.abc import Iterator
 
-from numapool.probes.capabilities import Capability
+from numapool.base.units import size_text
+from numapool.probes.capability import Capability
 from numapool.probes.cgroups import Cgroup, find_cgroup, unified_cgroup
 from numapool.probes.machine import CAP_SYS_RESOURCE, Machine
-from numapool.base.units import size_text
 
 _OF_MACHINE = "/proc/pressure/memory"
 _SHORT = b"some 150000 1000000\0"  # microseconds of stall in a window of so many (psi.rst)

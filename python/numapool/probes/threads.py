@@ -7,12 +7,12 @@ from collections.abc import Callable, Iterator
 from typing import TypeVar
 
 from numapool import _core
-from numapool.threads import thread_cpus as system_cpus
-from numapool.threads.affinity import usable_cpus
-from numapool.probes.capabilities import Capability
+from numapool.base.units import ids_text
+from numapool.probes.capability import Capability
 from numapool.probes.machine import Machine, words_of
 from numapool.probes.placement import allow_calls
-from numapool.base.units import ids_text
+from numapool.threads import thread_cpus as system_cpus
+from numapool.threads.affinity import usable_cpus
 
 _T = TypeVar("_T")
 

@@ -12,10 +12,11 @@ from typing import Literal, Self, SupportsIndex
 
 from numapool import _core
 from numapool.base import arguments
-from numapool.machine.devices import PathLike, device_node
+from numapool.base.arguments import PathLike
+from numapool.machine.device_search import device_node
+from numapool.machine.topology import NumaTopology
 from numapool.pools.pool import BufferPool
 from numapool.storage.transfer import _at_least_0, _path, open_error, transfer_error
-from numapool.machine.topology import NumaTopology
 
 NodeBuffer = _core.NodeBuffer
 

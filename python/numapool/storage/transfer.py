@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Literal, SupportsIndex
 
 from numapool import _core
 from numapool.base import arguments
-from numapool.machine.devices import PathLike
+from numapool.base.arguments import PathLike
 from numapool.base.errors import StorageError, UnsupportedError
 
 if TYPE_CHECKING:

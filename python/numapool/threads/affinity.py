@@ -10,11 +10,11 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import SupportsIndex
 
-from numapool.threads import thread_cpus
-from numapool.base.warn_once import warn_once
 from numapool.base.errors import UnsupportedError
-from numapool.threads.inherited_binding import handed_down
+from numapool.base.warn_once import warn_once
 from numapool.machine.topology import NumaNode, NumaTopology
+from numapool.threads import thread_cpus
+from numapool.threads.inherited_binding import handed_down
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

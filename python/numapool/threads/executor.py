@@ -8,17 +8,17 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any, SupportsIndex
 
 from numapool import _core
+from numapool.arrays.numpy_allocator import IDLE_S, numpy_allocator
 from numapool.base import arguments
-from numapool.threads import thread_cpus
-from numapool.threads.affinity import pin, unpin, warn_of_other_node
-from numapool.memory.allocator import NumaAllocator
-from numapool.base.warn_once import warn_once
 from numapool.base.errors import NodeNotFoundError
 from numapool.base.live_objects import Living
-from numapool.arrays.numpy_allocator import IDLE_S, numpy_allocator
-from numapool.pools.pool import BufferPool
-from numapool.threads.running import prefer_memory_of
+from numapool.base.warn_once import warn_once
 from numapool.machine.topology import NumaTopology, current_topology
+from numapool.memory.allocator import NumaAllocator
+from numapool.pools.pool import BufferPool
+from numapool.threads import thread_cpus
+from numapool.threads.affinity import pin, unpin, warn_of_other_node
+from numapool.threads.running import prefer_memory_of
 
 
 class NodeExecutor(ThreadPoolExecutor):

@@ -11,11 +11,11 @@ from typing import SupportsIndex
 
 from numapool import _core
 from numapool.base import arguments
+from numapool.base.errors import UnsupportedError
+from numapool.machine.topology import NumaTopology, current_topology
 from numapool.threads import thread_cpus
 from numapool.threads.affinity import CpuPlacement, Pinned, pin, unpin, warn_of_other_node
-from numapool.base.errors import UnsupportedError
 from numapool.threads.inherited_binding import hand_down
-from numapool.machine.topology import NumaTopology, current_topology
 
 # A thread that was being started while its maker was moved has its maker's former CPUs, and may be
 # listed only a moment later.

@@ -1,0 +1,75 @@
+"""Runs the command line and ends with its status."""
+
+from __future__ import annotations
+
+import errno
+import io
+import os
+import sys
+
+from numapool.base.errors import NumapoolError
+from numapool.cli.failure import say_failure
+
+_INTERRUPTED = 128 + 2  # as a shell reports a command that SIGINT ended
+
+
+def main() -> None:
+    """Run the command line, and end with its status.
+
+    0: done; 1: it could not be done, and one line on standard error says why, unless the reader of
+    our output has left; 2: wrong usage; 130: interrupted.
+    """
+    _let_every_character_be_written()
+    status = _run()
+    # What is still buffered goes out here: where that fails, Python's own attempt would say so at
+    # length.
+    try:
+        if sys.stdout is not None:
+            sys.stdout.flush()
+    except OSError as error:
+        status = status or _failed(error)
+        _discard_output()
+    sys.exit(status)
+
+
+def _let_every_character_be_written() -> None:
+    """Write characters that the terminal does not have (ASCII, Latin-1) as their escapes."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
+
+
+def _run() -> int | str | None:
+    try:
+        # Inside, for an interrupt may come while it is being loaded.
+        from numapool.cli.app import app
+
+        app(prog_name="numapool", standalone_mode=True)
+    except SystemExit as end:
+        return end.code
+    except (NumapoolError, OSError, MemoryError) as error:
+        return _failed(error)
+    except KeyboardInterrupt:
+        return _INTERRUPTED
+    return 0
+
+
+def _failed(error: Exception) -> int:
+    if not _reader_has_left(error):  # it has seen enough
+        say_failure(str(error) or type(error).__name__)
+    return 1
+
+
+def _reader_has_left(error: Exception) -> bool:
+    if sys.platform != "win32":
+        return isinstance(error, BrokenPipeError)
+    # The C library there has no EPIPE: a write to a pipe without a reader is invalid.
+    nameless = isinstance(error, OSError) and error.filename is None and error.winerror is None
+    return isinstance(error, BrokenPipeError) or (nameless and error.errno == errno.EINVAL)
+
+
+def _discard_output() -> None:
+    """Send what cannot be written nowhere, so that the interpreter does not try again."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, 1)
+    os.close(nowhere)

@@ -1,0 +1,46 @@
+"""What numapool can use on this machine, with the evidence and the remedy."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+#: What the main job needs: memory that is put on a node, and proof of where it is.
+ESSENTIAL = frozenset({"bind", "verify"})
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Capability:
+    """One thing that numapool can use on this machine, or not.
+
+    Attributes
+    ----------
+    name : str
+        What it is, the same on every machine.
+    available : bool or None
+        Whether it can be used; None where that could not be found out.
+    detail : str
+        The evidence: what was tried, and what the system said.
+    remedy : str
+        What to do where it is missing or limited, in a line; empty where there is nothing to do.
+    """
+
+    name: str
+    available: bool | None
+    detail: str
+    remedy: str = ""
+
+    @property
+    def essential(self) -> bool:
+        """Whether numapool's main job needs it: to put memory on a node and prove that."""
+        return self.name in ESSENTIAL
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the attributes as a dictionary fit for JSON."""
+        return {
+            "name": self.name,
+            "available": self.available,
+            "essential": self.essential,
+            "detail": self.detail,
+            "remedy": self.remedy,
+        }
