@@ -2,21 +2,17 @@
 // asked about again.
 #pragma once
 
-#include <climits>
 #include <cstddef>
 #include <cstdint>
 #include <span>
 
+#include "platform/linux/policy_calls.hpp"
 #include "platform/result.hpp"
 
 namespace numapool::platform {
 
 constexpr int kNotResident = -1;
 constexpr int kUnknownNode = -2;
-// Put where the kernel is to write an answer, and never one: neither a node nor an errno. What
-// still stands there was not answered, whatever the call returned (sandboxes and stub kernels
-// answer 0 to calls that they do not do).
-constexpr int kUnanswered = INT_MIN;
 
 enum class Presence : std::uint8_t { kAbsent, kPresent, kUnknown };
 

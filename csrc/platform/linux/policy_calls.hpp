@@ -13,9 +13,19 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include <climits>
 #include <cstddef>
 
 #include "platform/linux/node_mask.hpp"
+
+namespace numapool::platform {
+
+// Put where the kernel is to write an answer, and never one: neither a node nor an errno. What
+// still stands there was not answered, whatever the call returned (sandboxes and stub kernels
+// answer 0 to calls that they do not do).
+constexpr int kUnanswered = INT_MIN;
+
+}  // namespace numapool::platform
 
 namespace numapool::platform::kernel {
 

@@ -12,7 +12,6 @@
 
 #include "platform/linux/id_list.hpp"
 #include "platform/linux/node_mask.hpp"
-#include "platform/linux/page_nodes.hpp"
 #include "platform/linux/policy_calls.hpp"
 #include "platform/linux/system_call.hpp"
 
