@@ -43,7 +43,7 @@ function(numapool_add_core target platform)
     elseif(CMAKE_CXX_COMPILER_ID MATCHES "Clang" AND NOT MSVC)
       set(flags -O3 -fno-builtin)
     endif()
-    set_source_files_properties("${PROJECT_SOURCE_DIR}/csrc/src/bench_loops.cpp"
+    set_source_files_properties("${PROJECT_SOURCE_DIR}/csrc/src/bench/bench_loops.cpp"
       TARGET_DIRECTORY numapool_neutral PROPERTIES COMPILE_OPTIONS "${flags}")
   endif()
   file(GLOB sources CONFIGURE_DEPENDS "${PROJECT_SOURCE_DIR}/csrc/platform/${platform}/*.cpp")

@@ -5,7 +5,7 @@
 #include "bindings.hpp"
 #include "numapool/current_topology.hpp"
 #include "numapool/error.hpp"
-#include "numapool/home.hpp"
+#include "numapool/home_node.hpp"
 #include "numapool/limits.hpp"
 #include "platform/memory.hpp"
 #include "platform/thread.hpp"

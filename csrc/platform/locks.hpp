@@ -19,23 +19,23 @@ namespace numapool::platform {
 // all. A thread holds one lock of a rank at most. While it holds one, it may make and destroy locks
 // of later ranks only. Whoever holds a lock never waits for Python's GIL.
 enum class LockRank : std::uint8_t {
-  kDirectReads,     // src/direct_gate.cpp: direct reads on their way, which a fork waits for
-  kMonitorControl,  // src/monitor_impl.hpp: start and stop, one at a time
-  kMonitorTrim,     // src/monitor_impl.hpp: attached pools, while they are trimmed too
-  kMonitorState,    // src/monitor_impl.hpp: queues, counts, the last look
+  kDirectReads,     // src/stream/direct_gate.cpp: direct reads on their way, which a fork waits for
+  kMonitorControl,  // src/pressure/monitor_impl.hpp: start and stop, one at a time
+  kMonitorTrim,     // src/pressure/monitor_impl.hpp: attached pools, while they are trimmed too
+  kMonitorState,    // src/pressure/monitor_impl.hpp: queues, counts, the last look
   kEventQueue,      // include/numapool/pressure.hpp: what a subscriber has not fetched
-  kPressureWatch,   // linux/pressure_watch.hpp: how the sources are watched
-  kStream,          // src/stream_state.hpp: slots and window
-  kRing,            // src/ring.cpp: slots; spins
-  kPool,            // src/pool_impl.hpp: budget, slabs, what forks left
-  kShard,           // src/pool_parts.hpp: a CPU's lists and counts; spins
-  kIdleThread,      // src/pool_idle.hpp: whether it ends
-  kPopulate,        // src/populate.cpp: the first failure of a chunk
-  kLentBlocks,      // src/lent_blocks.hpp: blocks out as plain pointers, by address; spins
+  kPressureWatch,   // linux/pressure/pressure_watch.hpp: how the sources are watched
+  kStream,          // src/stream/stream_state.hpp: slots and window
+  kRing,            // src/pool/ring.cpp: slots; spins
+  kPool,            // src/pool/pool_impl.hpp: budget, slabs, what forks left
+  kShard,           // src/pool/pool_parts.hpp: a CPU's lists and counts; spins
+  kIdleThread,      // src/pool/pool_idle.hpp: whether it ends
+  kPopulate,        // src/memory/populate.cpp: the first failure of a chunk
+  kLentBlocks,      // src/pool/blocks_by_address.hpp: blocks out as plain pointers, by address; spins
   kClaims,          // bindings/claims.cpp: pages held or being moved
-  kTopology,        // src/current_topology.cpp: the topology that was read last
-  kAvailable,       // linux/available.cpp: the kept files
-  kPageMoves,       // linux/process.cpp: the kept /proc/vmstat
+  kTopology,        // src/machine/current_topology.cpp: the topology that was read last
+  kAvailable,       // linux/memory/available.cpp: the kept files
+  kPageMoves,       // linux/machine/process.cpp: the kept /proc/vmstat
   kCount,
 };
 

@@ -12,7 +12,7 @@
 #include <unordered_map>
 #include <vector>
 
-#include "lent_blocks.hpp"
+#include "pool/blocks_by_address.hpp"
 #include "pools.hpp"
 
 namespace numapool {

@@ -10,7 +10,7 @@
 #include <string>
 #include <vector>
 
-#include "bench_loops.hpp"
+#include "bench/bench_loops.hpp"
 #include "scripted.hpp"
 
 namespace numapool::bench {

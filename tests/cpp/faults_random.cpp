@@ -29,7 +29,7 @@ struct Answer {
 };
 
 // mmap(2), munmap(2), madvise(2), mlock(2), mbind(2), move_pages(2), open(2), read(2), as the Linux
-// platform puts them into causes (platform/linux/system_call.hpp).
+// platform puts them into causes (platform/linux/kernel/system_call.hpp).
 const std::map<std::string, std::vector<Answer>> kAnswers{
     {"map",
      {{Cause::kNoMemory, "mmap", ENOMEM},

@@ -1,5 +1,5 @@
 // The home of a thread: the node that it gets memory from where none is named.
-#include "numapool/home.hpp"
+#include "numapool/home_node.hpp"
 
 #include <doctest/doctest.h>
 

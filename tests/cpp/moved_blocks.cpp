@@ -2,7 +2,7 @@
 // again, and nobody's books change.
 #include <vector>
 
-#include "numapool/extent.hpp"
+#include "numapool/object_memory.hpp"
 #include "numapool/ring.hpp"
 #include "streams.hpp"
 

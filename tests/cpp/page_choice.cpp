@@ -1,5 +1,5 @@
 // Sizes and pages: what is rounded to what, what overflows, and which page sizes there are.
-#include "page_choice.hpp"
+#include "memory/page_choice.hpp"
 
 #include <doctest/doctest.h>
 

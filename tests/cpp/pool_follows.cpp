@@ -1,6 +1,6 @@
 // Pools follow the machine: nodes come, go, get memory, and are added to a cpuset.
 #include "changing.hpp"
-#include "numapool/home.hpp"
+#include "numapool/home_node.hpp"
 #include "platform/fake/process_script.hpp"
 #include "pools.hpp"
 

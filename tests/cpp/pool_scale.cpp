@@ -9,8 +9,8 @@
 
 #include "platform/fake/process_script.hpp"
 #include "platform/thread.hpp"
-#include "pool_holders.hpp"
-#include "pool_impl.hpp"
+#include "pool/pool_holders.hpp"
+#include "pool/pool_impl.hpp"
 #include "pools.hpp"
 
 namespace numapool {

@@ -6,7 +6,7 @@
 #include <vector>
 
 #include "platform/fake/process_script.hpp"
-#include "pool_impl.hpp"
+#include "pool/pool_impl.hpp"
 #include "pools.hpp"
 
 namespace numapool {

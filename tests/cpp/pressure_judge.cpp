@@ -1,5 +1,5 @@
 // When is there pressure, how much is asked for, and when is it over?
-#include "pressure_judge.hpp"
+#include "pressure/pressure_judge.hpp"
 
 #include <doctest/doctest.h>
 

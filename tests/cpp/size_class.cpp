@@ -1,5 +1,5 @@
 // Size classes: whole pages, four per power of two, ascending, and at most a quarter too large.
-#include "size_class.hpp"
+#include "pool/size_class.hpp"
 
 #include <doctest/doctest.h>
 

@@ -1,5 +1,5 @@
 // Fuzzes /proc/self/cgroup with a mountinfo: which folders the limits are looked for in.
-#include "platform/linux/cgroup.hpp"
+#include "platform/linux/memory/cgroup.hpp"
 
 #include "fuzz.hpp"
 

@@ -1,6 +1,6 @@
 // Fuzzes names of devices: links inside a tree, PCI addresses, folders above.
 #include "fuzz.hpp"
-#include "platform/linux/device_tree.hpp"
+#include "platform/linux/devices/device_tree.hpp"
 
 using namespace numapool;
 

@@ -1,5 +1,5 @@
 // Fuzzes the kernel's lists of ids: "0-3,8".
-#include "platform/linux/id_list.hpp"
+#include "platform/linux/files/id_list.hpp"
 
 #include <algorithm>
 #include <functional>

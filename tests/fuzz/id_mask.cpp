@@ -2,8 +2,8 @@
 #include <algorithm>
 
 #include "fuzz.hpp"
-#include "platform/linux/id_list.hpp"
-#include "platform/linux/node_mask.hpp"
+#include "platform/linux/files/id_list.hpp"
+#include "platform/linux/kernel/node_mask.hpp"
 
 using namespace numapool;
 

@@ -1,5 +1,5 @@
 // Fuzzes /proc/self/mountinfo: which mount a path is on, its options, and escaped characters.
-#include "platform/linux/mountinfo.hpp"
+#include "platform/linux/files/mountinfo.hpp"
 
 #include "fuzz.hpp"
 

@@ -1,8 +1,8 @@
 // Fuzzes memory.pressure and memory.events.
-#include "platform/linux/psi.hpp"
+#include "platform/linux/pressure/psi.hpp"
 
 #include "fuzz.hpp"
-#include "platform/linux/cgroup_pressure.hpp"
+#include "platform/linux/pressure/cgroup_pressure.hpp"
 
 using namespace numapool;
 

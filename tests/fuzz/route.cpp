@@ -1,5 +1,5 @@
 // Fuzzes /proc/net/route and /proc/net/ipv6_route with an address.
-#include "platform/linux/route.hpp"
+#include "platform/linux/devices/network_route.hpp"
 
 #include "fuzz.hpp"
 

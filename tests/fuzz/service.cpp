@@ -1,6 +1,6 @@
 // Fuzzes what a service manager sets in the environment: $MEMORY_PRESSURE_WRITE is base64.
 #include "fuzz.hpp"
-#include "platform/linux/systemd_pressure.hpp"
+#include "platform/linux/pressure/systemd_pressure.hpp"
 
 using namespace numapool;
 

@@ -1,6 +1,6 @@
 // Fuzzes /proc/zoneinfo: the pages that the kernel keeps for itself on each node.
 #include "fuzz.hpp"
-#include "platform/linux/watermarks.hpp"
+#include "platform/linux/pressure/watermarks.hpp"
 
 using namespace numapool;
 

@@ -56,7 +56,7 @@ def spelled_out(name: str) -> list[str]:
 
 
 def test_every_file_that_the_architecture_names_is_there() -> None:
-    """Named by its end where the folder is clear: ``cgroup.cpp``, ``linux/memory.cpp``."""
+    """Named by its end where the folder is clear: ``cgroup.cpp``, ``linux/memory/memory.cpp``."""
     root = DOCS.parent
     folders = ("csrc", "python", "tests", "benchmarks", "docs", ".ci")
     paths = [path for folder in folders for path in (root / folder).rglob("*")]

@@ -1,5 +1,5 @@
 // The balloon's size from every driver's files, and from files that make no sense.
-#include "platform/linux/balloon_meter.hpp"
+#include "platform/linux/host/balloon_meter.hpp"
 
 #include <doctest/doctest.h>
 #include <unistd.h>

@@ -1,14 +1,14 @@
 // Where a controller has this process, from texts that a kernel writes and such that none does; and
 // the limits there.
-#include "platform/linux/cgroup.hpp"
+#include "platform/linux/memory/cgroup.hpp"
 
 #include <doctest/doctest.h>
 
 #include <cerrno>
 #include <string>
 
-#include "platform/linux/kept_file.hpp"
-#include "platform/linux/tree.hpp"
+#include "platform/linux/files/kept_file.hpp"
+#include "platform/linux/files/file_tree.hpp"
 #include "temporary_tree.hpp"
 
 namespace numapool::platform {

@@ -1,5 +1,5 @@
 // Names of PCI functions, and where relative links lead.
-#include "platform/linux/device_tree.hpp"
+#include "platform/linux/devices/device_tree.hpp"
 
 #include <doctest/doctest.h>
 

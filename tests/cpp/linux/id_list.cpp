@@ -1,5 +1,5 @@
 // The kernel's lists and masks of ids, and what only looks like one.
-#include "platform/linux/id_list.hpp"
+#include "platform/linux/files/id_list.hpp"
 
 #include <doctest/doctest.h>
 

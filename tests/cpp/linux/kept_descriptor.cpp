@@ -1,5 +1,5 @@
 // Descriptors that are kept, in a program that closes them and opens others under their numbers.
-#include "platform/linux/kept_descriptor.hpp"
+#include "platform/linux/files/kept_descriptor.hpp"
 
 #include <doctest/doctest.h>
 #include <fcntl.h>
@@ -7,7 +7,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "platform/linux/kept_file.hpp"
+#include "platform/linux/files/kept_file.hpp"
 #include "platform/pressure.hpp"
 #include "temporary_tree.hpp"
 

@@ -1,5 +1,5 @@
 // Every bound of a machine in a folder of files, and what is said where one cannot be read.
-#include "platform/linux/memory_bounds.hpp"
+#include "platform/linux/memory/memory_bounds.hpp"
 
 #include <doctest/doctest.h>
 
@@ -7,7 +7,7 @@
 #include <fstream>
 
 #include "numapool/limits.hpp"
-#include "platform/linux/watermarks.hpp"
+#include "platform/linux/pressure/watermarks.hpp"
 #include "platform/topology.hpp"
 #include "temporary_tree.hpp"
 

@@ -1,5 +1,5 @@
 // Lines of mountinfo, whole and broken, and which mount a path is on.
-#include "platform/linux/mountinfo.hpp"
+#include "platform/linux/files/mountinfo.hpp"
 
 #include <doctest/doctest.h>
 

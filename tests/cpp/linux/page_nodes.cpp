@@ -1,6 +1,6 @@
 // Where pages are, by a kernel that hides some (automatic balancing), answers nothing, or breaks a
 // scan off.
-#include "platform/linux/page_nodes.hpp"
+#include "platform/linux/memory/page_nodes.hpp"
 
 #include <sys/mman.h>
 
@@ -12,8 +12,8 @@
 
 #include <doctest/doctest.h>
 
-#include "platform/linux/move.hpp"
-#include "platform/linux/pagemap.hpp"
+#include "platform/linux/memory/move_pages.hpp"
+#include "platform/linux/memory/pagemap.hpp"
 #include "platform/memory.hpp"
 
 namespace numapool::platform {

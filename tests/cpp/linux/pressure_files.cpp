@@ -15,11 +15,11 @@
 #include <fstream>
 #include <thread>
 
-#include "platform/linux/cgroup_pressure.hpp"
-#include "platform/linux/pressure_watch.hpp"
-#include "platform/linux/psi.hpp"
-#include "platform/linux/systemd_pressure.hpp"
-#include "platform/linux/watermarks.hpp"
+#include "platform/linux/pressure/cgroup_pressure.hpp"
+#include "platform/linux/pressure/pressure_watch.hpp"
+#include "platform/linux/pressure/psi.hpp"
+#include "platform/linux/pressure/systemd_pressure.hpp"
+#include "platform/linux/pressure/watermarks.hpp"
 
 namespace numapool::platform {
 namespace {

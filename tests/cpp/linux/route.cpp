@@ -1,5 +1,5 @@
 // Routes of IPv4 and IPv6: the longest prefix, then the lowest metric.
-#include "platform/linux/route.hpp"
+#include "platform/linux/devices/network_route.hpp"
 
 #include <doctest/doctest.h>
 

@@ -1,5 +1,5 @@
 // What pages mappings have, read from texts of smaps.
-#include "platform/linux/smaps.hpp"
+#include "platform/linux/memory/smaps.hpp"
 
 #include <cstdint>
 #include <string>

@@ -1,5 +1,5 @@
 // Free memory above the kernel's reserve, from texts of /proc/zoneinfo.
-#include "platform/linux/spare.hpp"
+#include "platform/linux/memory/spare_memory.hpp"
 
 #include <doctest/doctest.h>
 

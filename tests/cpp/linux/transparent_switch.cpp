@@ -1,5 +1,5 @@
 // The two switches of transparent huge pages, as kernels before and after Linux 6.8 have them.
-#include "platform/linux/transparent_switch.hpp"
+#include "platform/linux/memory/transparent_switch.hpp"
 
 #include <doctest/doctest.h>
 

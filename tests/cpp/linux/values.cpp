@@ -1,5 +1,5 @@
 // Sizes of meminfo files, and what must not be taken for one.
-#include "platform/linux/values.hpp"
+#include "platform/linux/files/file_values.hpp"
 
 #include <doctest/doctest.h>
 

@@ -1,0 +1,28 @@
+// Typed values of small files: sets of ids, sizes in kB, plain numbers.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string_view>
+#include <vector>
+
+#include "platform/linux/files/file_tree.hpp"
+
+namespace numapool::platform {
+
+inline constexpr std::uint64_t kKiB = 1024;
+
+// The ids that the file lists; nothing where there is no such file. A text that is no list, or
+// names an id above `largest`, fails with `why` as the reason.
+Result<std::optional<std::vector<int>>> read_ids(const Folder& folder, const char* file,
+                                                 int largest, const char* why);
+
+// The number that is all the file holds; nothing where there is no such file or it is empty.
+Result<std::optional<std::uint64_t>> read_number(const Folder& folder, const char* file);
+
+// The size after `key` in a meminfo file, of the machine or of a node: "MemTotal:  263923664 kB".
+// Nothing where the key is missing, or what follows is no size or none that 64 bits hold.
+[[nodiscard]] std::optional<std::uint64_t> meminfo_bytes(std::string_view text,
+                                                         std::string_view key) noexcept;
+
+}  // namespace numapool::platform

@@ -1,0 +1,80 @@
+// The kernel's memory policy calls, made directly: mbind(2), set_mempolicy(2), get_mempolicy(2),
+// move_pages(2).
+//
+// The C library wraps none of them. libnuma does, but also runs code of its own as it is loaded:
+// it reads sysfs, asks get_mempolicy, and prints to standard error where a sandbox answers that
+// call without doing it (numa_init() in libnuma.c).
+//
+// Each returns what the kernel returned, or -1 with errno. What the kernel is to fill in stays as
+// the caller set it where a sandbox says "done" and does nothing.
+#pragma once
+
+#include <linux/mempolicy.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include <climits>
+#include <cstddef>
+
+#include "platform/linux/kernel/node_mask.hpp"
+
+namespace numapool::platform {
+
+// Put where the kernel is to write an answer, and never one: neither a node nor an errno. What
+// still stands there was not answered, whatever the call returned (sandboxes and stub kernels
+// answer 0 to calls that they do not do).
+constexpr int kUnanswered = INT_MIN;
+
+}  // namespace numapool::platform
+
+namespace numapool::platform::kernel {
+
+// include/uapi/linux/mempolicy.h: the header of the system that builds may be older.
+constexpr int kWeightedInterleave = 6;  // MPOL_WEIGHTED_INTERLEAVE, Linux 6.9
+constexpr int kBalancing = 1 << 13;     // MPOL_F_NUMA_BALANCING, Linux 5.12
+constexpr int kModeFlags = MPOL_F_STATIC_NODES | MPOL_F_RELATIVE_NODES | kBalancing;
+
+// syscall(2) is variadic: every argument is widened to a register's width before it is passed.
+inline long word(const volatile void* pointer) noexcept { return reinterpret_cast<long>(pointer); }
+
+inline long mbind(void* address, std::size_t length, int mode, const NodeMask& nodes,
+                  unsigned flags) noexcept {
+  return syscall(SYS_mbind, word(address), length, long{mode}, word(nodes.data()),
+                 NodeMask::kMaxNode, std::size_t{flags});
+}
+
+// Of the calling thread.
+inline long set_mempolicy(int mode, const NodeMask& nodes) noexcept {
+  return syscall(SYS_set_mempolicy, long{mode}, word(nodes.data()), NodeMask::kMaxNode);
+}
+
+// A mode that takes no nodes: MPOL_DEFAULT, MPOL_LOCAL.
+inline long set_mempolicy(int mode) noexcept {
+  return syscall(SYS_set_mempolicy, long{mode}, 0L, 0L);
+}
+
+// The calling thread's mode with its flags; its nodes too where `nodes` is not null.
+inline long get_mempolicy(int& mode, NodeMask* nodes = nullptr) noexcept {
+  return syscall(SYS_get_mempolicy, word(&mode), nodes == nullptr ? 0L : word(nodes->data()),
+                 nodes == nullptr ? 0UL : NodeMask::kMaxNode, 0L, 0L);
+}
+
+// The nodes that the thread's cpuset allows (Linux 2.6.24).
+inline long allowed_nodes(NodeMask& nodes) noexcept {
+  return syscall(SYS_get_mempolicy, 0L, word(nodes.data()), NodeMask::kMaxNode, 0L,
+                 long{MPOL_F_MEMS_ALLOWED});
+}
+
+// The node of the page at `address`. A page that is not there is faulted in, as by a read.
+inline long node_of_address(int& node, const void* address) noexcept {
+  return syscall(SYS_get_mempolicy, word(&node), 0L, 0L, word(address),
+                 long{MPOL_F_NODE | MPOL_F_ADDR});
+}
+
+// Of this process. `nodes` null: only says in `status` where each page is.
+inline long move_pages(std::size_t count, void** pages, const int* nodes, int* status) noexcept {
+  return syscall(SYS_move_pages, 0L, count, word(pages), word(nodes), word(status),
+                 nodes == nullptr ? 0L : long{MPOL_MF_MOVE});
+}
+
+}  // namespace numapool::platform::kernel

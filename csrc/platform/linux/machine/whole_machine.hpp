@@ -1,0 +1,22 @@
+// The machine as one node, where the kernel tells of no nodes.
+#pragma once
+
+#include <vector>
+
+#include "platform/linux/machine/topology_notes.hpp"
+#include "platform/linux/files/file_tree.hpp"
+#include "platform/topology.hpp"
+
+namespace numapool::platform {
+
+// Node 0 with every online CPU and all memory, from sys/devices/system/cpu and proc/meminfo; of the
+// running machine (`root` "/") without those folders, from what the system calls tell.
+// `notes` are what was noted before.
+Result<TopologyRecord> read_whole_machine(const Folder& root, Notes notes);
+
+// The ids of names like "node12" or "cpu3", ascending; other names and ids above `largest` are
+// skipped.
+[[nodiscard]] std::vector<int> numbered(const std::vector<std::string>& names,
+                                        std::string_view prefix, int largest);
+
+}  // namespace numapool::platform

@@ -1,0 +1,166 @@
+// Where single pages are, asked of move_pages(2); pages that automatic balancing hides are read and
+// asked about again.
+//
+// Automatic balancing (kernel.numa_balancing, on by default with several nodes) takes the access
+// rights of resident pages away for a while, to see who uses them. Linux 6.1 to 6.5 answers of such
+// a page as of one that is not there: ENOENT, or EFAULT for a huge one (follow_page() after commit
+// 474098edac26, until d74943a2f3cd). It neither sees nor moves them then. A read puts the rights
+// back.
+#include "platform/linux/memory/page_nodes.hpp"
+
+#include <sys/mman.h>
+
+#include <algorithm>
+#include <array>
+#include <cerrno>
+
+#include "platform/linux/memory/pagemap.hpp"
+#include "platform/linux/kernel/policy_calls.hpp"
+#include "platform/linux/kernel/system_call.hpp"
+#include "platform/memory.hpp"
+
+#ifndef MADV_POPULATE_READ
+#define MADV_POPULATE_READ 22  // Linux 5.14, include/uapi/asm-generic/mman-common.h
+#endif
+
+namespace numapool::platform {
+namespace {
+
+constexpr std::size_t kGroup = 512;  // pages that are read together
+
+bool says_absent(int answer) noexcept { return answer == -ENOENT || answer == -EFAULT; }
+
+// Reads what is present of the pages whose answers say that they are not there. `read` says of each
+// page of the group whether that went well. Returns how many it read.
+std::size_t read_hidden(std::span<void* const> pages, std::span<const int> answers,
+                        std::span<Presence> presence, std::span<bool> read,
+                        const PageCalls& calls) {
+  if (std::none_of(answers.begin(), answers.end(), says_absent)) return 0;
+  calls.presence(pages, presence);
+  const std::size_t page = base_page_bytes();
+  const auto hidden = [&](std::size_t i) {
+    return says_absent(answers[i]) && presence[i] == Presence::kPresent;
+  };
+  std::size_t count = 0;
+  for (std::size_t i = 0; i < pages.size();) {
+    if (!hidden(i)) {
+      ++i;
+      continue;
+    }
+    std::size_t last = i + 1;
+    const auto* const first = static_cast<const char*>(pages[i]);
+    while (last < pages.size() && hidden(last) && pages[last] == first + (last - i) * page) ++last;
+    const bool whole = calls.read(pages[i], (last - i) * page);
+    for (std::size_t k = i; k < last; ++k) {
+      read[k] = whole || calls.read(pages[k], page);
+      count += read[k] ? 1U : 0U;
+    }
+    i = last;
+  }
+  return count;
+}
+
+// What is made of the answer about a page that was read where it was hidden.
+int conclude(int answer, Presence presence, bool was_read) noexcept {
+  if (answer >= 0) return answer;
+  if (!says_absent(answer)) return kUnknownNode;  // an error of another kind, or no answer
+  if (presence == Presence::kAbsent) return kNotResident;
+  if (presence == Presence::kUnknown || !was_read) return kUnknownNode;
+  // The shared page of zeros is in the page table and nobody's memory. Of another page that is
+  // there and on no node nothing is known (a device's memory).
+  return answer == -EFAULT ? kNotResident : kUnknownNode;
+}
+
+struct Group {
+  std::array<Presence, kGroup> presence{};
+  std::array<bool, kGroup> read{};
+};
+
+// By the memory policy of the page's address where that call is older than MADV_POPULATE_READ, or
+// that one refuses a mapping: it faults the page in as a read does, and raises no signal.
+bool read_one(void* address) noexcept {
+  int node = kUnanswered;
+  return kernel::node_of_address(node, address) == 0 && node >= 0;
+}
+
+bool system_read(void* address, std::size_t length) {
+  const PagesStay stay;
+  if (madvise(address, length, MADV_POPULATE_READ) == 0) return true;
+  return length == base_page_bytes() && read_one(address);
+}
+
+}  // namespace
+
+const PageCalls kSystemPageCalls{kernel::move_pages, read_presence, system_read};
+
+Status ask_nodes(std::span<void*> pages, std::span<int> nodes, const PageCalls& calls) {
+  std::fill(nodes.begin(), nodes.end(), kUnanswered);
+  if (calls.move_pages(pages.size(), pages.data(), nullptr, nodes.data()) != 0)
+    return failed("move_pages", errno);
+  if (all_unanswered(nodes)) return failed("move_pages", ENOSYS, "it answers without doing it");
+  Group group;
+  std::array<int, kGroup> again{};
+  for (std::size_t at = 0; at < pages.size(); at += kGroup) {
+    const std::size_t count = std::min(kGroup, pages.size() - at);
+    const auto some = pages.subspan(at, count);
+    const auto answers = nodes.subspan(at, count);
+    group.presence.fill(Presence::kUnknown);
+    group.read.fill(false);
+    if (read_hidden(some, answers, group.presence, group.read, calls) != 0) {
+      again.fill(kUnanswered);
+      if (calls.move_pages(count, some.data(), nullptr, again.data()) == 0) {
+        for (std::size_t i = 0; i < count; ++i) {
+          if (group.read[i]) answers[i] = again[i];
+        }
+      } else {
+        group.read.fill(false);
+      }
+    }
+    for (std::size_t i = 0; i < count; ++i)
+      answers[i] = conclude(answers[i], group.presence[i], group.read[i]);
+  }
+  return Done{};
+}
+
+long move_pages_to(std::span<void*> pages, int node, std::span<int> status,
+                   const PageCalls& calls) {
+  std::array<int, kGroup> nodes{};
+  nodes.fill(node);
+  Group group;
+  long result = 0;
+  for (std::size_t at = 0; at < pages.size(); at += kGroup) {
+    const std::size_t count = std::min(kGroup, pages.size() - at);
+    const auto some = pages.subspan(at, count);
+    const auto answers = status.subspan(at, count);
+    std::fill(answers.begin(), answers.end(), kUnanswered);
+    result = calls.move_pages(count, some.data(), nodes.data(), answers.data());
+    int code = errno;
+    group.read.fill(false);
+    if (read_hidden(some, answers, group.presence, group.read, calls) != 0) {
+      std::fill(answers.begin(), answers.end(), kUnanswered);
+      result = calls.move_pages(count, some.data(), nodes.data(), answers.data());
+      code = errno;
+    }
+    errno = code;
+    if (result < 0) return result;
+  }
+  return result;
+}
+
+bool all_unanswered(std::span<const int> status) noexcept {
+  return std::all_of(status.begin(), status.end(), [](int one) { return one == kUnanswered; });
+}
+
+// A policy of the thread's own that is not marked for balancing (MPOL_F_MOF in mm/mempolicy.c,
+// mpol_misplaced()); where it has none, "local" is what it does already.
+PagesStay::PagesStay() noexcept {
+  int mode = kUnanswered;
+  if (kernel::get_mempolicy(mode) != 0 || mode != MPOL_DEFAULT) return;
+  changed_ = kernel::set_mempolicy(MPOL_LOCAL) == 0;
+}
+
+PagesStay::~PagesStay() {
+  if (changed_) kernel::set_mempolicy(MPOL_DEFAULT);
+}
+
+}  // namespace numapool::platform

@@ -1,0 +1,145 @@
+// /proc/self/pagemap: which pages are in the page table; and of a range which parts are resident,
+// and in huge pages: the PAGEMAP_SCAN ioctl (Linux 6.7).
+#include "platform/linux/memory/pagemap.hpp"
+
+#include <fcntl.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <atomic>
+#include <cerrno>
+
+#include "platform/memory.hpp"
+
+namespace numapool::platform {
+namespace {
+
+// Layout and numbers of include/uapi/linux/fs.h; Documentation/admin-guide/mm/pagemap.rst describes
+// them.
+struct ScanArgument {
+  std::uint64_t size;
+  std::uint64_t flags;
+  std::uint64_t start;
+  std::uint64_t end;
+  std::uint64_t walk_end;
+  std::uint64_t regions;
+  std::uint64_t region_count;
+  std::uint64_t max_pages;
+  std::uint64_t category_inverted;
+  std::uint64_t category_mask;
+  std::uint64_t category_anyof_mask;
+  std::uint64_t return_mask;
+};
+struct Region {
+  std::uint64_t start;
+  std::uint64_t end;
+  std::uint64_t categories;
+};
+constexpr std::uint64_t kPresent = 1U << 3;
+constexpr std::uint64_t kHuge = 1U << 6;
+constexpr unsigned long kScan = _IOWR('f', 16, ScanArgument);
+
+// Opened for each scan: a descriptor kept over fork would show the parent's pages.
+class Pagemap {
+ public:
+  Pagemap() noexcept : fd_(open("/proc/self/pagemap", O_RDONLY | O_CLOEXEC)) {}
+  ~Pagemap() {
+    if (fd_ >= 0) close(fd_);
+  }
+  Pagemap(const Pagemap&) = delete;
+  Pagemap& operator=(const Pagemap&) = delete;
+  [[nodiscard]] int fd() const noexcept { return fd_; }
+
+ private:
+  int fd_;
+};
+
+// One entry of 64 bits per page; bit 63: present. Read in windows, for pages asked about together
+// are near each other.
+class PresenceTable {
+ public:
+  Presence of(std::uintptr_t page) noexcept {
+    if (pagemap_.fd() < 0) return Presence::kUnknown;
+    const std::uint64_t number = page / base_page_bytes();
+    if (number < first_ || number >= first_ + count_) load(number);
+    if (count_ == 0) return Presence::kUnknown;
+    return (entries_[number - first_] & kPresentBit) != 0 ? Presence::kPresent : Presence::kAbsent;
+  }
+
+ private:
+  static constexpr std::uint64_t kPresentBit = std::uint64_t{1} << 63;
+
+  void load(std::uint64_t number) noexcept {
+    first_ = number;
+    const ssize_t bytes = pread(pagemap_.fd(), entries_.data(), sizeof entries_,
+                                static_cast<off_t>(number * sizeof entries_[0]));
+    count_ = bytes < 0 ? 0 : static_cast<std::size_t>(bytes) / sizeof entries_[0];
+  }
+
+  Pagemap pagemap_;
+  std::array<std::uint64_t, 512> entries_{};
+  std::uint64_t first_ = 0;
+  std::size_t count_ = 0;
+};
+
+bool is_missing(int code) noexcept {
+  return code == ENOTTY || code == EINVAL || code == ENOSYS || code == EPERM || code == EACCES;
+}
+
+}  // namespace
+
+std::uintptr_t scan_resident(const void* address, std::size_t length, const Visit& visit) {
+  static std::atomic<bool> missing{false};
+  const auto begin = reinterpret_cast<std::uintptr_t>(address);
+  if (missing.load(std::memory_order_relaxed)) return begin;
+  const Pagemap pagemap;
+  if (pagemap.fd() < 0) return begin;
+  return scan_resident(address, length, visit, [&](void* argument) {
+    const int found = ioctl(pagemap.fd(), kScan, argument);
+    if (found < 0 && is_missing(errno)) missing.store(true, std::memory_order_relaxed);
+    return found;
+  });
+}
+
+std::uintptr_t scan_resident(const void* address, std::size_t length, const Visit& visit,
+                             const ScanCall& call) {
+  std::array<Region, 64> regions{};
+  const auto begin = reinterpret_cast<std::uintptr_t>(address);
+  ScanArgument scan{};
+  scan.size = sizeof scan;
+  scan.start = begin;
+  scan.end = begin + length;
+  scan.regions = reinterpret_cast<std::uintptr_t>(regions.data());
+  scan.region_count = regions.size();
+  scan.category_mask = kPresent;
+  scan.return_mask = kPresent | kHuge;
+  while (scan.start < scan.end) {
+    scan.walk_end = 0;  // where it stays so, the call did nothing
+    const int found = call(&scan);
+    if (found < 0 || scan.walk_end <= scan.start) break;
+    for (int i = 0; i < found; ++i) {
+      const Region& region = regions[static_cast<std::size_t>(i)];
+      visit({region.start, region.end, (region.categories & kHuge) != 0});
+    }
+    scan.start = scan.walk_end;
+  }
+  return std::min(static_cast<std::uintptr_t>(scan.start), begin + length);
+}
+
+void read_presence(std::span<void* const> pages, std::span<Presence> out) {
+  PresenceTable table;
+  for (std::size_t i = 0; i < pages.size(); ++i) {
+    out[i] = table.of(reinterpret_cast<std::uintptr_t>(pages[i]));
+    if (out[i] != Presence::kUnknown) continue;
+    // The kernel writes 0 or 1. ENOMEM: nothing is mapped there.
+    unsigned char core = 0x80;
+    const bool told = mincore(pages[i], base_page_bytes(), &core) == 0;
+    if (told && core <= 1) out[i] = core == 1 ? Presence::kPresent : Presence::kAbsent;
+    if (!told && errno == ENOMEM) out[i] = Presence::kAbsent;
+  }
+}
+
+}  // namespace numapool::platform

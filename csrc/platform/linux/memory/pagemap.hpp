@@ -1,0 +1,36 @@
+// /proc/self/pagemap: which pages are in the page table; and of a range which parts are resident,
+// and in huge pages: the PAGEMAP_SCAN ioctl (Linux 6.7).
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <span>
+
+#include "platform/linux/memory/page_nodes.hpp"
+
+namespace numapool::platform {
+
+// One run of resident pages of the same kind.
+struct ResidentRun {
+  std::uintptr_t start = 0;
+  std::uintptr_t end = 0;
+  bool huge = false;
+};
+
+// ioctl(2) as a scan makes it: the number of regions found, or -1 and errno. Tests script it.
+using ScanCall = std::function<int(void* argument)>;
+using Visit = std::function<void(const ResidentRun&)>;
+
+// Calls `visit` for each run of [address, address + length) in ascending order. Returns up to where
+// it could tell, the end if all went well: what is not visited below is not resident, what is
+// above was not looked at. The start where the kernel has no such ioctl or /proc does not allow it.
+std::uintptr_t scan_resident(const void* address, std::size_t length, const Visit& visit);
+std::uintptr_t scan_resident(const void* address, std::size_t length, const Visit& visit,
+                             const ScanCall& scan);
+
+// Whether each page, ascending or not, is in this process's page table; by mincore(2) where
+// /proc does not tell.
+void read_presence(std::span<void* const> pages, std::span<Presence> out);
+
+}  // namespace numapool::platform

@@ -1,0 +1,191 @@
+// The chain: preferred node -> nearest by distance -> any, without ever asking for memory under a
+// strict bind.
+#include "numapool/allocator.hpp"
+
+#include <algorithm>
+#include <cerrno>
+
+#include "memory/chain.hpp"
+#include "memory/range_placement.hpp"
+#include "numapool/error.hpp"
+#include "numapool/home_node.hpp"
+#include "memory/page_choice.hpp"
+#include "platform/thread.hpp"
+#include "memory/populate.hpp"
+#include "memory/reach.hpp"
+
+namespace numapool {
+namespace {
+
+int resolve_node(const Topology& topology, const std::optional<int>& preferred) {
+  if (preferred) return topology.node(*preferred).node_id;  // throws kNodeNotFound
+  return node_here(topology);
+}
+
+[[noreturn]] void refuse_strict(const AllocationRequest& request, int preferred,
+                                const Chain::Outcome& outcome) {
+  std::string text = "cannot place " + size_text(request.size_bytes) + " on node " +
+                     std::to_string(preferred) + " alone: " + outcome.reason;
+  if (outcome.denied) throw Error(ErrorKind::kUnsupported, text, outcome.denied->code);
+  if (outcome.placement.unknown_bytes != 0) throw Error(ErrorKind::kUnsupported, text);
+  Error error(ErrorKind::kPlacement, text + "; nothing was kept");
+  error.bytes_by_node = outcome.placement.bytes_by_node;
+  throw error;
+}
+
+// Memory that is put on a node has a policy of its own, whatever the thread's is.
+PolicyOf policy_of(const AllocationRequest& request) {
+  return request.preferred_node ? PolicyOf::kMapping : PolicyOf::kThread;
+}
+
+// What every allocation begins with: whole pages, and room for them.
+Extent checked_extent(const AllocationRequest& request) {
+  const Extent extent = choose_extent(request.size_bytes, request.page);
+  const bool reserved = extent.pages.kind == platform::PageKind::kHugetlb;
+  if (extent.length >= kLookBytes && !reserved)
+    require_available(extent.length, "cannot allocate ", policy_of(request));
+  return extent;
+}
+
+Mapping map_for(const AllocationRequest& request, const Extent& extent) {
+  Mapping mapping = map_extent(extent);
+  if (!request.dump) keep_out_of_dumps(mapping);
+  return mapping;
+}
+
+Allocation finish(const AllocationRequest& request, int preferred, Chain& chain,
+                  const Chain::Outcome& outcome) {
+  Allocation out;
+  Block& block = out.block;
+  block.size_bytes = request.size_bytes;
+  block.mapping = chain.take_mapping();
+  block.place = {preferred, outcome.node_id, outcome.step, outcome.bound};
+  if (outcome.denied) {
+    out.degradations.push_back({Degradation::Cause::kPolicyRefused, outcome.reason});
+  } else if (outcome.placement.unknown_bytes != 0) {
+    out.degradations.push_back({Degradation::Cause::kNotVerified, outcome.reason});
+  }
+  if (request.lock) lock_block(block, request.populate);
+  return out;
+}
+
+// Nodes that went, or that this process may use no longer, show in the kernel's EINVAL: as "no room
+// there", as an error of the policy call, or as memory that no node accepts.
+bool may_be_outdated(const Error& error) noexcept {
+  return error.kind() == ErrorKind::kPlacement || error.kind() == ErrorKind::kNoMemory ||
+         error.kind() == ErrorKind::kNodeNotFound ||
+         (error.kind() == ErrorKind::kSystem && error.code() == EINVAL);
+}
+
+}  // namespace
+
+void require_usable(const Topology& topology, int node) {
+  static_cast<void>(topology.node(node));
+  if (topology.is_usable(node)) return;
+  throw Error(
+      ErrorKind::kPlacement,
+      "node " + std::to_string(node) + " has no memory, or this process is not allowed to use it");
+}
+
+// The machine as it is now; nothing where it is as `seen` says, cannot be read, or was given.
+SharedTopology Allocator::changed_since(const Topology& seen) const {
+  if (topology_ != nullptr) return nullptr;
+  try {
+    SharedTopology now = topology_now();
+    return now.get() == &seen ? nullptr : now;
+  } catch (const Error&) {
+    return nullptr;
+  }
+}
+
+// Nothing of a failed attempt is left, so that it can be made again. Where the machine is as it
+// was, or cannot be read, the first error stands.
+template <class Work>
+auto Allocator::on_machine(const SharedTopology& topology, const Work& work) const {
+  SharedTopology renewed;
+  try {
+    return work(*topology);
+  } catch (const Error& error) {
+    if (!may_be_outdated(error)) throw;
+    renewed = changed_since(*topology);
+    if (renewed == nullptr) throw;
+  }
+  return work(*renewed);
+}
+
+// The node that was asked for would be passed over in silence: it may have gone.
+void Allocator::require_current(const Topology& topology, const std::string& reason) const {
+  if (changed_since(topology) != nullptr)
+    throw Error(ErrorKind::kPlacement, "the machine's nodes have changed: " + reason);
+}
+
+// The topology for a request that names `node`, or else is for the thread's own.
+SharedTopology Allocator::topology_for(const std::optional<int>& node) const {
+  if (node) return topology_for(*node);
+  const int home = home_node();
+  return topology_for(home != kNoHome ? home : platform::current_node());
+}
+
+Allocation Allocator::allocate(const AllocationRequest& request,
+                               const InterruptCheck& check) const {
+  if (request.strict && !request.populate) {
+    throw Error(ErrorKind::kInvalidArgument,
+                "strict=True needs populate=True: where a page lands is known once it is there");
+  }
+  const auto attempt = [&](const Topology& topology) {
+    const int preferred = resolve_node(topology, request.preferred_node);
+    const Extent extent = checked_extent(request);
+    Chain chain(topology, preferred, map_for(request, extent), request.dump, check);
+    Chain::Outcome outcome;
+    if (!request.populate) {
+      outcome = chain.set_policy_only();
+      if (outcome.invalid) require_current(topology, outcome.reason);
+    } else {
+      outcome = chain.place_on(
+          preferred, request.strict ? platform::Precision::kExact : platform::Precision::kSampled);
+      if (outcome.invalid) require_current(topology, outcome.reason);
+      if (request.strict && !outcome.placed) refuse_strict(request, preferred, outcome);
+      if (!outcome.placed) outcome = chain.place_beyond_preferred(std::move(outcome));
+    }
+    return finish(request, preferred, chain, outcome);
+  };
+  return on_machine(topology_for(request.preferred_node), attempt);
+}
+
+Allocator::Attempt Allocator::try_node(const AllocationRequest& request,
+                                       const InterruptCheck& check) const {
+  const auto attempt = [&](const Topology& topology) -> Attempt {
+    const int preferred = resolve_node(topology, request.preferred_node);
+    const Extent extent = checked_extent(request);
+    Chain chain(topology, preferred, map_for(request, extent), request.dump, check);
+    Chain::Outcome outcome = chain.place_on(preferred, platform::Precision::kSampled);
+    if (outcome.invalid) require_current(topology, outcome.reason);
+    if (!outcome.placed && outcome.denied)
+      outcome = chain.place_beyond_preferred(std::move(outcome));
+    if (!outcome.placed) return {std::nullopt, std::move(outcome.reason)};
+    return {finish(request, preferred, chain, outcome), {}};
+  };
+  return on_machine(topology_for(request.preferred_node), attempt);
+}
+
+Allocator::Attempt Allocator::try_as_far_as(const AllocationRequest& request, int farthest,
+                                            const InterruptCheck& check) const {
+  const auto attempt = [&](const Topology& topology) -> Attempt {
+    const int preferred = resolve_node(topology, request.preferred_node);
+    const Extent extent = checked_extent(request);
+    std::vector<int> within;
+    for (const std::vector<int>& group : nodes_by_distance(topology, preferred)) {
+      within.insert(within.end(), group.begin(), group.end());
+      if (std::find(group.begin(), group.end(), farthest) != group.end()) break;
+    }
+    if (!may_hold(within, extent.length, extent.pages))
+      return {std::nullopt, "the nodes as near as node " + std::to_string(farthest) + " are full"};
+    Chain chain(topology, preferred, map_for(request, extent), request.dump, check);
+    Chain::Outcome outcome = chain.split_over(within);
+    if (!outcome.placed) return {std::nullopt, std::move(outcome.reason)};
+    return {finish(request, preferred, chain, outcome), {}};
+  };
+  return on_machine(topology_for(request.preferred_node), attempt);
+}
+
+}  // namespace numapool

@@ -1,0 +1,121 @@
+// What follows where the preferred node cannot hold an allocation: nearer nodes before farther
+// ones.
+#include <algorithm>
+#include <utility>
+
+#include "memory/chain.hpp"
+#include "numapool/allocator.hpp"
+#include "numapool/error.hpp"
+#include "numapool/home_node.hpp"
+#include "memory/page_choice.hpp"
+#include "memory/populate.hpp"
+#include "memory/reach.hpp"
+
+namespace numapool {
+
+using platform::PageKind;
+using platform::Precision;
+
+Chain::Outcome Chain::place_beyond_preferred(Outcome first) {
+  if (first.denied) return place_unbound(*first.denied);
+  std::vector<int> within;
+  for (const std::vector<int>& group : groups_) {
+    for (const int node : group) {
+      if (node == preferred_) continue;
+      // The kernel's own fallback goes by distance too: it may have put everything where the chain
+      // goes next.
+      if (first.placement.sole_node() == node &&
+          first.placement.wholly_on(node, mapping_.length())) {
+        const platform::Status bound = prefer(node);
+        if (bound) return settle(AllocationStep::kNearest, std::move(first.placement), "");
+      }
+      if (!first.placement.bytes_by_node.empty()) empty();
+      first = place_on(node, Precision::kSampled);
+      if (first.placed) return first;
+      if (first.denied) return place_unbound(*first.denied);
+    }
+    within.insert(within.end(), group.begin(), group.end());
+    const bool everywhere = within.size() == order_.size();
+    if (within.size() < 2 && !everywhere) continue;
+    // Less than a mebibyte is not worth being in two places.
+    if (!everywhere && (mapping_.length() < kLookBytes ||
+                        !may_hold(within, mapping_.length(), mapping_.pages()))) {
+      continue;
+    }
+    if (!first.placement.bytes_by_node.empty()) empty();
+    first = split_over(within);
+    if (first.placed) return first;
+  }
+  // Every node is usable, and the system wants none of them in a policy: sandboxes answer so.
+  if (first.denied) return place_unbound(*first.denied);
+  throw Error(ErrorKind::kNoMemory, "no node of this machine accepts memory: " + first.reason);
+}
+
+// The zone list of the first node (by distance) decides where the pages go that it cannot hold. It
+// passes over nodes full of clean cache, and perhaps all that are wanted here: then it is repaired.
+Chain::Outcome Chain::split_over(std::span<const int> nodes) {
+  Outcome out;
+  std::optional<int> home;
+  for (const int node : nodes) {
+    const platform::Status bound = prefer(node);
+    if (bound) {
+      home = node;
+      break;
+    }
+    out.reason = describe(bound.failure());
+    out.denied = bound.failure();
+  }
+  if (!home) return out;
+  out.denied.reset();
+  populate(mapping_, {cpus_for(*home), false}, check_);
+  const bool everywhere = nodes.size() == order_.size();
+  // Within an inherited bind the system's own fallback goes beyond the nodes that are wanted.
+  const bool anywhere = everywhere && order_.size() == topology_.usable_nodes().size();
+  Placement seen = look_now(anywhere ? Precision::kSampled : Precision::kExact);
+  if (!anywhere) {
+    seen = pull_onto(nodes, *home, std::move(seen), Precision::kExact);
+    if (mapping_.pages().kind == PageKind::kTransparent && bytes_elsewhere(seen, nodes) != 0) {
+      redo_with_base_pages(nodes);
+      seen = pull_onto(nodes, *home, look_now(Precision::kExact), Precision::kExact);
+    }
+    if (!everywhere && bytes_elsewhere(seen, nodes) != 0) {
+      out.reason = spread_text(seen);
+      out.placement = std::move(seen);
+      return out;
+    }
+  }
+  const bool preferred_holds_all = seen.sole_node() == preferred_;
+  return settle(preferred_holds_all ? AllocationStep::kPreferred : AllocationStep::kAny,
+                std::move(seen), preferred_holds_all ? "" : "no node as near could hold it alone");
+}
+
+// Before Linux 5.18 hugetlb pages do not go back by MADV_DONTNEED: nobody has the memory yet, so
+// that a mapping elsewhere will do.
+void Chain::empty() {
+  if (platform::discard(mapping_.address(), mapping_.length())) return;
+  const std::size_t length = mapping_.length();
+  const platform::Pages pages = mapping_.pages();
+  mapping_.reset();  // first: the pages of the next one may be these
+  mapping_ = map_extent({pages, length});
+  if (!dump_) keep_out_of_dumps(mapping_);
+}
+
+// No policy was accepted. First touch on the node's own CPUs is what remains.
+Chain::Outcome Chain::place_unbound(platform::Failure denied) {
+  const bool several = order_.size() > 1;
+  const std::vector<int> cpus = cpus_for(preferred_);
+  populate(mapping_, {cpus, several}, check_);
+  Outcome out = settle(AllocationStep::kUnbound, look_now(Precision::kSampled), "");
+  out.bound = false;
+  if (out.placement.unknown_bytes != 0) out.node_id = std::nullopt;
+  out.reason = "memory is not bound to node " + std::to_string(preferred_) + ": " +
+               describe(denied) + "; it was first touched on that node's CPUs instead";
+  // The system lets nobody choose but whoever started this process.
+  if (const std::vector<int> bind = inherited_bind(topology_); !bind.empty())
+    out.reason += ", and the policy that this process was started with binds it to " +
+                  nodes_text(bind) + " (numactl --membind, or NUMAPolicy=bind of systemd)";
+  out.denied = std::move(denied);
+  return out;
+}
+
+}  // namespace numapool

@@ -1,0 +1,195 @@
+// Pages of memory that somebody else allocated.
+#include "numapool/object_memory.hpp"
+
+#include <algorithm>
+#include <utility>
+
+#include "memory/known_place.hpp"
+#include "memory/range_placement.hpp"
+#include "numapool/error.hpp"
+
+namespace numapool {
+namespace {
+
+using platform::Span;
+
+constexpr std::size_t kMovedAtOnce = std::size_t{64} << 20;  // between two looks for an interrupt
+
+// One dimension after another, the widest first, until what is left touches pages without a gap.
+class Walk {
+ public:
+  Walk(std::vector<Span>& out, std::uint64_t block, const std::vector<Dimension>& outer)
+      : out_(out), block_(block), outer_(outer), page_(platform::base_page_bytes()) {}
+
+  void go(std::uintptr_t address, std::size_t depth) {
+    if (depth == outer_.size()) {
+      const Span span{address / page_ * page_, (address + block_ + page_ - 1) / page_ * page_};
+      if (!out_.empty() && out_.back().begin <= span.begin && span.begin <= out_.back().end) {
+        out_.back().end = std::max(out_.back().end, span.end);
+      } else {
+        out_.push_back(span);
+      }
+      return;
+    }
+    const Dimension& dimension = outer_[depth];
+    for (std::uint64_t i = 0; i < dimension.count; ++i) {
+      go(address + i * static_cast<std::uint64_t>(dimension.stride_bytes), depth + 1);
+    }
+  }
+
+ private:
+  std::vector<Span>& out_;
+  std::uint64_t block_;
+  const std::vector<Dimension>& outer_;
+  std::uintptr_t page_;
+};
+
+void add(Placement& sum, const Placement& part) {
+  for (const auto& [node, bytes] : part.bytes_by_node) sum.bytes_by_node[node] += bytes;
+  sum.not_resident_bytes += part.not_resident_bytes;
+  sum.unknown_bytes += part.unknown_bytes;
+  sum.page_size_bytes = std::max(sum.page_size_bytes, part.page_size_bytes);
+  if (sum.method.empty() || part.method == "unknown") sum.method = part.method;
+}
+
+// A part of a span, and what pages it is asked about by.
+struct Tract {
+  Span span;
+  platform::Pages pages;
+};
+
+// Memory of others may be in hugetlb pages, which nothing but the system knows.
+std::vector<Tract> tracts_of(const std::vector<Span>& spans) {
+  const std::size_t huge = platform::transparent_page_bytes();
+  const platform::Pages plain =
+      huge == 0 ? platform::Pages{platform::PageKind::kBase, platform::base_page_bytes()}
+                : platform::Pages{platform::PageKind::kTransparent, huge};
+  const std::vector<platform::HugetlbMapping> hugetlb = platform::hugetlb_mappings();
+  std::vector<Tract> out;
+  for (Span rest : spans) {
+    for (const platform::HugetlbMapping& one : hugetlb) {
+      if (one.span.end <= rest.begin || one.span.begin >= rest.end) continue;
+      if (one.span.begin > rest.begin) out.push_back({{rest.begin, one.span.begin}, plain});
+      const Span inside{std::max(rest.begin, one.span.begin), std::min(rest.end, one.span.end)};
+      out.push_back({inside, {platform::PageKind::kHugetlb, one.page_bytes}});
+      rest.begin = inside.end;
+    }
+    if (rest.begin < rest.end) out.push_back({rest, plain});
+  }
+  return out;
+}
+
+// In chunks that end at huge pages' borders, so that no look at one stands for bytes of another.
+template <class Action>
+void in_chunks(const std::vector<Span>& spans, const InterruptCheck& check, const Action& action) {
+  for (const Tract& tract : tracts_of(spans)) {
+    const bool one_kind = tract.pages.kind == platform::PageKind::kBase;
+    const std::size_t huge = one_kind ? 1 : tract.pages.bytes;
+    const std::size_t chunk = std::max(kMovedAtOnce, huge);
+    for (std::uintptr_t at = tract.span.begin; at < tract.span.end;) {
+      check();
+      std::uintptr_t end = at - at % chunk + chunk;
+      if (at % huge != 0) end = at - at % huge + huge;
+      end = std::min(end, tract.span.end);
+      action(reinterpret_cast<void*>(at), end - at, tract.pages);
+      at = end;
+    }
+  }
+}
+
+}  // namespace
+
+std::vector<Span> pages_of(std::uintptr_t address, std::size_t item_bytes,
+                           std::vector<Dimension> dimensions) {
+  std::vector<Span> out;
+  std::vector<Dimension> wide;
+  for (Dimension one : dimensions) {
+    if (one.count == 0) return out;
+    if (one.count == 1 || one.stride_bytes == 0) continue;
+    if (one.stride_bytes < 0) {
+      address += (one.count - 1) * static_cast<std::uint64_t>(one.stride_bytes);
+      one.stride_bytes = -one.stride_bytes;
+    }
+    wide.push_back(one);
+  }
+  if (item_bytes == 0) return out;
+  std::sort(wide.begin(), wide.end(),
+            [](const Dimension& a, const Dimension& b) { return a.stride_bytes > b.stride_bytes; });
+  std::uint64_t block = item_bytes;
+  const std::uint64_t page = platform::base_page_bytes();
+  while (!wide.empty()) {
+    const Dimension& inner = wide.back();
+    const auto stride = static_cast<std::uint64_t>(inner.stride_bytes);
+    if (stride > block && stride - block >= page) break;  // a page may lie in the gap
+    if (inner.count - 1 > (UINTPTR_MAX - block) / stride)
+      throw Error(ErrorKind::kInvalidArgument, "the array is larger than the address space");
+    block += (inner.count - 1) * stride;
+    wide.pop_back();
+  }
+  if (block > UINTPTR_MAX - address - page)
+    throw Error(ErrorKind::kInvalidArgument, "the array reaches beyond the address space");
+  Walk(out, block, wide).go(address, 0);
+  return out;
+}
+
+std::vector<Span> merged(std::vector<Span> spans) {
+  std::sort(spans.begin(), spans.end(),
+            [](const Span& a, const Span& b) { return a.begin < b.begin; });
+  std::vector<Span> out;
+  for (const Span& span : spans) {
+    if (!out.empty() && span.begin <= out.back().end) {
+      out.back().end = std::max(out.back().end, span.end);
+    } else {
+      out.push_back(span);
+    }
+  }
+  return out;
+}
+
+Placement placement_of(const std::vector<Span>& spans, const InterruptCheck& check) {
+  Placement sum;
+  sum.page_size_bytes = platform::base_page_bytes();
+  in_chunks(spans, check, [&](void* address, std::size_t length, const platform::Pages& pages) {
+    add(sum, look(address, length, pages, platform::Precision::kExact));
+  });
+  if (sum.method.empty()) sum.method = "unknown";
+  return sum;
+}
+
+MoveOutcome move_to(const std::vector<Span>& spans, int node, const InterruptCheck& check) {
+  const CountedMove counted;
+  std::vector<Span> own;
+  MoveOutcome out;
+  const std::vector<Span> files = platform::file_mappings();
+  for (Span span : spans) {
+    for (const Span& file : files) {
+      if (file.end <= span.begin || file.begin >= span.end) continue;
+      if (file.begin > span.begin) own.push_back({span.begin, file.begin});
+      out.file_bytes += std::min(file.end, span.end) - std::max(file.begin, span.begin);
+      span.begin = std::min(file.end, span.end);
+    }
+    if (span.begin < span.end) own.push_back(span);
+  }
+  out.before = placement_of(spans, check);
+  in_chunks(own, check, [&](void* address, std::size_t length, const platform::Pages& pages) {
+    const platform::Result<platform::MoveTally> moved =
+        platform::move_resident(address, length, pages, node);
+    if (!moved) {
+      const platform::Failure& why = moved.failure();
+      const bool there = out.before.sole_node() == node && out.before.unknown_bytes == 0;
+      if (platform::is_no_job(why) && there) return;
+      throw Error(platform::is_denied(why) ? ErrorKind::kUnsupported : ErrorKind::kSystem,
+                  "cannot move pages to node " + std::to_string(node) + ": " + describe(why) +
+                      "; everything keeps its contents where it is",
+                  why.code);
+    }
+    out.kept.shared_bytes += moved.value().shared_bytes;
+    out.kept.busy_bytes += moved.value().busy_bytes;
+    out.kept.full_bytes += moved.value().full_bytes;
+    out.kept.other_bytes += moved.value().other_bytes;
+  });
+  out.after = placement_of(spans, check);
+  return out;
+}
+
+}  // namespace numapool

@@ -1,0 +1,112 @@
+// Reads where a block's pages are, and moves them.
+#include "numapool/placement.hpp"
+
+#include <algorithm>
+#include <array>
+#include <utility>
+
+#include "memory/known_place.hpp"
+#include "memory/range_placement.hpp"
+#include "numapool/buffer.hpp"
+#include "numapool/error.hpp"
+
+namespace numapool {
+namespace {
+
+constexpr std::size_t kMoveChunk = std::size_t{64} << 20;
+
+std::string method_name(platform::Method method) {
+  switch (method) {
+    case platform::Method::kMovePages:
+      return "move_pages";
+    case platform::Method::kGetMempolicy:
+      return "get_mempolicy";
+    case platform::Method::kNumaMaps:
+      return "numa_maps";
+    case platform::Method::kQueryWorkingSet:
+      return "query_working_set";
+    case platform::Method::kOnlyNode:
+      return "only_node";
+    case platform::Method::kUnknown:
+      break;
+  }
+  return "unknown";
+}
+
+}  // namespace
+
+std::optional<int> Placement::sole_node() const {
+  if (bytes_by_node.size() != 1 || unknown_bytes != 0) return std::nullopt;
+  return bytes_by_node.begin()->first;
+}
+
+std::optional<int> Placement::majority_node() const {
+  const auto most =
+      std::max_element(bytes_by_node.begin(), bytes_by_node.end(),
+                       [](const auto& a, const auto& b) { return a.second < b.second; });
+  if (most == bytes_by_node.end()) return std::nullopt;
+  return most->first;
+}
+
+std::uint64_t Placement::bytes_on(int node) const {
+  const auto found = bytes_by_node.find(node);
+  return found == bytes_by_node.end() ? 0 : found->second;
+}
+
+Placement look(const void* address, std::size_t length, const platform::Pages& pages,
+               platform::Precision precision) {
+  const platform::Residency seen = platform::residency(address, length, pages, precision);
+  Placement out;
+  out.bytes_by_node.insert(seen.bytes_by_node.begin(), seen.bytes_by_node.end());
+  out.not_resident_bytes = seen.not_resident_bytes;
+  out.unknown_bytes = seen.unknown_bytes;
+  out.page_size_bytes = seen.page_bytes;
+  out.method = method_name(seen.method);
+  return out;
+}
+
+Placement placement_of(const Region& region) {
+  return look(region.address, region.length, region.pages, platform::Precision::kExact);
+}
+
+Migration migrate(const Region& region, int node, const InterruptCheck& check) {
+  const CountedMove counted;
+  auto* const bytes = static_cast<char*>(region.address);
+  const std::size_t chunk = std::max(kMoveChunk, region.pages.bytes);
+  for (std::size_t at = 0; at < region.length; at += chunk) {
+    check();
+    const std::size_t part = std::min(chunk, region.length - at);
+    const platform::Status moved = platform::move_to_node(bytes + at, part, region.pages, node);
+    if (moved) continue;
+    const platform::Failure& why = moved.failure();
+    // Where pages never move, those that are there already need not.
+    if (platform::is_no_job(why) && placement_of(region).wholly_on(node, region.length)) break;
+    const ErrorKind kind = platform::is_denied(why) ? ErrorKind::kUnsupported : ErrorKind::kSystem;
+    throw Error(kind,
+                "cannot migrate " + size_text(region.length) + " to node " + std::to_string(node) +
+                    ": " + describe(why) + "; the buffer keeps its contents where they are",
+                why.code);
+  }
+  // Last, so that a refused or interrupted move leaves the policy as it was: pages to come go where
+  // the others are.
+  const std::array<int, 1> target{node};
+  const platform::Status policy =
+      platform::set_policy(bytes, region.length, platform::Policy::kPreferred, target, false);
+  Migration out;
+  out.placement = placement_of(region);
+  out.place.requested_node = node;
+  out.place.bound = policy.ok();
+  out.place.node_id = out.placement.majority_node();
+  if (out.placement.bytes_by_node.empty() && policy.ok())
+    out.place.node_id = node;  // pages to come
+  if (!policy) {
+    out.place.step = AllocationStep::kUnbound;
+  } else if (out.placement.bytes_by_node.empty() || out.placement.sole_node() == node) {
+    out.place.step = AllocationStep::kPreferred;
+  } else {
+    out.place.step = out.placement.sole_node() ? AllocationStep::kNearest : AllocationStep::kAny;
+  }
+  return out;
+}
+
+}  // namespace numapool

@@ -1,0 +1,201 @@
+// Makes a new mapping resident in chunks, with as many threads as help, on the CPUs of the target
+// node.
+#include "memory/populate.hpp"
+
+#include <algorithm>
+#include <atomic>
+#include <chrono>
+#include <mutex>
+#include <new>
+#include <optional>
+#include <string>
+#include <system_error>
+#include <thread>
+#include <vector>
+
+#include "memory/range_placement.hpp"
+#include "numapool/allocator.hpp"
+#include "numapool/error.hpp"
+#include "platform/locks.hpp"
+#include "platform/process.hpp"
+#include "platform/thread.hpp"
+
+namespace numapool {
+namespace {
+
+constexpr std::size_t kPopulateChunk = std::size_t{256} << 20;
+constexpr std::size_t kPiece = std::size_t{8} << 20;  // what one thread takes at a time
+constexpr std::size_t kPerThread = std::size_t{32}
+                                   << 20;  // starting a thread for less does not pay
+constexpr std::size_t kMaxThreads = 16;    // clearing pages saturates a node's memory before this
+constexpr std::size_t kLeastPiece = std::size_t{64} << 10;
+// A cgroup over its memory.high is stopped for up to 2 s in each call, the longer the more the call
+// takes. Ctrl-C shall not wait for that: a piece that took long makes the next ones smaller.
+constexpr std::uint64_t kLongPiece = 50;   // ms
+constexpr std::uint64_t kShortPiece = 10;  // ms
+constexpr std::uint64_t kCheckEvery = 50;  // ms
+
+// What the threads of one chunk share: the next piece to take, and the first failure.
+class Work {
+ public:
+  Work(char* begin, std::size_t length, const platform::Pages& pages)
+      : begin_(begin),
+        length_(length),
+        least_piece_(std::max(kLeastPiece, unit_of(pages))),
+        most_piece_(std::max(kPiece, pages.bytes)),
+        piece_(most_piece_),
+        pages_(pages) {}
+
+  // Of a thread of its own: throws nothing, for nobody would catch it.
+  void run() noexcept {
+    while (populate_piece()) continue;
+    const std::lock_guard guard(mutex_);
+    if (--running_ == 0) idle_.notify_all();
+  }
+  // The calling thread does the work.
+  void run_here(const InterruptCheck& check) {
+    std::uint64_t checked = platform::coarse_ms();
+    while (populate_piece()) {
+      if (platform::coarse_ms() - checked < kCheckEvery) continue;
+      check();
+      checked = platform::coarse_ms();
+    }
+  }
+  void add_workers(int count) {
+    const std::lock_guard guard(mutex_);
+    running_ += count;
+  }
+  // The calling thread looks for interrupts while others work.
+  void wait(const InterruptCheck& check) {
+    std::unique_lock<std::mutex> lock(mutex_);
+    while (!idle_.wait_for(lock, std::chrono::milliseconds(kCheckEvery),
+                           [this] { return running_ == 0; })) {
+      lock.unlock();
+      check();
+      lock.lock();
+    }
+  }
+  // No further piece is taken.
+  void stop() noexcept { next_.store(length_, std::memory_order_relaxed); }
+
+  // Once every thread is done: throws what they met.
+  void require_done(std::uint64_t whole) const {
+    if (failure_) {
+      throw Error(ErrorKind::kNoMemory,
+                  "cannot populate " + size_text(whole) + ": " + describe(*failure_),
+                  failure_->code);
+    }
+    if (no_memory_.load(std::memory_order_relaxed)) throw std::bad_alloc();
+  }
+
+ private:
+  static std::size_t unit_of(const platform::Pages& pages) noexcept {
+    return pages.kind == platform::PageKind::kHugetlb ? pages.bytes : platform::base_page_bytes();
+  }
+
+  // False where nothing is left to do.
+  bool populate_piece() noexcept {
+    try {
+      const std::size_t piece = piece_.load(std::memory_order_relaxed);
+      const std::size_t at = next_.fetch_add(piece, std::memory_order_relaxed);
+      if (at >= length_) return false;
+      const std::uint64_t started = platform::coarse_ms();
+      const platform::Status done =
+          platform::populate(begin_ + at, std::min(piece, length_ - at), pages_);
+      if (done) {
+        adapt(piece, platform::coarse_ms() - started);
+        return true;
+      }
+      const std::lock_guard guard(mutex_);
+      if (!failure_) failure_ = done.failure();
+    } catch (const std::bad_alloc&) {  // there was a failure, and no memory for its words
+      no_memory_.store(true, std::memory_order_relaxed);
+    }
+    stop();
+    return false;
+  }
+
+  void adapt(std::size_t piece, std::uint64_t took_ms) noexcept {
+    if (took_ms > kLongPiece && piece > least_piece_) {
+      const std::size_t fitting = piece / took_ms * kShortPiece / least_piece_ * least_piece_;
+      piece_.store(std::max(fitting, least_piece_), std::memory_order_relaxed);
+    } else if (took_ms < kShortPiece && piece < most_piece_) {
+      piece_.store(std::min(piece * 2, most_piece_), std::memory_order_relaxed);
+    }
+  }
+
+  char* begin_;
+  std::size_t length_;
+  std::size_t least_piece_;
+  std::size_t most_piece_;
+  std::atomic<std::size_t> piece_;
+  platform::Pages pages_;
+  std::atomic<std::size_t> next_{0};
+  platform::Mutex mutex_{platform::LockRank::kPopulate};
+  platform::Condition idle_{platform::LockRank::kPopulate};
+  int running_ = 0;
+  std::optional<platform::Failure> failure_;
+  std::atomic<bool> no_memory_{false};
+};
+
+std::size_t threads_for(std::size_t length, const PopulatePlan& plan) {
+  const std::size_t cpus = plan.cpus.empty() ? 1 : plan.cpus.size();
+  const std::size_t useful = std::min({length / kPerThread, cpus, kMaxThreads});
+  if (useful >= 2) return useful;
+  return plan.only_on_cpus && !plan.cpus.empty() ? 1 : 0;
+}
+
+void run_chunk(Work& work, std::size_t threads, std::span<const int> cpus,
+               const InterruptCheck& check) {
+  std::vector<std::jthread> workers;  // joined however this ends
+  workers.reserve(threads);
+  try {
+    try {
+      const platform::NoSignals none;
+      for (std::size_t i = 0; i < threads; ++i) {
+        work.add_workers(1);
+        workers.emplace_back([&work, cpus] {
+          platform::prepare_worker(cpus);
+          work.run();
+        });
+      }
+    } catch (const std::system_error&) {
+      work.add_workers(-1);
+      // No more threads to be had (RLIMIT_NPROC, pids cgroup): those that run, or this one, do the
+      // work.
+    }
+    if (workers.empty()) {
+      work.run_here(check);
+    } else {
+      work.wait(check);
+    }
+  } catch (...) {
+    work.stop();
+    throw;
+  }
+}
+
+}  // namespace
+
+void populate(const Region& region, const PopulatePlan& plan, const InterruptCheck& check) {
+  auto* const begin = static_cast<char*>(region.address);
+  const bool reserved = region.pages.kind == platform::PageKind::kHugetlb;
+  const std::size_t chunk = std::max(kPopulateChunk, region.pages.bytes);
+  // Where no policy was accepted, the calling thread's own decides where pages may go.
+  const PolicyOf policy = plan.only_on_cpus ? PolicyOf::kThread : PolicyOf::kMapping;
+  if (plan.only_on_cpus && !reserved && region.length >= kLookBytes)
+    require_available(region.length, "cannot populate ", policy);
+  for (std::size_t at = 0; at < region.length; at += chunk) {
+    const std::size_t length = std::min(chunk, region.length - at);
+    if (at != 0) {
+      check();
+      if (!reserved)
+        require_available(region.length - at, "cannot populate the remaining ", policy);
+    }
+    Work work(begin + at, length, region.pages);
+    run_chunk(work, threads_for(length, plan), plan.cpus, check);
+    work.require_done(region.length);
+  }
+}
+
+}  // namespace numapool

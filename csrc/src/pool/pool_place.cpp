@@ -1,0 +1,145 @@
+// Retained blocks off the fast path: other CPUs' lists, and blocks that may have moved.
+#include <algorithm>
+#include <utility>
+
+#include "memory/range_placement.hpp"
+#include "numapool/error.hpp"
+#include "platform/process.hpp"
+#include "platform/thread.hpp"
+#include "pool/pool_impl.hpp"
+
+namespace numapool {
+
+// This CPU's list first. The others' heads are only peeked at unless there is something.
+PoolBlock* PoolImpl::pop(std::uint16_t slot, std::size_t size_class) noexcept {
+  const int cpu = platform::current_cpu();
+  const std::size_t here = std::min(static_cast<std::size_t>(std::max(cpu, 0)), common_.index);
+  constexpr std::size_t kEnd = Holders::kNone;
+  for (const auto& [from, to] : {std::pair{here, kEnd}, std::pair{std::size_t{0}, here}}) {
+    for (std::size_t i = holders_.next(slot, from); i < to; i = holders_.next(slot, i + 1)) {
+      if (PoolBlock* const block = pop_from(*shard_of(i), slot, size_class)) return block;
+    }
+  }
+  return nullptr;
+}
+
+PoolBlock* PoolImpl::pop_from(Shard& shard, std::uint16_t slot, std::size_t size_class) noexcept {
+  Shelf& shelf = *shard.shelves[slot].load(std::memory_order_acquire);
+  std::atomic<PoolBlock*>& head = shelf.heads[size_class];
+  if (head.load(std::memory_order_relaxed) == nullptr) return nullptr;
+  const auto bytes = static_cast<std::int64_t>(classes_.bytes(size_class));
+  const std::lock_guard guard(shard.lock);
+  PoolBlock* const block = head.load(std::memory_order_relaxed);
+  if (block == nullptr) return nullptr;
+  head.store(block->next, std::memory_order_relaxed);
+  shelf.retained_bytes.add(-bytes);
+  shard.drift_bytes -= bytes;
+  return block;
+}
+
+void PoolImpl::put(PoolBlock*& taken) noexcept {
+  PoolBlock& block = *std::exchange(taken, nullptr);
+  const Spot spot = spot_here(block.slot);
+  bool retained = false;
+  {
+    const std::lock_guard guard(spot.shard.lock);
+    retained = !closing_.load(std::memory_order_relaxed) &&
+               block.generation == generation_.load(std::memory_order_relaxed);
+    if (retained) file(spot, block);
+    // retire() takes it for a lease that comes back.
+    if (!retained) {
+      spot.shard.live.add(1);
+      spot.shelf.in_use_bytes.add(static_cast<std::int64_t>(block_bytes(block)));
+    }
+  }
+  if (!retained) retire(block);
+}
+
+// A retained block of the slot's node that is really there. With `strict` every page is looked at;
+// else only what may have moved since it was last looked at.
+PoolBlock* PoolImpl::take_retained(const Want& want, std::uint16_t slot) {
+  while (PoolBlock* block = pop(slot, want.size_class)) {
+    bool there = false;
+    try {
+      there = still_there(*block, want.strict);
+    } catch (...) {
+      put(block);
+      throw;
+    }
+    if (there) return block;
+    const bool comes_round = want.strict && block->slot == slot;  // split: found here again
+    put(block);                                                   // under the node where it is
+    if (comes_round) return nullptr;
+  }
+  return nullptr;
+}
+
+bool PoolImpl::still_there(PoolBlock& block, bool strict) {
+  const std::uint32_t epoch = epoch_.load(std::memory_order_relaxed);
+  if (block.epoch == epoch && !strict) return true;
+  const Region region = region_of(block);
+  const auto precision = strict ? platform::Precision::kExact : platform::Precision::kSampled;
+  Placement seen = look(region.address, region.length, region.pages, precision);
+  if (seen.not_resident_bytes != 0) {  // swapped out
+    const platform::Status back = platform::populate(region.address, region.length, region.pages);
+    if (!back) throw Error(ErrorKind::kNoMemory, "cannot populate: " + describe(back.failure()));
+    seen = look(region.address, region.length, region.pages, precision);
+  }
+  if (seen.unknown_bytes != 0) {
+    if (strict) {
+      throw Error(ErrorKind::kUnsupported,
+                  "strict=True needs to see where pages are, and this process may not "
+                  "(move_pages, get_mempolicy and numa_maps are refused)");
+    }
+    block.epoch = epoch;
+    return true;
+  }
+  const std::uint16_t before = block.slot;
+  place_anew(block, seen);
+  block.epoch = epoch;
+  const bool whole =
+      block.place.step == AllocationStep::kPreferred && block.place.node_id == nodes_[block.slot];
+  return block.slot == before && (whole || !strict);
+}
+
+// Only its owner may: the thread that took it off a list, or the last user of its lease.
+void PoolImpl::place_anew(PoolBlock& block, const Placement& seen) noexcept {
+  const std::optional<int> node = seen.majority_node();
+  if (!node) return;
+  if (block.place.step != AllocationStep::kUnbound)
+    block.place.step = seen.sole_node() ? AllocationStep::kPreferred : AllocationStep::kAny;
+  block.place.node_id = *node;
+  const auto slot = open_slot(*node);
+  // For want of memory the block stays on the lists that it was on, and says where it is.
+  if (!slot || *slot == block.slot) return;
+  settle_budget(block_bytes(block), block.slot, *slot);
+  block.slot = *slot;
+}
+
+// After its lease was migrated.
+void PoolImpl::look_again(PoolBlock& block) noexcept {
+  try {
+    place_anew(block, placement_of(region_of(block)));
+  } catch (const std::exception&) {
+    block.epoch = 0;  // no memory to look now: looked at before it is lent again
+  }
+}
+
+// A migration moves the whole huge page that a block of a slab lies in, and its neighbours with it.
+void PoolImpl::moved(void* cookie) noexcept {
+  if (static_cast<PoolBlock*>(cookie)->slab != nullptr)
+    epoch_.fetch_add(1, std::memory_order_relaxed);
+}
+
+// The system counts what it moves, machine-wide: after such an event every retained block is looked
+// at once more before it is lent.
+void PoolImpl::look_for_moves() noexcept {
+  const std::uint64_t now = platform::coarse_ms();
+  std::uint64_t last = looked_ms_.load(std::memory_order_relaxed);
+  if (platform::age_ms(now, last) < kLookEvery || !looked_ms_.compare_exchange_strong(last, now))
+    return;
+  const std::uint64_t moves = platform::page_moves();
+  if (page_moves_.exchange(moves) != moves) epoch_.fetch_add(1, std::memory_order_relaxed);
+}
+
+}  // namespace numapool

@@ -1,0 +1,255 @@
+// The monitor's thread: wait, look, decide, trim, tell. It never calls Python.
+#include "pressure/monitor_impl.hpp"
+
+#include <algorithm>
+#include <exception>
+#include <new>
+#include <system_error>
+
+#include "numapool/error.hpp"
+#include "platform/thread.hpp"
+
+namespace numapool {
+
+std::unique_ptr<Monitor> Monitor::make(const PressurePolicy& policy, PressureSources sources) {
+  return std::make_unique<MonitorImpl>(policy, std::move(sources));
+}
+
+MonitorImpl::~MonitorImpl() {
+  control_mutex_.tell_no_more();
+  stop();
+  for (const Attached& one : attached_) one.pool->unpin();
+  for (const auto& queue : queues_) queue->close();
+}
+
+void MonitorImpl::start() {
+  const std::lock_guard control(control_mutex_);
+  if (thread_.joinable()) return;
+  platform::WatchRequest request;
+  request.sources = wanted_.bits;
+  request.service_watch = wanted_.service_watch;
+  request.service_write = wanted_.service_write;
+  request.window_us = static_cast<std::uint32_t>(policy_.window_us);
+  // A trigger only wakes: the judge decides from the totals, and needs to see the stall grow.
+  request.wake_stall_us =
+      static_cast<std::uint32_t>(std::max<std::uint64_t>(policy_.moderate_some_us / 7, 1000));
+  platform::Result<std::unique_ptr<platform::PressureWatch>> opened =
+      platform::open_pressure_watch(request);
+  if (!opened) {
+    const bool unsupported = opened.failure().cause == platform::Cause::kUnsupported;
+    throw Error(unsupported ? ErrorKind::kUnsupported : ErrorKind::kSystem,
+                "cannot watch memory pressure: " + describe(opened.failure()),
+                opened.failure().code);
+  }
+  {
+    const std::lock_guard guard(state_mutex_);
+    watch_ = std::move(opened).value();
+  }
+  ends_ = false;
+  try {
+    const platform::NoSignals none;
+    thread_ = std::thread([this] { run(); });
+  } catch (const std::bad_alloc&) {
+    drop_watch();
+    throw;
+  } catch (const std::system_error& error) {
+    drop_watch();
+    throw Error(ErrorKind::kSystem,
+                "cannot start the monitor's thread: " + std::string(error.what()),
+                error.code().value());
+  }
+  running_ = true;
+}
+
+// The thread is the parent's. Its watch is left alone: the parent waits for the same descriptors.
+void MonitorImpl::after_fork_in_child() noexcept {
+  ran_in_parent_ = running_.exchange(false);
+  ::new (static_cast<void*>(&thread_)) std::thread;
+  level_ = PressureLevel::kNone;
+}
+
+// What the watch has open goes back where no thread is to be had for it.
+void MonitorImpl::drop_watch() noexcept {
+  const std::lock_guard guard(state_mutex_);
+  watch_.reset();
+}
+
+void MonitorImpl::stop() noexcept {
+  const std::lock_guard control(control_mutex_);
+  if (!thread_.joinable()) return;
+  ends_ = true;
+  watch_->ring();
+  thread_.join();
+  running_ = false;
+  level_ = PressureLevel::kNone;
+}
+
+void MonitorImpl::attach(Pool& pool, std::uint64_t floor_bytes, double weight) {
+  const std::lock_guard guard(trim_mutex_);
+  for (Attached& one : attached_) {
+    if (one.pool != &pool) continue;
+    one.floor_bytes = floor_bytes;
+    one.weight = weight;
+    return;
+  }
+  attached_.push_back({&pool, floor_bytes, weight});
+  pool.pin();
+}
+
+bool MonitorImpl::detach(Pool& pool) noexcept {
+  {
+    const std::lock_guard guard(trim_mutex_);
+    const auto found = std::find_if(attached_.begin(), attached_.end(),
+                                    [&](const Attached& one) { return one.pool == &pool; });
+    if (found == attached_.end()) return false;
+    attached_.erase(found);
+  }
+  pool.unpin();
+  return true;
+}
+
+void MonitorImpl::subscribe(std::shared_ptr<EventQueue> queue) {
+  const std::lock_guard guard(state_mutex_);
+  queues_.push_back(std::move(queue));
+}
+
+std::vector<platform::SourceState> MonitorImpl::sources() const {
+  std::shared_ptr<platform::PressureWatch> watch;
+  {
+    const std::lock_guard guard(state_mutex_);
+    watch = watch_;
+  }
+  return watch ? watch->sources() : std::vector<platform::SourceState>{};
+}
+
+MonitorStatistics MonitorImpl::statistics() const {
+  const std::lock_guard guard(state_mutex_);
+  MonitorStatistics out = statistics_;
+  for (const auto& queue : queues_) out.dropped_events += queue->dropped();
+  return out;
+}
+
+std::optional<platform::PressureLook> MonitorImpl::last_look() const {
+  const std::lock_guard guard(state_mutex_);
+  return last_look_;
+}
+
+void MonitorImpl::run() noexcept {
+  PressureJudge judge(policy_);
+  bool first = true;
+  while (!ends_.load(std::memory_order_relaxed)) {
+    const std::uint64_t before_ns = platform::monotonic_ns();
+    const PressureJudge::Next next = judge.next(watch_->stall_wakes(), before_ns);
+    const bool noticed = first ? true : watch_->wait(next.wait_ms);
+    first = false;
+    if (ends_.load(std::memory_order_relaxed)) break;
+    try {
+      bool everything = noticed || next.everything;
+      if (const auto stall = watch_->look_at_stall())
+        everything = judge.note_stall(*stall, platform::monotonic_ns()) || everything;
+      if (everything) look_and_act(judge);
+    } catch (const std::exception&) {
+      // No memory for a look: under pressure that happens. The next look tries again; what is
+      // retained goes first.
+      trim(policy_.step_bytes, std::nullopt);
+    }
+  }
+}
+
+void MonitorImpl::look_and_act(PressureJudge& judge) {
+  platform::PressureLook look = watch_->look();
+  std::vector<PressureEvent> events = judge.judge(look, platform::monotonic_ns());
+  std::uint64_t done = 0;  // for nodes: it is part of what the machine gets
+  for (PressureEvent& event : events) {
+    if (event.level != PressureLevel::kNone) {
+      if (event.node_id) {
+        event.trimmed_bytes = trim(event.demand_bytes, event.node_id);
+        done += event.trimmed_bytes;
+      } else {
+        const std::uint64_t credit = std::min(done, event.demand_bytes);
+        event.trimmed_bytes = credit + trim(event.demand_bytes - credit, std::nullopt);
+        done += event.trimmed_bytes - credit;
+      }
+    }
+    count(event);
+    post(event);
+  }
+  judge.released(done);
+  level_ = judge.level();
+  const std::lock_guard guard(state_mutex_);
+  ++statistics_.looks;
+  last_look_ = std::move(look);
+  statistics_.trimmed_bytes += done;
+}
+
+// Each pool gives by its weight; what one cannot give the others do.
+std::uint64_t MonitorImpl::trim(std::uint64_t wanted, std::optional<int> node) noexcept {
+  if (wanted == 0) return 0;
+  drop_closed_pools();
+  const std::lock_guard guard(trim_mutex_);
+  std::uint64_t freed = 0;
+  const auto can_give = [&](const Attached& one) {
+    const std::uint64_t all = one.pool->retained_bytes(std::nullopt);
+    const std::uint64_t spare = all > one.floor_bytes ? all - one.floor_bytes : 0;
+    return node ? std::min(spare, one.pool->retained_bytes(node)) : spare;
+  };
+  for (bool gave = true; gave && freed < wanted;) {
+    gave = false;
+    double weights = 0;
+    for (const Attached& one : attached_) {
+      if (can_give(one) != 0) weights += one.weight;
+    }
+    const std::uint64_t left = wanted - freed;
+    for (const Attached& one : attached_) {
+      const std::uint64_t most = can_give(one);
+      if (most == 0 || freed >= wanted) continue;
+      // Weights of 0 or of infinity have no sum to take a part of: each may give all then.
+      const double part = one.weight / weights;
+      const std::uint64_t given = part >= 0 && part < 1
+                                      ? static_cast<std::uint64_t>(static_cast<double>(left) * part)
+                                      : left;
+      const auto share = std::min(given < left ? given + 1 : left, wanted - freed);
+      const std::uint64_t got = one.pool->trim_within(share, most, node);
+      freed += got;
+      gave = gave || got != 0;
+    }
+  }
+  return freed;
+}
+
+void MonitorImpl::drop_closed_pools() noexcept {
+  while (true) {
+    Pool* closed = nullptr;
+    {
+      const std::lock_guard guard(trim_mutex_);
+      const auto found = std::find_if(attached_.begin(), attached_.end(),
+                                      [](const Attached& one) { return one.pool->closed(); });
+      if (found == attached_.end()) return;
+      closed = found->pool;
+      attached_.erase(found);
+    }
+    closed->unpin();
+  }
+}
+
+void MonitorImpl::count(const PressureEvent& event) noexcept {
+  const std::lock_guard guard(state_mutex_);
+  ++statistics_.events[static_cast<std::size_t>(event.source)];
+  if (event.trimmed_bytes == 0) return;
+  const std::uint64_t now = platform::monotonic_ns();
+  const std::uint64_t took_us = now > event.origin_ns ? (now - event.origin_ns) / 1000 : 0;
+  const auto& bounds = MonitorStatistics::kBounds;
+  const auto bucket = std::lower_bound(
+      bounds.begin(), bounds.end(), took_us,
+      [](std::uint32_t ms, std::uint64_t us) { return std::uint64_t{ms} * 1000 < us; });
+  ++statistics_.reactions[static_cast<std::size_t>(bucket - bounds.begin())];
+  statistics_.reaction_sum_us += took_us;
+}
+
+void MonitorImpl::post(const PressureEvent& event) noexcept {
+  const std::lock_guard guard(state_mutex_);
+  std::erase_if(queues_, [](const auto& queue) { return queue->closed(); });
+  for (const auto& queue : queues_) queue->post(event);
+}
+
+}  // namespace numapool

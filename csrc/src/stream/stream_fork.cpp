@@ -1,0 +1,17 @@
+// Forks: the child has the blocks that are out, and none of the threads.
+#include "stream/stream_state.hpp"
+
+namespace numapool {
+
+// What was being read into is nobody's: its bytes may be anything.
+void StreamState::after_fork_in_child() noexcept {
+  for (Slot& slot : slots_) {
+    if (slot.use == Use::kReading) slot.use = Use::kFree;
+  }
+  free_window();
+  threads_ = 0;
+  stopped_ = true;
+  orphaned_ = true;
+}
+
+}  // namespace numapool
