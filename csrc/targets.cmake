@@ -20,7 +20,7 @@ function(numapool_unite target)
   set_target_properties(${target} PROPERTIES UNITY_BUILD ${NUMAPOOL_UNITY} UNITY_BUILD_BATCH_SIZE 0)
 endfunction()
 
-# numapool_add_core(<target> <platform>): csrc/src and csrc/platform/<platform>, no Python. What is of no
+# numapool_add_core(<target> <platform>): all of csrc/src and of csrc/platform/<platform>, no Python. What is of no
 # platform is compiled once, however many cores a build has.
 function(numapool_add_core target platform)
   if(TARGET ${target})
@@ -30,10 +30,11 @@ function(numapool_add_core target platform)
     message(FATAL_ERROR "NUMAPOOL_PLATFORM is '${platform}', but csrc/platform/${platform} does not exist.")
   endif()
   if(NOT TARGET numapool_neutral)
-    file(GLOB sources CONFIGURE_DEPENDS "${PROJECT_SOURCE_DIR}/csrc/src/*.cpp")
+    file(GLOB_RECURSE sources CONFIGURE_DEPENDS "${PROJECT_SOURCE_DIR}/csrc/src/*.cpp")
     add_library(numapool_neutral OBJECT ${sources})
     target_include_directories(numapool_neutral PUBLIC
       "${PROJECT_SOURCE_DIR}/csrc/include" "${PROJECT_SOURCE_DIR}/csrc")
+    target_include_directories(numapool_neutral PRIVATE "${PROJECT_SOURCE_DIR}/csrc/src")
     target_link_libraries(numapool_neutral PUBLIC Threads::Threads)
     numapool_set_warnings(numapool_neutral)
     numapool_unite(numapool_neutral)
@@ -46,7 +47,7 @@ function(numapool_add_core target platform)
     set_source_files_properties("${PROJECT_SOURCE_DIR}/csrc/src/bench/bench_loops.cpp"
       TARGET_DIRECTORY numapool_neutral PROPERTIES COMPILE_OPTIONS "${flags}")
   endif()
-  file(GLOB sources CONFIGURE_DEPENDS "${PROJECT_SOURCE_DIR}/csrc/platform/${platform}/*.cpp")
+  file(GLOB_RECURSE sources CONFIGURE_DEPENDS "${PROJECT_SOURCE_DIR}/csrc/platform/${platform}/*.cpp")
   add_library(${target} STATIC ${sources} $<TARGET_OBJECTS:numapool_neutral>)
   target_include_directories(${target} PUBLIC
     "${PROJECT_SOURCE_DIR}/csrc/include" "${PROJECT_SOURCE_DIR}/csrc")

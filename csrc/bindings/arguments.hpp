@@ -13,7 +13,8 @@ inline constexpr const char* kNodeOrNone = "the id of a node (an integer) or Non
 // Sets an error of that kind: "NAME must be TAKES, not VALUE", in place of one that is set.
 void refuse_argument(PyObject* kind, const char* name, const char* takes, PyObject* value) noexcept;
 
-// Calls numapool.base.arguments.FUNCTION(NAME, VALUE). A new reference, or nullptr with an error set.
+// Calls numapool.base.arguments.FUNCTION(NAME, VALUE). A new reference, or nullptr with an error
+// set.
 [[nodiscard]] PyObject* read_by_python(const char* function, const char* name,
                                        PyObject* value) noexcept;
 

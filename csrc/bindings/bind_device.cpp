@@ -1,4 +1,5 @@
-// Binds device locality: plain tuples, of which python/numapool/machine/devices.py makes its objects.
+// Binds device locality: plain tuples, of which python/numapool/machine/devices.py makes its
+// objects.
 #include <pybind11/pybind11.h>
 #include <pybind11/stl.h>
 

@@ -64,7 +64,8 @@ class BufferHold {
 // A device's pin moves pages off a node whose memory is all movable.
 void warn_of_pins(const std::optional<int>& node) {
   if (!node) return;
-  call_python(import_module("numapool.memory.movable_only").attr("warn_of_pins"), py::make_tuple(*node));
+  call_python(import_module("numapool.memory.movable_only").attr("warn_of_pins"),
+              py::make_tuple(*node));
 }
 
 }  // namespace

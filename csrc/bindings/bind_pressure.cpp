@@ -1,4 +1,5 @@
-// Binds the pressure monitor and its subscribers' queues; numapool.pressure.monitor makes classes of them.
+// Binds the pressure monitor and its subscribers' queues; numapool.pressure.monitor makes classes
+// of them.
 #include <pybind11/pybind11.h>
 #include <pybind11/stl.h>
 

@@ -1,4 +1,5 @@
-// Binds files and streams; numapool.storage.transfer and numapool.storage.stream raise what is failures here.
+// Binds files and streams; numapool.storage.transfer and numapool.storage.stream raise what is
+// failures here.
 #include <pybind11/pybind11.h>
 #include <pybind11/stl.h>
 

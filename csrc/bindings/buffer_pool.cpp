@@ -289,7 +289,8 @@ void warn_of(const std::vector<Degradation>& degradations) {
   py::list causes;
   for (const Degradation& one : degradations)
     causes.append(py::make_tuple(cause_name(one.cause), one.message));
-  call_python(import_module("numapool.memory.allocator").attr("_warn_once"), py::make_tuple(causes, 2));
+  call_python(import_module("numapool.memory.allocator").attr("_warn_once"),
+              py::make_tuple(causes, 2));
 }
 
 }  // namespace numapool::bindings

@@ -12,7 +12,9 @@ namespace py = pybind11;
 namespace numapool::bindings {
 namespace {
 
-py::object error_class(const char* name) { return import_module("numapool.base.errors").attr(name); }
+py::object error_class(const char* name) {
+  return import_module("numapool.base.errors").attr(name);
+}
 
 void raise(const Error& error) {
   if (error.kind() == ErrorKind::kInterrupted)

@@ -31,11 +31,11 @@ enum class LockRank : std::uint8_t {
   kShard,           // src/pool/pool_parts.hpp: a CPU's lists and counts; spins
   kIdleThread,      // src/pool/pool_idle.hpp: whether it ends
   kPopulate,        // src/memory/populate.cpp: the first failure of a chunk
-  kLentBlocks,      // src/pool/blocks_by_address.hpp: blocks out as plain pointers, by address; spins
-  kClaims,          // bindings/claims.cpp: pages held or being moved
-  kTopology,        // src/machine/current_topology.cpp: the topology that was read last
-  kAvailable,       // linux/memory/available.cpp: the kept files
-  kPageMoves,       // linux/machine/process.cpp: the kept /proc/vmstat
+  kLentBlocks,  // src/pool/blocks_by_address.hpp: blocks out as plain pointers, by address; spins
+  kClaims,      // bindings/claims.cpp: pages held or being moved
+  kTopology,    // src/machine/current_topology.cpp: the topology that was read last
+  kAvailable,   // linux/memory/available.cpp: the kept files
+  kPageMoves,   // linux/machine/process.cpp: the kept /proc/vmstat
   kCount,
 };
 

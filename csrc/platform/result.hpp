@@ -29,7 +29,8 @@ struct Failure {
   std::string detail;
 };
 
-// "mbind(node 3): Operation not permitted". Implemented in src/memory/failure_text.cpp, the same everywhere.
+// "mbind(node 3): Operation not permitted". Implemented in src/memory/failure_text.cpp, the same
+// everywhere.
 [[nodiscard]] std::string describe(const Failure& failure);
 
 // True where the system has no such call or does not let us make it: the container case.

@@ -1,7 +1,7 @@
 // Fuzzes numbers after keys: meminfo of the machine and of nodes, memory.stat, vmstat.
 #include "fuzz.hpp"
-#include "platform/linux/files/kept_file.hpp"
 #include "platform/linux/files/file_values.hpp"
+#include "platform/linux/files/kept_file.hpp"
 
 using namespace numapool;
 

@@ -3,9 +3,9 @@
 #include <string>
 
 #include "bench/bench_team.hpp"
+#include "memory/populate.hpp"
 #include "numapool/bench.hpp"
 #include "numapool/error.hpp"
-#include "memory/populate.hpp"
 
 namespace numapool::bench {
 namespace {

@@ -6,13 +6,13 @@
 #include <cerrno>
 
 #include "memory/chain.hpp"
+#include "memory/page_choice.hpp"
+#include "memory/populate.hpp"
 #include "memory/range_placement.hpp"
+#include "memory/reach.hpp"
 #include "numapool/error.hpp"
 #include "numapool/home_node.hpp"
-#include "memory/page_choice.hpp"
 #include "platform/thread.hpp"
-#include "memory/populate.hpp"
-#include "memory/reach.hpp"
 
 namespace numapool {
 namespace {

@@ -3,9 +3,9 @@
 
 #include <utility>
 
+#include "memory/nothrow_calls.hpp"
 #include "memory/range_placement.hpp"
 #include "numapool/error.hpp"
-#include "memory/nothrow_calls.hpp"
 
 namespace numapool {
 

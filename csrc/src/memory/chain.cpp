@@ -8,11 +8,11 @@
 #include <thread>
 #include <utility>
 
+#include "memory/populate.hpp"
 #include "memory/range_placement.hpp"
+#include "memory/reach.hpp"
 #include "numapool/allocator.hpp"
 #include "numapool/error.hpp"
-#include "memory/populate.hpp"
-#include "memory/reach.hpp"
 
 namespace numapool {
 

@@ -4,12 +4,12 @@
 #include <utility>
 
 #include "memory/chain.hpp"
-#include "numapool/allocator.hpp"
-#include "numapool/error.hpp"
-#include "numapool/home_node.hpp"
 #include "memory/page_choice.hpp"
 #include "memory/populate.hpp"
 #include "memory/reach.hpp"
+#include "numapool/allocator.hpp"
+#include "numapool/error.hpp"
+#include "numapool/home_node.hpp"
 
 namespace numapool {
 

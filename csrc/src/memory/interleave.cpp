@@ -5,12 +5,12 @@
 #include <numeric>
 #include <set>
 
+#include "memory/page_choice.hpp"
+#include "memory/populate.hpp"
 #include "memory/range_placement.hpp"
 #include "numapool/allocator.hpp"
 #include "numapool/error.hpp"
 #include "numapool/home_node.hpp"
-#include "memory/page_choice.hpp"
-#include "memory/populate.hpp"
 
 namespace numapool {
 namespace {

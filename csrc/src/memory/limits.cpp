@@ -3,9 +3,9 @@
 
 #include <string>
 
+#include "memory/populate.hpp"
 #include "numapool/error.hpp"
 #include "numapool/size_text.hpp"
-#include "memory/populate.hpp"
 
 namespace numapool {
 

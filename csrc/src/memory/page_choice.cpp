@@ -5,9 +5,9 @@
 #include <limits>
 #include <string>
 
+#include "memory/populate.hpp"
 #include "memory/range_placement.hpp"
 #include "numapool/error.hpp"
-#include "memory/populate.hpp"
 
 namespace numapool {
 namespace {

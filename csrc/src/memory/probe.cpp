@@ -3,10 +3,10 @@
 
 #include <array>
 
+#include "memory/populate.hpp"
 #include "numapool/buffer.hpp"
 #include "numapool/error.hpp"
 #include "numapool/size_text.hpp"
-#include "memory/populate.hpp"
 
 namespace numapool {
 namespace {

@@ -4,11 +4,11 @@
 #include <algorithm>
 #include <array>
 
+#include "memory/populate.hpp"
 #include "memory/range_placement.hpp"
+#include "memory/reach.hpp"
 #include "numapool/allocator.hpp"
 #include "numapool/error.hpp"
-#include "memory/populate.hpp"
-#include "memory/reach.hpp"
 
 namespace numapool {
 namespace {

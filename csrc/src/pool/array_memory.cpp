@@ -8,8 +8,8 @@
 #include <limits>
 #include <utility>
 
-#include "pool/blocks_by_address.hpp"
 #include "numapool/error.hpp"
+#include "pool/blocks_by_address.hpp"
 
 namespace numapool {
 namespace {

@@ -3,8 +3,8 @@
 
 #include <algorithm>
 
-#include "numapool/home_node.hpp"
 #include "memory/page_choice.hpp"
+#include "numapool/home_node.hpp"
 #include "platform/process.hpp"
 #include "platform/thread.hpp"
 #include "pool/pool_idle.hpp"

@@ -3,14 +3,14 @@
 #include <new>
 #include <utility>
 
+#include "memory/nothrow_calls.hpp"
 #include "memory/range_placement.hpp"
+#include "memory/reach.hpp"
 #include "numapool/error.hpp"
 #include "numapool/home_node.hpp"
 #include "platform/process.hpp"
 #include "platform/thread.hpp"
 #include "pool/pool_impl.hpp"
-#include "memory/nothrow_calls.hpp"
-#include "memory/reach.hpp"
 
 namespace numapool {
 namespace {

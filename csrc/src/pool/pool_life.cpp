@@ -2,11 +2,11 @@
 #include <algorithm>
 #include <memory>
 
-#include "memory/range_placement.hpp"
+#include "memory/nothrow_calls.hpp"
 #include "memory/page_choice.hpp"
+#include "memory/range_placement.hpp"
 #include "pool/pool_idle.hpp"
 #include "pool/pool_impl.hpp"
-#include "memory/nothrow_calls.hpp"
 
 namespace numapool {
 

@@ -4,9 +4,9 @@
 #include <memory>
 #include <new>
 
+#include "memory/nothrow_calls.hpp"
 #include "platform/process.hpp"
 #include "pool/pool_impl.hpp"
-#include "memory/nothrow_calls.hpp"
 
 namespace numapool {
 

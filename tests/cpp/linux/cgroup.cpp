@@ -7,8 +7,8 @@
 #include <cerrno>
 #include <string>
 
-#include "platform/linux/files/kept_file.hpp"
 #include "platform/linux/files/file_tree.hpp"
+#include "platform/linux/files/kept_file.hpp"
 #include "temporary_tree.hpp"
 
 namespace numapool::platform {

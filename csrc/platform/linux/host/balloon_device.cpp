@@ -5,8 +5,8 @@
 #include <string_view>
 #include <vector>
 
-#include "platform/linux/host/balloon_files.hpp"
 #include "platform/linux/files/id_list.hpp"
+#include "platform/linux/host/balloon_files.hpp"
 
 namespace numapool::platform {
 namespace {

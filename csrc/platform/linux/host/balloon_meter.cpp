@@ -7,8 +7,8 @@
 #include <limits>
 #include <utility>
 
-#include "platform/linux/host/balloon_files.hpp"
 #include "platform/linux/files/file_values.hpp"
+#include "platform/linux/host/balloon_files.hpp"
 
 namespace numapool::platform {
 namespace {

@@ -7,8 +7,8 @@
 #include <string_view>
 #include <vector>
 
-#include "platform/linux/host/balloon_device.hpp"
 #include "platform/linux/files/kept_file.hpp"
+#include "platform/linux/host/balloon_device.hpp"
 
 namespace numapool::platform {
 

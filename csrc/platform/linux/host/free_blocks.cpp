@@ -7,10 +7,10 @@
 #include <limits>
 
 #include "platform/host.hpp"
-#include "platform/linux/files/id_list.hpp"
-#include "platform/linux/kernel/system_call.hpp"
 #include "platform/linux/files/file_tree.hpp"
 #include "platform/linux/files/file_values.hpp"
+#include "platform/linux/files/id_list.hpp"
+#include "platform/linux/kernel/system_call.hpp"
 
 namespace numapool::platform {
 namespace {

@@ -7,8 +7,8 @@
 #include <utility>
 
 #include "platform/host.hpp"
-#include "platform/linux/files/id_list.hpp"
 #include "platform/linux/files/file_tree.hpp"
+#include "platform/linux/files/id_list.hpp"
 
 namespace numapool::platform {
 namespace {

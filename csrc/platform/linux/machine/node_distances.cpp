@@ -7,8 +7,8 @@
 #include <string>
 #include <string_view>
 
-#include "platform/linux/files/id_list.hpp"
 #include "platform/linux/files/file_values.hpp"
+#include "platform/linux/files/id_list.hpp"
 #include "platform/linux/machine/whole_machine.hpp"
 
 namespace numapool::platform {

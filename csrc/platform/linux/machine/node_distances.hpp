@@ -4,8 +4,8 @@
 #include <optional>
 #include <vector>
 
-#include "platform/linux/machine/topology_notes.hpp"
 #include "platform/linux/files/file_tree.hpp"
+#include "platform/linux/machine/topology_notes.hpp"
 
 namespace numapool::platform {
 

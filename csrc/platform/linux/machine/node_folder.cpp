@@ -7,8 +7,8 @@
 #include <limits>
 #include <utility>
 
-#include "platform/linux/files/id_list.hpp"
 #include "platform/linux/files/file_values.hpp"
+#include "platform/linux/files/id_list.hpp"
 
 namespace numapool::platform {
 namespace {

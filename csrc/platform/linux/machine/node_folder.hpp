@@ -5,9 +5,9 @@
 #include <string>
 #include <vector>
 
+#include "platform/linux/files/file_tree.hpp"
 #include "platform/linux/machine/node_distances.hpp"
 #include "platform/linux/machine/topology_notes.hpp"
-#include "platform/linux/files/file_tree.hpp"
 #include "platform/topology.hpp"
 
 namespace numapool::platform {

@@ -3,8 +3,8 @@
 
 #include <algorithm>
 
-#include "platform/linux/files/id_list.hpp"
 #include "platform/linux/files/file_values.hpp"
+#include "platform/linux/files/id_list.hpp"
 
 namespace numapool::platform {
 namespace {

@@ -7,12 +7,12 @@
 #include <iterator>
 #include <utility>
 
+#include "platform/linux/files/file_tree.hpp"
+#include "platform/linux/files/file_values.hpp"
 #include "platform/linux/files/id_list.hpp"
 #include "platform/linux/machine/node_folder.hpp"
 #include "platform/linux/machine/node_memory.hpp"
 #include "platform/linux/machine/topology_notes.hpp"
-#include "platform/linux/files/file_tree.hpp"
-#include "platform/linux/files/file_values.hpp"
 #include "platform/linux/machine/whole_machine.hpp"
 
 namespace numapool::platform {

@@ -9,8 +9,8 @@
 #include <memory>
 #include <utility>
 
-#include "platform/linux/files/id_list.hpp"
 #include "platform/linux/files/file_values.hpp"
+#include "platform/linux/files/id_list.hpp"
 
 namespace numapool::platform {
 namespace {

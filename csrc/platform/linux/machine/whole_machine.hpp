@@ -3,8 +3,8 @@
 
 #include <vector>
 
-#include "platform/linux/machine/topology_notes.hpp"
 #include "platform/linux/files/file_tree.hpp"
+#include "platform/linux/machine/topology_notes.hpp"
 #include "platform/topology.hpp"
 
 namespace numapool::platform {

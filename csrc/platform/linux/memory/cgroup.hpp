@@ -6,8 +6,8 @@
 #include <string>
 #include <vector>
 
-#include "platform/linux/memory/cgroup_place.hpp"
 #include "platform/linux/files/kept_file.hpp"
+#include "platform/linux/memory/cgroup_place.hpp"
 
 namespace numapool::platform {
 

@@ -9,8 +9,8 @@
 #include <vector>
 
 #include "platform/host.hpp"
-#include "platform/linux/files/mountinfo.hpp"
 #include "platform/linux/files/file_tree.hpp"
+#include "platform/linux/files/mountinfo.hpp"
 
 namespace numapool::platform {
 namespace {

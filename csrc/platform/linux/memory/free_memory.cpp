@@ -3,11 +3,11 @@
 #include <cerrno>
 #include <string>
 
+#include "platform/linux/files/file_tree.hpp"
+#include "platform/linux/files/file_values.hpp"
 #include "platform/linux/files/id_list.hpp"
 #include "platform/linux/machine/node_folder.hpp"
 #include "platform/linux/machine/node_memory.hpp"
-#include "platform/linux/files/file_tree.hpp"
-#include "platform/linux/files/file_values.hpp"
 #include "platform/topology.hpp"
 
 namespace numapool::platform {

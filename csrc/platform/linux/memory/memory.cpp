@@ -13,9 +13,9 @@
 #include <cstring>
 
 #include "platform/linux/kernel/node_mask.hpp"
-#include "platform/linux/memory/page_nodes.hpp"
 #include "platform/linux/kernel/policy_calls.hpp"
 #include "platform/linux/kernel/system_call.hpp"
+#include "platform/linux/memory/page_nodes.hpp"
 
 #ifndef MADV_POPULATE_WRITE
 #define MADV_POPULATE_WRITE 23  // Linux 5.14, include/uapi/asm-generic/mman-common.h

@@ -8,11 +8,11 @@
 #include <cstring>
 #include <utility>
 
+#include "platform/linux/files/file_values.hpp"
 #include "platform/linux/files/id_list.hpp"
 #include "platform/linux/kernel/node_mask.hpp"
 #include "platform/linux/kernel/policy_calls.hpp"
 #include "platform/linux/kernel/system_call.hpp"
-#include "platform/linux/files/file_values.hpp"
 #include "platform/process.hpp"
 
 namespace numapool::platform {

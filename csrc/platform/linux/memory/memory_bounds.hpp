@@ -10,9 +10,9 @@
 #include <string_view>
 #include <vector>
 
-#include "platform/linux/memory/cgroup.hpp"
 #include "platform/linux/files/kept_file.hpp"
 #include "platform/linux/machine/node_memory.hpp"
+#include "platform/linux/memory/cgroup.hpp"
 #include "platform/memory.hpp"
 
 namespace numapool::platform {

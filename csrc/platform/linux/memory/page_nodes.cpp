@@ -14,9 +14,9 @@
 #include <array>
 #include <cerrno>
 
-#include "platform/linux/memory/pagemap.hpp"
 #include "platform/linux/kernel/policy_calls.hpp"
 #include "platform/linux/kernel/system_call.hpp"
+#include "platform/linux/memory/pagemap.hpp"
 #include "platform/memory.hpp"
 
 #ifndef MADV_POPULATE_READ

@@ -9,12 +9,12 @@
 #include <map>
 #include <span>
 
+#include "platform/linux/kernel/policy_calls.hpp"
+#include "platform/linux/kernel/system_call.hpp"
 #include "platform/linux/memory/numa_maps.hpp"
 #include "platform/linux/memory/page_nodes.hpp"
 #include "platform/linux/memory/pagemap.hpp"
-#include "platform/linux/kernel/policy_calls.hpp"
 #include "platform/linux/memory/smaps.hpp"
-#include "platform/linux/kernel/system_call.hpp"
 #include "platform/memory.hpp"
 
 namespace numapool::platform {

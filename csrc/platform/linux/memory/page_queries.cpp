@@ -3,10 +3,10 @@
 
 #include <cerrno>
 
-#include "platform/linux/memory/numa_maps.hpp"
-#include "platform/linux/memory/page_nodes.hpp"
 #include "platform/linux/kernel/policy_calls.hpp"
 #include "platform/linux/kernel/system_call.hpp"
+#include "platform/linux/memory/numa_maps.hpp"
+#include "platform/linux/memory/page_nodes.hpp"
 #include "platform/memory.hpp"
 
 namespace numapool::platform {

@@ -8,10 +8,10 @@
 #include <cstdlib>
 
 #include "platform/linux/files/c_file.hpp"
-#include "platform/linux/files/kept_file.hpp"
-#include "platform/linux/memory/pagemap.hpp"
 #include "platform/linux/files/file_tree.hpp"
 #include "platform/linux/files/file_values.hpp"
+#include "platform/linux/files/kept_file.hpp"
+#include "platform/linux/memory/pagemap.hpp"
 #include "platform/memory.hpp"
 
 namespace numapool::platform {

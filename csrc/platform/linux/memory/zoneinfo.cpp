@@ -10,8 +10,8 @@
 #include <cstddef>
 #include <optional>
 
-#include "platform/linux/files/kept_file.hpp"
 #include "platform/linux/files/file_tree.hpp"
+#include "platform/linux/files/kept_file.hpp"
 
 namespace numapool::platform {
 namespace {

@@ -9,8 +9,8 @@
 #include <string_view>
 #include <vector>
 
-#include "platform/linux/memory/cgroup.hpp"
 #include "platform/linux/files/kept_descriptor.hpp"
+#include "platform/linux/memory/cgroup.hpp"
 #include "platform/pressure.hpp"
 
 namespace numapool::platform {

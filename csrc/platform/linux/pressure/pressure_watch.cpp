@@ -10,8 +10,8 @@
 #include <cerrno>
 #include <cstring>
 
-#include "platform/linux/memory/cgroup_place.hpp"
 #include "platform/linux/files/file_values.hpp"
+#include "platform/linux/memory/cgroup_place.hpp"
 #include "platform/memory.hpp"
 
 namespace numapool::platform {

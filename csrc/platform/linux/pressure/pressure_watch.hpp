@@ -5,10 +5,10 @@
 #include <string>
 #include <vector>
 
-#include "platform/linux/host/balloon_meter.hpp"
-#include "platform/linux/pressure/cgroup_pressure.hpp"
 #include "platform/linux/files/kept_descriptor.hpp"
 #include "platform/linux/files/kept_file.hpp"
+#include "platform/linux/host/balloon_meter.hpp"
+#include "platform/linux/pressure/cgroup_pressure.hpp"
 #include "platform/linux/pressure/psi.hpp"
 #include "platform/linux/pressure/systemd_pressure.hpp"
 #include "platform/linux/pressure/watermarks.hpp"

@@ -5,10 +5,10 @@
 #include <functional>
 #include <utility>
 
-#include "platform/linux/files/id_list.hpp"
-#include "platform/linux/machine/node_memory.hpp"
 #include "platform/linux/files/file_tree.hpp"
 #include "platform/linux/files/file_values.hpp"
+#include "platform/linux/files/id_list.hpp"
+#include "platform/linux/machine/node_memory.hpp"
 #include "platform/linux/memory/zoneinfo.hpp"
 #include "platform/memory.hpp"
 

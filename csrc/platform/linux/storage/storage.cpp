@@ -12,9 +12,9 @@
 #include <cstdio>
 #include <limits>
 
-#include "platform/linux/storage/direct_rules.hpp"
 #include "platform/linux/files/kept_descriptor.hpp"
 #include "platform/linux/kernel/system_call.hpp"
+#include "platform/linux/storage/direct_rules.hpp"
 
 namespace numapool::platform {
 namespace {
