@@ -1,15 +1,18 @@
-"""Which package may import which, and that no modules import each other in a circle."""
+"""Which part may use which, in Python and in C++, and that nothing uses each other in a circle."""
 
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-PACKAGE = Path(__file__).parents[2] / "python" / "numapool"
-if not PACKAGE.is_dir():
+ROOT = Path(__file__).parents[2]
+PACKAGE = ROOT / "python" / "numapool"
+CSRC = ROOT / "csrc"
+if not CSRC.is_dir():
     pytest.skip("the sources are not beside the tests", allow_module_level=True)
 
 #: From the lowest floor to the highest: a package imports from itself and from what is before it.
@@ -17,6 +20,38 @@ FLOORS = (
     "_core", "base", "machine", "memory", "pools", "arrays", "threads", "pressure", "balloon",
     "storage", "metrics", "probes", "bench", "picture", "cli", "__main__",
 )  # fmt: skip
+
+
+#: The same of the core: what the sources of a folder may include, apart from their own folder's.
+_LINUX_BASE = ("platform", "platform/linux/files", "platform/linux/kernel")
+_CORE = ("platform", "include/numapool")
+MAY_INCLUDE = {
+    "platform": (),
+    "platform/fake": ("platform",),
+    "platform/unsupported": ("platform",),
+    "platform/windows": ("platform",),
+    "platform/linux/files": ("platform",),
+    "platform/linux/kernel": ("platform",),
+    "platform/linux/machine": _LINUX_BASE,
+    "platform/linux/memory": (*_LINUX_BASE, "platform/linux/machine"),
+    "platform/linux/devices": _LINUX_BASE,
+    "platform/linux/host": _LINUX_BASE,
+    "platform/linux/storage": _LINUX_BASE,
+    "platform/linux/pressure": (
+        *_LINUX_BASE,
+        "platform/linux/machine",
+        "platform/linux/memory",
+        "platform/linux/host",
+    ),
+    "include/numapool": ("platform",),
+    "src/machine": _CORE,
+    "src/memory": _CORE,
+    "src/pool": (*_CORE, "src/memory"),
+    "src/stream": (*_CORE, "src/memory"),
+    "src/pressure": _CORE,
+    "src/bench": (*_CORE, "src/memory"),
+    "bindings": _CORE,
+}
 
 
 def module_of(path: Path) -> str:
@@ -45,6 +80,16 @@ def imported_by(text: str) -> Iterator[str]:
 
 
 GRAPH = {name: sorted(set(imported_by(path.read_text()))) for name, path in MODULES.items()}
+
+
+def included_by(path: Path) -> Iterator[Path]:
+    """Yield the files of csrc that a source includes."""
+    for name in re.findall(r'^#include "([^"]+)"', path.read_text(), re.MULTILINE):
+        places = (path.parent, CSRC, CSRC / "include", CSRC / "src")
+        yield next(place / name for place in places if (place / name).exists())
+
+
+INCLUDES = {path: sorted(set(included_by(path))) for path in sorted(CSRC.rglob("*.[ch]pp"))}
 
 
 def circles(graph: dict[str, list[str]]) -> list[list[str]]:
@@ -99,3 +144,27 @@ def test_files_have_one_idea() -> None:
     for name, path in MODULES.items():
         first = ast.get_docstring(ast.parse(path.read_text()))
         assert first and first.splitlines()[0].endswith((".", ":")), name
+
+
+def test_sources_include_from_floors_below() -> None:
+    floors = {str(path.parent.relative_to(CSRC)) for path in INCLUDES}
+    assert floors == set(MAY_INCLUDE), "a folder of csrc has a line in MAY_INCLUDE"
+    across = [
+        f"{path.relative_to(CSRC)} includes {one.relative_to(CSRC)}"
+        for path, included in INCLUDES.items()
+        for one in included
+        if one.parent != path.parent
+        and str(one.parent.relative_to(CSRC)) not in MAY_INCLUDE[str(path.parent.relative_to(CSRC))]
+    ]
+    assert across == []
+    assert circles({one: list(may) for one, may in MAY_INCLUDE.items()}) == []
+    assert circles({str(path): list(map(str, one)) for path, one in INCLUDES.items()}) == []
+
+
+def test_files_of_the_core_have_one_idea() -> None:
+    """The first line of each file says it."""
+    assert [
+        str(path.relative_to(CSRC))
+        for path in INCLUDES
+        if not re.match(r"// \S.{10,}", path.read_text())
+    ] == []

@@ -20,8 +20,8 @@ FOREIGN_LOCK = re.compile(
 )
 #: Where one is no danger, and why.
 HARMLESS = {
-    "locks.py": "makes those that forks know",
-    "publishing.py": "a child does not touch the Event of its parent's thread",
+    "base/locks.py": "makes those that forks know",
+    "metrics/published_pools.py": "a child does not touch the Event of its parent's thread",
 }
 
 # What each lock guards, as a user reaches it.
@@ -41,8 +41,8 @@ USES = {
         "balloon.state()",
     ),
     "WARNED": (
-        "from numapool import degradation; lock = degradation._warned_lock",
-        "degradation.warn_once('x', 'y')",
+        "from numapool.base import warn_once; lock = warn_once._warned_lock",
+        "warn_once.warn_once('x', 'y')",
     ),
 }
 

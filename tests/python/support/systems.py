@@ -41,6 +41,7 @@ MODULES = {
     "test_interrupt": _PROC,
     "test_limits": "limits itself by setrlimit(2)",
     "test_locked_memory": "needs mlockall(2)",
+    "test_layout": "reads the sources, which are the same everywhere",
     "test_locks": _PROC,
     "test_metrics": "needs prometheus_client, which the Windows test bed does not have",
     "test_placement_of": "compares with numa_maps",
