@@ -45,7 +45,7 @@ struct NodeBuffer {
 };
 
 // Takes back memory that is no pool's: the cookie is the mapping.
-class Mappings final : public Keeper {
+class UnmapKeeper final : public Keeper {
  public:
   bool give_back(void* cookie, bool) noexcept override {
     delete static_cast<Mapping*>(cookie);
@@ -54,7 +54,7 @@ class Mappings final : public Keeper {
   void tidy() noexcept override {}
 };
 
-Mappings mappings;
+UnmapKeeper unmap_keeper;
 
 PyTypeObject* node_buffer_type = nullptr;
 
@@ -63,7 +63,7 @@ NodeBuffer* as_buffer(PyObject* object) noexcept { return reinterpret_cast<NodeB
 // Nobody can reach the pages any more: the state word says closed and no view is left.
 void free_memory(NodeBuffer* self) noexcept {
   const Lease& lease = self->lease;
-  if (lease.keeper == &mappings && lease.region.length >= kReleaseGilBytes) {
+  if (lease.keeper == &unmap_keeper && lease.region.length >= kReleaseGilBytes) {
     const WithoutGil released;
     delete static_cast<Mapping*>(lease.cookie);
     return;
@@ -338,7 +338,7 @@ PyObject* make_node_buffer(const Lease& lease, std::size_t size_bytes) noexcept 
 PyObject* make_node_buffer(Block&& block) noexcept {
   auto* const mapping = new (std::nothrow) Mapping(std::move(block.mapping));
   if (mapping == nullptr) return PyErr_NoMemory();
-  const Lease lease{mapping->region(), block.place, &mappings, mapping, false};
+  const Lease lease{mapping->region(), block.place, &unmap_keeper, mapping, false};
   PyObject* const object = make_node_buffer(lease, block.size_bytes);
   if (object != nullptr) as_buffer(object)->locked = block.locked;
   return object;

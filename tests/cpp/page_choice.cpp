@@ -24,39 +24,39 @@ PageRequest hugetlb(std::size_t bytes) { return {Kind::kHugetlb, bytes}; }
 
 TEST_CASE_FIXTURE(Scripted, "base pages: the size is rounded up to whole ones") {
   for (const std::size_t size : {std::size_t{1}, kPage - 1, kPage, kPage + 1, 7 * kPage, kHuge}) {
-    const Extent extent = choose_extent(size, {Kind::kBase, 0});
-    CHECK(extent.pages.kind == PageKind::kBase);
-    CHECK(extent.length % kPage == 0);
-    CHECK(extent.length >= size);
-    CHECK(extent.length < size + kPage);
+    const PageChoice choice = choose_pages(size, {Kind::kBase, 0});
+    CHECK(choice.pages.kind == PageKind::kBase);
+    CHECK(choice.length % kPage == 0);
+    CHECK(choice.length >= size);
+    CHECK(choice.length < size + kPage);
   }
 }
 
 TEST_CASE_FIXTURE(Scripted,
                   "auto takes huge pages from their own size up, and wastes none on tails") {
-  CHECK(choose_extent(kHuge - 1, {}).pages.kind == PageKind::kBase);
-  const Extent huge = choose_extent(kHuge + 1, {});
+  CHECK(choose_pages(kHuge - 1, {}).pages.kind == PageKind::kBase);
+  const PageChoice huge = choose_pages(kHuge + 1, {});
   CHECK(huge.pages.kind == PageKind::kTransparent);
   CHECK(huge.pages.bytes == kHuge);
   CHECK(huge.length == kHuge + kPage);
   memory().transparent_page_bytes = 0;
-  CHECK(choose_extent(8 * kHuge, {}).pages.kind == PageKind::kBase);
-  const auto [kind, text] = error_of([] { return choose_extent(kHuge, {Kind::kTransparent, 0}); });
+  CHECK(choose_pages(8 * kHuge, {}).pages.kind == PageKind::kBase);
+  const auto [kind, text] = error_of([] { return choose_pages(kHuge, {Kind::kTransparent, 0}); });
   CHECK(kind == ErrorKind::kUnsupported);
   CHECK(text.find("switch them on in the script") != std::string::npos);
 }
 
 TEST_CASE_FIXTURE(Scripted, "hugetlb sizes: whole pages, powers of two that the machine has") {
   memory().hugetlb = {{kHuge, 10, 10}, {kGiB, 0, 0}};
-  const Extent extent = choose_extent(kHuge + 1, hugetlb(kHuge));
-  CHECK(extent.pages.kind == PageKind::kHugetlb);
-  CHECK(extent.length == 2 * kHuge);
-  CHECK(choose_extent(1, hugetlb(kGiB)).length == kGiB);
-  CHECK(choose_extent(1, hugetlb(kPage)).pages.kind == PageKind::kBase);
+  const PageChoice choice = choose_pages(kHuge + 1, hugetlb(kHuge));
+  CHECK(choice.pages.kind == PageKind::kHugetlb);
+  CHECK(choice.length == 2 * kHuge);
+  CHECK(choose_pages(1, hugetlb(kGiB)).length == kGiB);
+  CHECK(choose_pages(1, hugetlb(kPage)).pages.kind == PageKind::kBase);
   for (const std::size_t odd : {std::size_t{0}, std::size_t{3}, kHuge + 1, SIZE_MAX}) {
-    CHECK(kind_of([&] { return choose_extent(1, hugetlb(odd)); }) == ErrorKind::kInvalidArgument);
+    CHECK(kind_of([&] { return choose_pages(1, hugetlb(odd)); }) == ErrorKind::kInvalidArgument);
   }
-  const auto [kind, text] = error_of([] { return choose_extent(1, hugetlb(kHuge * 8)); });
+  const auto [kind, text] = error_of([] { return choose_pages(1, hugetlb(kHuge * 8)); });
   CHECK(kind == ErrorKind::kUnsupported);
   CHECK(text.find(std::to_string(kHuge) + " (10 of 10 free)") != std::string::npos);
 }
@@ -67,14 +67,14 @@ TEST_CASE_FIXTURE(Scripted, "no size wraps round, whatever the page") {
   for (const PageRequest& page : {PageRequest{}, {Kind::kBase, 0}, hugetlb(kGiB)}) {
     for (const std::size_t size : {kMost, kMost + 1, SIZE_MAX, SIZE_MAX - kPage, kMost - kGiB}) {
       try {
-        const Extent extent = choose_extent(size, page);
-        CHECK(extent.length >= size);
-        CHECK(extent.length <= kMost);
+        const PageChoice choice = choose_pages(size, page);
+        CHECK(choice.length >= size);
+        CHECK(choice.length <= kMost);
       } catch (const Error& error) {
         CHECK(error.kind() == ErrorKind::kNoMemory);
       }
     }
-    CHECK(kind_of([&] { return choose_extent(0, page); }) == ErrorKind::kInvalidArgument);
+    CHECK(kind_of([&] { return choose_pages(0, page); }) == ErrorKind::kInvalidArgument);
   }
 }
 

@@ -39,16 +39,16 @@ PolicyOf policy_of(const AllocationRequest& request) {
 }
 
 // What every allocation begins with: whole pages, and room for them.
-Extent checked_extent(const AllocationRequest& request) {
-  const Extent extent = choose_extent(request.size_bytes, request.page);
-  const bool reserved = extent.pages.kind == platform::PageKind::kHugetlb;
-  if (extent.length >= kLookBytes && !reserved)
-    require_available(extent.length, "cannot allocate ", policy_of(request));
-  return extent;
+PageChoice checked_choice(const AllocationRequest& request) {
+  const PageChoice choice = choose_pages(request.size_bytes, request.page);
+  const bool reserved = choice.pages.kind == platform::PageKind::kHugetlb;
+  if (choice.length >= kLookBytes && !reserved)
+    require_available(choice.length, "cannot allocate ", policy_of(request));
+  return choice;
 }
 
-Mapping map_for(const AllocationRequest& request, const Extent& extent) {
-  Mapping mapping = map_extent(extent);
+Mapping map_for(const AllocationRequest& request, const PageChoice& choice) {
+  Mapping mapping = map_chosen(choice);
   if (!request.dump) keep_out_of_dumps(mapping);
   return mapping;
 }
@@ -134,8 +134,8 @@ Allocation Allocator::allocate(const AllocationRequest& request,
   }
   const auto attempt = [&](const Topology& topology) {
     const int preferred = resolve_node(topology, request.preferred_node);
-    const Extent extent = checked_extent(request);
-    Chain chain(topology, preferred, map_for(request, extent), request.dump, check);
+    const PageChoice choice = checked_choice(request);
+    Chain chain(topology, preferred, map_for(request, choice), request.dump, check);
     Chain::Outcome outcome;
     if (!request.populate) {
       outcome = chain.set_policy_only();
@@ -156,8 +156,8 @@ Allocator::Attempt Allocator::try_node(const AllocationRequest& request,
                                        const InterruptCheck& check) const {
   const auto attempt = [&](const Topology& topology) -> Attempt {
     const int preferred = resolve_node(topology, request.preferred_node);
-    const Extent extent = checked_extent(request);
-    Chain chain(topology, preferred, map_for(request, extent), request.dump, check);
+    const PageChoice choice = checked_choice(request);
+    Chain chain(topology, preferred, map_for(request, choice), request.dump, check);
     Chain::Outcome outcome = chain.place_on(preferred, platform::Precision::kSampled);
     if (outcome.invalid) require_current(topology, outcome.reason);
     if (!outcome.placed && outcome.denied)
@@ -172,15 +172,15 @@ Allocator::Attempt Allocator::try_as_far_as(const AllocationRequest& request, in
                                             const InterruptCheck& check) const {
   const auto attempt = [&](const Topology& topology) -> Attempt {
     const int preferred = resolve_node(topology, request.preferred_node);
-    const Extent extent = checked_extent(request);
+    const PageChoice choice = checked_choice(request);
     std::vector<int> within;
     for (const std::vector<int>& group : nodes_by_distance(topology, preferred)) {
       within.insert(within.end(), group.begin(), group.end());
       if (std::find(group.begin(), group.end(), farthest) != group.end()) break;
     }
-    if (!may_hold(within, extent.length, extent.pages))
+    if (!may_hold(within, choice.length, choice.pages))
       return {std::nullopt, "the nodes as near as node " + std::to_string(farthest) + " are full"};
-    Chain chain(topology, preferred, map_for(request, extent), request.dump, check);
+    Chain chain(topology, preferred, map_for(request, choice), request.dump, check);
     Chain::Outcome outcome = chain.split_over(within);
     if (!outcome.placed) return {std::nullopt, std::move(outcome.reason)};
     return {finish(request, preferred, chain, outcome), {}};

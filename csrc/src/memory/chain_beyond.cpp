@@ -96,7 +96,7 @@ void Chain::empty() {
   const std::size_t length = mapping_.length();
   const platform::Pages pages = mapping_.pages();
   mapping_.reset();  // first: the pages of the next one may be these
-  mapping_ = map_extent({pages, length});
+  mapping_ = map_chosen({pages, length});
   if (!dump_) keep_out_of_dumps(mapping_);
 }
 

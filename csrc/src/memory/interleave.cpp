@@ -98,18 +98,18 @@ Allocation Allocator::allocate_interleaved(const InterleaveRequest& request,
     throw Error(ErrorKind::kInvalidArgument,
                 "strict=True needs populate=True: where a page lands is known once it is there");
   }
-  const Extent extent = choose_extent(request.size_bytes, request.page);
+  const PageChoice choice = choose_pages(request.size_bytes, request.page);
   const SharedTopology topology = topology_ != nullptr ? topology_ : topology_now();
   const std::vector<int> nodes = resolve_nodes(*topology, request.nodes);
   const std::vector<unsigned> weights = resolve_weights(request, nodes);
-  const bool reserved = extent.pages.kind == platform::PageKind::kHugetlb;
-  if (extent.length >= kLookBytes && !reserved)
-    require_available(extent.length, "cannot allocate ", PolicyOf::kMapping);
+  const bool reserved = choice.pages.kind == platform::PageKind::kHugetlb;
+  if (choice.length >= kLookBytes && !reserved)
+    require_available(choice.length, "cannot allocate ", PolicyOf::kMapping);
 
   Allocation out;
   Block& block = out.block;
   block.size_bytes = request.size_bytes;
-  block.mapping = map_extent(extent);
+  block.mapping = map_chosen(choice);
   if (!request.dump) keep_out_of_dumps(block.mapping);
   const auto policy =
       request.weighted ? platform::Policy::kWeightedInterleave : platform::Policy::kInterleave;

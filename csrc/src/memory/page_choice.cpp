@@ -60,47 +60,47 @@ platform::Pages choose_pages(std::size_t size_bytes, const PageRequest& request)
 
 }  // namespace
 
-Extent choose_extent(std::size_t size_bytes, const PageRequest& request) {
+PageChoice choose_pages(std::size_t size_bytes, const PageRequest& request) {
   if (size_bytes == 0)
     throw Error(ErrorKind::kInvalidArgument, "size_bytes must be at least 1, not 0");
-  Extent extent;
-  extent.pages = choose_pages(size_bytes, request);
+  PageChoice choice;
+  choice.pages = choose_pages(size_bytes, request);
   // A transparent mapping is a whole number of base pages: its tail need not be a huge page.
-  const std::size_t unit = extent.pages.kind == platform::PageKind::kHugetlb
-                               ? extent.pages.bytes
+  const std::size_t unit = choice.pages.kind == platform::PageKind::kHugetlb
+                               ? choice.pages.bytes
                                : platform::base_page_bytes();
   const auto largest = static_cast<std::size_t>(std::numeric_limits<std::ptrdiff_t>::max());
-  if (size_bytes > largest - 2 * extent.pages.bytes) {
+  if (size_bytes > largest - 2 * choice.pages.bytes) {
     throw Error(ErrorKind::kNoMemory,
                 "cannot allocate " + size_text(size_bytes) + ": no address space holds that much");
   }
-  extent.length = (size_bytes + unit - 1) / unit * unit;
-  return extent;
+  choice.length = (size_bytes + unit - 1) / unit * unit;
+  return choice;
 }
 
-Mapping map_extent(const Extent& extent) {
-  if (extent.pages.kind == platform::PageKind::kHugetlb)
-    require_hugetlb(extent.length, extent.pages);
+Mapping map_chosen(const PageChoice& choice) {
+  if (choice.pages.kind == platform::PageKind::kHugetlb)
+    require_hugetlb(choice.length, choice.pages);
   try {
-    return Mapping(extent.length, extent.pages);
+    return Mapping(choice.length, choice.pages);
   } catch (const Error& error) {
-    if (extent.pages.kind != platform::PageKind::kHugetlb) throw;
+    if (choice.pages.kind != platform::PageKind::kHugetlb) throw;
     platform::HugetlbPool have;
     for (const auto& pool : platform::hugetlb_pools()) {
-      if (pool.page_bytes == extent.pages.bytes) have = pool;
+      if (pool.page_bytes == choice.pages.bytes) have = pool;
     }
-    const std::string wanted = std::to_string(extent.length / extent.pages.bytes) +
-                               " huge pages of " + size_text(extent.pages.bytes);
+    const std::string wanted = std::to_string(choice.length / choice.pages.bytes) +
+                               " huge pages of " + size_text(choice.pages.bytes);
     if (have.total == 0) {
       throw Error(ErrorKind::kUnsupported,
                   wanted + " were asked for and none are reserved (" + error.what() + "); " +
-                      platform::hugetlb_reserve_hint(extent.pages.bytes),
+                      platform::hugetlb_reserve_hint(choice.pages.bytes),
                   error.code());
     }
     throw Error(ErrorKind::kNoMemory,
                 wanted + " were asked for, " + std::to_string(have.free) + " of " +
                     std::to_string(have.total) + " are free (" + error.what() + "); " +
-                    platform::hugetlb_reserve_hint(extent.pages.bytes),
+                    platform::hugetlb_reserve_hint(choice.pages.bytes),
                 error.code());
   }
 }

@@ -7,7 +7,7 @@
 
 namespace numapool {
 
-struct Extent {
+struct PageChoice {
   platform::Pages pages;
   std::size_t length = 0;  // the size rounded up to whole pages
 };
@@ -15,11 +15,11 @@ struct Extent {
 // Throws Error: kInvalidArgument (size 0, a page size that is no power of two), kNoMemory (a size
 // no address space holds), kUnsupported (a page size that this machine does not have, with what it
 // has).
-[[nodiscard]] Extent choose_extent(std::size_t size_bytes, const PageRequest& request);
+[[nodiscard]] PageChoice choose_pages(std::size_t size_bytes, const PageRequest& request);
 
-// The mapping for an extent. A hugetlb mapping that fails says how many pages are reserved and how
+// The mapping for a choice. A hugetlb mapping that fails says how many pages are reserved and how
 // to get more.
-[[nodiscard]] Mapping map_extent(const Extent& extent);
+[[nodiscard]] Mapping map_chosen(const PageChoice& choice);
 
 // Leaves the mapping out of core dumps, before there is anything in it. Throws Error: kSystem,
 // kUnsupported.

@@ -32,7 +32,7 @@ std::size_t unit_for(const PageRequest& page) {
 }  // namespace
 
 Pool* Pool::open(std::shared_ptr<const Topology> topology, const PoolOptions& options) {
-  static_cast<void>(choose_extent(1, options.page));  // throws for a page size there is not
+  static_cast<void>(choose_pages(1, options.page));  // throws for a page size there is not
   const Allocator allocator(std::move(topology));
   const SharedTopology machine = allocator.topology();  // once: it may change at any time
   return new PoolImpl(allocator, *machine, options);

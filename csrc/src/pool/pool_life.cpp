@@ -119,7 +119,7 @@ void PoolImpl::forget_slab(Slab* slab) noexcept {
 Allocation PoolImpl::take_fixed(std::size_t size_bytes, std::optional<int> node, bool strict,
                                 const InterruptCheck& check) {
   const Want want = wanted(size_bytes, node);
-  const std::uint64_t bytes = choose_extent(size_bytes, options_.page).length;
+  const std::uint64_t bytes = choose_pages(size_bytes, options_.page).length;
   AllocationRequest request;
   request.size_bytes = size_bytes;
   request.preferred_node = want.node;
