@@ -37,7 +37,7 @@ platform::Pages hugetlb(std::size_t bytes) {
                                            " bytes and hugetlb sizes: " + sizes_of(pools));
 }
 
-platform::Pages choose_pages(std::size_t size_bytes, const PageRequest& request) {
+platform::Pages pages_for(std::size_t size_bytes, const PageRequest& request) {
   const platform::Pages base{platform::PageKind::kBase, platform::base_page_bytes()};
   const std::size_t huge = platform::transparent_page_bytes();
   switch (request.kind) {
@@ -64,7 +64,7 @@ PageChoice choose_pages(std::size_t size_bytes, const PageRequest& request) {
   if (size_bytes == 0)
     throw Error(ErrorKind::kInvalidArgument, "size_bytes must be at least 1, not 0");
   PageChoice choice;
-  choice.pages = choose_pages(size_bytes, request);
+  choice.pages = pages_for(size_bytes, request);
   // A transparent mapping is a whole number of base pages: its tail need not be a huge page.
   const std::size_t unit = choice.pages.kind == platform::PageKind::kHugetlb
                                ? choice.pages.bytes
