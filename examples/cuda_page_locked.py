@@ -22,7 +22,7 @@ def page_locked(buffer: nump.NodeBuffer, cudart: Any | None = None) -> Iterator[
     migrating and moving it are refused, and its pool cannot trim it.
     """
     cuda = torch.cuda.cudart() if cudart is None else cudart
-    with buffer.hold() as held:
+    with buffer.pin() as held:
         error = cuda.cudaHostRegister(held.address, held.nbytes, 0)
         if int(error) != 0:
             raise RuntimeError(f"cudaHostRegister of {buffer}: {cuda.cudaGetErrorString(error)}")

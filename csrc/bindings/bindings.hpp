@@ -20,7 +20,7 @@ void bind_pressure(pybind11::module_& module);
 void bind_device(pybind11::module_& module);
 void bind_storage(pybind11::module_& module);
 void bind_numpy(pybind11::module_& module);
-void bind_hold(pybind11::module_& module);
+void bind_pin(pybind11::module_& module);
 void bind_exchange(pybind11::module_& module);
 void bind_bench(pybind11::module_& module);
 

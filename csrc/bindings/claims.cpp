@@ -1,4 +1,4 @@
-// The list of claimed ranges: short, for a hold lasts long and a move is rare.
+// The list of claimed ranges: short, for a pin lasts long and a move is rare.
 #include "claims.hpp"
 
 #include <algorithm>
@@ -79,11 +79,11 @@ Claim::Claim(Kind kind, const std::vector<platform::Span>& spans) {
     if (clash && kind == Kind::kMove) {
       throw Error(ErrorKind::kBusy,
                   "cannot move pages that are held, or that share a huge page with pages that are: "
-                  "a device may know their addresses. Release every hold() of them first");
+                  "a device may know their addresses. Release every pin() of them first");
     }
     if (clash) {
       throw Error(ErrorKind::kBusy,
-                  "cannot hold pages that are being moved at this moment, or that share a huge "
+                  "cannot pin pages that are being moved at this moment, or that share a huge "
                   "page with some. Hold them once the move is done");
     }
   }

@@ -10,12 +10,12 @@
 
 namespace numapool::bindings {
 
-// A range of pages that is held, or being moved, while this object lives. Thread-safe; needs no
+// A range of pages that is pinned, or being moved, while this object lives. Thread-safe; needs no
 // GIL.
 class Claim {
  public:
-  enum class Kind { kHold, kMove };
-  // Throws Error(kBusy): a move of pages that are held, a hold of pages that are being moved.
+  enum class Kind { kPin, kMove };
+  // Throws Error(kBusy): a move of pages that are pinned, a pin of pages that are being moved.
   Claim(Kind kind, const Region& region);
   Claim(Kind kind, const std::vector<platform::Span>& spans);
   ~Claim();
@@ -26,7 +26,8 @@ class Claim {
   std::uint64_t id_;
 };
 
-// NodeBuffer.hold(), METH_NOARGS.
+// NodeBuffer.pin(), and hold(), its name for one more release; METH_NOARGS.
+PyObject* pin_buffer(PyObject* buffer, PyObject*) noexcept;
 PyObject* hold_buffer(PyObject* buffer, PyObject*) noexcept;
 
 }  // namespace numapool::bindings

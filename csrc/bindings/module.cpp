@@ -25,7 +25,7 @@ PYBIND11_MODULE(_core_of_main, module, py::mod_gil_not_used()) {
   numapool::bindings::bind_device(module);
   numapool::bindings::bind_storage(module);
   numapool::bindings::bind_numpy(module);
-  numapool::bindings::bind_hold(module);
+  numapool::bindings::bind_pin(module);
   numapool::bindings::bind_exchange(module);
   numapool::bindings::bind_bench(module);
 }

@@ -12,6 +12,7 @@
 #include <new>
 #include <string>
 #include <utility>
+#include <vector>
 
 #include "arguments.hpp"
 #include "claims.hpp"
@@ -142,7 +143,7 @@ PyObject* close(PyObject* object, PyObject*) {
     case Exports::Close::kBusy:
       PyErr_Format(PyExc_BufferError,
                    "cannot close the buffer: %llu view(s) of it are alive (arrays, tensors, "
-                   "memoryviews, holds); "
+                   "memoryviews, pins); "
                    "drop them first, or "
                    "leave a `with` block, which frees the memory when the last view goes",
                    static_cast<unsigned long long>(self->exports.count()));
@@ -203,8 +204,25 @@ PyObject* move_to(PyObject* object, PyObject* argument) {
     Py_BEGIN_CRITICAL_SECTION(reinterpret_cast<PyObject*>(self));
     self->lease.place = done.place;
     Py_END_CRITICAL_SECTION();
-    return to_python(done.placement);
+    return migration_report(node, done.before, done.placement);
   });
+}
+
+// numapool.arrays.creation makes the array, for its dtypes and shapes are NumPy's.
+PyObject* as_array(PyObject* object, PyObject* const* arguments, Py_ssize_t count,
+                   PyObject* names) {
+  PyObject* const module = PyImport_ImportModule("numapool.arrays.creation");
+  if (module == nullptr) return nullptr;
+  PyObject* const make = PyObject_GetAttrString(module, "array_over");
+  Py_DECREF(module);
+  if (make == nullptr) return nullptr;
+  std::vector<PyObject*> all{object};
+  const Py_ssize_t named = names == nullptr ? 0 : PyTuple_GET_SIZE(names);
+  all.insert(all.end(), arguments, arguments + count + named);
+  PyObject* const array =
+      PyObject_Vectorcall(make, all.data(), static_cast<std::size_t>(count) + 1, names);
+  Py_DECREF(make);
+  return array;
 }
 
 Py_ssize_t length(PyObject* object) {
@@ -263,7 +281,10 @@ PyMethodDef methods[] = {
     {"close", close, METH_NOARGS, doc::kClose},
     {"placement", placement, METH_NOARGS, doc::kPlacement},
     {"migrate", move_to, METH_O, doc::kMigrate},
-    {"hold", hold_buffer, METH_NOARGS, doc::kHold},
+    {"pin", pin_buffer, METH_NOARGS, doc::kPin},
+    {"hold", hold_buffer, METH_NOARGS, "Deprecated: use pin()."},
+    {"as_array", reinterpret_cast<PyCFunction>(reinterpret_cast<void (*)()>(as_array)),
+     METH_FASTCALL | METH_KEYWORDS, doc::kAsArray},
     {"__dlpack__", reinterpret_cast<PyCFunction>(reinterpret_cast<void (*)()>(dlpack)),
      METH_FASTCALL | METH_KEYWORDS, doc::kDlpack},
     {"__dlpack_device__", dlpack_device, METH_NOARGS, doc::kDlpackDevice},

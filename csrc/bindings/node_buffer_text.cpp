@@ -60,6 +60,19 @@ PyObject* to_python(AllocationStep step) noexcept {
   return member;
 }
 
+PyObject* migration_report(int node, const Placement& before, const Placement& after) {
+  try {
+    const auto was = py::reinterpret_steal<py::object>(to_python(before));
+    const auto is = py::reinterpret_steal<py::object>(to_python(after));
+    if (!was || !is) return nullptr;
+    const py::object make = import_module("numapool.memory.migration").attr("report_of");
+    return call_python(make, py::make_tuple(node, was, is)).release().ptr();
+  } catch (py::error_already_set& error) {
+    error.restore();
+    return nullptr;
+  }
+}
+
 std::string repr_text(std::size_t size_bytes, const BlockPlace& place, bool closed,
                       const void* address) {
   const std::string size = size_text(size_bytes);

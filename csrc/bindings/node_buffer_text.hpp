@@ -10,10 +10,11 @@
 
 namespace numapool::bindings {
 
-// New references to numapool.Placement and numapool.AllocationStep objects; nullptr with an error
-// set.
+// New references to numapool.Placement, AllocationStep and MigrationReport objects; nullptr with an
+// error set.
 [[nodiscard]] PyObject* to_python(const Placement& placement);
 [[nodiscard]] PyObject* to_python(AllocationStep step) noexcept;
+[[nodiscard]] PyObject* migration_report(int node, const Placement& before, const Placement& after);
 
 // "<NodeBuffer 256 MiB on node 1 (asked: 1, step PREFERRED) at 0x7f0000000000>"
 [[nodiscard]] std::string repr_text(std::size_t size_bytes, const BlockPlace& place, bool closed,
@@ -39,23 +40,32 @@ inline constexpr const char* kPlacement =
 inline constexpr const char* kMigrate =
     "migrate($self, node, /)\n--\n\n"
     "Move the pages to `node` as far as they fit; every byte keeps its value and address.\n\n"
-    "Returns\n-------\nPlacement\n    What came of it; node_id, step and requested_node follow.\n\n"
+    "Returns\n-------\nMigrationReport\n    What moved, what stayed and why; node_id, step and "
+    "requested_node follow.\n\n"
     "Raises\n------\nNodeNotFoundError\n    The machine has no such node.\n"
     "PlacementError\n    The node has no memory, or this process is not allowed to use it.\n"
     "UnsupportedError\n    The system refuses both move_pages(2) and mbind(2).\n"
     "ValueError\n    The buffer is closed.";
-inline constexpr const char* kHold =
-    "hold($self, /)\n--\n\n"
+inline constexpr const char* kPin =
+    "pin($self, /)\n--\n\n"
     "Keep the pages where they are, for a device that is told their addresses.\n\n"
     "Until the handle is released (it is a context manager), close() and migrate() are refused, a\n"
-    "pool does not get the memory back and so cannot trim it, and numapool.move leaves it "
+    "pool does not get the memory back and so cannot trim it, and numapool.migrate leaves it "
     "alone.\n\n"
-    "Returns\n-------\nBufferHold\n    Has `address`, `nbytes`, `placement()` and `release()`.\n\n"
+    "Returns\n-------\nPinnedRange\n    Has `address`, `nbytes`, `placement()` and `release()`.\n\n"
     "Warns\n-----\nPlacementWarning\n    The node has movable memory alone: a device's pin moves "
     "the "
     "pages off it. Once per node.\n\n"
     "Raises\n------\nValueError\n    The buffer is closed.\n"
     "BufferError\n    Its pages are being migrated at this moment.";
+inline constexpr const char* kAsArray =
+    "as_array($self, /, dtype='uint8', shape=None)\n--\n\n"
+    "The memory as a NumPy array, without a copy; the array counts as a view of the buffer.\n\n"
+    "Parameters\n----------\ndtype : data-type\n    Any dtype without Python objects.\n"
+    "shape : int or iterable of int, optional\n    By default one dimension of as many elements as "
+    "fit; with a shape, its elements are the first\n    of the buffer.\n\n"
+    "Raises\n------\nValueError\n    The buffer is closed, or too small for the shape.\n"
+    "TypeError\n    A dtype that holds Python objects.";
 inline constexpr const char* kDlpack =
     "__dlpack__($self, /, *, stream=None, max_version=None, dl_device=None, copy=None)\n--\n\n"
     "Export the bytes as a one-dimensional uint8 tensor (Python array API standard, DLPack "

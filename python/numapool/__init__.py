@@ -2,7 +2,7 @@
 
 import typing as _typing
 
-from numapool._core import BufferHold, NodeBuffer, __version__
+from numapool._core import NodeBuffer, PinnedRange, __version__
 from numapool.arrays.arrow import arrow_buffer
 from numapool.arrays.creation import asarray, empty, full, zeros
 from numapool.balloon.driver import BalloonDriver
@@ -28,7 +28,7 @@ from numapool.machine.hypervisor import HypervisorInfo, detect_hypervisor
 from numapool.machine.topology import NumaNode, NumaTopology, current_topology
 from numapool.memory.allocator import NumaAllocator, PageSize
 from numapool.memory.memory_policy import memory_policy
-from numapool.memory.migration import MoveReport, move
+from numapool.memory.migration import MigrationReport, migrate
 from numapool.memory.object_memory import placement_of
 from numapool.memory.placement import AllocationStep, Placement
 from numapool.metrics.published_pools import publish_pools
@@ -46,7 +46,7 @@ from numapool.pressure.reading import NodeSupply, PressureReading
 from numapool.pressure.subscribers import EventStream, Subscription
 from numapool.probes.capability import Capability
 from numapool.storage.stream import FileStream, StreamBlock, stream
-from numapool.storage.transfer import Transferred, read_into, readv, write_from, writev
+from numapool.storage.transfer import TransferResult, read_into, readv, write_from, writev
 from numapool.threads.affinity import CpuPlacement
 from numapool.threads.running import ProcessBinding, bind_process, run_on
 
@@ -61,7 +61,6 @@ __all__ = [
     "AllocationStep",
     "BalloonDriver",
     "BalloonState",
-    "BufferHold",
     "BufferPool",
     "BufferRing",
     "Capability",
@@ -73,7 +72,7 @@ __all__ = [
     "FileStream",
     "HypervisorInfo",
     "MetricsCollector",
-    "MoveReport",
+    "MigrationReport",
     "NodeBuffer",
     "NodeExecutor",
     "NodeNotFoundError",
@@ -83,6 +82,7 @@ __all__ = [
     "NumaTopology",
     "NumapoolError",
     "PageSize",
+    "PinnedRange",
     "Placement",
     "PlacementError",
     "PlacementWarning",
@@ -103,7 +103,7 @@ __all__ = [
     "StreamBlock",
     "Subscription",
     "TopologyError",
-    "Transferred",
+    "TransferResult",
     "UnsupportedError",
     "__version__",
     "arrow_buffer",
@@ -117,7 +117,7 @@ __all__ = [
     "empty",
     "full",
     "memory_policy",
-    "move",
+    "migrate",
     "numpy_allocator",
     "placement_of",
     "publish_pools",
@@ -142,9 +142,23 @@ _LATE = {
 }
 
 
+# Names that go with the next release, and the new ones.
+_RENAMED = {
+    "BufferHold": "PinnedRange",
+    "MoveReport": "MigrationReport",
+    "Transferred": "TransferResult",
+    "move": "migrate",
+}
+
+
 if not _typing.TYPE_CHECKING:  # to a type checker, only what is listed is there
 
     def __getattr__(name: str) -> object:
+        if name in _RENAMED:
+            from numapool.base.renamed import warn_of
+
+            warn_of(f"numapool.{name}", f"numapool.{_RENAMED[name]}")
+            return globals()[_RENAMED[name]]
         if name not in _LATE:
             raise AttributeError(f"module 'numapool' has no attribute {name!r}")
         from importlib import import_module
@@ -155,4 +169,4 @@ if not _typing.TYPE_CHECKING:  # to a type checker, only what is listed is there
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__})
+    return sorted(__all__)

@@ -1,12 +1,18 @@
 # The compiled core, as csrc/bindings makes it. NodeBuffer alone is public.
 from collections.abc import Sequence
 from types import TracebackType
-from typing import Any, Self, SupportsIndex, final
+from typing import Any, Self, SupportsIndex, TypeVar, final, overload
 
+import numpy as np
+import numpy.typing as npt
 from typing_extensions import CapsuleType, disjoint_base
 
+from numapool.arrays.creation import Shape
+from numapool.memory.migration import MigrationReport
 from numapool.memory.placement import AllocationStep, Placement
 from numapool.storage.transfer import Memory
+
+_Scalar = TypeVar("_Scalar", bound=np.generic)
 
 __version__: str
 __source_digest__: str
@@ -44,8 +50,17 @@ class NodeBuffer:
     @property
     def closed(self) -> bool: ...
     def placement(self) -> Placement: ...
-    def migrate(self, node: SupportsIndex, /) -> Placement: ...
-    def hold(self) -> BufferHold: ...
+    def migrate(self, node: SupportsIndex, /) -> MigrationReport: ...
+    def pin(self) -> PinnedRange: ...
+    def hold(self) -> PinnedRange: ...
+    @overload
+    def as_array(
+        self, dtype: type[_Scalar] | np.dtype[_Scalar], shape: Shape | None = None
+    ) -> npt.NDArray[_Scalar]: ...
+    @overload
+    def as_array(
+        self, dtype: npt.DTypeLike = "uint8", shape: Shape | None = None
+    ) -> npt.NDArray[Any]: ...
     @property
     def __array_interface__(self) -> dict[str, Any]: ...
     def __dlpack__(
@@ -71,7 +86,7 @@ class NodeBuffer:
     ) -> None: ...
 
 @final
-class BufferHold:
+class PinnedRange:
     @property
     def address(self) -> int: ...
     @property

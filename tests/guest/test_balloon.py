@@ -101,14 +101,14 @@ def test_a_device_without_its_driver(balloon: nump.BalloonDriver) -> None:
     command = ["modprobe", "-d", os.environ[TREE_VARIABLE], "-r", "virtio_balloon"]
     subprocess.run(command, check=True)
     try:
-        assert not balloon.is_available
+        assert not balloon.available
         assert balloon.driver == "virtio"
         assert balloon.state().inflated_bytes is None
         assert "modprobe virtio_balloon" in str(balloon.reason)
         assert balloon.report_memory_released(1).mechanism is None
     finally:
         load_module("virtio_balloon")
-    assert balloon.is_available
+    assert balloon.available
     assert balloon.reason is None
 
 
@@ -288,7 +288,7 @@ def test_a_handler_makes_room_for_a_growing_balloon(
 
     left = all_bytes(machine) - 600 * MIB
     log = KernelLog()
-    with balloon.register_pressure_handler(release):
+    with balloon.subscribe(release):
         host.leave_guest(left)
         took_s = host.wait_for_guest_bytes(left, INFLATE_TIMEOUT_S)
     print(f"met after {took_s:.1f} s; asked for {[n // MIB for n in asked]} MiB")

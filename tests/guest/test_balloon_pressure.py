@@ -127,8 +127,8 @@ def test_a_handler_is_told_what_to_release(host: Host) -> None:
     asked: list[int] = []
     with nump.PressureMonitor(sources=["balloon"]) as monitor:
         balloon = nump.BalloonDriver()
-        assert balloon.is_available
-        with balloon.register_pressure_handler(asked.append, monitor=monitor):
+        assert balloon.available
+        with balloon.subscribe(asked.append, monitor=monitor):
             time.sleep(1.2)
             host.leave_guest(_ALL - 100 * MIB)
             host.wait_for_guest_bytes(_ALL - 100 * MIB, _TIMEOUT_S)

@@ -98,7 +98,7 @@ def check(locality: nump.DeviceLocality, expected: dict[str, int | None]) -> Non
         if leg.node_id is not None:
             assert leg.node_id == sysfs_node(leg.pci_address) == lspci_node(leg.pci_address)
     nodes = sorted({node for node in expected.values() if node is not None})
-    assert list(locality.nodes) == nodes
+    assert list(locality.node_ids) == nodes
     if len(nodes) == 1:
         assert locality.node_id == nodes[0]
     assert (locality.node_id is None) == (not nodes)
@@ -185,7 +185,7 @@ def test_disk_with_two_paths(disks: dict[str, str]) -> None:
     assert len(paths) == 2
     locality = nump.device_locality(f"/dev/{head}")
     check(locality, {path: sysfs_node(address_of(path)) for path in paths})
-    assert locality.nodes == (0, 1)
+    assert locality.node_ids == (0, 1)
 
 
 def test_btrfs_over_two_disks(disks: dict[str, str]) -> None:
@@ -230,7 +230,7 @@ def test_memory(disks: dict[str, str]) -> None:
         locality = nump.device_locality(folder / "file")
         assert locality.node_id == node, policy
         assert {leg.kind for leg in locality.legs} <= {"memory"}
-        assert locality.nodes == ((0, 1) if "-" in policy else () if node is None else (node,))
+        assert locality.node_ids == ((0, 1) if "-" in policy else () if node is None else (node,))
 
 
 def test_interfaces_on_interfaces(interfaces: dict[str, str]) -> None:

@@ -95,7 +95,7 @@ def inside_pin() -> dict[str, Any]:
     with _kept["allocator"].allocate(8 * MIB, _NODE, strict=True) as buffer:
         with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always")
-            held = buffer.hold()
+            held = buffer.pin()
         before = held.placement().bytes_by_node
         ring = io_uring.pin(held.address, held.nbytes)
         after, found = held.placement().bytes_by_node, pages.bytes_by_node(buffer)

@@ -47,7 +47,7 @@ def test_reserved_pages_of_the_node_are_used(
                 found = nump.placement_of(part)
                 assert found.page_size_bytes == _PAGE
                 assert found.bytes_by_node == {node: 4 * MIB}
-                moved = nump.move(part, 1 - node)
+                moved = nump.migrate(part, 1 - node)
                 assert (moved.complete, moved.kept_bytes) == (True, {})
                 assert bytes(view[-4:]) == b"last"
                 assert pages.numa_maps(buffer).bytes_by_node == {node: 2 * MIB, 1 - node: 6 * MIB}

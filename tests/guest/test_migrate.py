@@ -149,7 +149,7 @@ def test_pages_that_automatic_balancing_marks_are_seen_and_moved(
 
     def move() -> object:
         memory = marked()
-        report = nump.move(memory.map, 1)
+        report = nump.migrate(memory.map, 1)
         assert report.complete and not report.kept_bytes
         return [report.placement.bytes_by_node, pages.bytes_by_node(memory)]
 

@@ -152,7 +152,7 @@ def test_close_gives_the_memory_back(machine: Machine, allocator: nump.NumaAlloc
 def test_locked_memory_is_there_and_locked(machine: Machine, allocator: nump.NumaAllocator) -> None:
     node = nodes_with_memory(machine)[-1]
     before = _locked_kib()
-    with allocator.allocate(4 * MIB, node, lock=True) as buffer:
+    with allocator.allocate(4 * MIB, node, mlock=True) as buffer:
         prove(buffer, node)
         assert _locked_kib() - before == 4096
     assert _locked_kib() == before

@@ -27,7 +27,7 @@ def test_nodes_are_the_online_ones(machine: Machine, topology: nump.NumaTopology
     assert [node.node_id for node in topology.nodes] == expected
     assert topology.node_count == len(expected)
     with_memory = [node for node in machine.online_nodes if node.memory_mib]
-    assert topology.is_numa == (len(with_memory) > 1)
+    assert topology.multi_node == (len(with_memory) > 1)
     assert list(topology.allowed_node_ids) == [node.node_id for node in with_memory]
 
 

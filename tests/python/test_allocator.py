@@ -192,7 +192,7 @@ def test_locked_memory_counts_as_locked(allocator: nump.NumaAllocator, node: int
             return next(int(line.split()[1]) for line in status if line.startswith("VmLck:"))
 
     before = locked_kib()
-    with allocator.allocate(65536, node, lock=True) as buffer:
+    with allocator.allocate(65536, node, mlock=True) as buffer:
         assert buffer.locked
         assert locked_kib() - before == 64
     assert locked_kib() == before
@@ -205,7 +205,7 @@ def test_a_lock_that_is_refused_raises_with_the_limit_to_raise() -> None:
         from support import seccomp
         seccomp.refuse(["mlock", "mlock2"], 1)
         try:
-            nump.NumaAllocator().allocate(1 << 20, lock=True)
+            nump.NumaAllocator().allocate(1 << 20, mlock=True)
         except OSError as error:
             print(error.errno, "mlock" in str(error), "RLIMIT_MEMLOCK" in str(error))
         """

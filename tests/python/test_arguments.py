@@ -63,7 +63,7 @@ def cases(file: Path) -> Iterator[Case]:
     ours = "object of ours"
     yield "NumaAllocator", nump.NumaAllocator, {"topology": ours}
     sized = {"size_bytes": "bytes", **PLACE}
-    yield "allocate", part(allocator.allocate, 4096), {"preferred_node": "node", **sized}
+    yield "allocate", part(allocator.allocate, 4096), {"node": "node", **sized}
     spread = {"nodes": "nodes", "weights": "weights", **sized}
     yield "allocate_interleaved", part(allocator.allocate_interleaved, 4096), spread
     near = part(allocator.allocate_near, path=file, size_bytes=4096)
@@ -107,7 +107,7 @@ def cases(file: Path) -> Iterator[Case]:
     yield "memory_policy", nump.memory_policy, {"node": "nodes", "mode": "word"}
     yield "run_on", part(nump.run_on, node=0), {"node": "node", "topology": ours}
     yield "bind_process", part(nump.bind_process, node=0), {"node": "node", "topology": ours}
-    threads = {"node": "node", "workers": "integer", "thread_name_prefix": "text", "pool": ours}
+    threads = {"node": "node", "max_workers": "integer", "thread_name_prefix": "text", "pool": ours}
     threads |= {"initializer": "function", "topology": ours, "numpy_arrays": "flag"}
     yield "NodeExecutor", part(nump.NodeExecutor, node=0), threads
     yield "from_sysfs", nump.NumaTopology.from_sysfs, {"root": "root"}
@@ -131,8 +131,8 @@ def cases(file: Path) -> Iterator[Case]:
     yield "BalloonDriver", nump.BalloonDriver, {"root": "root"}
     yield "released", part(balloon.report_memory_released, 0), {"nbytes": "bytes"}
     yield "compacted", part(balloon.report_memory_released, 0), {"compact": "flag"}
-    answers = part(balloon.register_pressure_handler, print)
-    yield "register_pressure_handler", answers, {"handler": "function", "monitor": ours}
+    answers = part(balloon.subscribe, print)
+    yield "subscribe", answers, {"handler": "function", "monitor": ours}
     yield "publish_pools", nump.publish_pools, {"interval_s": "real"}
     scraped = {"pools": "objects of ours", "monitor": ours, "balloon": ours, "topology": ours}
     yield "MetricsCollector", nump.MetricsCollector, scraped
@@ -161,7 +161,7 @@ FIRST = {
     "zeros": "shape",
     "full": "shape",
     "released": "nbytes",
-    "register_pressure_handler": "handler",
+    "subscribe": "handler",
 }
 
 
@@ -225,7 +225,9 @@ def test_what_a_parameter_got() -> None:
 
 def test_numbers_and_flags_of_numpy_are_taken() -> None:
     np = pytest.importorskip("numpy")
-    pool = nump.BufferPool(max_bytes=np.int64(1 << 20), dump=np.bool_(True), idle_s=np.float32(1))
+    pool = nump.BufferPool(
+        max_bytes=np.int64(1 << 20), core_dump=np.bool_(True), idle_s=np.float32(1)
+    )
     with pool.acquire(np.uint16(100), strict=np.bool_(False)) as buffer:
         assert buffer.nbytes == 100
     assert arguments.flag("a", 1) is True

@@ -37,13 +37,13 @@ def test_what_is_read_of_each(name: str, tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", hosts.names())
 def test_there_is_a_reason_exactly_where_there_is_no_balloon(name: str, tmp_path: Path) -> None:
     with driver_of(name, tmp_path) as balloon:
-        assert (balloon.reason is None) == balloon.is_available
+        assert (balloon.reason is None) == balloon.available
         state = balloon.state()
         assert state.driver == balloon.driver
         assert state.features == balloon.features
         assert balloon.driver is None or balloon.driver in repr(balloon)
         json.dumps(state.to_dict())
-        if not balloon.is_available:
+        if not balloon.available:
             assert state.inflated_bytes is None
             assert state.target_bytes is None
             assert not state.reports_free_pages
@@ -56,18 +56,18 @@ def test_reasons_say_what_is_missing(tmp_path: Path) -> None:
         "there is no balloon device, and no hypervisor was found: this is bare metal"
     )
     assert bare.driver is None
-    assert not bare.is_available
+    assert not bare.available
     unloaded = driver_of("kvm_no_driver", tmp_path / "unloaded")
     assert "modprobe virtio_balloon" in str(unloaded.reason)
-    assert not unloaded.is_available
+    assert not unloaded.available
     assert unloaded.driver == "virtio"
 
 
 def test_a_balloon_that_comes_later_is_seen(tmp_path: Path) -> None:
     balloon = driver_of("kvm_no_driver", tmp_path)
-    assert not balloon.is_available
+    assert not balloon.available
     sysfs_tree.write(tmp_path, {"sys/bus/virtio/devices/virtio2/driver/": ""})
-    assert balloon.is_available
+    assert balloon.available
     assert balloon.reason is None
     assert balloon.state().inflated_bytes == 0
 
@@ -109,7 +109,7 @@ class StandIn:
 def test_handlers_get_what_is_still_asked_for_and_nothing_else(tmp_path: Path) -> None:
     asked: list[int] = []
     monitor = StandIn()
-    driver_of("bare_metal", tmp_path).register_pressure_handler(asked.append, monitor=monitor)
+    driver_of("bare_metal", tmp_path).subscribe(asked.append, monitor=monitor)
     monitor.play(100)
     monitor.play(100, trimmed_bytes=70)
     monitor.play(100, trimmed_bytes=100)
@@ -126,12 +126,12 @@ def test_the_monitors_subscription_is_handed_on(tmp_path: Path) -> None:
             return wanted  # type: ignore[no-any-return]
 
     balloon = driver_of("bare_metal", tmp_path)
-    assert balloon.register_pressure_handler(print, monitor=One()) is wanted
+    assert balloon.subscribe(print, monitor=One()) is wanted
 
 
 def test_a_handler_must_be_callable(tmp_path: Path) -> None:
     with pytest.raises(TypeError, match="handler must be callable, not 5"):
-        driver_of("bare_metal", tmp_path).register_pressure_handler(5)  # type: ignore[arg-type]
+        driver_of("bare_metal", tmp_path).subscribe(5)  # type: ignore[arg-type]
 
 
 def test_an_error_of_a_handler_is_the_monitors_to_report(tmp_path: Path) -> None:
@@ -139,22 +139,22 @@ def test_an_error_of_a_handler_is_the_monitors_to_report(tmp_path: Path) -> None
         raise RuntimeError(f"no {nbytes}")
 
     monitor = StandIn()
-    driver_of("bare_metal", tmp_path).register_pressure_handler(fail, monitor=monitor)
+    driver_of("bare_metal", tmp_path).subscribe(fail, monitor=monitor)
     with pytest.raises(RuntimeError, match="no 7"):
         monitor.play(7)
 
 
 def test_without_a_monitor_the_driver_runs_one_until_it_is_closed() -> None:
     with nump.BalloonDriver() as balloon:
-        with balloon.register_pressure_handler(print) as first:
-            second = balloon.register_pressure_handler(print)
+        with balloon.subscribe(print) as first:
+            second = balloon.subscribe(print)
             assert first.active and second.active
         assert not first.active
         assert second.active
     assert not second.active
     balloon.close()
     with pytest.raises(ValueError, match="closed"):
-        balloon.register_pressure_handler(print)
+        balloon.subscribe(print)
 
 
 # --- reports ---------------------------------------------------------------------------------
@@ -224,7 +224,7 @@ def test_what_a_handler_releases_is_measured_from_its_call(tmp_path: Path) -> No
         held.pop().close()
         reports.append(balloon.report_memory_released(nbytes))
 
-    balloon.register_pressure_handler(release, monitor=monitor)
+    balloon.subscribe(release, monitor=monitor)
     monitor.play(64 * MIB)
     assert reports[0].returned_bytes is not None
     assert reports[0].returned_bytes >= 60 * MIB

@@ -69,7 +69,7 @@ def test_every_matter_is_answered_with_evidence(found: dict[str, nump.Capability
 def test_answers_agree_with_what_allocations_do(
     found: dict[str, nump.Capability], allocator: nump.NumaAllocator, node: int
 ) -> None:
-    assert found["nodes"].available == allocator.topology.is_numa
+    assert found["nodes"].available == allocator.topology.multi_node
     with allocator.allocate(4096, node) as buffer:
         assert found["bind"].available == buffer.bound
         assert found["verify"].available == (buffer.placement().method != "unknown")

@@ -34,10 +34,10 @@ def test_what_is_found(tree: str, path: str, what: str, machines: dict[str, Numa
 def check(locality: DeviceLocality, topology: NumaTopology) -> None:
     """Check what holds for every locality."""
     known = [leg.node_id for leg in locality.legs if leg.node_id is not None]
-    assert locality.nodes == tuple(sorted(set(known)))
+    assert locality.node_ids == tuple(sorted(set(known)))
     assert (locality.node_id is None) == (not known)
-    if len(locality.nodes) == 1:
-        assert locality.node_id == locality.nodes[0]
+    if len(locality.node_ids) == 1:
+        assert locality.node_id == locality.node_ids[0]
     elif known:  # no usable node has a shorter way to all
         node = locality.node_id
         assert node is not None

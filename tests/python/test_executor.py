@@ -49,7 +49,7 @@ def test_threads_run_on_the_nodes_cpus_and_the_maker_does_not(tmp_path: Path) ->
             assert {one.submit(own_cpus).result() for _ in range(6)} == {expected}
             assert (one.requested_node, one.node_id) == (node, node)
             assert one.cpus == tuple(sorted(expected))
-        assert (near.workers, far.workers) == (1, 3)
+        assert (near.max_workers, far.max_workers) == (1, 3)
         assert own_cpus() == before
 
 

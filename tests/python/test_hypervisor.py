@@ -55,7 +55,7 @@ def test_a_balloon_is_no_evidence(tmp_path: Path) -> None:
     }
     info = hosts.detect(tmp_path, {**only_balloon, "cpuid": ""})
     assert info.kind is None
-    assert nump.BalloonDriver(root=tmp_path).is_available
+    assert nump.BalloonDriver(root=tmp_path).available
 
 
 def test_no_files_at_all(tmp_path: Path) -> None:

@@ -26,7 +26,7 @@ NAMES: dict[str, dict[str, list[str]]] = {
         "NumaNode": ["free_memory_bytes", "local_devices"],
     },
     "allocation": {
-        "NumaAllocator": ["allocate", "allocate_interleaved", "is_numa_aware", "topology"],
+        "NumaAllocator": ["allocate", "allocate_interleaved", "numa_aware", "topology"],
         "NodeBuffer": [
             "address",
             "bound",
@@ -53,9 +53,9 @@ NAMES: dict[str, dict[str, list[str]]] = {
             "driver",
             "features",
             "hypervisor",
-            "is_available",
+            "available",
             "reason",
-            "register_pressure_handler",
+            "subscribe",
             "report_memory_released",
             "state",
         ],

@@ -125,10 +125,10 @@ def test_locked_memory() -> None:
             os.setresuid(65534, 65534, 65534)
         locked = lambda: open("/proc/self/status").read().partition("VmLck:")[2].split()[0]
         for _ in range(4):
-            words = refused(lambda: allocator.allocate(4 * MIB, lock=True), OSError)
+            words = refused(lambda: allocator.allocate(4 * MIB, mlock=True), OSError)
             assert "mlock" in words and "RLIMIT_MEMLOCK" in words, words
             assert locked() == "0"
-            with allocator.allocate(32768, lock=True) as buffer:
+            with allocator.allocate(32768, mlock=True) as buffer:
                 assert buffer.locked and locked() == "32"
             allocator.allocate(4 * MIB).close()
             assert same()

@@ -197,7 +197,7 @@ def test_balloon() -> None:
     samples = scrape(pools=[], balloon=balloon)
     state = balloon.state()
     told = of(samples, "balloon_available", driver=state.driver or "none")
-    assert told == balloon.is_available
+    assert told == balloon.available
     inflated = samples.get(("numapool_balloon_inflated_bytes", frozenset()))
     assert (inflated is None) is (state.inflated_bytes is None)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import gc
 import pickle
+import sys
 import threading
 import weakref
 
@@ -220,3 +221,36 @@ def test_interpreter_shutdown_with_buffers_and_views_alive() -> None:
         time.sleep(0.05)
         """
     )
+
+
+def test_as_array_views_the_memory(allocator: nump.NumaAllocator, node: int) -> None:
+    buffer = allocator.allocate(4096, node)
+    numbers = buffer.as_array(np.uint32)
+    numbers[:] = np.arange(1024)
+    assert numbers.dtype == np.uint32
+    assert memoryview(buffer)[4:8].tobytes() == (1).to_bytes(4, sys.byteorder)
+    assert buffer.as_array().shape == (4096,)
+    assert buffer.as_array("f8", (2, 3)).shape == (2, 3)
+    assert buffer.as_array(dtype=np.int16, shape=7).shape == (7,)
+    assert buffer.as_array(np.dtype("S5")).shape == (819,)
+    assert np.shares_memory(buffer.as_array(shape=()), numbers)
+    with pytest.raises(BufferError):
+        buffer.close()
+    del numbers
+    buffer.close()
+    with pytest.raises(ValueError, match="closed"):
+        buffer.as_array()
+
+
+def test_as_array_refuses_what_does_not_fit(allocator: nump.NumaAllocator, node: int) -> None:
+    with allocator.allocate(4096, node) as buffer:
+        with pytest.raises(ValueError, match=r"shape must be .*4096 bytes, not \(513,\)"):
+            buffer.as_array(float, 513)
+        with pytest.raises(ValueError, match="shape"):
+            buffer.as_array(float, -1)
+        with pytest.raises(TypeError, match="dtype must be"):
+            buffer.as_array(object)
+        with pytest.raises(TypeError, match="dtype must be"):
+            buffer.as_array("nonsense")
+        with pytest.raises(TypeError):
+            buffer.as_array(float, (1,), 3)  # type: ignore[call-overload]

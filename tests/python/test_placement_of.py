@@ -98,7 +98,7 @@ def test_whoever_allocated_it(made: Any, node: int) -> None:
     placement = nump.placement_of(made)
     assert placement.resident_bytes > 0
     assert placement.resident_bytes % PAGE == 0
-    assert nump.move(made, node).kept_bytes == {}
+    assert nump.migrate(made, node).kept_bytes == {}
 
 
 def test_node_buffers_and_what_views_them(allocator: nump.NumaAllocator, node: int) -> None:
@@ -151,15 +151,15 @@ def test_what_has_no_memory_to_tell_of() -> None:
 
 def test_move_says_what_it_did(node: int) -> None:
     array = np.arange(1 << 18)
-    report = nump.move(array, node)
+    report = nump.migrate(array, node)
     assert report.node_id == node
     assert report.complete
     assert report.placement.bytes_by_node.keys() == {node}
     assert array.sum() == sum(range(1 << 18))
     with pytest.raises(nump.NodeNotFoundError):
-        nump.move(array, 4000)
+        nump.migrate(array, 4000)
     with pytest.raises(TypeError):
-        nump.move(array, "0")  # type: ignore[arg-type]
+        nump.migrate(array, "0")  # type: ignore[arg-type]
 
 
 def test_pages_of_a_file_are_told(tmp_path: Path, node: int) -> None:
@@ -168,4 +168,4 @@ def test_pages_of_a_file_are_told(tmp_path: Path, node: int) -> None:
     with path.open("rb") as file, mmap.mmap(file.fileno(), 0, prot=mmap.PROT_READ) as memory:
         assert sum(memory[::PAGE]) >= 0  # touch them
         assert nump.placement_of(memory).resident_bytes == 4 * PAGE
-        assert nump.move(memory, node).placement.resident_bytes == 4 * PAGE
+        assert nump.migrate(memory, node).placement.resident_bytes == 4 * PAGE

@@ -208,7 +208,7 @@ def test_trim_says_what_went(pool: nump.BufferPool) -> None:
     live = pool.acquire(2 * MIB)
     np.frombuffer(live, np.uint8)[:] = 5
     pool.reserve(8 * MIB, 4)
-    assert pool.trim(max_bytes=10 * MIB) == 16 * MIB
+    assert pool.trim(at_least_bytes=10 * MIB) == 16 * MIB
     assert pool.trim(0) == 0
     assert pool.trim(node=live.node_id) == 16 * MIB
     assert pool.trim() == 0

@@ -175,7 +175,7 @@ def test_a_balloon_of_hyperv_as_the_balloon_driver_finds_it(
     assert ("(Hyper-V)" in one.detail) is there
     assert ("modprobe hv_balloon" in one.remedy) is (there and not at_work)
     driver = nump.BalloonDriver(root=tmp_path)
-    assert driver.is_available is at_work
+    assert driver.available is at_work
     assert driver.driver == ("hyperv" if there else None)
 
 

@@ -32,7 +32,7 @@ slots = [ring.acquire(), ring.acquire()]
 monitor = nump.PressureMonitor().start()
 monitor.attach(pool)
 monitor.subscribe(lambda event: None)
-direct = nump.NumaAllocator().allocate(4 * MIB, lock=False)
+direct = nump.NumaAllocator().allocate(4 * MIB, mlock=False)
 """
 
 DESCRIPTORS = "import os; print(sorted(int(n) for n in os.listdir('/proc/self/fd'))[:-1])"

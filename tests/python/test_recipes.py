@@ -81,7 +81,7 @@ def test_page_locked_memory_stays_where_it_is(node: int, monkeypatch: pytest.Mon
                 with pytest.raises(BufferError):
                     refused()
             with pytest.raises(BufferError):
-                nump.move(tensor, node)
+                nump.migrate(tensor, node)
             assert pool.trim() == 0
             del tensor
         assert cudart.registered == {}

@@ -183,7 +183,7 @@ for at in range(0, 65536, 4096):
     pages[at] = 1
 seen = nump.placement_of(pages)
 print(seen.method, set(seen.bytes_by_node) <= {node} or not single, seen.not_resident_bytes)
-report = nump.move(pages, node) if single else None
+report = nump.migrate(pages, node) if single else None
 print(report is None or report.complete or report.kept_bytes or report.placement.unknown_bytes > 0)
 found = {one.name: one for one in nump.capabilities()}
 print("move_pages" in found["verify"].detail.split(" saw ")[0])

@@ -53,7 +53,7 @@ def test_every_page_is_on_the_node_at_once(shared: nump.SharedNodeBuffer, node: 
     assert array.__array_interface__["data"][0] == shared.address
     assert not array.any()
     assert array.flags.writeable
-    assert nump.move(shared, node).complete
+    assert nump.migrate(shared, node).complete
     del array
 
 

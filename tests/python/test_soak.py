@@ -83,7 +83,7 @@ def soak(seconds: float) -> str:
     policy = nump.PressurePolicy(margin_bytes=1 << 60, cooldown_s=0.02, relief_s=0.05, poll_s=0.01)
     pools = [
         nump.BufferPool(max_bytes=64 * MIB),
-        nump.BufferPool(max_bytes=64 * MIB, zero_on_reuse=True, idle_s=0.05, dump=False),
+        nump.BufferPool(max_bytes=64 * MIB, zero_on_reuse=True, idle_s=0.05, core_dump=False),
         nump.BufferPool(retain_bytes=8 * MIB),
     ]
     end = time.monotonic() + seconds

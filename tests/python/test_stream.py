@@ -107,7 +107,7 @@ def test_any_stretch(
 ) -> None:
     if size is None:
         offset = max(offset, len(HELD) - 400_000)
-    stream = nump.stream(path, block, depth, offset=offset, size=size, direct=direct)
+    stream = nump.stream(path, block, depth, offset=offset, size_bytes=size, direct=direct)
     with stream:
         assert taken(stream, offset) == HELD[offset:][:size]
 
@@ -257,7 +257,7 @@ def test_a_file_that_grows(folder: Path, pool: nump.BufferPool) -> None:
 def test_what_does_not_tell_its_size() -> None:
     stream = nump.stream("/proc/self/environ", 4096)
     assert taken(stream) == Path("/proc/self/environ").read_bytes()
-    zeros = nump.stream("/dev/zero", 4096, size=10_000)
+    zeros = nump.stream("/dev/zero", 4096, size_bytes=10_000)
     assert taken(zeros) == bytes(10_000)
 
 
@@ -283,7 +283,7 @@ def test_bytes_before_a_failure_are_delivered(tmp_path: Path, pool: nump.BufferP
     os.truncate(path, 5 * 4096)
     got = b""
     source = Path("/proc/self/mem")
-    with nump.stream(source, 8192, 1, pool=pool, offset=start, size=8 * 4096) as stream:
+    with nump.stream(source, 8192, 1, pool=pool, offset=start, size_bytes=8 * 4096) as stream:
         with pytest.raises(nump.StorageError) as error:
             for block in stream:
                 got += bytes(block.buffer)

@@ -60,7 +60,7 @@ def test_what_holds_for_every_machine(any_machine: nump.NumaTopology) -> None:
         for node in topo.nodes
         if node.total_memory_bytes != 0 and node.node_id in topo.allowed_node_ids
     }
-    assert topo.is_numa == (len(usable) > 1)
+    assert topo.multi_node == (len(usable) > 1)
     for node in topo.nodes:
         near = topo.nearest(node.node_id)
         assert set(near) == usable
@@ -161,7 +161,7 @@ def test_nearest(name: str, node: int, nearest: tuple[int, ...], tmp_path: Path)
     ],
 )
 def test_is_numa(name: str, is_numa: bool, tmp_path: Path) -> None:
-    assert read(name, tmp_path).is_numa is is_numa
+    assert read(name, tmp_path).multi_node is is_numa
 
 
 def test_ids_are_no_places_in_the_matrix(tmp_path: Path) -> None:

@@ -51,13 +51,13 @@ print(json.dumps(report | {
     "cpus": len(topology.nodes[0].cpu_cores),
     "os_cpus": os.cpu_count(),
     "memory": topology.nodes[0].total_memory_bytes,
-    "is_numa": topology.is_numa,
-    "is_numa_aware": allocator.is_numa_aware,
+    "is_numa": topology.multi_node,
+    "numa_aware": allocator.numa_aware,
     "sum": float(array.sum()),
     "warnings": [[type(w.message).__name__, str(w.message)] for w in seen],
     "strict": error_of(allocator.allocate, 1 << 20, 0, strict=True),
     "huge": error_of(allocator.allocate, 1 << 20, page_size=2 << 20),
-    "lock": error_of(allocator.allocate, 1 << 20, lock=True),
+    "lock": error_of(allocator.allocate, 1 << 20, mlock=True),
     "absurd": error_of(allocator.allocate, 1 << 62),
     "missing": error_of(allocator.allocate, 1 << 20, 7),
     "devices": topology.devices,
@@ -71,7 +71,7 @@ print(json.dumps(report | {
     "free": error_of(topology.nodes[0].free_memory_bytes),
     "tree": error_of(numapool.NumaTopology.from_sysfs, "/nowhere"),
     "capabilities": [one.to_dict() for one in numapool.capabilities()],
-    "balloon": [balloon.is_available, balloon.driver, balloon.reason, list(balloon.features)],
+    "balloon": [balloon.available, balloon.driver, balloon.reason, list(balloon.features)],
     "released": balloon.report_memory_released(1 << 20).to_dict(),
     "compact": error_of(balloon.report_memory_released, 1, compact=True),
     "hypervisor": numapool.detect_hypervisor(cpuid_signatures=["VMwareVMware"]).kind,
@@ -112,7 +112,7 @@ def test_the_machine_is_one_node(report: dict[str, Any]) -> None:
     assert report["cpus"] <= report["os_cpus"]
     assert report["memory"] > 64 << 20
     assert not report["is_numa"]
-    assert not report["is_numa_aware"]
+    assert not report["numa_aware"]
 
 
 def test_memory_is_handed_out_unbound_and_nothing_is_claimed_of_its_place(

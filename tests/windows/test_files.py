@@ -25,7 +25,9 @@ def test_a_stretch_is_written_and_read_back(tmp_path: Path) -> None:
         assert nump.write_from(path, buffer).nbytes == 256 * KIB
         values[:] = 0
         for direct in (True, False):
-            done = nump.read_into(path, buffer, offset=64 * KIB, size=128 * KIB, direct=direct)
+            done = nump.read_into(
+                path, buffer, offset=64 * KIB, size_bytes=128 * KIB, direct=direct
+            )
             assert done.nbytes == 128 * KIB
             assert direct or done.way == "buffered"
             assert (values[: 32 * KIB] == numbers(64 * KIB)[16 * KIB : 48 * KIB]).all()

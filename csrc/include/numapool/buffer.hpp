@@ -104,6 +104,7 @@ struct Lease {
 // kUnsupported where neither move_pages nor mbind is allowed, kSystem, kInterrupted (the pages
 // moved so far stay moved).
 struct Migration {
+  Placement before;
   Placement placement;
   BlockPlace place;
 };

@@ -70,6 +70,8 @@ Placement placement_of(const Region& region) {
 }
 
 Migration migrate(const Region& region, int node, const InterruptCheck& check) {
+  Migration out;
+  out.before = placement_of(region);
   const CountedMove counted;
   auto* const bytes = static_cast<char*>(region.address);
   const std::size_t chunk = std::max(kMoveChunk, region.pages.bytes);
@@ -92,7 +94,6 @@ Migration migrate(const Region& region, int node, const InterruptCheck& check) {
   const std::array<int, 1> target{node};
   const platform::Status policy =
       platform::set_policy(bytes, region.length, platform::Policy::kPreferred, target, false);
-  Migration out;
   out.placement = placement_of(region);
   out.place.requested_node = node;
   out.place.bound = policy.ok();

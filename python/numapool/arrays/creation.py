@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping, Set
 from typing import TYPE_CHECKING, Any, Literal, SupportsIndex, TypedDict, Unpack
 
 from numapool.base import arguments
-from numapool.memory.allocator import NumaAllocator, PageSize
+from numapool.memory.allocator import NodeBuffer, NumaAllocator, PageSize
 from numapool.pools.pool import BufferPool
 
 if TYPE_CHECKING:
@@ -186,6 +186,23 @@ def _make(
         pages = "auto" if page_size is None else page_size
         buffer = chosen.allocate(size, wanted, strict=strict, page_size=pages)
     return np.ndarray(dimensions, kind, buffer=buffer, order=order)  # type: ignore[arg-type]
+
+
+def array_over(
+    buffer: NodeBuffer, /, dtype: npt.DTypeLike = "uint8", shape: Shape | None = None
+) -> npt.NDArray[Any]:
+    """Return an array of a buffer's memory; it is :meth:`NodeBuffer.as_array`."""
+    import numpy as np
+
+    kind = _dtype(dtype)
+    dimensions = (buffer.nbytes // kind.itemsize,) if shape is None else _dimensions(shape)
+    size = math.prod(dimensions) * kind.itemsize
+    if size > buffer.nbytes:
+        raise ValueError(
+            f"shape must be of at most the buffer's {buffer.nbytes} bytes, not {dimensions} of "
+            f"{kind} ({size} bytes)"
+        )
+    return np.ndarray(dimensions, kind, buffer=buffer)  # type: ignore[arg-type]
 
 
 def full(

@@ -21,7 +21,7 @@ from numapool.balloon.report import (
     would_help,
 )
 from numapool.balloon.resident_memory import ResidencyAccount
-from numapool.base import arguments
+from numapool.base import arguments, renamed
 from numapool.base.errors import UnsupportedError
 from numapool.base.locks import Rank, cached_property, new_lock
 from numapool.machine.hypervisor import HypervisorInfo, detect_hypervisor, root_path
@@ -46,7 +46,7 @@ class Monitor(Protocol):
 class BalloonDriver:
     """The balloon device of this system, if it has one.
 
-    It can be made anywhere: on bare metal :attr:`is_available` is False, :attr:`reason` says why,
+    It can be made anywhere: on bare metal :attr:`available` is False, :attr:`reason` says why,
     and handlers are called all the same, from the other sources of pressure. Safe to use from many
     threads.
 
@@ -80,9 +80,11 @@ class BalloonDriver:
             return None, False, "", (), False, None, None, None
 
     @property
-    def is_available(self) -> bool:
+    def available(self) -> bool:
         """Whether there is a balloon device and its driver is at work, now."""
         return self._read()[1]
+
+    is_available = renamed.attribute("BalloonDriver", "is_available", "available")
 
     @property
     def driver(self) -> str | None:
@@ -138,7 +140,7 @@ class BalloonDriver:
             source=source,
         )
 
-    def register_pressure_handler(
+    def subscribe(
         self, handler: Callable[[int], object], *, monitor: Monitor | None = None
     ) -> Subscription:
         """Call `handler` with the bytes to release, whenever that is more than none.
@@ -178,6 +180,10 @@ class BalloonDriver:
 
         return (self._own_monitor() if monitor is None else monitor).subscribe(answer)
 
+    register_pressure_handler = renamed.attribute(
+        "BalloonDriver", "register_pressure_handler", "subscribe"
+    )
+
     def _own_monitor(self) -> PressureMonitor:
         from numapool.pressure.monitor import PressureMonitor  # only handlers need it
 
@@ -188,8 +194,9 @@ class BalloonDriver:
                 self._monitor = PressureMonitor().start()
             return self._monitor
 
+    @renamed.parameters(nbytes="size_bytes")
     def report_memory_released(
-        self, nbytes: SupportsIndex, *, compact: bool = False
+        self, size_bytes: SupportsIndex, *, compact: bool = False
     ) -> ReleaseReport:
         """Say what became of memory that was just released: who has it now, and when the host will.
 
@@ -202,8 +209,8 @@ class BalloonDriver:
 
         Parameters
         ----------
-        nbytes : int
-            What was released.
+        size_bytes : int
+            What was released, in bytes.
         compact : bool
             Have the kernel compact all memory, so that more of what is free is in blocks that are
             reported. Costs CPU time of up to seconds, and the privilege of root.
@@ -217,7 +224,7 @@ class BalloonDriver:
         UnsupportedError
             ``compact=True`` on a kernel that cannot.
         """
-        released = arguments.at_least("nbytes", nbytes, 0, arguments.BYTES)
+        released = arguments.at_least("size_bytes", size_bytes, 0, arguments.BYTES)
         arguments.flag("compact", compact)
         before_trim = self._account.look()
         has_call = _core.trim_heap()
@@ -278,7 +285,7 @@ class BalloonDriver:
 
     def __repr__(self) -> str:
         state = self.state()
-        if not self.is_available:
+        if not self.available:
             return f"<BalloonDriver, not available: {self.reason}>"
         size = "unknown size" if state.inflated_bytes is None else size_text(state.inflated_bytes)
         return f"<BalloonDriver {state.driver}, {size} inflated>"

@@ -24,8 +24,8 @@ def _verdict(locality: DeviceLocality) -> str:
     """Say the node in a few words; of several, all and the nearest."""
     if locality.node_id is None:
         return "node unknown"
-    if len(locality.nodes) > 1:
-        return f"nodes {ids_text(locality.nodes, ', ')}; nearest to all: node {locality.node_id}"
+    if len(locality.node_ids) > 1:
+        return f"nodes {ids_text(locality.node_ids, ', ')}; nearest to all: node {locality.node_id}"
     if locality.reason is not None:
         return f"node {locality.node_id}, partly unknown"
     return f"node {locality.node_id}"

@@ -169,8 +169,8 @@ def show_topology(console: Console, topology: NumaTopology) -> None:
     count = topology.node_count
     cpus = {cpu for node in topology.nodes for cpu in node.cpu_cores}
     allowed = topology.allowed_node_ids
-    kind = "NUMA" if topology.is_numa else "Not NUMA"
-    if count > 1 and not topology.is_numa:
+    kind = "NUMA" if topology.multi_node else "Not NUMA"
+    if count > 1 and not topology.multi_node:
         kind += " for this process"
     console.print(
         f"[bold]{kind}[/bold]: {_count(count, 'node')}, {_count(len(cpus), 'CPU')}, "

@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from numapool import _core
-from numapool.base import arguments
+from numapool.base import arguments, renamed
 from numapool.base.arguments import PathLike
 from numapool.machine.devices import Device, device_of
 from numapool.machine.topology import NumaTopology
@@ -58,7 +58,7 @@ class DeviceLocality:
     legs : tuple[Device, ...]
         Every piece of hardware under it, those of unknown node too; several for volumes, bonds and
         the like.
-    nodes : tuple[int, ...]
+    node_ids : tuple[int, ...]
         The nodes of the legs, ascending.
     node_id : int or None
         The node that is nearest to all legs whose node is known: of one node, that node; of several
@@ -71,17 +71,20 @@ class DeviceLocality:
 
     path: str
     legs: tuple[Device, ...]
-    nodes: tuple[int, ...]
+    node_ids: tuple[int, ...]
     node_id: int | None
     steps: tuple[DeviceStep, ...]
     reason: str | None = None
+
+    nodes = renamed.attribute("DeviceLocality", "nodes", "node_ids")
 
     def to_dict(self) -> dict[str, Any]:
         """Return everything as a dictionary fit for JSON."""
         return {
             "path": self.path,
             "node_id": self.node_id,
-            "nodes": list(self.nodes),
+            "node_ids": list(self.node_ids),
+            "nodes": list(self.node_ids),  # its old name, for one release
             "reason": self.reason,
             "legs": [leg.to_dict() for leg in self.legs],
             "steps": [step.to_dict() for step in self.steps],
@@ -117,7 +120,7 @@ def device_locality(path: PathLike, topology: NumaTopology | None = None) -> Dev
     if topology is not None:
         return locality_by(path, _core_of(topology))
     found = locality_by(path, _core.current_topology(), _core.topology_now)
-    return locality_by(path, _core.topology_now()) if len(found.nodes) > 1 else found
+    return locality_by(path, _core.topology_now()) if len(found.node_ids) > 1 else found
 
 
 def device_node(path: PathLike, topology: NumaTopology | None = None) -> int | None:
@@ -170,7 +173,7 @@ def _locality(path: str, found: _core._Locality) -> DeviceLocality:
     return DeviceLocality(
         path=path,
         legs=tuple(device_of(leg) for leg in legs),
-        nodes=nodes,
+        node_ids=nodes,
         node_id=node_id,
         steps=tuple(
             DeviceStep(depth=depth, kind=kind, name=name, path=where, note=note, node_id=node)

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any, SupportsIndex
 
 from numapool import _core
-from numapool.base import arguments
+from numapool.base import arguments, renamed
 from numapool.base.errors import NodeNotFoundError
 from numapool.base.locks import cached_property
 from numapool.machine.devices import Device, DeviceList
@@ -216,12 +216,14 @@ class NumaTopology:
         return self._core.allowed()
 
     @property
-    def is_numa(self) -> bool:
+    def multi_node(self) -> bool:
         """Whether this process may use the memory of two or more nodes."""
         return len(self._core.usable()) > 1
 
-    def _index(self, node_id: SupportsIndex, name: str = "node_id") -> int:
-        wanted = arguments.integer(name, node_id, arguments.NODE)
+    is_numa = renamed.attribute("NumaTopology", "is_numa", "multi_node")
+
+    def _index(self, node: SupportsIndex, name: str = "node") -> int:
+        wanted = arguments.integer(name, node, arguments.NODE)
         try:
             return self._by_id[wanted]
         except KeyError:
@@ -230,7 +232,8 @@ class NumaTopology:
                 f"there is no node {wanted}; this machine has: {exist}"
             ) from None
 
-    def node(self, node_id: SupportsIndex) -> NumaNode:
+    @renamed.parameters(node_id="node")
+    def node(self, node: SupportsIndex) -> NumaNode:
         """Return the node with that id.
 
         Raises
@@ -238,7 +241,7 @@ class NumaTopology:
         NodeNotFoundError
             There is none; the message names those there are.
         """
-        return self.nodes[self._index(node_id)]
+        return self.nodes[self._index(node)]
 
     def distance(self, from_node: SupportsIndex, to_node: SupportsIndex) -> int:
         """Return the distance from one node to another, in SLIT units (10 is local).
@@ -259,7 +262,8 @@ class NumaTopology:
         wanted = arguments.integer("cpu", cpu)
         return self._core.node_of_cpu(wanted) if 0 <= wanted < 2**31 else None
 
-    def nearest(self, node_id: SupportsIndex) -> tuple[int, ...]:
+    @renamed.parameters(node_id="node")
+    def nearest(self, node: SupportsIndex) -> tuple[int, ...]:
         """Return the usable nodes by distance from a node, then by id; itself first if usable.
 
         Usable nodes have memory, and this process is allowed to take it.
@@ -267,14 +271,15 @@ class NumaTopology:
         Raises
         ------
         NodeNotFoundError
-            There is no node `node_id`.
+            There is no node `node`.
         """
-        return self._core.nearest(self.nodes[self._index(node_id)].node_id)
+        return self._core.nearest(self.nodes[self._index(node)].node_id)
 
     def to_dict(self) -> dict[str, Any]:
         """Return the topology, apart from the devices, as a dictionary fit for JSON."""
         return {
-            "is_numa": self.is_numa,
+            "multi_node": self.multi_node,
+            "is_numa": self.multi_node,  # its old name, for one release
             "allowed_node_ids": list(self.allowed_node_ids),
             "distances_assumed": self.distances_assumed,
             "distance_matrix": [list(row) for row in self.distance_matrix],

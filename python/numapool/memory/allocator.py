@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from typing import Literal, SupportsIndex
 
 from numapool import _core
-from numapool.base import arguments
+from numapool.base import arguments, renamed
 from numapool.base.arguments import PathLike
 from numapool.base.errors import PlacementError
 from numapool.base.warn_once import warn_once
@@ -85,23 +85,26 @@ class NumaAllocator:
         return current_topology() if self._given is None else self._given
 
     @property
-    def is_numa_aware(self) -> bool:
+    def numa_aware(self) -> bool:
         """Whether this system places memory by node at all (a kernel without NUMA does not)."""
         return _core.has_numa()
+
+    is_numa_aware = renamed.attribute("NumaAllocator", "is_numa_aware", "numa_aware")
 
     def __repr__(self) -> str:
         return f"NumaAllocator({self.topology!r})"
 
+    @renamed.parameters(preferred_node="node", lock="mlock", dump="core_dump")
     def allocate(
         self,
         size_bytes: SupportsIndex,
-        preferred_node: SupportsIndex | None = None,
+        node: SupportsIndex | None = None,
         *,
         strict: bool = False,
         page_size: PageSize = "auto",
         populate: bool = True,
-        lock: bool = False,
-        dump: bool = True,
+        mlock: bool = False,
+        core_dump: bool = True,
     ) -> NodeBuffer:
         """Allocate zeroed memory on a node, or as near to it as it fits.
 
@@ -109,7 +112,7 @@ class NumaAllocator:
         ----------
         size_bytes : int
             Size in bytes, at least 1.
-        preferred_node : int, optional
+        node : int, optional
             The node to use; by default the node of the CPU that the calling thread runs on.
         strict : bool
             Every byte on that node, proved page by page, or an error; clean file cache on the node
@@ -124,9 +127,9 @@ class NumaAllocator:
             Make every page resident now, by threads on the node's CPUs (MADV_POPULATE_WRITE).
             Without it the policy decides when a page is first touched, and the step is what the
             policy says.
-        lock : bool
+        mlock : bool
             Lock the memory against swapping (mlock(2)).
-        dump : bool
+        core_dump : bool
             False leaves the memory out of core dumps (MADV_DONTDUMP, madvise(2)): for keys and
             other secrets. Refused, it is an error, never a warning.
 
@@ -160,17 +163,20 @@ class NumaAllocator:
             Once per cause, when the system refused what placement needs and `strict` is false.
         """
         size = _size(size_bytes)
-        node = arguments.optional_node("preferred_node", preferred_node)
+        wanted = arguments.optional_node("node", node)
         kind, hugetlb_bytes = _page_kind(page_size)
-        if not (strict.__class__ is populate.__class__ is lock.__class__ is dump.__class__ is bool):
-            arguments.flags(strict=strict, populate=populate, lock=lock, dump=dump)
+        if not (
+            strict.__class__ is populate.__class__ is mlock.__class__ is core_dump.__class__ is bool
+        ):
+            arguments.flags(strict=strict, populate=populate, mlock=mlock, core_dump=core_dump)
         buffer, causes = self._core.allocate(
-            size, node, strict, kind, hugetlb_bytes, populate, lock, dump
+            size, wanted, strict, kind, hugetlb_bytes, populate, mlock, core_dump
         )
         if causes:
             _warn_once(causes)
         return buffer
 
+    @renamed.parameters(lock="mlock", dump="core_dump")
     def allocate_interleaved(
         self,
         size_bytes: SupportsIndex,
@@ -180,8 +186,8 @@ class NumaAllocator:
         strict: bool = False,
         page_size: PageSize = "auto",
         populate: bool = True,
-        lock: bool = False,
-        dump: bool = True,
+        mlock: bool = False,
+        core_dump: bool = True,
     ) -> NodeBuffer:
         """Allocate zeroed memory that is spread over nodes page by page.
 
@@ -195,7 +201,7 @@ class NumaAllocator:
             Spread by weight instead of equally (MPOL_WEIGHTED_INTERLEAVE, Linux 6.9). The kernel
             has one table of weights for the whole system: ``"system"`` uses it, a mapping must
             agree with it.
-        strict, page_size, populate, lock, dump
+        strict, page_size, populate, mlock, core_dump
             As for :meth:`allocate`. With huge pages the spread is by huge page.
 
         Returns
@@ -217,7 +223,7 @@ class NumaAllocator:
         """
         size = _size(size_bytes)
         kind, hugetlb_bytes = _page_kind(page_size)
-        arguments.flags(strict=strict, populate=populate, lock=lock, dump=dump)
+        arguments.flags(strict=strict, populate=populate, mlock=mlock, core_dump=core_dump)
         node_list = [] if nodes is None else arguments.nodes("nodes", nodes)
         if nodes is not None and not node_list:
             raise ValueError("nodes must name at least one node, not none")
@@ -231,8 +237,8 @@ class NumaAllocator:
             kind,
             hugetlb_bytes,
             populate,
-            lock,
-            dump,
+            mlock,
+            core_dump,
         )
         if causes:
             _warn_once(causes)
@@ -262,6 +268,7 @@ class NumaAllocator:
         """
         return locality_by(path, self.topology._core, self._renewed)
 
+    @renamed.parameters(lock="mlock", dump="core_dump")
     def allocate_near(
         self,
         path: PathLike,
@@ -270,8 +277,8 @@ class NumaAllocator:
         strict: bool = False,
         page_size: PageSize = "auto",
         populate: bool = True,
-        lock: bool = False,
-        dump: bool = True,
+        mlock: bool = False,
+        core_dump: bool = True,
     ) -> NodeBuffer:
         """Allocate zeroed memory on the usable node that is nearest to the hardware under a path.
 
@@ -282,7 +289,7 @@ class NumaAllocator:
         ----------
         path : str or path-like
             As for :func:`numapool.device_locality`, of this allocator's machine.
-        size_bytes, strict, page_size, populate, lock, dump
+        size_bytes, strict, page_size, populate, mlock, core_dump
             As for :meth:`allocate`.
 
         Raises
@@ -305,7 +312,7 @@ class NumaAllocator:
         if node is not None:
             near = topology.nearest(node)
             node = near[0] if near else node
-        elif topology.is_numa:
+        elif topology.multi_node:
             reason = self.device_locality(path).reason
             message = f"cannot tell which node {os.fspath(path)!r} is on: {reason}"
             if strict:
@@ -317,8 +324,8 @@ class NumaAllocator:
             strict=strict,
             page_size=page_size,
             populate=populate,
-            lock=lock,
-            dump=dump,
+            mlock=mlock,
+            core_dump=core_dump,
         )
 
     def _renewed(self) -> _core.Topology | None:

@@ -1,19 +1,19 @@
-"""Moves memory that somebody else allocated to a node, in place."""
+"""Migrates memory to a node, in place: what somebody else allocated, and what a buffer holds."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import Any, SupportsIndex
 
 from numapool import _core
-from numapool.base import arguments
+from numapool.base import arguments, renamed
 from numapool.memory.object_memory import extents_of
 from numapool.memory.placement import Placement
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class MoveReport:
-    """What a move of pages came to.
+class MigrationReport:
+    """What a migration of pages came to.
 
     Attributes
     ----------
@@ -42,8 +42,41 @@ class MoveReport:
             self.placement.unknown_bytes == 0
         )
 
+    def __getattr__(self, name: str) -> Any:
+        # What NodeBuffer.migrate() once returned; for one release.
+        if name.startswith("_") or (not hasattr(Placement, name) and name not in _OF_PLACEMENT):
+            raise AttributeError(f"MigrationReport has no attribute {name!r}", name=name, obj=self)
+        renamed.warn_of(f"{name} of what migrate() returns", f"placement.{name}")
+        return getattr(self.placement, name)
 
-def move(obj: Any, node: SupportsIndex) -> MoveReport:
+
+_OF_PLACEMENT = frozenset(one.name for one in fields(Placement))
+
+
+def report_of(
+    node: int, before: Placement, after: Placement, kept: dict[str, int] | None = None
+) -> MigrationReport:
+    """Return the report of a migration by where the pages were and are; the core calls it too.
+
+    `kept` tells the bytes that stayed, by reason; by default the node had no room for what is
+    elsewhere.
+    """
+    if kept is None:
+        kept = {"full": elsewhere(after, node)}
+    return MigrationReport(
+        node_id=node,
+        placement=after,
+        moved_bytes=max(0, after.bytes_by_node.get(node, 0) - before.bytes_by_node.get(node, 0)),
+        kept_bytes={reason: count for reason, count in kept.items() if count},
+    )
+
+
+def elsewhere(placement: Placement, node: int) -> int:
+    """Return the resident bytes that are on other nodes."""
+    return sum(placement.bytes_by_node.values()) - placement.bytes_by_node.get(node, 0)
+
+
+def migrate(obj: Any, node: SupportsIndex) -> MigrationReport:
     """Move the pages of an object's memory to a node; every byte keeps its value and address.
 
     Whole pages are moved, with what else is on them. No memory policy is set: pages that are
@@ -60,7 +93,7 @@ def move(obj: Any, node: SupportsIndex) -> MoveReport:
 
     Returns
     -------
-    MoveReport
+    MigrationReport
         What moved, and what did not and why.
 
     Raises
@@ -70,7 +103,7 @@ def move(obj: Any, node: SupportsIndex) -> MoveReport:
     PlacementError
         The node has no memory, or this process is not allowed to use it.
     BufferError
-        Some of the pages are held (:meth:`NodeBuffer.hold`); nothing was moved.
+        Some of the pages are pinned (:meth:`NodeBuffer.pin`); nothing was moved.
     UnsupportedError
         The system refuses move_pages(2), as container profiles do.
     TypeError, ValueError
@@ -78,20 +111,9 @@ def move(obj: Any, node: SupportsIndex) -> MoveReport:
     """
     target = arguments.node("node", node)
     if isinstance(obj, _core.NodeBuffer):
-        before = obj.placement()
-        after = obj.migrate(target)
-        kept = {"full": sum(after.bytes_by_node.values()) - after.bytes_by_node.get(target, 0)}
-    else:
-        before, after, shared, busy, full, other, file = _core.move_extents(extents_of(obj), target)
-        kept = {"shared": shared, "busy": busy, "full": full, "other": other}
-        # Not what is on the node all the same.
-        elsewhere = sum(after.bytes_by_node.values()) - after.bytes_by_node.get(target, 0)
-        kept["file"] = max(0, min(file, elsewhere - sum(kept.values())))
-    return MoveReport(
-        node_id=target,
-        placement=after,
-        moved_bytes=max(
-            0, after.bytes_by_node.get(target, 0) - before.bytes_by_node.get(target, 0)
-        ),
-        kept_bytes={reason: count for reason, count in kept.items() if count},
-    )
+        return obj.migrate(target)
+    before, after, shared, busy, full, other, file = _core.move_extents(extents_of(obj), target)
+    kept = {"shared": shared, "busy": busy, "full": full, "other": other}
+    # Not what is on the node all the same.
+    kept["file"] = max(0, min(file, elsewhere(after, target) - sum(kept.values())))
+    return report_of(target, before, after, kept)

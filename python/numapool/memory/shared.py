@@ -19,7 +19,7 @@ from numapool.base.errors import UnsupportedError
 from numapool.base.warn_once import warn_once
 from numapool.machine.topology import current_topology
 from numapool.memory.allocator import _size
-from numapool.memory.migration import MoveReport, move
+from numapool.memory.migration import MigrationReport, migrate
 from numapool.memory.object_memory import placement_of
 from numapool.memory.placement import AllocationStep, Placement
 
@@ -213,9 +213,9 @@ class SharedNodeBuffer(mmap.mmap):
             return AllocationStep.PREFERRED
         return AllocationStep.NEAREST if len(held) == 1 else AllocationStep.ANY
 
-    def migrate(self, node: SupportsIndex) -> MoveReport:
-        """Move the pages to a node, as :func:`numapool.move`; others' mappings make them stay."""
-        report = move(self, node)
+    def migrate(self, node: SupportsIndex) -> MigrationReport:
+        """Move the pages to a node, as :func:`numapool.migrate`; pages that others map stay."""
+        report = migrate(self, node)
         self.requested_node = report.node_id
         return report
 

@@ -251,7 +251,7 @@ class MetricsCollector:
         yield self._gauge(
             "balloon_available",
             "Whether a balloon is at work, 1 or 0.",
-            [((state.driver or "none",), int(balloon.is_available))],
+            [((state.driver or "none",), int(balloon.available))],
             ("driver",),
         )
         for name, help_text, value in (

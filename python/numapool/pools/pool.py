@@ -11,7 +11,7 @@ from types import MappingProxyType, TracebackType
 from typing import Any, Self, SupportsIndex
 
 from numapool import _core
-from numapool.base import arguments
+from numapool.base import arguments, renamed
 from numapool.base.errors import PoolExhaustedError
 from numapool.base.live_objects import Living
 from numapool.memory.allocator import NumaAllocator, PageSize, _page_kind, _size
@@ -147,7 +147,7 @@ class BufferPool(_core.PoolBase):
         a hypervisor takes free pages, touching memory again costs 30 to 50 times as much.
     page_size : "auto", "base", "transparent" or int
         As for :meth:`NumaAllocator.allocate`; with a hugetlb size, blocks are whole huge pages.
-    dump : bool
+    core_dump : bool
         False leaves all of the pool's memory out of core dumps, as for
         :meth:`NumaAllocator.allocate`.
     name : str, optional
@@ -165,27 +165,32 @@ class BufferPool(_core.PoolBase):
     __slots__ = (
         "__weakref__",
         "_allocator",
-        "_dump",
+        "_core_dump",
         "_max_bytes",
         "_name",
         "_retain_bytes",
         "_zero_on_reuse",
     )
 
+    @renamed.keyword_only(
+        2, "max_bytes", "retain_bytes", "zero_on_reuse", "idle_s", "page_size", "core_dump", "name"
+    )
+    @renamed.parameters(dump="core_dump")
     def __init__(
         self,
         allocator: NumaAllocator | None = None,
+        *,
         max_bytes: SupportsIndex | None = None,
         retain_bytes: SupportsIndex | None = None,
         zero_on_reuse: bool = False,
         idle_s: float | None = None,
         page_size: PageSize = "auto",
-        dump: bool = True,
+        core_dump: bool = True,
         name: str | None = None,
     ) -> None:
         given = arguments.optional_instance("name", name, str)
         self._name = f"pool-{next(_numbers)}" if given is None else given
-        self._dump = arguments.flag("dump", dump)
+        self._core_dump = arguments.flag("core_dump", core_dump)
         source = arguments.optional_instance("allocator", allocator, NumaAllocator)
         self._allocator = NumaAllocator() if source is None else source
         self._max_bytes = _limit("max_bytes", max_bytes)
@@ -201,7 +206,7 @@ class BufferPool(_core.PoolBase):
             kind,
             hugetlb_bytes,
             self._zero_on_reuse,
-            self._dump,
+            self._core_dump,
         )
         _pools.add(self)
 
@@ -231,9 +236,11 @@ class BufferPool(_core.PoolBase):
         return self._zero_on_reuse
 
     @property
-    def dump(self) -> bool:
+    def core_dump(self) -> bool:
         """Whether core dumps hold the pool's memory."""
-        return self._dump
+        return self._core_dump
+
+    dump = renamed.attribute("BufferPool", "dump", "core_dump")
 
     @property
     def closed(self) -> bool:
@@ -290,8 +297,9 @@ class BufferPool(_core.PoolBase):
                 progress(min(added, wanted), wanted)
         return added
 
+    @renamed.parameters(max_bytes="at_least_bytes")
     def trim(
-        self, max_bytes: SupportsIndex | None = None, node: SupportsIndex | None = None
+        self, at_least_bytes: SupportsIndex | None = None, node: SupportsIndex | None = None
     ) -> int:
         """Give retained blocks back to the system, the largest and oldest first.
 
@@ -299,7 +307,7 @@ class BufferPool(_core.PoolBase):
 
         Parameters
         ----------
-        max_bytes : int, optional
+        at_least_bytes : int, optional
             Stop once so many bytes are back; the last block may exceed it. By default everything
             goes.
         node : int, optional
@@ -312,7 +320,7 @@ class BufferPool(_core.PoolBase):
             part when it splits the page, which it does when memory is short.
         """
         chosen = None if node is None else self._node(node)
-        return _core.pool_trim(self, _limit("max_bytes", max_bytes), chosen)
+        return _core.pool_trim(self, _limit("at_least_bytes", at_least_bytes), chosen)
 
     def ring(
         self,

@@ -11,7 +11,7 @@ from types import TracebackType
 from typing import Literal, Self, SupportsIndex
 
 from numapool import _core
-from numapool.base import arguments
+from numapool.base import arguments, renamed
 from numapool.base.arguments import PathLike
 from numapool.machine.device_search import device_node
 from numapool.machine.topology import NumaTopology
@@ -85,7 +85,7 @@ class FileStream:
         node: Literal["near"] | SupportsIndex | None,
         pool: BufferPool | None,
         offset: SupportsIndex,
-        size: SupportsIndex | None,
+        size_bytes: SupportsIndex | None,
         direct: bool,
         timeout_s: float | None,
     ) -> None:
@@ -103,7 +103,7 @@ class FileStream:
         arguments.optional_instance("pool", pool, BufferPool)
         way = arguments.flag("direct", direct)
         start = _at_least_0("offset", offset)
-        most = None if size is None else _at_least_0("size", size)
+        most = None if size_bytes is None else _at_least_0("size_bytes", size_bytes)
         self._timeout_s = timeout_s
         source = _default_pool() if pool is None else pool
         device = _device_of(self._path)
@@ -213,6 +213,7 @@ class FileStream:
         return f"<FileStream of {self._path!r}: {blocks}, {state}>"
 
 
+@renamed.parameters(size="size_bytes")
 def stream(
     path: PathLike,
     block_bytes: SupportsIndex = BLOCK_BYTES,
@@ -221,7 +222,7 @@ def stream(
     pool: BufferPool | None = None,
     *,
     offset: SupportsIndex = 0,
-    size: SupportsIndex | None = None,
+    size_bytes: SupportsIndex | None = None,
     direct: bool = True,
     timeout_s: float | None = None,
 ) -> FileStream:
@@ -250,7 +251,7 @@ def stream(
         What the memory counts for; by default a pool for the whole process.
     offset : int
         Where to begin in the file, in bytes.
-    size : int, optional
+    size_bytes : int, optional
         How many bytes to read at most; by default up to the end of the file.
     direct : bool
         Go past the page cache where that can be; see :func:`read_into`.
@@ -268,7 +269,7 @@ def stream(
     NodeNotFoundError, MemoryError, PoolExhaustedError
         As for :meth:`BufferPool.ring`.
     """
-    return FileStream(path, block_bytes, depth, node, pool, offset, size, direct, timeout_s)
+    return FileStream(path, block_bytes, depth, node, pool, offset, size_bytes, direct, timeout_s)
 
 
 def _device_of(path: str) -> int | None:

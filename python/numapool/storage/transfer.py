@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, SupportsIndex
 
 from numapool import _core
-from numapool.base import arguments
+from numapool.base import arguments, renamed
 from numapool.base.arguments import PathLike
 from numapool.base.errors import StorageError, UnsupportedError
 
@@ -27,7 +27,7 @@ _WRITABLE = "a writable contiguous buffer (an array, a NodeBuffer)"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Transferred:
+class TransferResult:
     """What came of a transfer.
 
     Attributes
@@ -57,17 +57,18 @@ class Transferred:
         return "direct" if self.direct_bytes == self.nbytes else "both"
 
 
+@renamed.parameters(size="size_bytes")
 def read_into(
     path: PathLike,
     buffer: Memory,
     offset: SupportsIndex = 0,
-    size: SupportsIndex | None = None,
+    size_bytes: SupportsIndex | None = None,
     *,
     direct: bool = True,
-) -> Transferred:
+) -> TransferResult:
     """Fill a buffer with what a file holds.
 
-    Reads until `size` bytes are there or the file ends, however often the system returns less, and
+    Reads until `size_bytes` are there or the file ends, however often the system returns less, and
     without the GIL. What is aligned goes past the page cache, straight into the buffer (O_DIRECT);
     what is not, such as the last bytes of a file, through it. A node buffer begins at a page, so
     that from an `offset` that is a multiple of 4096 all but the end of a transfer is aligned on
@@ -82,14 +83,14 @@ def read_into(
         Writable and contiguous: a :class:`NodeBuffer`, an array, a slice of a memoryview.
     offset : int
         Where to begin in the file, in bytes.
-    size : int, optional
+    size_bytes : int, optional
         How many bytes to read; by default as many as the buffer has.
     direct : bool
         Go past the page cache where that can be.
 
     Returns
     -------
-    Transferred
+    TransferResult
         How many bytes came, and which way. What follows them in the buffer is unchanged, unless the
         file became shorter meanwhile.
 
@@ -107,7 +108,7 @@ def read_into(
     KeyboardInterrupt
         Ctrl-C is answered between pieces of 8 MiB.
     """
-    return _read(path, "buffer", [_part(buffer, size)], offset, direct)
+    return _read(path, "buffer", [_part(buffer, size_bytes)], offset, direct)
 
 
 def readv(
@@ -116,7 +117,7 @@ def readv(
     offset: SupportsIndex = 0,
     *,
     direct: bool = True,
-) -> Transferred:
+) -> TransferResult:
     """Fill several buffers, one after the other, with what a file holds from `offset` on.
 
     Otherwise as :func:`read_into`. Neighbours that are aligned, and whose lengths are, are read by
@@ -128,7 +129,7 @@ def readv(
 
 def _read(
     path: PathLike, name: str, buffers: list[Memory], offset: SupportsIndex, direct: bool
-) -> Transferred:
+) -> TransferResult:
     file, asked = _path(path)
     start = _at_least_0("offset", offset)
     way = arguments.flag("direct", direct)
@@ -139,16 +140,17 @@ def _read(
     return _result("read", file, start, done)
 
 
+@renamed.parameters(size="size_bytes")
 def write_from(
     path: PathLike,
     buffer: Memory,
     offset: SupportsIndex = 0,
-    size: SupportsIndex | None = None,
+    size_bytes: SupportsIndex | None = None,
     *,
     direct: bool = True,
     truncate: bool = False,
     sync: bool = False,
-) -> Transferred:
+) -> TransferResult:
     """Write a buffer into a file, which is made where it is not there.
 
     Parameters
@@ -157,7 +159,7 @@ def write_from(
         As for :func:`read_into`.
     buffer : bytes-like
         Contiguous.
-    size : int, optional
+    size_bytes : int, optional
         How many bytes to write; by default all.
     truncate : bool
         Drop what the file held before.
@@ -167,7 +169,7 @@ def write_from(
 
     Returns
     -------
-    Transferred
+    TransferResult
         All was written, and which way.
 
     Raises
@@ -178,7 +180,7 @@ def write_from(
     OSError, ValueError, BufferError, TypeError, KeyboardInterrupt
         As for :func:`read_into`.
     """
-    return _write(path, "buffer", [_part(buffer, size)], offset, direct, truncate, sync)
+    return _write(path, "buffer", [_part(buffer, size_bytes)], offset, direct, truncate, sync)
 
 
 def writev(
@@ -189,7 +191,7 @@ def writev(
     direct: bool = True,
     truncate: bool = False,
     sync: bool = False,
-) -> Transferred:
+) -> TransferResult:
     """Write several buffers, one after the other, into a file from `offset` on.
 
     Otherwise as :func:`write_from`, and as :func:`readv` does.
@@ -206,7 +208,7 @@ def _write(
     direct: bool,
     truncate: bool,
     sync: bool,
-) -> Transferred:
+) -> TransferResult:
     file, asked = _path(path)
     start = _at_least_0("offset", offset)
     arguments.flags(direct=direct, truncate=truncate, sync=sync)
@@ -239,14 +241,14 @@ def transfer_error(
 
 def _result(
     doing: Literal["read", "write"], path: str, start: int, done: _core._Transfer
-) -> Transferred:
+) -> TransferResult:
     nbytes, direct_bytes, reason, failure = done
     if nbytes is None:
         assert failure is not None
         raise open_error(path, failure)
     if failure is not None:
         raise transfer_error(doing, path, start + nbytes, failure)
-    return Transferred(nbytes=nbytes, direct_bytes=direct_bytes, reason=reason)
+    return TransferResult(nbytes=nbytes, direct_bytes=direct_bytes, reason=reason)
 
 
 def _path(path: PathLike) -> tuple[str, bytes]:
@@ -274,10 +276,10 @@ def _name_the_buffer(error: Exception, name: str, buffers: list[Memory], takes: 
     return type(error)(f"{name} must be {takes}: {error}")
 
 
-def _part(buffer: Memory, size: SupportsIndex | None) -> Memory:
-    if size is None:
+def _part(buffer: Memory, size_bytes: SupportsIndex | None) -> Memory:
+    if size_bytes is None:
         return buffer
-    wanted = _at_least_0("size", size)
+    wanted = _at_least_0("size_bytes", size_bytes)
     try:
         view = memoryview(buffer)  # type: ignore[arg-type]
     except TypeError:
@@ -285,5 +287,7 @@ def _part(buffer: Memory, size: SupportsIndex | None) -> Memory:
     if not view.c_contiguous:
         raise BufferError(f"buffer must be {_READABLE}, not one with gaps")
     if wanted > view.nbytes:
-        raise ValueError(f"size must be at most the buffer's {view.nbytes} bytes, not {wanted}")
+        raise ValueError(
+            f"size_bytes must be at most the buffer's {view.nbytes} bytes, not {wanted}"
+        )
     return view.cast("B")[:wanted] if view.nbytes else view

@@ -9,7 +9,7 @@ from typing import Any, SupportsIndex
 
 from numapool import _core
 from numapool.arrays.numpy_allocator import IDLE_S, numpy_allocator
-from numapool.base import arguments
+from numapool.base import arguments, renamed
 from numapool.base.errors import NodeNotFoundError
 from numapool.base.live_objects import Living
 from numapool.base.warn_once import warn_once
@@ -37,7 +37,7 @@ class NodeExecutor(ThreadPoolExecutor):
     ----------
     node : int
         The node to work on.
-    workers : int, optional
+    max_workers : int, optional
         The most threads; by default one for each CPU to be used. They are started as work comes.
     thread_name_prefix : str
         Of the threads' names, ``numapool-node<N>`` by default.
@@ -61,7 +61,7 @@ class NodeExecutor(ThreadPoolExecutor):
     NodeNotFoundError
         The machine has no such node.
     ValueError
-        `workers` is less than 1; a pool that is closed, or is given with ``numpy_arrays=False``.
+        `max_workers` is less than 1; a pool that is closed, or given with ``numpy_arrays=False``.
     PoolExhaustedError
         The pool is at its ``max_bytes``.
     UnsupportedError
@@ -74,10 +74,11 @@ class NodeExecutor(ThreadPoolExecutor):
         set, so that memory of other libraries comes from the node of the CPUs.
     """
 
+    @renamed.parameters(workers="max_workers")
     def __init__(
         self,
         node: SupportsIndex,
-        workers: SupportsIndex | None = None,
+        max_workers: SupportsIndex | None = None,
         *,
         thread_name_prefix: str = "",
         initializer: Callable[..., object] | None = None,
@@ -96,7 +97,7 @@ class NodeExecutor(ThreadPoolExecutor):
                 "pool must be None with numpy_arrays=False, for it is for NumPy's arrays, not a "
                 "BufferPool"
             )
-        count = None if workers is None else arguments.at_least("workers", workers, 1)
+        count = None if max_workers is None else arguments.at_least("max_workers", max_workers, 1)
         given = arguments.optional_instance("topology", topology, NumaTopology)
         topology = current_topology() if given is None else given
         node = topology.node(arguments.node("node", node)).node_id
@@ -112,7 +113,7 @@ class NodeExecutor(ThreadPoolExecutor):
             if numpy_arrays and self._memory_node is not None
             else None
         )
-        self._workers = len(self._placement.cpus) if count is None else count
+        self._most_workers = len(self._placement.cpus) if count is None else count
         self._is_shut_down = False
         self._thread_name = thread_name_prefix or f"numapool-node{wanted}"
         self._settle = _Settle(
@@ -128,7 +129,7 @@ class NodeExecutor(ThreadPoolExecutor):
         _executors.add(self)
 
     def _open(self) -> None:
-        super().__init__(self._workers, self._thread_name, self._settle)
+        super().__init__(self._most_workers, self._thread_name, self._settle)
 
     def _open_in_child(self) -> None:
         """Begin anew after a fork, of which no thread but the caller's is left."""
@@ -166,9 +167,11 @@ class NodeExecutor(ThreadPoolExecutor):
         return self._numpy_allocator
 
     @property
-    def workers(self) -> int:
+    def max_workers(self) -> int:
         """The most threads there will be."""
-        return self._workers
+        return self._most_workers
+
+    workers = renamed.attribute("NodeExecutor", "workers", "max_workers")
 
     def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
         """Take no more work, and free the threads once what was taken is done.
@@ -187,7 +190,7 @@ class NodeExecutor(ThreadPoolExecutor):
         shut = ", shut down" if self._is_shut_down else ""
         return (
             f"<NodeExecutor node {self.requested_node}: CPUs {list(self.cpus)}, "
-            f"{self.workers} workers{shut}>"
+            f"{self.max_workers} workers{shut}>"
         )
 
 
@@ -238,7 +241,7 @@ def _try_memory_of(topology: NumaTopology, node: int) -> int | None:
         finally:
             if before is not None:
                 _core.restore_thread_policy(before)
-    if memory_node is None and topology.is_numa:
+    if memory_node is None and topology.multi_node:
         warn_once(
             "no thread policy",
             f"threads cannot be made to prefer the memory of node {node}: {why_not}; memory that "

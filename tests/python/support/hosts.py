@@ -60,7 +60,7 @@ def describe_balloon(driver: BalloonDriver) -> list[str]:
     state = driver.state()
     if state.driver is None:
         return ["balloon: none"]
-    if not driver.is_available:
+    if not driver.available:
         assert driver.reason is not None
         return [f"balloon: {state.driver}, not at work: {driver.reason.split(chr(39))[1]}"]
     size = "size unknown" if state.inflated_bytes is None else _kib(state.inflated_bytes, state)

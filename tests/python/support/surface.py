@@ -112,7 +112,7 @@ def migrate(draw: Draw, tools: Tools) -> None:
     with tools.allocator.allocate(20_000) as buffer, memoryview(buffer) as view:
         view[at : at + len(data)] = data
         refused_or(lambda: buffer.migrate(node))
-        refused_or(lambda: nump.move(view[at:], node))
+        refused_or(lambda: nump.migrate(view[at:], node))
         assert bytes(view[at : at + len(data)]) == data
         assert not any(view[:at])
 
@@ -121,7 +121,7 @@ def places(draw: Draw, tools: Tools) -> None:
     thing = draw.pick(draw.data(64), bytearray(draw.data(64)), draw.anything(), tools.pool)
     placed = refused_or(lambda: nump.placement_of(thing))
     # Immutable objects are not moved for show: their pages are moved, their bytes stay.
-    refused_or(lambda: nump.move(thing, draw.node()))
+    refused_or(lambda: nump.migrate(thing, draw.node()))
     assert placed is None or sum(placed.bytes_by_node.values()) >= 0
 
 
@@ -134,7 +134,7 @@ def exports(draw: Draw, tools: Tools) -> None:
     }
     buffer = tools.pool.acquire(5000)
     refused_or(lambda: buffer.__dlpack__(**asked))
-    with buffer.hold():
+    with buffer.pin():
         pass
     buffer.close()
 

@@ -113,7 +113,7 @@ def streams(draw: Draw, tools: Tools) -> None:
     if isinstance(block, int) and block > MOST_BYTES >> 4:
         block %= MOST_BYTES >> 4
     made = refused_or(
-        lambda: nump.stream(tools.file, block, depth, node, tools.pool, offset=at, size=size)
+        lambda: nump.stream(tools.file, block, depth, node, tools.pool, offset=at, size_bytes=size)
     )
     if made is None:
         return

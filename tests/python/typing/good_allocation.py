@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from typing import assert_type
+from typing import Any, assert_type
 
 import numpy as np
+import numpy.typing as npt
 
 import numapool as nump
 
 alloc = nump.NumaAllocator()
 assert_type(alloc.topology, nump.NumaTopology)
-assert_type(alloc.is_numa_aware, bool)
+assert_type(alloc.numa_aware, bool)
 first = alloc.topology.nearest(alloc.topology.nodes[0].node_id)[0]
 
-buf = alloc.allocate(1 << 16, first, strict=False, page_size="base", populate=True, lock=False)
+buf = alloc.allocate(1 << 16, first, strict=False, page_size="base", populate=True, mlock=False)
 assert_type(buf, nump.NodeBuffer)
 assert_type(buf.nbytes, int)
 assert_type(len(buf), int)
@@ -24,6 +25,12 @@ assert_type(buf.bound, bool)
 assert_type(buf.placement(), nump.Placement)
 assert_type(buf.placement().bytes_by_node, dict[int, int])
 assert_type(buf.placement().resident_bytes, int)
+
+assert_type(buf.as_array(), npt.NDArray[Any])
+assert_type(buf.as_array(np.float32), npt.NDArray[np.float32])
+assert_type(buf.as_array(np.dtype(np.int16), (2, 4)), npt.NDArray[np.int16])
+assert_type(buf.migrate(first), nump.MigrationReport)
+pages: nump.PageSize = "base"
 
 view = memoryview(buf)
 view[0] = 7

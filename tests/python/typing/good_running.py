@@ -23,14 +23,14 @@ def near(count: int) -> str:
 
 assert_type(near(3), str)
 
-with nump.NodeExecutor(node, workers=2, initializer=print, initargs=("in place",)) as executor:
+with nump.NodeExecutor(node, max_workers=2, initializer=print, initargs=("in place",)) as executor:
     as_any: Executor = executor
     future = executor.submit(near, 2)
     assert_type(future, Future[str])
     assert_type(future.result(), str)
     assert_type(list(executor.map(near, [1, 2])), list[str])
     assert_type(executor.memory_node, int | None)
-    assert_type(executor.workers, int)
+    assert_type(executor.max_workers, int)
 
 bound = nump.bind_process(node)
 assert_type(bound, nump.ProcessBinding)

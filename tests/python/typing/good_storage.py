@@ -12,9 +12,9 @@ import numapool as nump
 
 with tempfile.TemporaryDirectory() as folder:
     path = Path(folder) / "file"
-    assert_type(nump.write_from(path, b"abc" * 5000, sync=True), nump.Transferred)
+    assert_type(nump.write_from(path, b"abc" * 5000, sync=True), nump.TransferResult)
     with nump.NumaAllocator().allocate(1 << 16) as buffer:
-        done = nump.read_into(path, buffer, offset=4096, size=8192, direct=False)
+        done = nump.read_into(path, buffer, offset=4096, size_bytes=8192, direct=False)
         assert_type(done.nbytes, int)
         assert_type(done.way, Literal["direct", "buffered", "both"])
         assert_type(done.reason, str | None)
@@ -31,7 +31,7 @@ with tempfile.TemporaryDirectory() as folder:
             assert_type(block.offset, int)
             with block:
                 assert block.nbytes == len(block.buffer)
-    for block in nump.stream(path, node="near", offset=1, size=10, timeout_s=1.5):
+    for block in nump.stream(path, node="near", offset=1, size_bytes=10, timeout_s=1.5):
         block.close()
 
 try:

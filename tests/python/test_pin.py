@@ -1,4 +1,4 @@
-"""NodeBuffer.hold(): nobody moves or frees what a device knows the address of."""
+"""NodeBuffer.pin(): nobody moves or frees what a device knows the address of."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ def test_close_and_migrate_are_refused_until_it_is_released(
     allocator: nump.NumaAllocator, node: int
 ) -> None:
     buffer = allocator.allocate(4 * MIB, node)
-    with buffer.hold() as held:
+    with buffer.pin() as held:
         assert (held.address, held.nbytes) == (buffer.address, 4 * MIB)
         with pytest.raises(BufferError, match="holds"):
             buffer.close()
         with pytest.raises(BufferError, match="held"):
             buffer.migrate(node)
         with pytest.raises(BufferError, match="held"):
-            nump.move(buffer, node)
+            nump.migrate(buffer, node)
         assert not held.released
     assert held.released
     with pytest.raises(ValueError, match="released"):
@@ -37,22 +37,22 @@ def test_close_and_migrate_are_refused_until_it_is_released(
     buffer.migrate(node)
     buffer.close()
     with pytest.raises(ValueError, match="closed"):
-        buffer.hold()
+        buffer.pin()
 
 
 def test_any_array_of_the_memory_stays(allocator: nump.NumaAllocator, node: int) -> None:
     buffer = allocator.allocate(4 * MIB, node)
     array = np.frombuffer(buffer, np.uint8)
-    with buffer.hold(), pytest.raises(BufferError, match="held"):
-        nump.move(array[MIB : 2 * MIB], node)
-    assert nump.move(array, node).placement.bytes_by_node == {node: 4 * MIB}
+    with buffer.pin(), pytest.raises(BufferError, match="held"):
+        nump.migrate(array[MIB : 2 * MIB], node)
+    assert nump.migrate(array, node).placement.bytes_by_node == {node: 4 * MIB}
 
 
 def test_the_pool_neither_gets_nor_trims_it(node: int) -> None:
     with nump.BufferPool() as pool:
         buffer = pool.acquire(4 * MIB, node)
         memoryview(buffer)[:4] = b"kept"
-        held = buffer.hold()
+        held = buffer.pin()
         with buffer:
             pass  # closes when the last view goes
         del buffer
@@ -68,7 +68,7 @@ def test_the_pool_neither_gets_nor_trims_it(node: int) -> None:
 
 def test_holds_nest_and_end_when_dropped(allocator: nump.NumaAllocator, node: int) -> None:
     buffer = allocator.allocate(MIB, node)
-    first, second = buffer.hold(), buffer.hold()
+    first, second = buffer.pin(), buffer.pin()
     first.release()
     with pytest.raises(BufferError):
         buffer.migrate(node)
@@ -82,7 +82,7 @@ def test_a_hold_keeps_a_dropped_buffer(allocator: nump.NumaAllocator) -> None:
     buffer = allocator.allocate(MIB)
     view_of = np.frombuffer(buffer, np.uint8)
     view_of[:] = 7
-    held = buffer.hold()
+    held = buffer.pin()
     del buffer
     gc.collect()
     assert view_of[MIB - 1] == 7
@@ -111,18 +111,18 @@ def test_a_small_block_holds_its_huge_page(node: int, of: str) -> None:
         one, other = (source.acquire() if source else pool.acquire(65536, node) for _ in range(2))
         huge = _in_huge_page(one.address)
         shares = one.address // (2 * MIB) == other.address // (2 * MIB)
-        with one.hold():
+        with one.pin():
             with pytest.raises(BufferError, match="held"):
                 one.migrate(node)
             if shares and huge:
                 with pytest.raises(BufferError, match="held"):
                     other.migrate(node)
                 with pytest.raises(BufferError, match="held"):
-                    nump.move(memoryview(other), node)
+                    nump.migrate(memoryview(other), node)
             elif huge is False:
                 other.migrate(node)
         other.migrate(node)
-        nump.move(memoryview(other), node)
+        nump.migrate(memoryview(other), node)
         one.close()
         other.close()
         if source:
@@ -132,11 +132,11 @@ def test_a_small_block_holds_its_huge_page(node: int, of: str) -> None:
 @pytest.mark.skipif(sys.platform != "linux", reason="reads smaps")
 def test_base_pages_beside_held_ones_move(allocator: nump.NumaAllocator, node: int) -> None:
     buffers = [allocator.allocate(65536, node, page_size="base") for _ in range(4)]
-    with buffers[0].hold():
+    with buffers[0].pin():
         for other in buffers[1:]:
             if _in_huge_page(other.address) is False:
                 other.migrate(node)
-                nump.move(memoryview(other), node)
+                nump.migrate(memoryview(other), node)
 
 
 def test_threads_never_move_what_is_held(allocator: nump.NumaAllocator, node: int) -> None:
@@ -146,7 +146,7 @@ def test_threads_never_move_what_is_held(allocator: nump.NumaAllocator, node: in
     def hold_and_release() -> None:
         for _ in range(50):
             try:
-                held = buffer.hold()
+                held = buffer.pin()
             except BufferError:
                 continue  # it is being moved
             try:
@@ -178,8 +178,8 @@ def test_a_node_of_movable_memory_is_warned_of_once(
     assert movable_only.movable_only_nodes(tmp_path / "missing") == frozenset()
     with allocator.allocate(MIB, node) as buffer:
         with pytest.warns(nump.PlacementWarning, match=f"node {node} is movable"):
-            first = buffer.hold()
-        second = buffer.hold()  # no further warning: they are errors here
+            first = buffer.pin()
+        second = buffer.pin()  # no further warning: they are errors here
         assert second.placement() == buffer.placement()
         second.release()
         with pytest.raises(ValueError, match="released"):
