@@ -40,7 +40,13 @@ WRONG: dict[str, tuple[Any, ...]] = {
 }
 
 Case = tuple[str, Callable[..., object], dict[str, str]]
-PLACE = {"strict": "flag", "page_size": "pages", "populate": "flag", "lock": "flag", "dump": "flag"}
+PLACE = {
+    "strict": "flag",
+    "page_size": "pages",
+    "populate": "flag",
+    "mlock": "flag",
+    "core_dump": "flag",
+}
 ARRAY = {"node": "node", "strict": "flag", "page_size": "pages", "order": "word"}
 STREAM = {
     "block_bytes": "bytes",
@@ -48,7 +54,7 @@ STREAM = {
     "node": "node",
     "pool": "object of ours",
     "offset": "bytes",
-    "size": "bytes",
+    "size_bytes": "bytes",
     "direct": "flag",
     "timeout_s": "real",
 }
@@ -71,7 +77,7 @@ def cases(file: Path) -> Iterator[Case]:
     yield "allocator.device_node", allocator.device_node, {"path": "path"}
     yield "allocator.device_locality", allocator.device_locality, {"path": "path"}
     made = {"allocator": ours, "max_bytes": "bytes", "retain_bytes": "bytes", "idle_s": "real"}
-    made |= {"zero_on_reuse": "flag", "page_size": "pages", "dump": "flag", "name": "text"}
+    made |= {"zero_on_reuse": "flag", "page_size": "pages", "core_dump": "flag", "name": "text"}
     yield "BufferPool", nump.BufferPool, made
     lent = {"size_bytes": "bytes", "node": "node", "strict": "flag", "block": "flag"}
     yield (
@@ -81,15 +87,15 @@ def cases(file: Path) -> Iterator[Case]:
     )
     kept = {"size_bytes": "bytes", "count": "integer", "node": "node", "progress": "function"}
     yield "pool.reserve", part(pool.reserve, size_bytes=4096, count=0), kept
-    yield "pool.trim", pool.trim, {"max_bytes": "bytes", "node": "node"}
+    yield "pool.trim", pool.trim, {"at_least_bytes": "bytes", "node": "node"}
     blocks = {"block_bytes": "bytes", "count": "integer", "node": "node", "strict": "flag"}
     yield "pool.ring", part(pool.ring, block_bytes=4096, count=1), blocks
     yield "ring.acquire", part(ring.acquire, block=True), {"block": "flag", "timeout_s": "real"}
     yield "buffer.migrate", lambda node: buffer.migrate(node), {"node": "node"}
     exported = {"max_version": "pair", "dl_device": "pair", "copy": "flag"}
     yield "buffer.__dlpack__", buffer.__dlpack__, exported | {"copy": "flag or None"}
-    yield "move", part(nump.move, bytearray(9), node=0), {"node": "node"}
-    yield "move", part(nump.move, node=0), {"obj": "integer"}
+    yield "migrate", part(nump.migrate, bytearray(9), node=0), {"node": "node"}
+    yield "migrate", part(nump.migrate, node=0), {"obj": "integer"}
     yield "placement_of", nump.placement_of, {"obj": "integer"}
     shared = {"size_bytes": "bytes", "node": "node", "strict": "flag"}
     yield "SharedNodeBuffer", part(nump.SharedNodeBuffer, 4096), shared
@@ -113,8 +119,8 @@ def cases(file: Path) -> Iterator[Case]:
     yield "from_sysfs", nump.NumaTopology.from_sysfs, {"root": "root"}
     exact = part(nump.NumaTopology.from_sysfs, "/")
     yield "from_sysfs", exact, {"strict": "flag"}
-    yield "topology.node", topology.node, {"node_id": "node"}
-    yield "nearest", topology.nearest, {"node_id": "node"}
+    yield "topology.node", topology.node, {"node": "node"}
+    yield "nearest", topology.nearest, {"node": "node"}
     yield "node_of_cpu", topology.node_of_cpu, {"cpu": "integer"}
     ends = {"from_node": "node", "to_node": "node"}
     yield "distance", part(topology.distance, from_node=0, to_node=0), ends
@@ -129,20 +135,20 @@ def cases(file: Path) -> Iterator[Case]:
     yield "detach", monitor.detach, {"pool": ours}
     yield "subscribe", monitor.subscribe, {"handler": "function"}
     yield "BalloonDriver", nump.BalloonDriver, {"root": "root"}
-    yield "released", part(balloon.report_memory_released, 0), {"nbytes": "bytes"}
+    yield "released", part(balloon.report_memory_released, 0), {"size_bytes": "bytes"}
     yield "compacted", part(balloon.report_memory_released, 0), {"compact": "flag"}
     answers = part(balloon.subscribe, print)
     yield "subscribe", answers, {"handler": "function", "monitor": ours}
     yield "publish_pools", nump.publish_pools, {"interval_s": "real"}
     scraped = {"pools": "objects of ours", "monitor": ours, "balloon": ours, "topology": ours}
     yield "MetricsCollector", nump.MetricsCollector, scraped
-    moved = {"path": "path", "offset": "bytes", "size": "bytes", "direct": "flag"}
+    moved = {"path": "path", "offset": "bytes", "size_bytes": "bytes", "direct": "flag"}
     written = {"truncate": "flag", "sync": "flag"}
     read = part(nump.read_into, path=file, buffer=bytearray(9))
     yield "read_into", read, {**moved, "buffer": "buffer"}
     write = part(nump.write_from, path=file, buffer=b"")
     yield "write_from", write, {**moved, **written, "buffer": "buffer"}
-    del moved["size"]
+    del moved["size_bytes"]
     yield "readv", part(nump.readv, path=file, buffers=[]), {**moved, "buffers": "buffers"}
     several = {**moved, **written, "buffers": "buffers"}
     yield "writev", part(nump.writev, path=file, buffers=[]), several

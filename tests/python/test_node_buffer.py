@@ -253,4 +253,4 @@ def test_as_array_refuses_what_does_not_fit(allocator: nump.NumaAllocator, node:
         with pytest.raises(TypeError, match="dtype must be"):
             buffer.as_array("nonsense")
         with pytest.raises(TypeError):
-            buffer.as_array(float, (1,), 3)  # type: ignore[call-overload]
+            buffer.as_array(float, (1,), 3)

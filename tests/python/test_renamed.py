@@ -154,7 +154,7 @@ def test_old_names_work_and_say_the_new_one(warning: str, tmp_path: Path) -> Non
 
 
 def test_every_old_name_is_tried() -> None:
-    from numapool import _RENAMED  # type: ignore[attr-defined]
+    from numapool import _RENAMED
 
     package = Path(nump.__file__).parent
     used = "".join(path.read_text(encoding="utf-8") for path in package.rglob("*.py"))

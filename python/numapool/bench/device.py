@@ -103,7 +103,7 @@ class _Reads:
             self._target,
             self._pool,
             offset=self._offset,
-            size=self._round_bytes,
+            size_bytes=self._round_bytes,
         ) as blocks:
             for block in blocks:
                 with block:

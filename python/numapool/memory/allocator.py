@@ -19,7 +19,7 @@ from numapool.memory.interleave_weights import Weights, checked_weights
 NodeBuffer = _core.NodeBuffer
 
 PageSize = Literal["auto", "base", "transparent"] | int
-"""What ``page_size=`` takes; see :meth:`NumaAllocator.allocate`. An int is a hugetlb page's size."""
+"""What page_size= takes, see :meth:`NumaAllocator.allocate`; an int is a hugetlb page's size."""
 
 # PageRequest::Kind of csrc/include/numapool/allocator.hpp
 _PAGE_KINDS = {"auto": 0, "base": 1, "transparent": 2}

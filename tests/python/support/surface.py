@@ -100,11 +100,14 @@ def pools(draw: Draw, tools: Tools) -> None:
 
 
 def make_pools(draw: Draw, tools: Tools) -> None:
-    limits, idle, pages = (draw.anything(), draw.anything()), draw.other(), draw.page_size()
-    name = draw.other()
-    survives(
-        lambda: nump.BufferPool(tools.allocator, *limits, idle_s=idle, page_size=pages, name=name)
-    )
+    options = {
+        "max_bytes": draw.anything(),
+        "retain_bytes": draw.anything(),
+        "idle_s": draw.other(),
+        "page_size": draw.page_size(),
+        "name": draw.other(),
+    }
+    survives(lambda: nump.BufferPool(tools.allocator, **options))
 
 
 def migrate(draw: Draw, tools: Tools) -> None:
