@@ -6,7 +6,8 @@
 
 namespace numapool::bindings {
 
-inline constexpr const char* kBytes = "an integer number of bytes";
+inline constexpr const char* kBytes =
+    "a number of bytes (an integer, or text with a unit, such as \"64MiB\" or \"2GB\")";
 inline constexpr const char* kNode = "the id of a node (an integer)";
 inline constexpr const char* kNodeOrNone = "the id of a node (an integer) or None";
 

@@ -53,6 +53,13 @@ int refuse_type(const char* name, const char* takes, PyObject* object) noexcept 
 
 // -1 with an error set: what NumaAllocator.allocate() says of such sizes.
 int read_size(PyObject* object, std::size_t& size) noexcept {
+  if (PyUnicode_Check(object)) {
+    PyObject* const bytes = read_by_python("size", "size_bytes", object);
+    if (bytes == nullptr) return -1;
+    const int read = read_size(bytes, size);
+    Py_DECREF(bytes);
+    return read;
+  }
   const Py_ssize_t value = PyNumber_AsSsize_t(object, nullptr);  // clips
   if (value == -1 && PyErr_Occurred() != nullptr) return refuse_type("size_bytes", kBytes, object);
   if (value <= 0) {

@@ -7,6 +7,7 @@ from numapool.arrays.arrow import arrow_buffer
 from numapool.arrays.creation import asarray, empty, full, zeros
 from numapool.balloon.driver import BalloonDriver
 from numapool.balloon.report import BalloonState, ReleaseReport
+from numapool.base.arguments import SizeLike
 from numapool.base.errors import (
     NodeNotFoundError,
     NumapoolError,
@@ -99,6 +100,7 @@ __all__ = [
     "ProcessBinding",
     "ReleaseReport",
     "SharedNodeBuffer",
+    "SizeLike",
     "StorageError",
     "StreamBlock",
     "Subscription",

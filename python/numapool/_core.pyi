@@ -8,6 +8,7 @@ import numpy.typing as npt
 from typing_extensions import CapsuleType, disjoint_base
 
 from numapool.arrays.creation import Shape
+from numapool.base.arguments import SizeLike
 from numapool.memory.migration import MigrationReport
 from numapool.memory.placement import AllocationStep, Placement
 from numapool.storage.transfer import Memory
@@ -161,7 +162,7 @@ class Allocator:
 class PoolBase:
     def acquire(
         self,
-        size_bytes: SupportsIndex,
+        size_bytes: SizeLike,
         node: SupportsIndex | None = None,
         *,
         strict: bool = False,
@@ -170,7 +171,7 @@ class PoolBase:
     ) -> NodeBuffer: ...
     def _acquire_zeroed(
         self,
-        size_bytes: SupportsIndex,
+        size_bytes: SizeLike,
         node: SupportsIndex | None = None,
         *,
         strict: bool = False,

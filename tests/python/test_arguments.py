@@ -15,7 +15,7 @@ from numapool.base import arguments
 
 #: By kind of parameter, what it takes least of all; an object is never taken.
 WRONG: dict[str, tuple[Any, ...]] = {
-    "bytes": ("64MiB", 1.5, b"1", [1], 1j),
+    "bytes": ("64", "64K", "1 parsec", "-1MiB", "", 1.5, b"1", [1], 1j),
     "integer": ("1", 1.5, [1]),
     "node": ("0", 0.0, [0]),
     "nodes": ("0", 0.5, [0.5], ["0"]),
@@ -166,7 +166,7 @@ FIRST = {
     "empty": "shape",
     "zeros": "shape",
     "full": "shape",
-    "released": "nbytes",
+    "released": "size_bytes",
     "subscribe": "handler",
 }
 
@@ -203,7 +203,10 @@ def test_the_words() -> None:
     said: tuple[tuple[Callable[[], Any], str], ...] = (
         (lambda: make(1 << 30), "allocator must be a NumaAllocator or None"),
         (lambda: attach(1), "pool must be a BufferPool, not 1"),
-        (lambda: pool.acquire("1"), "size_bytes must be an integer number of bytes, not '1'"),
+        (
+            lambda: pool.acquire("1"),
+            "size_bytes must be a number of bytes (an integer, or text with a unit, such as ",
+        ),
         (lambda: pool.acquire(0), "size_bytes must be at least 1, not 0"),
         (lambda: pool.acquire(1, strict="no"), "strict must be True or False, not 'no'"),
         (lambda: pool.acquire(1, timeout_s=1, block=None), "block must be True or False, not None"),
@@ -238,3 +241,49 @@ def test_numbers_and_flags_of_numpy_are_taken() -> None:
         assert buffer.nbytes == 100
     assert arguments.flag("a", 1) is True
     assert arguments.real("a", 10**400) == float("inf")
+
+
+@pytest.mark.parametrize(
+    ("text", "size"),
+    [
+        ("4096B", 4096),
+        ("64MiB", 64 << 20),
+        (" 64 mib ", 64 << 20),
+        ("2GB", 2_000_000_000),
+        ("1.5GiB", 3 << 29),
+        ("0.1kB", 100),
+        ("1.0000000001 B", 1),
+        ("3PiB", 3 << 50),
+        ("1 byte", 1),
+    ],
+)
+def test_sizes_in_text(text: str, size: int) -> None:
+    assert arguments.size("size_bytes", text) == size
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["64", "64K", "64M", "1e3B", "MiB", "1,5GiB", "0x10B", "1_0B", "\u0663B", "9" * 30 + "B"],
+)
+def test_texts_that_are_no_size(text: str) -> None:
+    with pytest.raises(ValueError, match=r"size_bytes must be a number of bytes .*64MiB.* not "):
+        arguments.size("size_bytes", text)
+
+
+def test_every_size_may_be_text(tmp_path: Path) -> None:
+    file = tmp_path / "file"
+    file.write_bytes(bytes(8192))
+    with nump.BufferPool(max_bytes="1GiB", retain_bytes="64MB") as pool:
+        assert (pool.max_bytes, pool.retain_bytes) == (1 << 30, 64_000_000)
+        with pool.acquire("4KiB") as buffer, pool.ring("4KiB", 2) as ring:
+            assert (buffer.nbytes, ring.block_bytes) == (4096, 4096)
+            assert nump.read_into(file, buffer, "4KiB", "1kB").nbytes == 1000
+        nump.PressureMonitor().attach(pool, floor_bytes="1MiB")
+        assert pool.reserve("4KiB", 2) >= 0
+        assert pool.trim(at_least_bytes="1B") > 0
+    with nump.NumaAllocator().allocate("4KiB") as buffer:
+        assert buffer.nbytes == 4096
+    with nump.stream(file, "4KiB", 1, offset="4KiB", size_bytes="2KiB") as blocks:
+        assert sum(len(one.buffer) for one in blocks) == 2048
+    report = nump.BalloonDriver().report_memory_released("1MiB")
+    assert report.released_bytes == 1 << 20

@@ -6,7 +6,7 @@ import functools
 import os
 from collections.abc import Callable
 from types import TracebackType
-from typing import TYPE_CHECKING, Protocol, Self, SupportsIndex
+from typing import TYPE_CHECKING, Protocol, Self
 
 from numapool import _core
 from numapool.balloon.report import (
@@ -196,7 +196,7 @@ class BalloonDriver:
 
     @renamed.parameters(nbytes="size_bytes")
     def report_memory_released(
-        self, size_bytes: SupportsIndex, *, compact: bool = False
+        self, size_bytes: arguments.SizeLike, *, compact: bool = False
     ) -> ReleaseReport:
         """Say what became of memory that was just released: who has it now, and when the host will.
 
@@ -209,8 +209,8 @@ class BalloonDriver:
 
         Parameters
         ----------
-        size_bytes : int
-            What was released, in bytes.
+        size_bytes : int or str
+            What was released: in bytes, or with a unit.
         compact : bool
             Have the kernel compact all memory, so that more of what is free is in blocks that are
             reported. Costs CPU time of up to seconds, and the privilege of root.
@@ -224,7 +224,7 @@ class BalloonDriver:
         UnsupportedError
             ``compact=True`` on a kernel that cannot.
         """
-        released = arguments.at_least("size_bytes", size_bytes, 0, arguments.BYTES)
+        released = arguments.size_at_least("size_bytes", size_bytes, 0)
         arguments.flag("compact", compact)
         before_trim = self._account.look()
         has_call = _core.trim_heap()

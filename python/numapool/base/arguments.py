@@ -13,11 +13,15 @@ import os
 from collections.abc import Callable, Collection, Iterable
 from typing import Any, SupportsIndex, TypeVar
 
+from numapool.base.units import bytes_of
+
 T = TypeVar("T")
 PathLike = str | os.PathLike[str]
+SizeLike = SupportsIndex | str
+"""A number of bytes: an integer, or text with a unit, such as ``"64MiB"`` or ``"2GB"``."""
 
 #: What most parameters of one kind take, in words.
-BYTES = "an integer number of bytes"
+BYTES = 'a number of bytes (an integer, or text with a unit, such as "64MiB" or "2GB")'
 COUNT = "an integer"
 NODE = "the id of a node (an integer)"
 NODE_OR_NONE = f"{NODE} or None"
@@ -57,6 +61,26 @@ def integer(name: str, value: SupportsIndex, takes: str = COUNT) -> int:
         return operator.index(value)
     except TypeError:
         raise TypeError(must_be(name, takes, value)) from None
+
+
+def size(name: str, value: SizeLike, takes: str = BYTES) -> int:
+    """Return a number of bytes; TypeError or ValueError for a number without a unit in text."""
+    if type(value) is int:
+        return value
+    if isinstance(value, str):
+        try:
+            return bytes_of(value)
+        except ValueError:
+            raise ValueError(must_be(name, takes, value)) from None
+    return integer(name, value, takes)
+
+
+def size_at_least(name: str, value: SizeLike, least: int) -> int:
+    """Return a number of bytes; ValueError below `least`."""
+    found = size(name, value)
+    if found < least:
+        raise ValueError(must_be(name, f"at least {least}", found))
+    return found
 
 
 def node(name: str, value: SupportsIndex, takes: str = NODE) -> int:

@@ -9,7 +9,7 @@ from typing import Literal, SupportsIndex
 
 from numapool import _core
 from numapool.base import arguments, renamed
-from numapool.base.arguments import PathLike
+from numapool.base.arguments import PathLike, SizeLike
 from numapool.base.errors import PlacementError
 from numapool.base.warn_once import warn_once
 from numapool.machine.device_search import DeviceLocality, locality_by, node_by
@@ -28,8 +28,8 @@ _PAGE_SIZES = f"{', '.join(map(repr, _PAGE_KINDS))} or a hugetlb size in bytes"
 _MAX_SIZE_BYTES = sys.maxsize
 
 
-def _size(size_bytes: SupportsIndex, name: str = "size_bytes") -> int:
-    size = arguments.at_least(name, size_bytes, 1, arguments.BYTES)
+def _size(size_bytes: SizeLike, name: str = "size_bytes") -> int:
+    size = arguments.size_at_least(name, size_bytes, 1)
     if size > _MAX_SIZE_BYTES:
         raise MemoryError(
             f"cannot allocate {arguments.shown(size)} bytes: no address space holds that much"
@@ -97,7 +97,7 @@ class NumaAllocator:
     @renamed.parameters(preferred_node="node", lock="mlock", dump="core_dump")
     def allocate(
         self,
-        size_bytes: SupportsIndex,
+        size_bytes: SizeLike,
         node: SupportsIndex | None = None,
         *,
         strict: bool = False,
@@ -110,8 +110,8 @@ class NumaAllocator:
 
         Parameters
         ----------
-        size_bytes : int
-            Size in bytes, at least 1.
+        size_bytes : int or str
+            Size, at least 1 byte: in bytes, or text with a unit, such as ``"64MiB"``.
         node : int, optional
             The node to use; by default the node of the CPU that the calling thread runs on.
         strict : bool
@@ -179,7 +179,7 @@ class NumaAllocator:
     @renamed.parameters(lock="mlock", dump="core_dump")
     def allocate_interleaved(
         self,
-        size_bytes: SupportsIndex,
+        size_bytes: SizeLike,
         nodes: Iterable[SupportsIndex] | None = None,
         weights: Weights | None = None,
         *,
@@ -193,8 +193,8 @@ class NumaAllocator:
 
         Parameters
         ----------
-        size_bytes : int
-            Size in bytes, at least 1.
+        size_bytes : int or str
+            Size, at least 1 byte: in bytes, or text with a unit, such as ``"64MiB"``.
         nodes : iterable of int, optional
             The nodes to spread over; by default every node with memory that this process may use.
         weights : "system" or mapping of node to weight, optional
@@ -272,7 +272,7 @@ class NumaAllocator:
     def allocate_near(
         self,
         path: PathLike,
-        size_bytes: SupportsIndex,
+        size_bytes: SizeLike,
         *,
         strict: bool = False,
         page_size: PageSize = "auto",

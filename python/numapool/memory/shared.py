@@ -83,7 +83,11 @@ class SharedNodeBuffer(mmap.mmap):
     _token: str
 
     def __new__(
-        cls, size_bytes: SupportsIndex, node: SupportsIndex | None = None, *, strict: bool = False
+        cls,
+        size_bytes: arguments.SizeLike,
+        node: SupportsIndex | None = None,
+        *,
+        strict: bool = False,
     ) -> Self:
         """Make new memory; see the class."""
         _require_memfd()

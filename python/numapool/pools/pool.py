@@ -12,6 +12,7 @@ from typing import Any, Self, SupportsIndex
 
 from numapool import _core
 from numapool.base import arguments, renamed
+from numapool.base.arguments import SizeLike
 from numapool.base.errors import PoolExhaustedError
 from numapool.base.live_objects import Living
 from numapool.memory.allocator import NumaAllocator, PageSize, _page_kind, _size
@@ -81,10 +82,10 @@ class PoolStatistics:
         }
 
 
-def _limit(name: str, value: SupportsIndex | None) -> int | None:
+def _limit(name: str, value: SizeLike | None) -> int | None:
     if value is None:
         return None
-    limit = arguments.integer(name, value, f"{arguments.BYTES} or None")
+    limit = arguments.size(name, value, f"{arguments.BYTES} or None")
     if limit < 0:
         raise ValueError(arguments.must_be(name, "None or at least 0", limit))
     return min(limit, _MAX_BYTES)
@@ -132,11 +133,11 @@ class BufferPool(_core.PoolBase):
     ----------
     allocator : NumaAllocator, optional
         Where new memory comes from. A pool follows the machine where its allocator does.
-    max_bytes : int, optional
+    max_bytes : int or str, optional
         The most to hold from the system, in use and retained together; at it, :meth:`acquire`
         raises :class:`PoolExhaustedError` or waits. By default there is no cap. Pools of less than
         64 MiB cut no slabs: each block is a mapping of its own.
-    retain_bytes : int, optional
+    retain_bytes : int or str, optional
         The most to retain. By default a pool holds up to an eighth more than was ever in use (or
         reserved) at once, and at least 64 MiB.
     zero_on_reuse : bool
@@ -180,8 +181,8 @@ class BufferPool(_core.PoolBase):
         self,
         allocator: NumaAllocator | None = None,
         *,
-        max_bytes: SupportsIndex | None = None,
-        retain_bytes: SupportsIndex | None = None,
+        max_bytes: SizeLike | None = None,
+        retain_bytes: SizeLike | None = None,
         zero_on_reuse: bool = False,
         idle_s: float | None = None,
         page_size: PageSize = "auto",
@@ -249,7 +250,7 @@ class BufferPool(_core.PoolBase):
 
     def reserve(
         self,
-        size_bytes: SupportsIndex,
+        size_bytes: SizeLike,
         count: SupportsIndex,
         node: SupportsIndex | None = None,
         *,
@@ -299,7 +300,7 @@ class BufferPool(_core.PoolBase):
 
     @renamed.parameters(max_bytes="at_least_bytes")
     def trim(
-        self, at_least_bytes: SupportsIndex | None = None, node: SupportsIndex | None = None
+        self, at_least_bytes: SizeLike | None = None, node: SupportsIndex | None = None
     ) -> int:
         """Give retained blocks back to the system, the largest and oldest first.
 
@@ -307,7 +308,7 @@ class BufferPool(_core.PoolBase):
 
         Parameters
         ----------
-        at_least_bytes : int, optional
+        at_least_bytes : int or str, optional
             Stop once so many bytes are back; the last block may exceed it. By default everything
             goes.
         node : int, optional
@@ -324,7 +325,7 @@ class BufferPool(_core.PoolBase):
 
     def ring(
         self,
-        block_bytes: SupportsIndex,
+        block_bytes: SizeLike,
         count: SupportsIndex,
         node: SupportsIndex | None = None,
         *,

@@ -8,7 +8,7 @@ import os
 import weakref
 from collections.abc import Callable, Iterable
 from types import TracebackType
-from typing import Literal, Self, SupportsIndex
+from typing import Literal, Self
 
 from numapool import _core
 from numapool.base import arguments
@@ -157,14 +157,16 @@ class PressureMonitor:
         for subscription in tuple(self._subscriptions):
             subscription.cancel()
 
-    def attach(self, pool: BufferPool, floor_bytes: SupportsIndex = 0, weight: float = 1.0) -> None:
+    def attach(
+        self, pool: BufferPool, floor_bytes: arguments.SizeLike = 0, weight: float = 1.0
+    ) -> None:
         """Trim `pool` when memory is short. Live buffers are never touched.
 
         Parameters
         ----------
         pool : BufferPool
             It may be closed or dropped while attached.
-        floor_bytes : int
+        floor_bytes : int or str
             What always stays retained.
         weight : float
             Its share of the demand, beside the weights of other pools; what one pool cannot give,
@@ -176,7 +178,7 @@ class PressureMonitor:
             A negative floor, a weight that is not positive; the pool is closed.
         """
         arguments.instance("pool", pool, BufferPool)
-        floor = arguments.at_least("floor_bytes", floor_bytes, 0, arguments.BYTES)
+        floor = arguments.size_at_least("floor_bytes", floor_bytes, 0)
         share = arguments.real("weight", weight, "a number")
         if not (math.isfinite(share) and share > 0):
             raise ValueError(arguments.must_be("weight", "positive and finite", weight))

@@ -98,7 +98,7 @@ class PressurePolicy:
                 continue
             whole = field.name.endswith("_bytes")
             if isinstance(value, bool) or not isinstance(value, int if whole else int | float):
-                takes = arguments.BYTES if whole else "a number"
+                takes = "an integer number of bytes" if whole else "a number"
                 raise TypeError(arguments.must_be(field.name, takes, value))
             if not value < math.inf or value < 0 or value >= 2**62:
                 raise ValueError(arguments.must_be(field.name, "0 or more, and finite", value))

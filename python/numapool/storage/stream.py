@@ -12,7 +12,7 @@ from typing import Literal, Self, SupportsIndex
 
 from numapool import _core
 from numapool.base import arguments, renamed
-from numapool.base.arguments import PathLike
+from numapool.base.arguments import PathLike, SizeLike
 from numapool.machine.device_search import device_node
 from numapool.machine.topology import NumaTopology
 from numapool.pools.pool import BufferPool
@@ -42,7 +42,7 @@ class StreamBlock:
     ----------
     buffer : NodeBuffer
         The bytes, as many as were read.
-    offset : int
+    offset : int or str
         Where they are in the file, in bytes.
     """
 
@@ -80,17 +80,17 @@ class FileStream:
     def __init__(
         self,
         path: PathLike,
-        block_bytes: SupportsIndex,
+        block_bytes: SizeLike,
         depth: SupportsIndex,
         node: Literal["near"] | SupportsIndex | None,
         pool: BufferPool | None,
-        offset: SupportsIndex,
-        size_bytes: SupportsIndex | None,
+        offset: SizeLike,
+        size_bytes: SizeLike | None,
         direct: bool,
         timeout_s: float | None,
     ) -> None:
         self._path, asked = _path(path)
-        length = arguments.integer("block_bytes", block_bytes, arguments.BYTES)
+        length = arguments.size("block_bytes", block_bytes)
         threads = arguments.integer("depth", depth)
         if not 1 <= length <= _MOST_BYTES:
             raise ValueError(arguments.must_be("block_bytes", "from 1 to 2**62", length))
@@ -216,13 +216,13 @@ class FileStream:
 @renamed.parameters(size="size_bytes")
 def stream(
     path: PathLike,
-    block_bytes: SupportsIndex = BLOCK_BYTES,
+    block_bytes: SizeLike = BLOCK_BYTES,
     depth: SupportsIndex = DEPTH,
     node: Literal["near"] | SupportsIndex | None = "near",
     pool: BufferPool | None = None,
     *,
-    offset: SupportsIndex = 0,
-    size_bytes: SupportsIndex | None = None,
+    offset: SizeLike = 0,
+    size_bytes: SizeLike | None = None,
     direct: bool = True,
     timeout_s: float | None = None,
 ) -> FileStream:
@@ -239,9 +239,9 @@ def stream(
     ----------
     path : str or path-like
         A file or a block device.
-    block_bytes : int
-        Size of a block in bytes. A multiple of 4096 can be read past the page cache on every
-        device; then the first block is shorter, if `offset` is no multiple.
+    block_bytes : int or str
+        Size of a block in bytes, or with a unit. A multiple of 4096 can be read past the page
+        cache on every device; then the first block is shorter, if `offset` is no multiple.
     depth : int
         How many blocks are read at once, each by a thread of its own. There is memory for one more.
     node : "near", int or None
@@ -249,9 +249,9 @@ def stream(
         calling thread (also where the device's node is not known).
     pool : BufferPool, optional
         What the memory counts for; by default a pool for the whole process.
-    offset : int
+    offset : int or str
         Where to begin in the file, in bytes.
-    size_bytes : int, optional
+    size_bytes : int or str, optional
         How many bytes to read at most; by default up to the end of the file.
     direct : bool
         Go past the page cache where that can be; see :func:`read_into`.

@@ -5,11 +5,11 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal, SupportsIndex
+from typing import TYPE_CHECKING, Literal
 
 from numapool import _core
 from numapool.base import arguments, renamed
-from numapool.base.arguments import PathLike
+from numapool.base.arguments import PathLike, SizeLike
 from numapool.base.errors import StorageError, UnsupportedError
 
 if TYPE_CHECKING:
@@ -61,8 +61,8 @@ class TransferResult:
 def read_into(
     path: PathLike,
     buffer: Memory,
-    offset: SupportsIndex = 0,
-    size_bytes: SupportsIndex | None = None,
+    offset: SizeLike = 0,
+    size_bytes: SizeLike | None = None,
     *,
     direct: bool = True,
 ) -> TransferResult:
@@ -81,9 +81,9 @@ def read_into(
         A file or a block device.
     buffer : bytes-like
         Writable and contiguous: a :class:`NodeBuffer`, an array, a slice of a memoryview.
-    offset : int
+    offset : int or str
         Where to begin in the file, in bytes.
-    size_bytes : int, optional
+    size_bytes : int or str, optional
         How many bytes to read; by default as many as the buffer has.
     direct : bool
         Go past the page cache where that can be.
@@ -114,7 +114,7 @@ def read_into(
 def readv(
     path: PathLike,
     buffers: Sequence[Memory],
-    offset: SupportsIndex = 0,
+    offset: SizeLike = 0,
     *,
     direct: bool = True,
 ) -> TransferResult:
@@ -128,7 +128,7 @@ def readv(
 
 
 def _read(
-    path: PathLike, name: str, buffers: list[Memory], offset: SupportsIndex, direct: bool
+    path: PathLike, name: str, buffers: list[Memory], offset: SizeLike, direct: bool
 ) -> TransferResult:
     file, asked = _path(path)
     start = _at_least_0("offset", offset)
@@ -144,8 +144,8 @@ def _read(
 def write_from(
     path: PathLike,
     buffer: Memory,
-    offset: SupportsIndex = 0,
-    size_bytes: SupportsIndex | None = None,
+    offset: SizeLike = 0,
+    size_bytes: SizeLike | None = None,
     *,
     direct: bool = True,
     truncate: bool = False,
@@ -159,7 +159,7 @@ def write_from(
         As for :func:`read_into`.
     buffer : bytes-like
         Contiguous.
-    size_bytes : int, optional
+    size_bytes : int or str, optional
         How many bytes to write; by default all.
     truncate : bool
         Drop what the file held before.
@@ -186,7 +186,7 @@ def write_from(
 def writev(
     path: PathLike,
     buffers: Sequence[Memory],
-    offset: SupportsIndex = 0,
+    offset: SizeLike = 0,
     *,
     direct: bool = True,
     truncate: bool = False,
@@ -204,7 +204,7 @@ def _write(
     path: PathLike,
     name: str,
     buffers: list[Memory],
-    offset: SupportsIndex,
+    offset: SizeLike,
     direct: bool,
     truncate: bool,
     sync: bool,
@@ -256,8 +256,8 @@ def _path(path: PathLike) -> tuple[str, bytes]:
     return name, os.fsencode(name)
 
 
-def _at_least_0(name: str, value: SupportsIndex) -> int:
-    number = arguments.integer(name, value, arguments.BYTES)
+def _at_least_0(name: str, value: SizeLike) -> int:
+    number = arguments.size(name, value)
     if not 0 <= number <= _MOST:
         raise ValueError(arguments.must_be(name, "from 0 to 2**63 - 1", number))
     return number
@@ -276,7 +276,7 @@ def _name_the_buffer(error: Exception, name: str, buffers: list[Memory], takes: 
     return type(error)(f"{name} must be {takes}: {error}")
 
 
-def _part(buffer: Memory, size_bytes: SupportsIndex | None) -> Memory:
+def _part(buffer: Memory, size_bytes: SizeLike | None) -> Memory:
     if size_bytes is None:
         return buffer
     wanted = _at_least_0("size_bytes", size_bytes)

@@ -31,6 +31,8 @@ assert_type(buf.as_array(np.float32), npt.NDArray[np.float32])
 assert_type(buf.as_array(np.dtype(np.int16), (2, 4)), npt.NDArray[np.int16])
 assert_type(buf.migrate(first), nump.MigrationReport)
 pages: nump.PageSize = "base"
+size: nump.SizeLike = "64KiB"
+assert_type(alloc.allocate(size, page_size=pages).nbytes, int)
 
 view = memoryview(buf)
 view[0] = 7
