@@ -101,9 +101,9 @@ def test_latency(benchmark: BenchmarkFixture, site: Site, textbook: Textbook) ->
     circle = _core.BenchCircle(site.buffers[source], SEED)
 
     def ours() -> float:
-        found, stayed = circle.chase([cpu], int(ROUND_S * 1e9), 1)
-        assert stayed
-        return wait_ns(found)[0]
+        found = circle.chase([cpu], int(ROUND_S * 1e9), 1)
+        assert found.stayed
+        return wait_ns(found.rounds)[0]
 
     note = f"latency and read bandwidth over {site.size_bytes[source] >> 20} MiB, in huge pages"
     compare(benchmark, "a load that waits", ours, lambda: textbook.latency_ns(cpu, ROUND_S), note)
@@ -114,9 +114,10 @@ def test_read_bandwidth(benchmark: BenchmarkFixture, site: Site, textbook: Textb
     cpus, buffer = site.cpus[source], site.buffers[source]
 
     def ours() -> float:
-        rates, stayed = _core.bench_stream("read", buffer, cpus, int(ROUND_S * 1e9), 1)
-        assert stayed
-        return 1e9 * (1 << 30) / rates[0]
+        read = _core.BenchKind.READ
+        found = _core.bench_stream(read, buffer, cpus, int(ROUND_S * 1e9), 1)
+        assert found.stayed
+        return 1e9 * (1 << 30) / found.bytes_per_s[0]
 
     def peer() -> float:
         return 1e9 * (1 << 30) / textbook.read_bytes_s(cpus, ROUND_S)

@@ -1,4 +1,5 @@
 // Binds the allocator: arguments in, NodeBuffer and the reasons for a lesser placement out.
+#include <pybind11/native_enum.h>
 #include <pybind11/pybind11.h>
 #include <pybind11/stl.h>
 
@@ -6,10 +7,11 @@
 #include <utility>
 
 #include "bindings.hpp"
-#include "degradations.hpp"
 #include "interrupt.hpp"
 #include "node_buffer.hpp"
+#include "node_buffer_text.hpp"
 #include "numapool/allocator.hpp"
+#include "record.hpp"
 #include "without_gil.hpp"
 
 namespace py = pybind11;
@@ -17,25 +19,48 @@ namespace py = pybind11;
 namespace numapool::bindings {
 namespace {
 
-// `page_kind` is PageRequest::Kind's value; python/numapool/memory/allocator.py holds the names.
-PageRequest page_request(int page_kind, std::size_t hugetlb_bytes) {
-  return {static_cast<PageRequest::Kind>(page_kind), hugetlb_bytes};
-}
+// A buffer, and why it is placed with less certainty than was asked for.
+struct Allocated {
+  py::object buffer;
+  std::vector<Degradation> degradations;
+};
 
-// (buffer, [(cause, message), ...])
-py::tuple to_tuple(Allocation&& allocation) {
-  py::list causes;
-  for (const Degradation& degradation : allocation.degradations) {
-    causes.append(py::make_tuple(cause_name(degradation.cause), degradation.message));
-  }
+py::object to_python(Allocation&& allocation) {
   PyObject* const buffer = make_node_buffer(std::move(allocation.block));
   if (buffer == nullptr) throw py::error_already_set();
-  return py::make_tuple(py::reinterpret_steal<py::object>(buffer), std::move(causes));
+  return as_record(
+      Allocated{py::reinterpret_steal<py::object>(buffer), std::move(allocation.degradations)});
+}
+
+void bind_types(py::module_& module) {
+  py::native_enum<PageRequest::Kind>(module, "PageKind", "enum.Enum")
+      .value("AUTO", PageRequest::Kind::kAuto)
+      .value("BASE", PageRequest::Kind::kBase)
+      .value("TRANSPARENT", PageRequest::Kind::kTransparent)
+      .value("HUGETLB", PageRequest::Kind::kHugetlb)
+      .finalize();
+  // numapool.AllocationStep takes its members from here.
+  py::native_enum<AllocationStep> steps(module, "AllocationStep", "enum.Enum");
+  for (const AllocationStep step : {AllocationStep::kPreferred, AllocationStep::kNearest,
+                                    AllocationStep::kAny, AllocationStep::kUnbound})
+    steps.value(step_name(step), step);
+  steps.finalize();
+  py::native_enum<Degradation::Cause>(module, "DegradationCause", "enum.Enum")
+      .value("POLICY_REFUSED", Degradation::Cause::kPolicyRefused)
+      .value("NOT_VERIFIED", Degradation::Cause::kNotVerified)
+      .finalize();
+  Record<Degradation>::bind(
+      module, "Degradation",
+      {{"cause", value<&Degradation::cause>}, {"message", text<&Degradation::message>}});
+  Record<Allocated>::bind(
+      module, "Allocation",
+      {{"buffer", value<&Allocated::buffer>}, {"degradations", record<&Allocated::degradations>}});
 }
 
 }  // namespace
 
 void bind_allocator(py::module_& module) {
+  bind_types(module);
   py::class_<Allocator>(module, "Allocator")
       .def(py::init([](std::shared_ptr<Topology> topology) {
              return std::make_unique<Allocator>(std::move(topology));
@@ -44,12 +69,12 @@ void bind_allocator(py::module_& module) {
       .def(
           "allocate",
           [](const Allocator& self, std::size_t size_bytes, std::optional<int> preferred_node,
-             bool strict, int page_kind, std::size_t hugetlb_bytes, bool populate, bool lock,
-             bool dump) {
+             bool strict, PageRequest::Kind page_kind, std::size_t hugetlb_bytes, bool populate,
+             bool lock, bool dump) {
             AllocationRequest request;
             request.size_bytes = size_bytes;
             request.preferred_node = preferred_node;
-            request.page = page_request(page_kind, hugetlb_bytes);
+            request.page = {page_kind, hugetlb_bytes};
             request.strict = strict;
             request.populate = populate;
             request.lock = lock;
@@ -59,21 +84,21 @@ void bind_allocator(py::module_& module) {
               const WithoutGil released;
               allocation = self.allocate(request, check_signals);
             }
-            return to_tuple(std::move(allocation));
+            return to_python(std::move(allocation));
           },
           py::arg("size_bytes"), py::arg("preferred_node"), py::arg("strict"), py::arg("page_kind"),
           py::arg("hugetlb_bytes"), py::arg("populate"), py::arg("lock"), py::arg("dump"))
       .def(
           "allocate_interleaved",
           [](const Allocator& self, std::size_t size_bytes, std::vector<int> nodes, bool weighted,
-             std::vector<unsigned> weights, bool strict, int page_kind, std::size_t hugetlb_bytes,
-             bool populate, bool lock, bool dump) {
+             std::vector<unsigned> weights, bool strict, PageRequest::Kind page_kind,
+             std::size_t hugetlb_bytes, bool populate, bool lock, bool dump) {
             InterleaveRequest request;
             request.size_bytes = size_bytes;
             request.nodes = std::move(nodes);
             request.weighted = weighted;
             request.weights = std::move(weights);
-            request.page = page_request(page_kind, hugetlb_bytes);
+            request.page = {page_kind, hugetlb_bytes};
             request.strict = strict;
             request.populate = populate;
             request.lock = lock;
@@ -83,7 +108,7 @@ void bind_allocator(py::module_& module) {
               const WithoutGil released;
               allocation = self.allocate_interleaved(request, check_signals);
             }
-            return to_tuple(std::move(allocation));
+            return to_python(std::move(allocation));
           },
           py::arg("size_bytes"), py::arg("nodes"), py::arg("weighted"), py::arg("weights"),
           py::arg("strict"), py::arg("page_kind"), py::arg("hugetlb_bytes"), py::arg("populate"),

@@ -1,16 +1,17 @@
 // Binds the measuring kernels; numapool.bench asks the questions.
+#include <pybind11/native_enum.h>
 #include <pybind11/pybind11.h>
 #include <pybind11/stl.h>
 
 #include <cstdint>
-#include <optional>
-#include <string>
 #include <utility>
 #include <vector>
 
 #include "bindings.hpp"
+#include "numapool/allocator.hpp"
 #include "numapool/bench.hpp"
 #include "numapool/error.hpp"
+#include "record.hpp"
 #include "without_gil.hpp"
 
 namespace py = pybind11;
@@ -51,76 +52,79 @@ class Circle {
   HeldBytes bytes_;
 };
 
-bench::Kind kind_named(const std::string& name) {
-  if (name == "read") return bench::Kind::kRead;
-  if (name == "write") return bench::Kind::kWrite;
-  if (name == "copy") return bench::Kind::kCopy;
-  if (name == "triad") return bench::Kind::kTriad;
-  throw Error(ErrorKind::kInvalidArgument, "no such stream: " + name);
-}
-
-platform::PageKind page_kind_named(const std::string& name) {
-  if (name == "base") return platform::PageKind::kBase;
-  if (name == "transparent") return platform::PageKind::kTransparent;
-  if (name == "hugetlb") return platform::PageKind::kHugetlb;
-  throw Error(ErrorKind::kInvalidArgument, "no such kind of page: " + name);
-}
-
-py::list pairs(const std::vector<bench::Chase>& rounds) {
-  py::list out;
-  for (const bench::Chase& one : rounds) out.append(py::make_tuple(one.loads, one.ns));
-  return out;
-}
-
-// ([(loads, ns)], stayed)
-py::tuple chase(const Circle& circle, const std::vector<int>& cpu, std::uint64_t round_ns,
-                std::uint32_t rounds) {
-  bench::Chases done;
-  {
-    const WithoutGil released;
-    done = bench::chase(circle.memory(), cpu, {round_ns, rounds});
+platform::PageKind page_kind(PageRequest::Kind kind) {
+  switch (kind) {
+    case PageRequest::Kind::kBase:
+      return platform::PageKind::kBase;
+    case PageRequest::Kind::kTransparent:
+      return platform::PageKind::kTransparent;
+    case PageRequest::Kind::kHugetlb:
+      return platform::PageKind::kHugetlb;
+    case PageRequest::Kind::kAuto:
+      break;
   }
-  return py::make_tuple(pairs(done.rounds), done.stayed);
+  throw Error(ErrorKind::kInvalidArgument, "page_kind must be one size of pages, not AUTO");
 }
 
-// ([bytes per second], stayed)
-py::tuple stream(const std::string& kind, const py::object& buffer, const std::vector<int>& cpus,
-                 std::uint64_t round_ns, std::uint32_t rounds) {
-  const bench::Kind wanted = kind_named(kind);
+py::object chase(const Circle& circle, const std::vector<int>& cpu, std::uint64_t round_ns,
+                 std::uint32_t rounds) {
+  return as_record(
+      without_gil([&] { return bench::chase(circle.memory(), cpu, {round_ns, rounds}); }));
+}
+
+py::object stream(bench::Kind kind, const py::object& buffer, const std::vector<int>& cpus,
+                  std::uint64_t round_ns, std::uint32_t rounds) {
   const HeldBytes bytes(buffer);
-  bench::Streams done;
-  {
-    const WithoutGil released;
-    done = bench::stream(wanted, bytes.memory(), cpus, {round_ns, rounds});
-  }
-  return py::make_tuple(done.bytes_per_s, done.stayed);
+  return as_record(
+      without_gil([&] { return bench::stream(kind, bytes.memory(), cpus, {round_ns, rounds}); }));
 }
 
-// ([(loads, ns)], [bytes per second of the load], stayed)
-py::tuple chase_under_load(const Circle& circle, const py::object& load,
-                           const std::vector<int>& cpus, std::uint64_t pause,
-                           std::uint64_t round_ns, std::uint32_t rounds) {
+py::object chase_under_load(const Circle& circle, const py::object& load,
+                            const std::vector<int>& cpus, std::uint64_t pause,
+                            std::uint64_t round_ns, std::uint32_t rounds) {
   const HeldBytes bytes(load);
-  bench::Loaded done;
-  {
-    const WithoutGil released;
-    done =
-        bench::chase_under_load(circle.memory(), bytes.memory(), cpus, pause, {round_ns, rounds});
-  }
-  return py::make_tuple(pairs(done.chases), done.load_bytes_per_s, done.stayed);
+  return as_record(without_gil([&] {
+    return bench::chase_under_load(circle.memory(), bytes.memory(), cpus, pause,
+                                   {round_ns, rounds});
+  }));
 }
 
-// (ns, bytes of the largest page, bytes on the node, stayed)
-py::tuple first_use(bool populate, std::size_t length, const std::string& page_kind,
-                    std::size_t page_bytes, int node, const std::vector<int>& cpus) {
-  const platform::Pages pages{page_kind_named(page_kind), page_bytes};
-  bench::FirstUse done;
-  {
-    const WithoutGil released;
-    done = bench::first_use(populate ? bench::First::kPopulate : bench::First::kTouch, length,
-                            pages, node, cpus);
-  }
-  return py::make_tuple(done.ns, done.page_bytes, done.bytes_on_node, done.stayed);
+py::object first_use(bool populate, std::size_t length, PageRequest::Kind kind,
+                     std::size_t page_bytes, int node, const std::vector<int>& cpus) {
+  const platform::Pages pages{page_kind(kind), page_bytes};
+  const bench::First way = populate ? bench::First::kPopulate : bench::First::kTouch;
+  return as_record(without_gil([&] { return bench::first_use(way, length, pages, node, cpus); }));
+}
+
+void bind_types(py::module_& module) {
+  using bench::Chase;
+  using bench::Chases;
+  using bench::FirstUse;
+  using bench::Kind;
+  using bench::Loaded;
+  using bench::Streams;
+  py::native_enum<Kind>(module, "BenchKind", "enum.Enum")
+      .value("READ", Kind::kRead)
+      .value("WRITE", Kind::kWrite)
+      .value("COPY", Kind::kCopy)
+      .value("TRIAD", Kind::kTriad)
+      .finalize();
+  Record<Chase>::bind(module, "BenchChase",
+                      {{"loads", value<&Chase::loads>}, {"ns", value<&Chase::ns>}});
+  Record<Chases>::bind(module, "BenchChases",
+                       {{"rounds", record<&Chases::rounds>}, {"stayed", value<&Chases::stayed>}});
+  Record<Streams>::bind(
+      module, "BenchStreams",
+      {{"bytes_per_s", value<&Streams::bytes_per_s>}, {"stayed", value<&Streams::stayed>}});
+  Record<Loaded>::bind(module, "BenchLoaded",
+                       {{"chases", record<&Loaded::chases>},
+                        {"load_bytes_per_s", value<&Loaded::load_bytes_per_s>},
+                        {"stayed", value<&Loaded::stayed>}});
+  Record<FirstUse>::bind(module, "BenchFirstUse",
+                         {{"ns", value<&FirstUse::ns>},
+                          {"page_bytes", value<&FirstUse::page_bytes>},
+                          {"bytes_on_node", value<&FirstUse::bytes_on_node>},
+                          {"stayed", value<&FirstUse::stayed>}});
 }
 
 void touch(const py::object& buffer, std::size_t step) {
@@ -133,6 +137,7 @@ void touch(const py::object& buffer, std::size_t step) {
 }  // namespace
 
 void bind_bench(py::module_& module) {
+  bind_types(module);
   py::class_<Circle>(module, "BenchCircle")
       .def(py::init<const py::object&, std::uint64_t>(), py::arg("buffer"), py::arg("seed"))
       .def("chase", &chase, py::arg("cpu"), py::arg("round_ns"), py::arg("rounds"))

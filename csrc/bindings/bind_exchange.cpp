@@ -5,7 +5,6 @@
 
 #include <algorithm>
 #include <optional>
-#include <tuple>
 #include <utility>
 #include <vector>
 
@@ -18,6 +17,7 @@
 #include "numapool/object_memory.hpp"
 #include "numapool/shared.hpp"
 #include "platform/thread.hpp"
+#include "record.hpp"
 #include "without_gil.hpp"
 
 namespace py = pybind11;
@@ -25,16 +25,19 @@ namespace py = pybind11;
 namespace numapool::bindings {
 namespace {
 
-// (address, bytes of an element, [(count, stride in bytes), ...])
-using Extent =
-    std::tuple<std::uintptr_t, std::size_t, std::vector<std::pair<std::uint64_t, std::int64_t>>>;
+// Memory of an object, as an array: Python makes one of whatever it knows to take apart.
+struct Extent {
+  std::uintptr_t address = 0;  // of the first element
+  std::size_t item_bytes = 0;
+  std::vector<std::pair<std::uint64_t, std::int64_t>> dimensions;  // count, stride in bytes
+};
 
 std::vector<platform::Span> spans_of(const std::vector<Extent>& extents) {
   std::vector<platform::Span> all;
-  for (const auto& [address, item_bytes, dimensions] : extents) {
+  for (const Extent& extent : extents) {
     std::vector<Dimension> made;
-    for (const auto& [count, stride] : dimensions) made.push_back({count, stride});
-    const auto part = pages_of(address, item_bytes, std::move(made));
+    for (const auto& [count, stride] : extent.dimensions) made.push_back({count, stride});
+    const auto part = pages_of(extent.address, extent.item_bytes, std::move(made));
     all.insert(all.end(), part.begin(), part.end());
   }
   return merged(std::move(all));
@@ -62,15 +65,14 @@ Extent extent_of(const py::handle& object) {
       dimensions.emplace_back(static_cast<std::uint64_t>(view.shape[i]), view.strides[i]);
     }
   }
-  const Extent extent{reinterpret_cast<std::uintptr_t>(view.buf),
-                      static_cast<std::size_t>(view.itemsize), std::move(dimensions)};
+  Extent extent{reinterpret_cast<std::uintptr_t>(view.buf), static_cast<std::size_t>(view.itemsize),
+                std::move(dimensions)};
   PyBuffer_Release(&view);
   if (indirect) throw py::type_error("an array of pointers to its rows has no pages of its own");
   return extent;
 }
 
-// (before, after, moved past: shared, busy, full, other, file), in bytes.
-py::tuple move_extents(const std::vector<Extent>& extents, int node) {
+py::object move_extents(const std::vector<Extent>& extents, int node) {
   MoveOutcome out;
   {
     const WithoutGil released;
@@ -79,14 +81,56 @@ py::tuple move_extents(const std::vector<Extent>& extents, int node) {
     const Claim claim(Claim::Kind::kMove, spans);
     out = move_to(spans, node, check_signals);
   }
-  return py::make_tuple(placement_object(out.before), placement_object(out.after),
-                        out.kept.shared_bytes, out.kept.busy_bytes, out.kept.full_bytes,
-                        out.kept.other_bytes, out.file_bytes);
+  return as_record(out);
+}
+
+py::object step_object(const SharedPlacement& out) {
+  PyObject* const step = to_python(out.place.step);
+  if (step == nullptr) throw py::error_already_set();
+  return py::reinterpret_steal<py::object>(step);
+}
+
+template <auto Member>
+py::object placement(const MoveOutcome& out) {
+  return placement_object(out.*Member);
+}
+template <auto Member>
+py::object kept(const MoveOutcome& out) {
+  return attribute(out.kept.*Member);
+}
+template <auto Member>
+py::object place(const SharedPlacement& out) {
+  return attribute(out.place.*Member);
+}
+
+void bind_types(py::module_& module) {
+  py::class_<Extent>(module, "Extent")
+      .def(py::init([](std::uintptr_t address, std::size_t item_bytes,
+                       std::vector<std::pair<std::uint64_t, std::int64_t>> dimensions) {
+             return Extent{address, item_bytes, std::move(dimensions)};
+           }),
+           py::arg("address"), py::arg("item_bytes"), py::arg("dimensions"))
+      .def_readonly("address", &Extent::address);
+  Record<MoveOutcome>::bind(module, "MoveOutcome",
+                            {{"before", &placement<&MoveOutcome::before>},
+                             {"after", &placement<&MoveOutcome::after>},
+                             {"shared_bytes", &kept<&platform::MoveTally::shared_bytes>},
+                             {"busy_bytes", &kept<&platform::MoveTally::busy_bytes>},
+                             {"full_bytes", &kept<&platform::MoveTally::full_bytes>},
+                             {"other_bytes", &kept<&platform::MoveTally::other_bytes>},
+                             {"file_bytes", value<&MoveOutcome::file_bytes>}});
+  Record<SharedPlacement>::bind(module, "SharedPlacement",
+                                {{"requested_node", &place<&BlockPlace::requested_node>},
+                                 {"node_id", &place<&BlockPlace::node_id>},
+                                 {"step", &step_object},
+                                 {"bound", &place<&BlockPlace::bound>},
+                                 {"degraded", text<&SharedPlacement::degraded>}});
 }
 
 }  // namespace
 
 void bind_exchange(py::module_& module) {
+  bind_types(module);
   module.def("extent_of", &extent_of, py::arg("data"));
   module.def(
       "placement_of_extents",
@@ -113,11 +157,7 @@ void bind_exchange(py::module_& module) {
           out = place_shared({reinterpret_cast<void*>(address), length, base}, topology, target,
                              strict, check_signals);
         }
-        PyObject* const step = to_python(out.place.step);
-        if (step == nullptr) throw py::error_already_set();
-        return py::make_tuple(out.place.requested_node, out.place.node_id,
-                              py::reinterpret_steal<py::object>(step), out.place.bound,
-                              out.degraded);
+        return as_record(out);
       },
       py::arg("address"), py::arg("length"), py::arg("node"), py::arg("strict"));
 }

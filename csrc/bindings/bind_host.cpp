@@ -1,11 +1,11 @@
-// Binds the hypervisor, the balloon and free memory as plain tuples; Python makes its dataclasses.
+// Binds the hypervisor, the balloon and free memory as records; Python makes its dataclasses.
 #include <pybind11/pybind11.h>
 #include <pybind11/stl.h>
 
 #include "bindings.hpp"
 #include "numapool/host.hpp"
 #include "platform/host.hpp"
-#include "text.hpp"
+#include "record.hpp"
 #include "without_gil.hpp"
 
 namespace py = pybind11;
@@ -13,67 +13,71 @@ namespace py = pybind11;
 namespace numapool::bindings {
 namespace {
 
-// Firmware and foreign trees may hold any bytes.
-py::tuple all_words(const std::vector<std::string>& texts) {
-  py::tuple out(texts.size());
-  for (std::size_t i = 0; i < texts.size(); ++i) out[i] = words(texts[i]);
-  return out;
-}
-
-template <class Call>
-auto without_gil(const Call& call) {
-  const WithoutGil released;
-  return call();
+void bind_records(py::module_& module) {
+  Record<Cpuid>::bind(
+      module, "Cpuid",
+      {{"hypervisor", value<&Cpuid::hypervisor>}, {"signatures", texts<&Cpuid::signatures>}});
+  Record<Hypervisor>::bind(module, "Hypervisor",
+                           {{"kind", text_or_none<&Hypervisor::kind>},
+                            {"vendor_signature", text_or_none<&Hypervisor::vendor_signature>},
+                            {"product", text_or_none<&Hypervisor::product>},
+                            {"evidence", texts<&Hypervisor::evidence>}});
+  using platform::CgroupFolder;
+  Record<CgroupFolder>::bind(module, "CgroupFolder",
+                             {{"version", value<&CgroupFolder::version>},
+                              {"folder", path<&CgroupFolder::folder>},
+                              {"top", path<&CgroupFolder::top>},
+                              {"unknown", text<&CgroupFolder::unknown>}});
+  Record<Balloon>::bind(module, "Balloon",
+                        {{"driver", text_or_none<&Balloon::driver>},
+                         {"at_work", value<&Balloon::at_work>},
+                         {"place", text<&Balloon::place>},
+                         {"features", texts<&Balloon::features>},
+                         {"reports_free_pages", value<&Balloon::reports_free_pages>},
+                         {"source", text_or_none<&Balloon::source>},
+                         {"inflated_bytes", value<&Balloon::inflated_bytes>},
+                         {"target_bytes", value<&Balloon::target_bytes>}});
+  Record<FreeBlocks>::bind(module, "FreeBlocks",
+                           {{"order", value<&FreeBlocks::order>},
+                            {"order_assumed", value<&FreeBlocks::order_assumed>},
+                            {"block_bytes", value<&FreeBlocks::block_bytes>},
+                            {"reportable_bytes", value<&FreeBlocks::reportable_bytes>},
+                            {"fragmented_bytes", value<&FreeBlocks::fragmented_bytes>}});
+  Record<Resident>::bind(
+      module, "ResidentMemory",
+      {{"now_bytes", value<&Resident::now_bytes>}, {"peak_bytes", value<&Resident::peak_bytes>}});
 }
 
 }  // namespace
 
 void bind_host(py::module_& module) {
-  // (present, signatures); None on processors without CPUID
-  module.def("read_cpuid", []() -> py::object {
-    const auto cpuid = read_cpuid();
-    if (!cpuid) return py::none();
-    return py::make_tuple(cpuid->hypervisor, all_words(cpuid->signatures));
-  });
-  // (kind, signature, product, evidence)
+  bind_records(module);
+  // None on processors without CPUID
+  module.def("read_cpuid", [] { return as_record(read_cpuid()); });
   module.def(
       "detect_hypervisor",
       [](const std::string& root, std::optional<std::vector<std::string>> signatures) {
         std::optional<Cpuid> cpuid;
         if (signatures) cpuid = Cpuid{!signatures->empty(), std::move(*signatures)};
-        const Hypervisor found = without_gil([&] { return detect_hypervisor(root, cpuid); });
-        return py::make_tuple(words_or_none(found.kind), words_or_none(found.vendor_signature),
-                              words_or_none(found.product), all_words(found.evidence));
+        return as_record(without_gil([&] { return detect_hypervisor(root, cpuid); }));
       },
       py::arg("root"), py::arg("cpuid_signatures"));
-  // (version or 0, folder, top, why it is not known)
   module.def(
       "cgroup_folder",
       [](const std::string& root, const std::string& controller) {
-        const platform::CgroupFolder found =
-            without_gil([&] { return platform::cgroup_folder(root, controller); });
-        return py::make_tuple(found.version, path_text(found.folder), path_text(found.top),
-                              words(found.unknown));
+        return as_record(without_gil([&] { return platform::cgroup_folder(root, controller); }));
       },
       py::arg("root"), py::arg("controller"));
-  // (driver, at work, place, features, reports free pages, source, inflated, target in bytes)
   module.def(
       "read_balloon",
       [](const std::string& root) {
-        const Balloon found = without_gil([&] { return read_balloon(root); });
-        return py::make_tuple(words_or_none(found.driver), found.at_work, words(found.place),
-                              all_words(found.features), found.reports_free_pages,
-                              words_or_none(found.source), found.inflated_bytes,
-                              found.target_bytes);
+        return as_record(without_gil([&] { return read_balloon(root); }));
       },
       py::arg("root"));
-  // (order, assumed, block, reportable, fragmented bytes)
   module.def(
       "free_blocks",
       [](const std::string& root) {
-        const FreeBlocks found = without_gil([&] { return free_blocks(root); });
-        return py::make_tuple(found.order, found.order_assumed, found.block_bytes,
-                              found.reportable_bytes, found.fragmented_bytes);
+        return as_record(without_gil([&] { return free_blocks(root); }));
       },
       py::arg("root"));
   module.def(
@@ -83,11 +87,7 @@ void bind_host(py::module_& module) {
         compact_memory(root);
       },
       py::arg("root"));
-  // (now, peak) in bytes
-  module.def("resident_memory", [] {
-    const Resident found = resident_memory();
-    return py::make_tuple(found.now_bytes, found.peak_bytes);
-  });
+  module.def("resident_memory", [] { return as_record(resident_memory()); });
   module.def("trim_heap", [] {
     const WithoutGil released;
     return trim_heap();

@@ -1,6 +1,10 @@
 // Binds the memory policy of the calling thread, and what the platform says of it.
+#include <pybind11/native_enum.h>
 #include <pybind11/pybind11.h>
 #include <pybind11/stl.h>
+
+#include <string>
+#include <utility>
 
 #include "bindings.hpp"
 #include "numapool/current_topology.hpp"
@@ -9,7 +13,7 @@
 #include "numapool/limits.hpp"
 #include "platform/memory.hpp"
 #include "platform/thread.hpp"
-#include "text.hpp"
+#include "record.hpp"
 
 namespace py = pybind11;
 
@@ -27,30 +31,54 @@ struct SavedPolicy {
   throw Error(kind, std::string(what) + ": " + describe(failure), failure.code);
 }
 
-py::list bounds_list(const std::vector<platform::Bound>& bounds) {
-  py::list out;
-  for (const platform::Bound& one : bounds) {
-    out.append(py::make_tuple(words(one.limit), one.bytes, words(one.unknown)));
+// The least of the bounds that are known.
+struct Available {
+  std::uint64_t size_bytes = 0;
+  std::string limit;
+};
+
+Available available() {
+  auto least = least_bound(platform::memory_bounds());
+  if (!least) {
+    fail("cannot tell what is available",
+         {platform::Cause::kUnsupported, "available", 0, "this system tells no limit"});
   }
-  return out;
+  return {*least->bytes, std::move(least->limit)};
 }
 
-platform::ThreadMode mode_named(const std::string& name) {
-  if (name == "preferred") return platform::ThreadMode::kPreferred;
-  if (name == "interleave") return platform::ThreadMode::kInterleave;
-  return platform::ThreadMode::kLocal;
+void bind_types(py::module_& module) {
+  using platform::Bound;
+  using platform::HugetlbPool;
+  using platform::ThreadMode;
+  py::class_<SavedPolicy>(module, "SavedPolicy");
+  py::native_enum<ThreadMode>(module, "ThreadMode", "enum.Enum")
+      .value("PREFERRED", ThreadMode::kPreferred)
+      .value("INTERLEAVE", ThreadMode::kInterleave)
+      .value("LOCAL", ThreadMode::kLocal)
+      .finalize();
+  Record<Available>::bind(
+      module, "Available",
+      {{"size_bytes", value<&Available::size_bytes>}, {"limit", text<&Available::limit>}});
+  Record<Bound>::bind(module, "Bound",
+                      {{"limit", text<&Bound::limit>},
+                       {"size_bytes", value<&Bound::bytes>},
+                       {"unknown", text<&Bound::unknown>}});
+  Record<HugetlbPool>::bind(module, "HugetlbPool",
+                            {{"page_bytes", value<&HugetlbPool::page_bytes>},
+                             {"total_pages", value<&HugetlbPool::total>},
+                             {"free_pages", value<&HugetlbPool::free>}});
 }
 
 }  // namespace
 
 void bind_policy(py::module_& module) {
-  py::class_<SavedPolicy>(module, "SavedPolicy");
+  bind_types(module);
   module.def(
       "set_thread_policy",
-      [](const std::string& mode, const std::vector<int>& nodes) {
+      [](platform::ThreadMode mode, const std::vector<int>& nodes) {
         const auto before = platform::thread_policy();
         if (!before) fail("cannot read this thread's memory policy", before.failure());
-        const platform::Status set = platform::set_thread_policy(mode_named(mode), nodes);
+        const platform::Status set = platform::set_thread_policy(mode, nodes);
         if (!set) fail("cannot set this thread's memory policy", set.failure());
         return SavedPolicy{before.value()};
       },
@@ -66,38 +94,18 @@ void bind_policy(py::module_& module) {
   module.def("home_node", &home_node);
   module.def("set_home_node", &set_home_node, py::arg("node"));
   module.def("set_process_home_node", &set_process_home_node, py::arg("node"));
-  // The nodes of a strict policy that the calling thread was started with, ascending; [] without.
-  module.def("inherited_bind", [] {
-    py::list nodes;
-    for (const int node : inherited_bind(*topology_now())) nodes.append(node);
-    return nodes;
-  });
+  // The nodes of a strict policy that the calling thread was started with, ascending; () without.
+  module.def("inherited_bind", [] { return attribute(inherited_bind(*topology_now())); });
   module.def("current_node", &platform::current_node);
   module.def("has_numa", &platform::has_numa);
   module.def("base_page_bytes", &platform::base_page_bytes);
   module.def("transparent_page_bytes", &platform::transparent_page_bytes);
-  // [(page size, reserved pages, free pages), ...] in bytes and pages
-  module.def("hugetlb_pools", [] {
-    py::list pools;
-    for (const platform::HugetlbPool& pool : platform::hugetlb_pools()) {
-      pools.append(py::make_tuple(pool.page_bytes, pool.total, pool.free));
-    }
-    return pools;
-  });
-  // (bytes, the limit that is the least)
-  module.def("available", []() -> py::tuple {
-    const auto least = least_bound(platform::memory_bounds());
-    if (!least) {
-      fail("cannot tell what is available",
-           {platform::Cause::kUnsupported, "available", 0, "this system tells no limit"});
-    }
-    return py::make_tuple(*least->bytes, least->limit);
-  });
-  // [(limit, bytes or None, why they are not known), ...]
-  module.def("memory_bounds", [] { return bounds_list(platform::memory_bounds()); });
+  module.def("hugetlb_pools", [] { return as_record(platform::hugetlb_pools()); });
+  module.def("available", [] { return as_record(available()); });
+  module.def("memory_bounds", [] { return as_record(platform::memory_bounds()); });
   module.def(
       "hugetlb_bounds",
-      [](std::size_t page_bytes) { return bounds_list(platform::hugetlb_bounds(page_bytes)); },
+      [](std::size_t page_bytes) { return as_record(platform::hugetlb_bounds(page_bytes)); },
       py::arg("page_bytes"));
 }
 

@@ -8,6 +8,7 @@
 #include "bindings.hpp"
 #include "buffer_pool.hpp"
 #include "interrupt.hpp"
+#include "record.hpp"
 #include "without_gil.hpp"
 
 namespace py = pybind11;
@@ -17,14 +18,14 @@ namespace {
 
 void open_pool(const py::object& base, std::shared_ptr<Topology> topology,
                std::optional<std::uint64_t> max_bytes, std::optional<std::uint64_t> retain_bytes,
-               std::optional<std::uint32_t> idle_ms, int page_kind, std::size_t hugetlb_bytes,
-               bool zero_on_reuse, bool dump) {
+               std::optional<std::uint32_t> idle_ms, PageRequest::Kind page_kind,
+               std::size_t hugetlb_bytes, bool zero_on_reuse, bool dump) {
   PoolOptions options;
   options.max_bytes = max_bytes;
   options.retain_bytes = retain_bytes;
   options.idle_ms = idle_ms;
   options.dump = dump;
-  options.page = {static_cast<PageRequest::Kind>(page_kind), hugetlb_bytes};
+  options.page = {page_kind, hugetlb_bytes};
   set_pool(base.ptr(), Pool::open(std::move(topology), options), zero_on_reuse);
 }
 
@@ -49,18 +50,28 @@ std::uint64_t trim(const py::object& base, std::optional<std::uint64_t> at_least
   return pool.trim(at_least, node);
 }
 
-// (in use, retained, hits, misses, spills, trimmed, high water)
-py::tuple to_tuple(const PoolCounts& counts) {
-  return py::make_tuple(counts.in_use_bytes, counts.retained_bytes, counts.hits, counts.misses,
-                        counts.spills, counts.trimmed_bytes, counts.high_water_bytes);
+py::object counts_by_node(const PoolStatistics& seen) {
+  py::dict by_node;
+  for (const auto& [node, counts] : seen.by_node) by_node[py::int_(node)] = as_record(counts);
+  return by_node;
 }
 
-// ({node: counts}, total)
-py::tuple pool_statistics(const py::object& base) {
-  const PoolStatistics seen = pool_of(base.ptr()).statistics();
-  py::dict by_node;
-  for (const auto& [node, counts] : seen.by_node) by_node[py::int_(node)] = to_tuple(counts);
-  return py::make_tuple(std::move(by_node), to_tuple(seen.total));
+void bind_records(py::module_& module) {
+  Record<PoolCounts>::bind(module, "PoolCounts",
+                           {{"in_use_bytes", value<&PoolCounts::in_use_bytes>},
+                            {"retained_bytes", value<&PoolCounts::retained_bytes>},
+                            {"hits", value<&PoolCounts::hits>},
+                            {"misses", value<&PoolCounts::misses>},
+                            {"spills", value<&PoolCounts::spills>},
+                            {"trimmed_bytes", value<&PoolCounts::trimmed_bytes>},
+                            {"high_water_bytes", value<&PoolCounts::high_water_bytes>}});
+  Record<PoolStatistics>::bind(
+      module, "PoolStatistics",
+      {{"by_node", &counts_by_node}, {"total", record<&PoolStatistics::total>}});
+}
+
+py::object pool_statistics(const py::object& base) {
+  return as_record(pool_of(base.ptr()).statistics());
 }
 
 void close_pool(const py::object& base) {
@@ -72,6 +83,7 @@ void close_pool(const py::object& base) {
 }  // namespace
 
 void bind_pool(py::module_& module) {
+  bind_records(module);
   module.def("pool_open", &open_pool, py::arg("base"), py::arg("topology").none(true),
              py::arg("max_bytes"), py::arg("retain_bytes"), py::arg("idle_ms"),
              py::arg("page_kind"), py::arg("hugetlb_bytes"), py::arg("zero_on_reuse"),

@@ -1,5 +1,6 @@
 // Binds the pressure monitor and its subscribers' queues; numapool.pressure.monitor makes classes
 // of them.
+#include <pybind11/native_enum.h>
 #include <pybind11/pybind11.h>
 #include <pybind11/stl.h>
 
@@ -9,6 +10,7 @@
 #include "bindings.hpp"
 #include "buffer_pool.hpp"
 #include "numapool/pressure.hpp"
+#include "record.hpp"
 #include "without_gil.hpp"
 
 namespace py = pybind11;
@@ -60,54 +62,93 @@ PyMonitor make(std::uint64_t window_us, std::uint64_t moderate_us, std::uint64_t
   return {policy, {sources, std::move(service_watch), std::move(service_write)}};
 }
 
-// (level, demand, trimmed, node or None, source, stall_us, origin_ns)
-py::tuple to_tuple(const PressureEvent& event) {
-  return py::make_tuple(static_cast<int>(event.level), event.demand_bytes, event.trimmed_bytes,
-                        event.node_id, static_cast<int>(event.source), event.stall_us,
-                        event.origin_ns);
+py::object events_by_source(const MonitorStatistics& seen) {
+  py::dict events;
+  for (std::size_t i = 0; i < seen.events.size(); ++i)
+    events[py::cast(static_cast<platform::PressureSource>(i))] = py::int_(seen.events[i]);
+  return events;
 }
 
-py::list take(EventQueue& queue) {
-  py::list out;
-  for (const PressureEvent& event : queue.take()) out.append(to_tuple(event));
-  return out;
+py::object reaction_bounds(const MonitorStatistics&) {
+  return attribute(MonitorStatistics::kBounds);
 }
 
-// (source, active, wakes, path, detail)
-py::list sources(const PyMonitor& monitor) {
-  py::list out;
-  for (const platform::SourceState& one : monitor->sources())
-    out.append(
-        py::make_tuple(static_cast<int>(one.source), one.active, one.wakes, one.path, one.detail));
-  return out;
+template <auto Member>
+py::object supply(const platform::NodeSupply& node) {
+  return attribute(node.supply.*Member);
 }
 
-// (events by source, reaction bounds in ms, reactions, reaction sum in us, trimmed, looks, dropped)
-py::tuple monitor_statistics(const PyMonitor& monitor) {
-  const MonitorStatistics seen = monitor->statistics();
-  return py::make_tuple(seen.events, MonitorStatistics::kBounds, seen.reactions,
-                        seen.reaction_sum_us, seen.trimmed_bytes, seen.looks, seen.dropped_events);
+void bind_enums(py::module_& module) {
+  using platform::PressureSource;
+  py::native_enum<PressureLevel>(module, "PressureLevel", "enum.IntEnum")
+      .value("NONE", PressureLevel::kNone)
+      .value("MODERATE", PressureLevel::kModerate)
+      .value("CRITICAL", PressureLevel::kCritical)
+      .finalize();
+  // Python calls a source by the name in lower case, with hyphens.
+  py::native_enum<PressureSource>(module, "PressureSource", "enum.IntEnum")
+      .value("CGROUP_PSI", PressureSource::kCgroupStall)
+      .value("PSI", PressureSource::kStall)
+      .value("CGROUP", PressureSource::kCgroup)
+      .value("CGROUP_V1", PressureSource::kCgroupNotice)
+      .value("SYSTEMD", PressureSource::kSystemd)
+      .value("NODES", PressureSource::kNodes)
+      .value("BALLOON", PressureSource::kBalloon)
+      .value("MEMINFO", PressureSource::kMachine)
+      .finalize();
 }
 
-// None, or ((available, total) or None, [(node, available, total, free, reserve)],
-// (limit, needed) or None, balloon or None, (source, some_us, full_us) or None)
-py::object last_look(const PyMonitor& monitor) {
-  const auto look = monitor->last_look();
-  if (!look) return py::none();
-  py::object machine = py::none();
-  py::object cgroup = py::none();
-  py::object stall = py::none();
-  py::list nodes;
-  if (look->machine)
-    machine = py::make_tuple(look->machine->available_bytes, look->machine->total_bytes);
-  for (const platform::NodeSupply& one : look->nodes)
-    nodes.append(py::make_tuple(one.node_id, one.supply.available_bytes, one.supply.total_bytes,
-                                one.free_bytes, one.reserve_bytes));
-  if (look->cgroup) cgroup = py::make_tuple(look->cgroup->limit_bytes, look->cgroup->needed_bytes);
-  if (look->stall)
-    stall = py::make_tuple(static_cast<int>(look->stall->source), look->stall->some_us,
-                           look->stall->full_us);
-  return py::make_tuple(machine, nodes, cgroup, look->balloon_bytes, stall);
+void bind_records(py::module_& module) {
+  using platform::CgroupSupply;
+  using platform::NodeSupply;
+  using platform::PressureLook;
+  using platform::SourceState;
+  using platform::StallTotals;
+  using platform::Supply;
+  Record<PressureEvent>::bind(module, "PressureEvent",
+                              {{"level", value<&PressureEvent::level>},
+                               {"demand_bytes", value<&PressureEvent::demand_bytes>},
+                               {"trimmed_bytes", value<&PressureEvent::trimmed_bytes>},
+                               {"node_id", value<&PressureEvent::node_id>},
+                               {"source", value<&PressureEvent::source>},
+                               {"stall_us", value<&PressureEvent::stall_us>},
+                               {"origin_ns", value<&PressureEvent::origin_ns>}});
+  Record<SourceState>::bind(module, "SourceState",
+                            {{"source", value<&SourceState::source>},
+                             {"active", value<&SourceState::active>},
+                             {"wakes", value<&SourceState::wakes>},
+                             {"path", path<&SourceState::path>},
+                             {"detail", text<&SourceState::detail>}});
+  Record<StallTotals>::bind(module, "StallTotals",
+                            {{"source", value<&StallTotals::source>},
+                             {"some_us", value<&StallTotals::some_us>},
+                             {"full_us", value<&StallTotals::full_us>}});
+  Record<Supply>::bind(module, "Supply",
+                       {{"available_bytes", value<&Supply::available_bytes>},
+                        {"total_bytes", value<&Supply::total_bytes>}});
+  Record<NodeSupply>::bind(module, "NodeSupply",
+                           {{"node_id", value<&NodeSupply::node_id>},
+                            {"available_bytes", &supply<&Supply::available_bytes>},
+                            {"total_bytes", &supply<&Supply::total_bytes>},
+                            {"free_bytes", value<&NodeSupply::free_bytes>},
+                            {"reserve_bytes", value<&NodeSupply::reserve_bytes>}});
+  Record<CgroupSupply>::bind(module, "CgroupSupply",
+                             {{"limit_bytes", value<&CgroupSupply::limit_bytes>},
+                              {"needed_bytes", value<&CgroupSupply::needed_bytes>}});
+  Record<PressureLook>::bind(module, "PressureLook",
+                             {{"machine", record<&PressureLook::machine>},
+                              {"nodes", record<&PressureLook::nodes>},
+                              {"cgroup", record<&PressureLook::cgroup>},
+                              {"balloon_bytes", value<&PressureLook::balloon_bytes>},
+                              {"stall", record<&PressureLook::stall>}});
+  Record<MonitorStatistics>::bind(module, "MonitorStatistics",
+                                  {{"events_by_source", &events_by_source},
+                                   {"reaction_bounds_ms", &reaction_bounds},
+                                   {"reactions", value<&MonitorStatistics::reactions>},
+                                   {"reaction_sum_us", value<&MonitorStatistics::reaction_sum_us>},
+                                   {"trimmed_bytes", value<&MonitorStatistics::trimmed_bytes>},
+                                   {"looks", value<&MonitorStatistics::looks>},
+                                   {"dropped_events", value<&MonitorStatistics::dropped_events>}});
 }
 
 void start(const PyMonitor& monitor) {
@@ -148,10 +189,12 @@ std::shared_ptr<EventQueue> subscribe(const PyMonitor& monitor) {
 }  // namespace
 
 void bind_pressure(py::module_& module) {
+  bind_enums(module);
+  bind_records(module);
   module.def("write_unraisable", &write_unraisable, py::arg("error"), py::arg("where"));
   py::class_<EventQueue, std::shared_ptr<EventQueue>>(module, "EventQueue")
       .def("fileno", &EventQueue::descriptor)
-      .def("take", &take)
+      .def("take", [](EventQueue& self) { return as_record(self.take()); })
       .def("close", &EventQueue::close)
       .def_property_readonly("closed", &EventQueue::closed);
   py::class_<PyMonitor>(module, "Monitor")
@@ -167,11 +210,10 @@ void bind_pressure(py::module_& module) {
       .def("attach", &attach, py::arg("pool"), py::arg("floor_bytes"), py::arg("weight"))
       .def("detach", &detach, py::arg("pool"))
       .def("subscribe", &subscribe)
-      .def_property_readonly("level",
-                             [](const PyMonitor& self) { return static_cast<int>(self->level()); })
-      .def("sources", &sources)
-      .def("last_look", &last_look)
-      .def("statistics", &monitor_statistics);
+      .def_property_readonly("level", [](const PyMonitor& self) { return self->level(); })
+      .def("sources", [](const PyMonitor& self) { return as_record(self->sources()); })
+      .def("last_look", [](const PyMonitor& self) { return as_record(self->last_look()); })
+      .def("statistics", [](const PyMonitor& self) { return as_record(self->statistics()); });
 }
 
 }  // namespace numapool::bindings

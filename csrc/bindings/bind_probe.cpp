@@ -1,29 +1,22 @@
 // Binds what is found out by trying it on a scratch page; capabilities() in Python asks.
+#include <pybind11/native_enum.h>
 #include <pybind11/pybind11.h>
 #include <pybind11/stl.h>
 
-#include <string>
-
 #include "bindings.hpp"
-#include "numapool/error.hpp"
 #include "numapool/probe.hpp"
 #include "without_gil.hpp"
 
 namespace py = pybind11;
 
 namespace numapool::bindings {
-namespace {
-
-platform::Method witness_named(const std::string& name) {
-  if (name == "move_pages") return platform::Method::kMovePages;
-  if (name == "get_mempolicy") return platform::Method::kGetMempolicy;
-  if (name == "numa_maps") return platform::Method::kNumaMaps;
-  throw Error(ErrorKind::kInvalidArgument, "no such witness: " + name);
-}
-
-}  // namespace
-
 void bind_probe(py::module_& module) {
+  using platform::Method;
+  py::native_enum<Method>(module, "Witness", "enum.Enum")
+      .value("MOVE_PAGES", Method::kMovePages)
+      .value("GET_MEMPOLICY", Method::kGetMempolicy)
+      .value("NUMA_MAPS", Method::kNumaMaps)
+      .finalize();
   module.def(
       "try_bind",
       [](int node, bool weighted) {
@@ -41,12 +34,11 @@ void bind_probe(py::module_& module) {
       py::arg("node"));
   module.def(
       "try_witness",
-      [](const std::string& name) {
-        const platform::Method method = witness_named(name);
+      [](Method witness) {
         const WithoutGil released;
-        return try_witness(method);
+        return try_witness(witness);
       },
-      py::arg("name"));
+      py::arg("witness"));
   module.def("try_lock", [] {
     const WithoutGil released;
     try_lock();

@@ -16,7 +16,7 @@
 #include "numapool/error.hpp"
 #include "numapool/storage.hpp"
 #include "numapool/stream.hpp"
-#include "text.hpp"
+#include "record.hpp"
 #include "without_gil.hpp"
 
 namespace py = pybind11;
@@ -60,31 +60,49 @@ class Views {
   std::size_t held_ = 0;
 };
 
-// (call, code, words without the call), of what the system said.
-py::object failure_tuple(const std::optional<platform::Failure>& failure) {
-  if (!failure) return py::none();
-  return py::make_tuple(failure->call, failure->code,
-                        failure->cause == platform::Cause::kUnsupported);
+py::object is_unsupported(const platform::Failure& failure) {
+  return attribute(failure.cause == platform::Cause::kUnsupported);
 }
 
-// (bytes, direct bytes, why some went through the page cache or None, failure or None); without
-// the first three where the file could not be opened.
-py::tuple transfer_tuple(const Transfer& done, std::string why) {
-  if (done.direct_bytes == done.bytes) {
-    why.clear();
-  } else if (why.empty() && done.misplaced) {
-    why = "address and offset are not aligned for direct I/O alike";
+// What came of a transfer, or that the file could not be opened.
+struct Outcome {
+  Transfer done;
+  std::string why;  // why some of it went through the page cache; empty: it did not
+  bool opened = true;
+
+  // `why`: why the file goes that way, however it is aligned.
+  static Outcome of(Transfer done, std::string why) {
+    if (done.direct_bytes == done.bytes) {
+      why.clear();
+    } else if (why.empty() && done.misplaced) {
+      why = "address and offset are not aligned for direct I/O alike";
+    }
+    return {std::move(done), std::move(why), true};
   }
-  return py::make_tuple(done.bytes, done.direct_bytes, words_or_none(why),
-                        failure_tuple(done.failure));
+  static Outcome not_opened(const platform::Failure& failure) {
+    Outcome out;
+    out.done.failure = failure;
+    out.opened = false;
+    return out;
+  }
+};
+
+template <auto Member>
+py::object done(const Outcome& outcome) {
+  return attribute(outcome.done.*Member);
 }
 
-py::tuple not_opened(const platform::Failure& failure) {
-  return py::make_tuple(py::none(), 0, py::none(), failure_tuple(failure));
-}
+py::object failure_of(const Outcome& outcome) { return as_record(outcome.done.failure); }
 
-py::tuple read_file(const std::string& path, const py::sequence& buffers, std::uint64_t offset,
-                    std::optional<std::uint64_t> size, bool direct) {
+// A block of a stream or, without a buffer, where reading failed.
+struct Item {
+  py::object buffer;
+  std::uint64_t offset = 0;
+  std::optional<platform::Failure> failure;
+};
+
+py::object read_file(const std::string& path, const py::sequence& buffers, std::uint64_t offset,
+                     std::optional<std::uint64_t> size, bool direct) {
   Views views(buffers, true);
   const std::vector<platform::Piece>& pieces = views.pieces(size);
   Transfer done;
@@ -101,11 +119,12 @@ py::tuple read_file(const std::string& path, const py::sequence& buffers, std::u
       failure = file.failure();
     }
   }
-  return failure ? not_opened(*failure) : transfer_tuple(done, std::move(why));
+  return as_record(failure ? Outcome::not_opened(*failure)
+                           : Outcome::of(std::move(done), std::move(why)));
 }
 
-py::tuple write_file(const std::string& path, const py::sequence& buffers, std::uint64_t offset,
-                     std::optional<std::uint64_t> size, bool direct, bool truncate, bool sync) {
+py::object write_file(const std::string& path, const py::sequence& buffers, std::uint64_t offset,
+                      std::optional<std::uint64_t> size, bool direct, bool truncate, bool sync) {
   Views views(buffers, false);
   const std::vector<platform::Piece>& pieces = views.pieces(size);
   Transfer done;
@@ -123,7 +142,8 @@ py::tuple write_file(const std::string& path, const py::sequence& buffers, std::
       failure = file.failure();
     }
   }
-  return failure ? not_opened(*failure) : transfer_tuple(done, std::move(why));
+  return as_record(failure ? Outcome::not_opened(*failure)
+                           : Outcome::of(std::move(done), std::move(why)));
 }
 
 struct StreamEnd {
@@ -163,20 +183,20 @@ py::object open_stream(const std::string& path, const py::object& base, std::siz
       failure = file.failure();
     }
   }
-  if (failure) return failure_tuple(failure);
+  if (failure) return as_record(*failure);
   py::object made = py::cast(PyStream(std::move(stream)));
   warn_of(degradations);
   return made;
 }
 
-// (buffer, offset), None at the end, or (None, offset, failure).
+// None at the end.
 py::object to_python(StreamItem&& item) {
   if (item.kind == StreamItem::Kind::kEnd) return py::none();
   if (item.kind == StreamItem::Kind::kFailure)
-    return py::make_tuple(py::none(), item.offset, failure_tuple(std::move(item.failure)));
+    return as_record(Item{py::none(), item.offset, std::move(item.failure)});
   PyObject* const buffer = make_node_buffer(item.lease, item.bytes);
   if (buffer == nullptr) throw py::error_already_set();
-  return py::make_tuple(py::reinterpret_steal<py::object>(buffer), item.offset);
+  return as_record(Item{py::reinterpret_steal<py::object>(buffer), item.offset, std::nullopt});
 }
 
 py::object next(const PyStream& stream, std::optional<std::uint64_t> starved_ms) {
@@ -193,16 +213,36 @@ void close_stream(const PyStream& stream) {
   stream->close(check_signals);
 }
 
-// (bytes, direct bytes, why not direct or None, node or None, blocks, bytes of a block)
-py::tuple figures(const PyStream& stream) {
-  const Stream::Figures seen = stream->figures();
-  return py::make_tuple(seen.bytes, seen.direct_bytes, words_or_none(seen.why_not_direct),
-                        seen.node_id, seen.blocks, seen.block_bytes);
+void bind_records(py::module_& module) {
+  using platform::Failure;
+  using Figures = Stream::Figures;
+  Record<Failure>::bind(module, "Failure",
+                        {{"call", text<&Failure::call>},
+                         {"code", value<&Failure::code>},
+                         {"unsupported", &is_unsupported}});
+  Record<Outcome>::bind(module, "Transfer",
+                        {{"opened", value<&Outcome::opened>},
+                         {"nbytes", &done<&Transfer::bytes>},
+                         {"direct_bytes", &done<&Transfer::direct_bytes>},
+                         {"reason", text_or_none<&Outcome::why>},
+                         {"failure", &failure_of}});
+  Record<Item>::bind(module, "StreamItem",
+                     {{"buffer", value<&Item::buffer>},
+                      {"offset", value<&Item::offset>},
+                      {"failure", record<&Item::failure>}});
+  Record<Figures>::bind(module, "StreamFigures",
+                        {{"nbytes", value<&Figures::bytes>},
+                         {"direct_bytes", value<&Figures::direct_bytes>},
+                         {"reason", text_or_none<&Figures::why_not_direct>},
+                         {"node_id", value<&Figures::node_id>},
+                         {"block_count", value<&Figures::blocks>},
+                         {"block_bytes", value<&Figures::block_bytes>}});
 }
 
 }  // namespace
 
 void bind_storage(py::module_& module) {
+  bind_records(module);
   module.def("read_file", &read_file, py::arg("path"), py::arg("buffers"), py::arg("offset"),
              py::arg("size"), py::arg("direct"));
   module.def("write_file", &write_file, py::arg("path"), py::arg("buffers"), py::arg("offset"),
@@ -212,7 +252,7 @@ void bind_storage(py::module_& module) {
       .def("starved", [](const PyStream& self) { return self->starved(); })
       .def("close", &close_stream)
       .def("closed", [](const PyStream& self) { return self->closed(); })
-      .def("figures", &figures);
+      .def("figures", [](const PyStream& self) { return as_record(self->figures()); });
   module.def("stream_open", &open_stream, py::arg("path"), py::arg("base"), py::arg("block_bytes"),
              py::arg("depth"), py::arg("offset"), py::arg("size"), py::arg("node"),
              py::arg("strict"), py::arg("cpus"), py::arg("direct"));

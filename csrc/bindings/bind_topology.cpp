@@ -5,7 +5,7 @@
 #include "bindings.hpp"
 #include "numapool/current_topology.hpp"
 #include "numapool/topology.hpp"
-#include "text.hpp"
+#include "record.hpp"
 #include "without_gil.hpp"
 
 namespace py = pybind11;
@@ -13,23 +13,26 @@ namespace py = pybind11;
 namespace numapool::bindings {
 namespace {
 
-py::tuple ints(const std::vector<int>& values) {
-  py::tuple out(values.size());
-  for (std::size_t i = 0; i < values.size(); ++i) out[i] = py::int_(values[i]);
-  return out;
-}
-
 // Paths are in them, which need not be UTF-8.
-py::tuple texts(const std::vector<std::string>& values) {
-  py::tuple out(values.size());
-  for (std::size_t i = 0; i < values.size(); ++i) out[i] = path_text(values[i]);
-  return out;
+py::tuple notes_of(const Topology& topology) { return tuple_of(topology.notes(), &path_text); }
+
+void bind_records(py::module_& module) {
+  Record<Node>::bind(module, "Node",
+                     {{"node_id", value<&Node::node_id>},
+                      {"total_memory_bytes", value<&Node::total_memory_bytes>},
+                      {"cpus", value<&Node::cpus>},
+                      {"memory_tier", value<&Node::memory_tier>},
+                      {"read_latency_ns", value<&Node::read_latency_ns>},
+                      {"write_latency_ns", value<&Node::write_latency_ns>},
+                      {"read_bandwidth_bytes_s", value<&Node::read_bandwidth_bytes_s>},
+                      {"write_bandwidth_bytes_s", value<&Node::write_bandwidth_bytes_s>}});
 }
 
-py::tuple node_tuple(const Node& node) {
-  return py::make_tuple(node.node_id, node.total_memory_bytes, ints(node.cpus), node.memory_tier,
-                        node.read_latency_ns, node.write_latency_ns, node.read_bandwidth_bytes_s,
-                        node.write_bandwidth_bytes_s);
+// What a pickle holds of a node.
+py::tuple state_of(const Node& node) {
+  return py::make_tuple(node.node_id, node.total_memory_bytes, attribute(node.cpus),
+                        node.memory_tier, node.read_latency_ns, node.write_latency_ns,
+                        node.read_bandwidth_bytes_s, node.write_bandwidth_bytes_s);
 }
 
 Node node_of(const py::tuple& state) {
@@ -43,24 +46,12 @@ Node node_of(const py::tuple& state) {
               state[7].cast<std::optional<std::uint64_t>>()};
 }
 
-py::tuple nodes_of(const Topology& topology) {
-  py::tuple out(topology.nodes().size());
-  for (std::size_t i = 0; i < topology.nodes().size(); ++i)
-    out[i] = node_tuple(topology.nodes()[i]);
-  return out;
-}
-
-py::tuple distances_of(const Topology& topology) {
-  py::tuple out(topology.distances().size());
-  for (std::size_t i = 0; i < topology.distances().size(); ++i)
-    out[i] = ints(topology.distances()[i]);
-  return out;
-}
-
 py::tuple state_of(const Topology& topology) {
-  return py::make_tuple(py::bytes(topology.root()), nodes_of(topology), ints(topology.allowed()),
-                        distances_of(topology), texts(topology.notes()),
-                        topology.distances_assumed(), ints(topology.possible()));
+  const py::tuple nodes =
+      tuple_of(topology.nodes(), [](const Node& node) { return state_of(node); });
+  return py::make_tuple(py::bytes(topology.root()), nodes, attribute(topology.allowed()),
+                        attribute(topology.distances()), notes_of(topology),
+                        topology.distances_assumed(), attribute(topology.possible()));
 }
 
 Topology topology_of(const py::tuple& state) {
@@ -103,22 +94,22 @@ Topology from_sysfs(const std::string& root, bool strict) {
 }  // namespace
 
 void bind_topology(py::module_& module) {
+  bind_records(module);
   py::class_<Topology, std::shared_ptr<Topology>>(module, "Topology")
       .def_static("detect", &detect)
       .def_static("from_sysfs", &from_sysfs, py::arg("root"), py::arg("strict"))
-      // (node_id, total memory in bytes, CPUs, tier, read and write latency in ns, bandwidths in
-      // bytes/s) by id
-      .def("nodes", &nodes_of)
-      .def("distances", &distances_of)
-      .def("notes", [](const Topology& self) { return texts(self.notes()); })
+      .def("nodes", [](const Topology& self) { return as_record(self.nodes()); })  // by id
+      .def("distances", [](const Topology& self) { return attribute(self.distances()); })
+      .def("notes", &notes_of)
       .def("distances_assumed", &Topology::distances_assumed)
-      .def("allowed", [](const Topology& self) { return ints(self.allowed()); })
-      .def("usable", [](const Topology& self) { return ints(self.usable_nodes()); })
+      .def("allowed", [](const Topology& self) { return attribute(self.allowed()); })
+      .def("usable", [](const Topology& self) { return attribute(self.usable_nodes()); })
       .def(
-          "nearest", [](const Topology& self, int node_id) { return ints(self.nearest(node_id)); },
+          "nearest",
+          [](const Topology& self, int node_id) { return attribute(self.nearest(node_id)); },
           py::arg("node_id"))
       .def("node_of_cpu", &Topology::node_of_cpu, py::arg("cpu"))
-      .def(py::pickle(&state_of, &topology_of));
+      .def(py::pickle([](const Topology& self) { return state_of(self); }, &topology_of));
   module.def("current_topology", [] { return ask(&current_topology); });
   module.def("topology_now", [] { return ask(&topology_now); });
   module.def("renewed_topology", [] { return ask(&renewed_topology); });

@@ -12,11 +12,11 @@
 #include <optional>
 
 #include "arguments.hpp"
-#include "degradations.hpp"
 #include "errors.hpp"
 #include "interrupt.hpp"
 #include "node_buffer.hpp"
 #include "python_call.hpp"
+#include "record.hpp"
 #include "without_gil.hpp"
 
 namespace py = pybind11;
@@ -293,11 +293,8 @@ Pool& pool_of(PyObject* object) {
 
 void warn_of(const std::vector<Degradation>& degradations) {
   if (degradations.empty()) return;
-  py::list causes;
-  for (const Degradation& one : degradations)
-    causes.append(py::make_tuple(cause_name(one.cause), one.message));
   call_python(import_module("numapool.memory.allocator").attr("_warn_once"),
-              py::make_tuple(causes, 2));
+              py::make_tuple(as_record(degradations), 2));
 }
 
 }  // namespace numapool::bindings

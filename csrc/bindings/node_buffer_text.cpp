@@ -14,7 +14,6 @@
 namespace py = pybind11;
 
 namespace numapool::bindings {
-namespace {
 
 const char* step_name(AllocationStep step) noexcept {
   switch (step) {
@@ -29,8 +28,6 @@ const char* step_name(AllocationStep step) noexcept {
   }
   return "?";
 }
-
-}  // namespace
 
 PyObject* to_python(const Placement& placement) {
   try {

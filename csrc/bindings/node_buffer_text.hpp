@@ -16,6 +16,9 @@ namespace numapool::bindings {
 [[nodiscard]] PyObject* to_python(AllocationStep step) noexcept;
 [[nodiscard]] PyObject* migration_report(int node, const Placement& before, const Placement& after);
 
+// The name of its member in both, and in texts.
+[[nodiscard]] const char* step_name(AllocationStep step) noexcept;
+
 // "<NodeBuffer 256 MiB on node 1 (asked: 1, step PREFERRED) at 0x7f0000000000>"
 [[nodiscard]] std::string repr_text(std::size_t size_bytes, const BlockPlace& place, bool closed,
                                     const void* address);

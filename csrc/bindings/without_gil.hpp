@@ -26,4 +26,11 @@ class WithoutGil {
   PyThreadState* state_;
 };
 
+// What `call` returns, called without the GIL.
+template <class Call>
+auto without_gil(const Call& call) {
+  const WithoutGil released;
+  return call();
+}
+
 }  // namespace numapool::bindings

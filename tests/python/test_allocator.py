@@ -93,12 +93,12 @@ def test_absurd_sizes_raise_memory_error(
 def test_more_than_available_is_refused_before_a_page_is_touched(
     allocator: nump.NumaAllocator,
 ) -> None:
-    available, limit = nump._core.available()
+    least = nump._core.available()
     before = own.held().resident_bytes
     with pytest.raises(MemoryError, match="are available to this process") as caught:
-        allocator.allocate(available + (512 << 20))
+        allocator.allocate(least.size_bytes + (512 << 20))
     assert not isinstance(caught.value, nump.NumapoolError)
-    assert limit.split(" ")[0] in str(caught.value)
+    assert least.limit.split(" ")[0] in str(caught.value)
     assert own.held().resident_bytes - before < 16 * MIB
 
 
@@ -178,7 +178,8 @@ def test_hugetlb_sizes_the_machine_lacks_are_refused_with_those_it_has(
 def test_hugetlb_pages_that_are_not_reserved_say_how_to_reserve_them(
     allocator: nump.NumaAllocator,
 ) -> None:
-    empty = [size for size, total, _ in nump._core.hugetlb_pools() if total == 0]
+    pools = nump._core.hugetlb_pools()
+    empty = [pool.page_bytes for pool in pools if pool.total_pages == 0]
     if not empty:
         pytest.skip("every huge page size of this machine has reserved pages")
     remedy = "nr_hugepages" if systems.ON_LINUX else "Lock pages in memory"

@@ -25,10 +25,10 @@ def test_the_circle_of_a_buffer(allocator: nump.NumaAllocator, node: int) -> Non
     with allocator.allocate(MIB, node) as buffer:
         circle = _core.BenchCircle(buffer, 1)
         numbers = np.frombuffer(memoryview(buffer), np.uint64)[::8]
-        found, stayed = circle.chase(CPU, SHORT, 3)
-        assert stayed
-        assert len(found) == 3
-        assert all(loads > 0 and ns >= SHORT * 0.5 for loads, ns in found)
+        found = circle.chase(CPU, SHORT, 3)
+        assert found.stayed
+        assert len(found.rounds) == 3
+        assert all(one.loads > 0 and one.ns >= SHORT * 0.5 for one in found.rounds)
         successors = (numbers - buffer.address) // 64
         assert sorted(successors) == list(range(MIB // 64))
         with pytest.raises(BufferError):
@@ -41,26 +41,26 @@ def test_the_cache_is_faster_than_memory(allocator: nump.NumaAllocator, node: in
     waits = {}
     for size in (16 << 10, 128 * MIB):
         with allocator.allocate(size, node) as buffer:
-            found, _ = _core.BenchCircle(buffer, 1).chase(CPU, 5_000_000, 5)
-            waits[size] = min(ns / loads for loads, ns in found)
+            found = _core.BenchCircle(buffer, 1).chase(CPU, 5_000_000, 5)
+            waits[size] = min(one.ns / one.loads for one in found.rounds)
     small, large = waits.values()
     assert large > 3 * small
 
 
-@pytest.mark.parametrize("kind", ["read", "write", "copy", "triad"])
-def test_streams(allocator: nump.NumaAllocator, node: int, kind: str) -> None:
+@pytest.mark.parametrize("kind", _core.BenchKind)
+def test_streams(allocator: nump.NumaAllocator, node: int, kind: _core.BenchKind) -> None:
     with allocator.allocate(8 * MIB, node) as buffer:
-        rates, stayed = _core.bench_stream(kind, buffer, CPU, SHORT, 4)
-        assert stayed
-        assert len(rates) == 4
-        assert all(1e6 < rate < 1e13 for rate in rates)
+        found = _core.bench_stream(kind, buffer, CPU, SHORT, 4)
+        assert found.stayed
+        assert len(found.bytes_per_s) == 4
+        assert all(1e6 < rate < 1e13 for rate in found.bytes_per_s)
 
 
 def test_reading_leaves_the_memory_alone(allocator: nump.NumaAllocator, node: int) -> None:
     with allocator.allocate(2 * MIB, node) as buffer:
         array = np.frombuffer(memoryview(buffer), np.uint64)
         array[:] = np.arange(len(array))
-        _core.bench_stream("read", buffer, CPU, SHORT, 2)
+        _core.bench_stream(_core.BenchKind.READ, buffer, CPU, SHORT, 2)
         assert (array == np.arange(len(array))).all()
         del array
 
@@ -68,11 +68,11 @@ def test_reading_leaves_the_memory_alone(allocator: nump.NumaAllocator, node: in
 def test_first_use(node: int) -> None:
     base = _core.base_page_bytes()
     for populate in (False, True):
-        ns, page, on_node, stayed = _core.bench_first_use(populate, MIB, "base", base, node, CPU)
-        assert ns > 0
-        assert page == base
-        assert on_node == MIB
-        assert stayed
+        found = _core.bench_first_use(populate, MIB, _core.PageKind.BASE, base, node, CPU)
+        assert found.ns > 0
+        assert found.page_bytes == base
+        assert found.bytes_on_node == MIB
+        assert found.stayed
 
 
 def test_touch_and_spin() -> None:
@@ -85,10 +85,8 @@ def test_touch_and_spin() -> None:
 
 def test_what_is_refused(allocator: nump.NumaAllocator, node: int) -> None:
     with allocator.allocate(MIB, node) as buffer:
-        with pytest.raises(ValueError, match="no such stream: add"):
-            _core.bench_stream("add", buffer, CPU, SHORT, 1)
         with pytest.raises(ValueError, match="at least one round"):
-            _core.bench_stream("read", buffer, CPU, SHORT, 0)
+            _core.bench_stream(_core.BenchKind.READ, buffer, CPU, SHORT, 0)
         with pytest.raises(ValueError, match="from 2 to"):
             _core.BenchCircle(memoryview(buffer)[:64], 1)
         with pytest.raises(ValueError, match="begin within a line"):
@@ -100,9 +98,11 @@ def test_what_is_refused(allocator: nump.NumaAllocator, node: int) -> None:
     with pytest.raises(BufferError):
         _core.BenchCircle(bytes(1024), 1)  # type: ignore[arg-type, unused-ignore]
     with pytest.raises(ValueError, match="whole pages"):
-        _core.bench_first_use(True, 5, "base", 4096, node, CPU)
+        _core.bench_first_use(True, 5, _core.PageKind.BASE, 4096, node, CPU)
     with pytest.raises(MemoryError, match="available to this process"):
-        _core.bench_first_use(True, 1 << 60, "base", 4096, node, CPU)
+        _core.bench_first_use(True, 1 << 60, _core.PageKind.BASE, 4096, node, CPU)
+    with pytest.raises(ValueError, match="not AUTO"):
+        _core.bench_first_use(True, MIB, _core.PageKind.AUTO, 4096, node, CPU)
     with pytest.raises(ValueError, match="step of 0"):
         _core.bench_touch(bytearray(8), 0)
 
@@ -111,6 +111,6 @@ def test_a_cpu_that_does_not_exist_is_said_not_to_have_been_used(
     allocator: nump.NumaAllocator, node: int
 ) -> None:
     with allocator.allocate(MIB, node) as buffer:
-        rates, stayed = _core.bench_stream("read", buffer, [8000], SHORT, 1)
-        assert rates
-        assert not stayed
+        found = _core.bench_stream(_core.BenchKind.READ, buffer, [8000], SHORT, 1)
+        assert found.bytes_per_s
+        assert not found.stayed

@@ -103,13 +103,13 @@ def test_a_limit_that_could_not_be_read_once(cgroup: Path) -> None:
         most = resource.getrlimit(resource.RLIMIT_NOFILE)
         resource.setrlimit(resource.RLIMIT_NOFILE, (3, most[1]))
         allocator.allocate(2 << 20).close()
-        unknown = [limit for limit, size, why in _core.memory_bounds() if size is None]
+        unknown = [one.limit for one in _core.memory_bounds() if one.size_bytes is None]
         resource.setrlimit(resource.RLIMIT_NOFILE, most)
         try:
             allocator.allocate(400 << 20)
         except MemoryError:
             print(len(unknown) >= 2, "unknown, then refused")
-        print([why for _, size, why in _core.memory_bounds() if size is None])
+        print([one.unknown for one in _core.memory_bounds() if one.size_bytes is None])
         """
     )
     assert said.splitlines() == ["True unknown, then refused", "[]"]

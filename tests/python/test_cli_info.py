@@ -6,6 +6,7 @@ import json
 import mmap
 import re
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from support import sysfs_tree
@@ -313,10 +314,13 @@ def test_screen_of_this_machine(tmp_path: Path) -> None:
 
 
 def test_hugetlb_pages_that_are_reserved(monkeypatch: pytest.MonkeyPatch) -> None:
-    pools = [(2 << 20, 512, 100), (1 << 30, 0, 0)]
+    pools = (
+        SimpleNamespace(page_bytes=2 << 20, total_pages=512, free_pages=100),
+        SimpleNamespace(page_bytes=1 << 30, total_pages=0, free_pages=0),
+    )
     monkeypatch.setattr("numapool._core.hugetlb_pools", lambda: pools)
     screen = info()
     assert re.search(r"^hugetlb pages +2 MiB: 100 of 512 reserved are free *$", screen, re.M)
     assert re.search(r"^ +1 GiB: none reserved *$", screen, re.M)
-    monkeypatch.setattr("numapool._core.hugetlb_pools", list)
+    monkeypatch.setattr("numapool._core.hugetlb_pools", tuple)
     assert re.search(r"^hugetlb pages +not in this kernel *$", info(), re.M)

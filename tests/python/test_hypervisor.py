@@ -136,10 +136,9 @@ def test_this_machine_agrees_with_the_kernel() -> None:
     flags = Path("/proc/cpuinfo").read_text().partition("\nflags")[2].partition("\n")[0].split()
     cpuid = _core.read_cpuid()
     assert cpuid is not None
-    present, signatures = cpuid
-    assert present == ("hypervisor" in flags)
+    assert cpuid.hypervisor == ("hypervisor" in flags)
     info = nump.detect_hypervisor()
-    if present:
+    if cpuid.hypervisor:
         assert info.kind is not None
-        assert info.vendor_signature in (None, *signatures)
-    assert all(1 <= len(text) <= 12 and text.isascii() for text in signatures)
+        assert info.vendor_signature in (None, *cpuid.signatures)
+    assert all(1 <= len(text) <= 12 and text.isascii() for text in cpuid.signatures)

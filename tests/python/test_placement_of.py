@@ -68,7 +68,7 @@ def test_any_strides_are_the_pages_that_elements_touch(
 def test_anonymous_memory_agrees_with_numa_maps(node: int) -> None:
     with mmap.mmap(-1, 64 * PAGE) as memory:
         memory[: 16 * PAGE] = b"x" * (16 * PAGE)
-        start = extents_of(memory)[0][0]
+        start = extents_of(memory)[0].address
         placement = nump.placement_of(memory)
         assert placement.not_resident_bytes in (48 * PAGE, 0)  # 0: in a huge page
         assert placement.resident_bytes + placement.not_resident_bytes == 64 * PAGE

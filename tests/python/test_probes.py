@@ -68,7 +68,7 @@ def test_nodes_of_movable_memory_are_told(ask: Ask) -> None:
 
 
 def test_a_policy_that_was_inherited_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("numapool._core.inherited_bind", lambda: [1])
+    monkeypatch.setattr("numapool._core.inherited_bind", lambda: (1,))
     (one,) = confinement.whole_machine(Machine())
     assert one.available is False
     assert "bound to node 1" in one.detail and "numactl --membind" in one.detail
@@ -95,7 +95,7 @@ def test_no_probe_takes_a_huge_page_that_would_be_made_for_it(
         raise AssertionError(size)
 
     monkeypatch.setattr("numapool._core.try_hugetlb_page", map_one)
-    monkeypatch.setattr("numapool._core.available", lambda: (1 << 20, "a cgroup"))
+    monkeypatch.setattr("numapool._core.available", lambda: SimpleNamespace(size_bytes=1 << 20))
     files: dict[str, str | bytes] = {}
     for kib in (2048, 1 << 20):
         folder = f"sys/kernel/mm/hugepages/hugepages-{kib}kB"
@@ -596,15 +596,16 @@ def test_all_of_a_machine(ask: Ask) -> None:
 
 
 def test_memory_limits_that_are_not_known_are_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    bounds: list[tuple[str, int | None, str]] = [
-        ("the machine", 3 << 30, ""),
-        ("the cgroup /x", 1 << 30, ""),
+    bounds = [
+        SimpleNamespace(limit="the machine", size_bytes=3 << 30),
+        SimpleNamespace(limit="the cgroup /x", size_bytes=1 << 30),
     ]
     monkeypatch.setattr("numapool._core.memory_bounds", lambda: list(bounds))
     (one,) = limits.memory_limits(Machine())
     assert (one.available, one.remedy) == (True, "")
     assert one.detail == "the cgroup /x: 1 GiB left; the machine: 3 GiB left"
-    bounds.append(("the cpuset", None, "has_memory: No such file"))
+    why = "has_memory: No such file"
+    bounds.append(SimpleNamespace(limit="the cpuset", size_bytes=None, unknown=why))
     (one,) = limits.memory_limits(Machine())
     assert one.available is None
     assert one.detail.endswith("not known: the cpuset (has_memory: No such file)")

@@ -12,6 +12,7 @@ import resource
 import socket
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -297,7 +298,9 @@ def test_the_last_offset_there_is(path: Path) -> None:
 def test_a_failure_says_which_way_the_bytes_went(
     path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    failed = (3, 0, None, ("", 0, False))
+    failed = SimpleNamespace(
+        opened=True, nbytes=3, failure=SimpleNamespace(call="", code=0, unsupported=False)
+    )
     monkeypatch.setattr(nump._core, "read_file", lambda *_: failed)
     monkeypatch.setattr(nump._core, "write_file", lambda *_: failed)
     with pytest.raises(MemoryError, match=r"no memory to read .* at offset 8"):

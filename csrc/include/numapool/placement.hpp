@@ -9,7 +9,7 @@
 
 namespace numapool {
 
-// Which step of the chain an allocation used. The values are those of numapool.AllocationStep.
+// Which step of the chain an allocation used.
 enum class AllocationStep : std::uint8_t {
   kPreferred = 0,  // every resident byte is on the node asked for
   kNearest = 1,    // every resident byte is on one other node, the nearest that could hold it

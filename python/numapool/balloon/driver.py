@@ -12,7 +12,6 @@ from numapool import _core
 from numapool.balloon.report import (
     REPORTING_DELAY_S,
     BalloonState,
-    FreeBlocks,
     Mechanism,
     ReleaseReport,
     in_words,
@@ -67,34 +66,34 @@ class BalloonDriver:
         self._monitor: PressureMonitor | None = None
         self._closed = False
         self._account = ResidencyAccount()
-        self._supported = True
         self._read()
 
-    def _read(
-        self,
-    ) -> tuple[str | None, bool, str, tuple[str, ...], bool, str | None, int | None, int | None]:
+    def _read(self) -> _core.Balloon | None:
+        """Look at the device; None where this system has no way to."""
         try:
             return _core.read_balloon(self._root)
         except UnsupportedError:
-            self._supported = False
-            return None, False, "", (), False, None, None, None
+            return None
 
     @property
     def available(self) -> bool:
         """Whether there is a balloon device and its driver is at work, now."""
-        return self._read()[1]
+        found = self._read()
+        return found is not None and found.at_work
 
     is_available = renamed.attribute("BalloonDriver", "is_available", "available")
 
     @property
     def driver(self) -> str | None:
         """The driver's kind, "virtio", "vmware", "hyperv" or "xen"; None without a device."""
-        return self._read()[0]
+        found = self._read()
+        return found and found.driver
 
     @property
     def features(self) -> tuple[str, ...]:
         """What device and driver agreed on, see :attr:`BalloonState.features`."""
-        return self._read()[3]
+        found = self._read()
+        return () if found is None else found.features
 
     @cached_property
     def hypervisor(self) -> HypervisorInfo:
@@ -110,16 +109,16 @@ class BalloonDriver:
     @property
     def reason(self) -> str | None:
         """Why there is no balloon at work, and what to do; None where there is one."""
-        driver, at_work, place, *_ = self._read()
-        if at_work:
-            return None
-        if driver is not None:
-            return (
-                f"the {driver} balloon at {place} has no driver: load one with "
-                f"'modprobe {_MODULES[driver]}'"
-            )
-        if not self._supported:
+        found = self._read()
+        if found is None:
             return "balloon devices are looked for on Linux alone"
+        if found.at_work:
+            return None
+        if found.driver is not None:
+            return (
+                f"the {found.driver} balloon at {found.place} has no driver: load one with "
+                f"'modprobe {_MODULES[found.driver]}'"
+            )
         kind = self.hypervisor.kind
         if kind is None:
             return "there is no balloon device, and no hypervisor was found: this is bare metal"
@@ -129,15 +128,26 @@ class BalloonDriver:
     def state(self) -> BalloonState:
         """Look at the balloon now; costs some 0.2 ms."""
         self._account.look()
-        driver, _, _, features, reports, source, inflated, target = self._read()
+        found = self._read()
+        if found is None:
+            return BalloonState(
+                driver=None,
+                inflated_bytes=None,
+                target_bytes=None,
+                features=(),
+                reports_free_pages=False,
+                deflates_on_oom=None,
+                source=None,
+            )
+        tells = found.driver == "virtio"
         return BalloonState(
-            driver=driver,
-            inflated_bytes=inflated,
-            target_bytes=target,
-            features=features,
-            reports_free_pages=reports,
-            deflates_on_oom="DEFLATE_ON_OOM" in features if driver == "virtio" else None,
-            source=source,
+            driver=found.driver,
+            inflated_bytes=found.inflated_bytes,
+            target_bytes=found.target_bytes,
+            features=found.features,
+            reports_free_pages=found.reports_free_pages,
+            deflates_on_oom="DEFLATE_ON_OOM" in found.features if tells else None,
+            source=found.source,
         )
 
     def subscribe(
@@ -234,10 +244,10 @@ class BalloonDriver:
             _core.compact_memory(self._root)
         blocks = self._free_blocks() if compact else before
         returned, evidence = returned_of(released, self._account.settle(), has_call)
-        driver, at_work, _, _, reports, *_ = self._read()
+        found = self._read()
         mechanism: Mechanism | None = None
-        if at_work:
-            mechanism = "free-page-reporting" if reports else "balloon"
+        if found is not None and found.at_work:
+            mechanism = "free-page-reporting" if found.reports_free_pages else "balloon"
         return ReleaseReport(
             released_bytes=released,
             returned_bytes=returned,
@@ -245,7 +255,7 @@ class BalloonDriver:
             evidence=evidence,
             mechanism=mechanism,
             host_delay_s=REPORTING_DELAY_S if mechanism == "free-page-reporting" else None,
-            host_sees=in_words(mechanism, driver, blocks, self.reason),
+            host_sees=in_words(mechanism, found and found.driver, blocks, self.reason),
             page_order=blocks and blocks.order,
             block_bytes=blocks and blocks.block_bytes,
             reportable_free_bytes=blocks and blocks.reportable_bytes,
@@ -259,9 +269,9 @@ class BalloonDriver:
             ),
         )
 
-    def _free_blocks(self) -> FreeBlocks | None:
+    def _free_blocks(self) -> _core.FreeBlocks | None:
         try:
-            return FreeBlocks(*_core.free_blocks(self._root))
+            return _core.free_blocks(self._root)
         except OSError:
             return None
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal
+
+from numapool import _core
 
 #: PAGE_REPORTING_DELAY of the kernel's mm/page_reporting.c: free blocks wait so long for company.
 REPORTING_DELAY_S = 2.0
@@ -111,16 +113,6 @@ class ReleaseReport:
         return asdict(self)
 
 
-class FreeBlocks(NamedTuple):
-    """Free memory as page reporting sees it, see :class:`ReleaseReport`."""
-
-    order: int
-    order_assumed: bool
-    block_bytes: int
-    reportable_bytes: int
-    fragmented_bytes: int
-
-
 def size_text(size_bytes: int) -> str:
     """Write a size for a message: whole MiB, or KiB below."""
     if size_bytes >= _MIB:
@@ -146,7 +138,7 @@ def returned_of(
 
 
 def would_help(
-    released_bytes: int, mechanism: Mechanism | None, blocks: FreeBlocks | None
+    released_bytes: int, mechanism: Mechanism | None, blocks: _core.FreeBlocks | None
 ) -> bool | None:
     """Whether compaction would bring the host more, see :class:`ReleaseReport`."""
     if mechanism != "free-page-reporting":
@@ -157,7 +149,10 @@ def would_help(
 
 
 def in_words(
-    mechanism: Mechanism | None, driver: str | None, blocks: FreeBlocks | None, reason: str | None
+    mechanism: Mechanism | None,
+    driver: str | None,
+    blocks: _core.FreeBlocks | None,
+    reason: str | None,
 ) -> str:
     """Say how and when the host sees what is free."""
     if mechanism is None:

@@ -24,9 +24,10 @@ class ResidencyAccount:
     def look(self, *, first: bool = False) -> int | None:
         """Take note of what is resident now, and return it in bytes; None where none can tell."""
         try:
-            now, peak = _core.resident_memory()
+            seen = _core.resident_memory()
         except UnsupportedError:
             return None
+        now, peak = seen.now_bytes, seen.peak_bytes
         with self._lock:
             # A peak that was not there at the last look was reached since, unseen.
             reached = peak if peak > self._peak_bytes and not first else now

@@ -30,7 +30,9 @@ def measure(site: Site, kind: str) -> Matrix:
                 buffer: _core.NodeBuffer = buffer,
                 cpus: tuple[int, ...] = cpus,
             ) -> tuple[Sequence[float], bool]:
-                return _core.bench_stream(kind, buffer, cpus, pace.round_ns, rounds)
+                way = _core.BenchKind[kind.upper()]
+                found = _core.bench_stream(way, buffer, cpus, pace.round_ns, rounds)
+                return found.bytes_per_s, found.stayed
 
             cells.append(site.cell(kind, source, target, cpus, sample))
     found = tuple(cell for cell in cells if cell is not None)

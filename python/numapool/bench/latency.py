@@ -22,9 +22,9 @@ def waiting_cpu(site: Site, source: int) -> tuple[int, ...]:
     return site.cpus[source][-1:]
 
 
-def wait_ns(rounds: Sequence[tuple[int, int]]) -> list[float]:
+def wait_ns(rounds: Sequence[_core.BenchChase]) -> list[float]:
     """Return nanoseconds for one load, of each round."""
-    return [ns / loads for loads, ns in rounds]
+    return [one.ns / one.loads for one in rounds]
 
 
 def measure(site: Site) -> Matrix:
@@ -41,8 +41,8 @@ def measure(site: Site) -> Matrix:
                 circle: _core.BenchCircle = circle,
                 cpu: tuple[int, ...] = cpu,
             ) -> tuple[Sequence[float], bool]:
-                found, stayed = circle.chase(cpu, pace.round_ns, rounds)
-                return wait_ns(found), stayed
+                found = circle.chase(cpu, pace.round_ns, rounds)
+                return wait_ns(found.rounds), found.stayed
 
             cells.append(site.cell("latency", source, target, cpu, sample))
     found = sorted((c for c in cells if c is not None), key=lambda c: (c.source, c.target))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from numapool import _core
 from numapool.bench.caches import siblings
 from numapool.bench.latency import SEED, wait_ns, waiting_cpu
@@ -78,11 +80,11 @@ def _curve(site: Site, source: int, target: int) -> list[LoadPoint]:
 
         def sample(
             rounds: int, pause: int = pause, round_ns: int = pace.round_ns
-        ) -> tuple[list[float], list[float]]:
+        ) -> tuple[Sequence[float], Sequence[float]]:
             nonlocal all_stayed
-            chases, loads, stayed = circle.chase_under_load(load, cpus, pause, round_ns, rounds)
-            all_stayed = all_stayed and stayed
-            return wait_ns(chases), loads
+            found = circle.chase_under_load(load, cpus, pause, round_ns, rounds)
+            all_stayed = all_stayed and found.stayed
+            return wait_ns(found.chases), found.load_bytes_per_s
 
         repeat_all(sample, pace, (waits, rates))
         site.roamed = site.roamed or not all_stayed

@@ -34,11 +34,12 @@ def _kinds(site: Site, node: int) -> list[_Pages]:
     found = [_Pages("base", base, size // base * base)]
     if huge := _core.transparent_page_bytes():
         found.append(_Pages("transparent", huge, max(size // huge, 1) * huge))
-    for page, total, free in _core.hugetlb_pools():
+    for pool in _core.hugetlb_pools():
+        page, total = pool.page_bytes, pool.total_pages
         reason = None
-        if not free:
+        if not pool.free_pages:
             reason = f"none of {total} pages is free" if total else "none are reserved"
-        pages = min(max(size // page, 1), free)
+        pages = min(max(size // page, 1), pool.free_pages)
         found.append(_Pages("hugetlb", page, pages * page, reason))
     return found
 
@@ -100,9 +101,9 @@ def _latency(
 
         def sample(rounds: int) -> Sequence[float]:
             nonlocal stayed
-            found, on_its_cpu = circle.chase(waiting_cpu(site, source), pace.round_ns, rounds)
-            stayed = stayed and on_its_cpu
-            return wait_ns(found)
+            found = circle.chase(waiting_cpu(site, source), pace.round_ns, rounds)
+            stayed = stayed and found.stayed
+            return wait_ns(found.rounds)
 
         figure = repeat(sample, pace)
         placement = buffer.placement()
@@ -125,11 +126,17 @@ def _first_use(
 
     def once() -> float:
         nonlocal right
-        ns, page_bytes, on_node, _ = _core.bench_first_use(
-            populate, pages.size_bytes, pages.kind, pages.page_bytes, node, used
+        found = _core.bench_first_use(
+            populate,
+            pages.size_bytes,
+            _core.PageKind[pages.kind.upper()],
+            pages.page_bytes,
+            node,
+            used,
         )
-        right = right and page_bytes == pages.page_bytes and on_node >= pages.size_bytes
-        return pages.size_bytes * 1e9 / max(ns, 1)
+        whole = found.bytes_on_node >= pages.size_bytes
+        right = right and found.page_bytes == pages.page_bytes and whole
+        return pages.size_bytes * 1e9 / max(found.ns, 1)
 
     once()  # memory that the hypervisor took away comes back: it is no part of the question
     right = True

@@ -117,7 +117,7 @@ class Site:
         if free is not None:
             size = min(size, free // _SHARE_OF_FREE)
         with contextlib.suppress(OSError):
-            size = min(size, _core.available()[0] // (_SHARE_OF_FREE * len(self.targets)))
+            size = min(size, _core.available().size_bytes // (_SHARE_OF_FREE * len(self.targets)))
         return max(size // (2 * _MIB) * (2 * _MIB), LEAST_BYTES)
 
     @contextlib.contextmanager

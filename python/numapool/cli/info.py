@@ -63,11 +63,15 @@ def _figure_of_the_machine(topology: NumaTopology) -> int | None:
 
 def _available() -> dict[str, Any] | None:
     try:
-        size, limit = _core.available()
+        least = _core.available()
     except OSError:
         return None
-    unknown = {limit: why for limit, size, why in _core.memory_bounds() if size is None}
-    return {"available_bytes": size, "limited_by": limit, "unknown_limits": unknown}
+    bounds = _core.memory_bounds()
+    return {
+        "available_bytes": least.size_bytes,
+        "limited_by": least.limit,
+        "unknown_limits": {one.limit: one.unknown for one in bounds if one.size_bytes is None},
+    }
 
 
 def machine_dict() -> dict[str, Any]:
@@ -78,11 +82,15 @@ def machine_dict() -> dict[str, Any]:
         "base_page_bytes": _core.base_page_bytes(),
         "transparent_page_bytes": _core.transparent_page_bytes() or None,
         "hugetlb": [
-            {"page_bytes": size, "reserved_pages": total, "free_pages": free}
-            for size, total, free in _core.hugetlb_pools()
+            {
+                "page_bytes": pool.page_bytes,
+                "reserved_pages": pool.total_pages,
+                "free_pages": pool.free_pages,
+            }
+            for pool in _core.hugetlb_pools()
         ],
         "memory": _available(),
-        "inherited_bind": _core.inherited_bind() or None,
+        "inherited_bind": list(_core.inherited_bind()) or None,
     }
 
 
@@ -204,9 +212,9 @@ def _hugetlb_text(pool: dict[str, int]) -> str:
         else "none reserved"
     )
     limits = [
-        (size, limit)
-        for limit, size, _ in _core.hugetlb_bounds(pool["page_bytes"])
-        if size is not None
+        (one.size_bytes, one.limit)
+        for one in _core.hugetlb_bounds(pool["page_bytes"])
+        if one.size_bytes is not None
     ]
     if limits:
         size, limit = min(limits)

@@ -129,9 +129,11 @@ def device_node(path: PathLike, topology: NumaTopology | None = None) -> int | N
     Parameters and errors are those of :func:`device_locality`, whose ``node_id`` this is.
     """
     if topology is not None:
-        return node_by(path, _core_of(topology))[0]
-    node, count = node_by(path, _core.current_topology(), _core.topology_now)
-    return node_by(path, _core.topology_now())[0] if count > 1 else node
+        return node_by(path, _core_of(topology)).node_id
+    found = node_by(path, _core.current_topology(), _core.topology_now)
+    if found.node_count > 1:
+        found = node_by(path, _core.topology_now())
+    return found.node_id
 
 
 def _core_of(topology: NumaTopology) -> _core.Topology:
@@ -147,20 +149,20 @@ def locality_by(
     """Find the hardware by a topology, and by the one of `renew` if a node has come since."""
     name, asked = _asked(path)
     found = _core.locate_device(core, asked)
-    if found[-1] and (newer := renew()) is not None:
+    if found.outdated and (newer := renew()) is not None:
         found = _core.locate_device(newer, asked)
     return _locality(name, found)
 
 
 def node_by(
     path: PathLike, core: _core.Topology, renew: _Renew = lambda: None
-) -> tuple[int | None, int]:
+) -> _core.NearestNode:
     """Return the node as :func:`locality_by` finds it, and how many nodes there are legs on."""
     _, asked = _asked(path)
-    node, count, outdated = _core.device_node(core, asked)
-    if outdated and (newer := renew()) is not None:
-        node, count, _ = _core.device_node(newer, asked)
-    return node, count
+    found = _core.device_node(core, asked)
+    if found.outdated and (newer := renew()) is not None:
+        found = _core.device_node(newer, asked)
+    return found
 
 
 def _asked(path: PathLike) -> tuple[str, bytes]:
@@ -168,16 +170,22 @@ def _asked(path: PathLike) -> tuple[str, bytes]:
     return name, os.fsencode(name)
 
 
-def _locality(path: str, found: _core._Locality) -> DeviceLocality:
-    legs, nodes, node_id, steps, reason, _ = found
+def _locality(path: str, found: _core.DeviceLocality) -> DeviceLocality:
     return DeviceLocality(
         path=path,
-        legs=tuple(device_of(leg) for leg in legs),
-        node_ids=nodes,
-        node_id=node_id,
+        legs=tuple(device_of(leg) for leg in found.legs),
+        node_ids=found.nodes,
+        node_id=found.node_id,
         steps=tuple(
-            DeviceStep(depth=depth, kind=kind, name=name, path=where, note=note, node_id=node)
-            for depth, kind, name, where, note, node in steps
+            DeviceStep(
+                depth=step.depth,
+                kind=step.kind,
+                name=step.name,
+                path=step.path,
+                note=step.note,
+                node_id=step.node_id,
+            )
+            for step in found.steps
         ),
-        reason=reason,
+        reason=found.reason,
     )

@@ -39,10 +39,15 @@ class Device:
         return asdict(self)
 
 
-def device_of(found: tuple[str, str, int | None, str | None, str | None]) -> Device:
+def device_of(found: _core.Device) -> Device:
     """Return the device that the core tells of."""
-    name, kind, node_id, address, evidence = found
-    return Device(name=name, kind=kind, node_id=node_id, pci_address=address, evidence=evidence)
+    return Device(
+        name=found.name,
+        kind=found.kind,
+        node_id=found.node_id,
+        pci_address=found.pci_address,
+        evidence=found.evidence,
+    )
 
 
 class DeviceList:

@@ -78,5 +78,10 @@ def detect_hypervisor(
     if cpuid_signatures is not None:
         given = arguments.items("cpuid_signatures", cpuid_signatures, "an iterable of str or None")
         signatures = [arguments.text("each of cpuid_signatures", one) for one in given]
-    kind, signature, product, evidence = _core.detect_hypervisor(root_path(root), signatures)
-    return HypervisorInfo(kind=kind, vendor_signature=signature, product=product, evidence=evidence)
+    found = _core.detect_hypervisor(root_path(root), signatures)
+    return HypervisorInfo(
+        kind=found.kind,
+        vendor_signature=found.vendor_signature,
+        product=found.product,
+        evidence=found.evidence,
+    )

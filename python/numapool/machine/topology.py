@@ -142,18 +142,18 @@ class NumaTopology:
         """Every node that is online, by ascending id."""
         return tuple(
             NumaNode(
-                node_id=node_id,
-                total_memory_bytes=total,
-                cpu_cores=cpus,
-                memory_tier=tier,
-                read_latency_ns=speed[0],
-                write_latency_ns=speed[1],
-                read_bandwidth_bytes_s=speed[2],
-                write_bandwidth_bytes_s=speed[3],
+                node_id=node.node_id,
+                total_memory_bytes=node.total_memory_bytes,
+                cpu_cores=node.cpus,
+                memory_tier=node.memory_tier,
+                read_latency_ns=node.read_latency_ns,
+                write_latency_ns=node.write_latency_ns,
+                read_bandwidth_bytes_s=node.read_bandwidth_bytes_s,
+                write_bandwidth_bytes_s=node.write_bandwidth_bytes_s,
                 _root=self._root,
                 _devices=self._devices,
             )
-            for node_id, total, cpus, tier, *speed in self._core.nodes()
+            for node in self._core.nodes()
         )
 
     @cached_property

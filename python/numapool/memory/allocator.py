@@ -21,9 +21,11 @@ NodeBuffer = _core.NodeBuffer
 PageSize = Literal["auto", "base", "transparent"] | int
 """What page_size= takes, see :meth:`NumaAllocator.allocate`; an int is a hugetlb page's size."""
 
-# PageRequest::Kind of csrc/include/numapool/allocator.hpp
-_PAGE_KINDS = {"auto": 0, "base": 1, "transparent": 2}
-_HUGETLB_KIND = 3
+_PAGE_KINDS = {
+    "auto": _core.PageKind.AUTO,
+    "base": _core.PageKind.BASE,
+    "transparent": _core.PageKind.TRANSPARENT,
+}
 _PAGE_SIZES = f"{', '.join(map(repr, _PAGE_KINDS))} or a hugetlb size in bytes"
 _MAX_SIZE_BYTES = sys.maxsize
 
@@ -37,7 +39,7 @@ def _size(size_bytes: SizeLike, name: str = "size_bytes") -> int:
     return size
 
 
-def _page_kind(page_size: PageSize) -> tuple[int, int]:
+def _page_kind(page_size: PageSize) -> tuple[_core.PageKind, int]:
     if isinstance(page_size, str):
         try:
             return _PAGE_KINDS[page_size], 0
@@ -46,12 +48,13 @@ def _page_kind(page_size: PageSize) -> tuple[int, int]:
     size = arguments.integer("page_size", page_size, _PAGE_SIZES)
     if not 0 < size <= _MAX_SIZE_BYTES:
         raise ValueError(arguments.must_be("page_size", _PAGE_SIZES, size))
-    return _HUGETLB_KIND, size
+    return _core.PageKind.HUGETLB, size
 
 
-def _warn_once(causes: list[tuple[str, str]], stacklevel: int = 3) -> None:
-    for cause, message in causes:
-        warn_once(cause, f"{message} (said once per cause; strict=True raises instead)", stacklevel)
+def _warn_once(degradations: Iterable[_core.Degradation], stacklevel: int = 3) -> None:
+    for one in degradations:
+        message = f"{one.message} (said once per cause; strict=True raises instead)"
+        warn_once(one.cause.name, message, stacklevel)
 
 
 class NumaAllocator:
@@ -169,12 +172,12 @@ class NumaAllocator:
             strict.__class__ is populate.__class__ is mlock.__class__ is core_dump.__class__ is bool
         ):
             arguments.flags(strict=strict, populate=populate, mlock=mlock, core_dump=core_dump)
-        buffer, causes = self._core.allocate(
+        made = self._core.allocate(
             size, wanted, strict, kind, hugetlb_bytes, populate, mlock, core_dump
         )
-        if causes:
-            _warn_once(causes)
-        return buffer
+        if made.degradations:
+            _warn_once(made.degradations)
+        return made.buffer
 
     @renamed.parameters(lock="mlock", dump="core_dump")
     def allocate_interleaved(
@@ -228,7 +231,7 @@ class NumaAllocator:
         if nodes is not None and not node_list:
             raise ValueError("nodes must name at least one node, not none")
         node_list, weight_list = checked_weights(node_list, weights)
-        buffer, causes = self._core.allocate_interleaved(
+        made = self._core.allocate_interleaved(
             size,
             node_list,
             weights is not None,
@@ -240,9 +243,9 @@ class NumaAllocator:
             mlock,
             core_dump,
         )
-        if causes:
-            _warn_once(causes)
-        return buffer
+        if made.degradations:
+            _warn_once(made.degradations)
+        return made.buffer
 
     def device_node(self, path: PathLike) -> int | None:
         """Return the node nearest to the hardware under a path, a name or an address.
@@ -259,7 +262,7 @@ class NumaAllocator:
         OSError
             There is no such file or device.
         """
-        return node_by(path, self.topology._core, self._renewed)[0]
+        return node_by(path, self.topology._core, self._renewed).node_id
 
     def device_locality(self, path: PathLike) -> DeviceLocality:
         """Find the hardware under a path, with every leg, the walk, and what is unknown and why.

@@ -85,7 +85,7 @@ class memory_policy:
 
     def __enter__(self) -> memory_policy:
         try:
-            saved = _core.set_thread_policy(self._mode, self._nodes)
+            saved = _core.set_thread_policy(_core.ThreadMode[self._mode.upper()], self._nodes)
         except OSError as error:
             raise self._explained(error) from None
         self._entered.append((threading.get_ident(), saved))

@@ -112,8 +112,15 @@ def migrate(obj: Any, node: SupportsIndex) -> MigrationReport:
     target = arguments.node("node", node)
     if isinstance(obj, _core.NodeBuffer):
         return obj.migrate(target)
-    before, after, shared, busy, full, other, file = _core.move_extents(extents_of(obj), target)
-    kept = {"shared": shared, "busy": busy, "full": full, "other": other}
+    moved = _core.move_extents(extents_of(obj), target)
+    kept = {
+        "shared": moved.shared_bytes,
+        "busy": moved.busy_bytes,
+        "full": moved.full_bytes,
+        "other": moved.other_bytes,
+    }
     # Not what is on the node all the same.
-    kept["file"] = max(0, min(file, elsewhere(after, target) - sum(kept.values())))
-    return report_of(target, before, after, kept)
+    kept["file"] = max(
+        0, min(moved.file_bytes, elsewhere(moved.after, target) - sum(kept.values()))
+    )
+    return report_of(target, moved.before, moved.after, kept)

@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import itertools
+from collections.abc import Iterable
 from typing import Any
 
 from numapool import _core
 from numapool.base import arguments
 from numapool.memory.placement import Placement
 
-# Address, bytes of an element, and per dimension the count and the stride in bytes.
-Extent = tuple[int, int, list[tuple[int, int]]]
 
-
-def extents_of(obj: Any) -> list[Extent]:
+def extents_of(obj: Any) -> list[_core.Extent]:
     """Return the memory of an object, for the core.
 
     Raises
@@ -34,7 +32,7 @@ def extents_of(obj: Any) -> list[Extent]:
     interface = getattr(obj, "__array_interface__", None)
     if hasattr(obj, "strides") and isinstance(interface, dict):
         address = interface["data"][0]
-        return [(address, obj.itemsize, list(zip(obj.shape, obj.strides, strict=True)))]
+        return [_extent(address, obj.itemsize, zip(obj.shape, obj.strides, strict=True))]
     try:
         return [_core.extent_of(obj)]
     except TypeError:
@@ -49,7 +47,12 @@ def extents_of(obj: Any) -> list[Extent]:
     raise TypeError(arguments.must_be("obj", takes, obj))
 
 
-def _tensor(tensor: Any) -> Extent:
+def _extent(address: int, item_bytes: int, dimensions: Iterable[tuple[int, int]]) -> _core.Extent:
+    """Describe an array: `dimensions` are counts and strides in bytes."""
+    return _core.Extent(address, item_bytes, list(dimensions))
+
+
+def _tensor(tensor: Any) -> _core.Extent:
     if tensor.device.type != "cpu":
         raise ValueError(f"the tensor is in the memory of {tensor.device}, which is on no node")
     if not str(tensor.layout).endswith("strided"):
@@ -57,27 +60,21 @@ def _tensor(tensor: Any) -> Extent:
             f"a tensor of layout {tensor.layout} has parts: give its values and indices"
         )
     item = tensor.element_size()
-    return (
-        tensor.data_ptr(),
-        item,
-        [
-            (count, stride * item)
-            for count, stride in zip(tensor.shape, tensor.stride(), strict=True)
-        ],
-    )
+    strides = (stride * item for stride in tensor.stride())
+    return _extent(tensor.data_ptr(), item, zip(tensor.shape, strides, strict=True))
 
 
-def _arrow_array(array: Any) -> list[Extent]:
+def _arrow_array(array: Any) -> list[_core.Extent]:
     storage = getattr(array, "storage", None)
     if storage is not None:  # of an extension type
         return extents_of(storage)
-    found: list[Extent] = []
+    found: list[_core.Extent] = []
     for buffer in array.buffers():
         if buffer is None or buffer.size == 0:
             continue
         if not buffer.is_cpu:
             raise ValueError("the Arrow data is in a device's memory, which is on no node")
-        found.append((buffer.address, 1, [(buffer.size, 1)]))
+        found.append(_extent(buffer.address, 1, [(buffer.size, 1)]))
     dictionary = getattr(array, "dictionary", None)
     return found if dictionary is None else list(itertools.chain(found, extents_of(dictionary)))
 

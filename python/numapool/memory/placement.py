@@ -5,17 +5,19 @@ from __future__ import annotations
 import enum
 from dataclasses import dataclass, field
 
+from numapool import _core
+
 
 class AllocationStep(enum.Enum):
     """The step of the chain *preferred → nearest → any* that an allocation used."""
 
-    PREFERRED = "preferred"
+    PREFERRED = _core.AllocationStep.PREFERRED.name.lower()
     """Every resident byte is on the node asked for (interleaved: spread as asked)."""
-    NEAREST = "nearest"
+    NEAREST = _core.AllocationStep.NEAREST.name.lower()
     """Every resident byte is on one other node, the nearest that could hold it."""
-    ANY = "any"
+    ANY = _core.AllocationStep.ANY.name.lower()
     """Split over several nodes, or somewhere that the chain did not choose."""
-    UNBOUND = "unbound"
+    UNBOUND = _core.AllocationStep.UNBOUND.name.lower()
     """The kernel accepted no memory policy; first touch decided."""
 
 

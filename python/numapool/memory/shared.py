@@ -109,15 +109,16 @@ class SharedNodeBuffer(mmap.mmap):
             raise
         whole = -(-size // mmap.PAGESIZE) * mmap.PAGESIZE
         try:
-            asked, _, _, bound, degraded = _core.place_shared(self.address, whole, target, exact)
+            placed = _core.place_shared(self.address, whole, target, exact)
         except BaseException:
             self.close()
             raise
-        if degraded:
+        if placed.degraded:
             warn_once(
-                "policy_refused_shared", f"shared memory is placed by first touch: {degraded}"
+                "policy_refused_shared",
+                f"shared memory is placed by first touch: {placed.degraded}",
             )
-        self.requested_node, self.bound = asked, bound
+        self.requested_node, self.bound = placed.requested_node, placed.bound
         return self
 
     @classmethod
@@ -195,7 +196,7 @@ class SharedNodeBuffer(mmap.mmap):
     @property
     def address(self) -> int:
         """Address of the first byte in this process; ValueError once closed."""
-        return _core.extent_of(self)[0]
+        return _core.extent_of(self).address
 
     def placement(self) -> Placement:
         """Tell where the pages are now, read from the system at each call."""

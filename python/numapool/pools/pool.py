@@ -355,9 +355,9 @@ class BufferPool(_core.PoolBase):
 
     def statistics(self) -> PoolStatistics:
         """Count what is in use, retained, and was done, by node and in total."""
-        by_node, total = _core.pool_statistics(self)
-        counts = {node: _counts(one) for node, one in by_node.items()}
-        return PoolStatistics(by_node=MappingProxyType(counts), total=_counts(total))
+        seen = _core.pool_statistics(self)
+        counts = {node: _counts(one) for node, one in seen.by_node.items()}
+        return PoolStatistics(by_node=MappingProxyType(counts), total=_counts(seen.total))
 
     def close(self) -> None:
         """Give everything retained back; buffers that are out stay valid. Twice is allowed."""
@@ -393,8 +393,16 @@ class BufferPool(_core.PoolBase):
         )
 
 
-def _counts(values: tuple[int, ...]) -> PoolCounts:
-    return PoolCounts(**dict(zip(PoolCounts.__dataclass_fields__, values, strict=True)))
+def _counts(seen: _core.PoolCounts) -> PoolCounts:
+    return PoolCounts(
+        in_use_bytes=seen.in_use_bytes,
+        retained_bytes=seen.retained_bytes,
+        hits=seen.hits,
+        misses=seen.misses,
+        spills=seen.spills,
+        trimmed_bytes=seen.trimmed_bytes,
+        high_water_bytes=seen.high_water_bytes,
+    )
 
 
 def _mib(size: int) -> str:

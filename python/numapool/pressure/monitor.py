@@ -16,6 +16,7 @@ from numapool.base.live_objects import Living
 from numapool.base.locks import Rank, new_lock
 from numapool.pools.pool import BufferPool
 from numapool.pressure.policy import (
+    NAMES,
     SOURCES,
     PressureEvent,
     PressureLevel,
@@ -37,7 +38,7 @@ def _source_bits(sources: Iterable[str]) -> int:
         return 0
     bits = 0
     for name in arguments.items("sources", sources, takes):
-        bits |= 1 << SOURCES.index(arguments.choice("each of sources", name, SOURCES))
+        bits |= 1 << SOURCES[arguments.choice("each of sources", name, tuple(SOURCES))]
     if bits == 0:
         raise ValueError('sources must name at least one source, or be "auto", not empty')
     return bits
@@ -124,9 +125,13 @@ class PressureMonitor:
         """What is watched and how, and what is not and why; empty before the first start."""
         return tuple(
             PressureSource(
-                name=SOURCES[number], active=active, wakes=wakes, path=path, detail=detail
+                name=NAMES[one.source],
+                active=one.active,
+                wakes=one.wakes,
+                path=one.path,
+                detail=one.detail,
             )
-            for number, active, wakes, path, detail in self._core.sources()
+            for one in self._core.sources()
         )
 
     def start(self) -> Self:
@@ -238,17 +243,17 @@ class PressureMonitor:
 
     def statistics(self) -> PressureStatistics:
         """Return what was seen and done; cheap enough to read each second."""
-        events, bounds, reactions, sum_us, trimmed, looks, dropped = self._core.statistics()
-        limits = [limit / 1000 for limit in bounds] + [math.inf]
+        seen = self._core.statistics()
+        limits = [limit_ms / 1000 for limit_ms in seen.reaction_bounds_ms] + [math.inf]
         return PressureStatistics(
             events_by_source={
-                name: count for name, count in zip(SOURCES, events, strict=True) if count
+                NAMES[source]: count for source, count in seen.events_by_source.items() if count
             },
-            trimmed_bytes=trimmed,
-            reactions_by_limit_s=dict(zip(limits, reactions, strict=True)),
-            reaction_sum_s=sum_us / 1e6,
-            looks=looks,
-            dropped_events=dropped,
+            trimmed_bytes=seen.trimmed_bytes,
+            reactions_by_limit_s=dict(zip(limits, seen.reactions, strict=True)),
+            reaction_sum_s=seen.reaction_sum_us / 1e6,
+            looks=seen.looks,
+            dropped_events=seen.dropped_events,
         )
 
     def _run_anew(self) -> None:

@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass, fields
 from enum import IntEnum
 from typing import Any
 
+from numapool import _core
 from numapool.base import arguments
 
 _MIB = 1 << 20
@@ -16,22 +17,15 @@ _MIB = 1 << 20
 class PressureLevel(IntEnum):
     """How short memory is."""
 
-    NONE = 0
-    MODERATE = 1
-    CRITICAL = 2
+    NONE = _core.PressureLevel.NONE.value
+    MODERATE = _core.PressureLevel.MODERATE.value
+    CRITICAL = _core.PressureLevel.CRITICAL.value
 
 
-#: The names of sources, in the order of their numbers in the core.
-SOURCES = (
-    "cgroup-psi",
-    "psi",
-    "cgroup",
-    "cgroup-v1",
-    "systemd",
-    "nodes",
-    "balloon",
-    "meminfo",
-)
+#: The core's sources by their names: "cgroup-psi", "psi", "cgroup", "cgroup-v1", ...
+SOURCES = {source.name.lower().replace("_", "-"): source for source in _core.PressureSource}
+#: And the names of the sources.
+NAMES = {source: name for name, source in SOURCES.items()}
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -162,17 +156,16 @@ class PressureEvent:
         }
 
 
-def event_of(values: tuple[int, int, int, int | None, int, int, int]) -> PressureEvent:
-    """Make an event of what the core hands out."""
-    level, demand, trimmed, node, source, stall_us, origin_ns = values
+def event_of(event: _core.PressureEvent) -> PressureEvent:
+    """Make a public event of the core's."""
     return PressureEvent(
-        level=PressureLevel(level),
-        demand_bytes=demand,
-        trimmed_bytes=trimmed,
-        node_id=node,
-        source=SOURCES[source],
-        stall_s=stall_us / 1e6,
-        origin_monotonic_ns=origin_ns,
+        level=PressureLevel(event.level),
+        demand_bytes=event.demand_bytes,
+        trimmed_bytes=event.trimmed_bytes,
+        node_id=event.node_id,
+        source=NAMES[event.source],
+        stall_s=event.stall_us / 1e6,
+        origin_monotonic_ns=event.origin_ns,
     )
 
 

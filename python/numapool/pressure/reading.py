@@ -5,15 +5,8 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from numapool.pressure.policy import SOURCES
-
-_Look = tuple[
-    tuple[int, int] | None,
-    list[tuple[int, int, int, int, int]],
-    tuple[int, int] | None,
-    int | None,
-    tuple[int, int, int] | None,
-]
+from numapool import _core
+from numapool.pressure.policy import NAMES
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -72,31 +65,28 @@ class PressureReading:
         return asdict(self)
 
 
-def reading_of(look: _Look | None) -> PressureReading | None:
+def reading_of(look: _core.PressureLook | None) -> PressureReading | None:
     """Make a reading of what the core hands out."""
     if look is None:
         return None
-    machine, nodes, cgroup, balloon, stall = look
-    available, total = machine or (None, None)
-    limit, needed = cgroup or (None, None)
-    source, some_us, full_us = stall or (None, None, None)
+    machine, cgroup, stall = look.machine, look.cgroup, look.stall
     return PressureReading(
-        available_bytes=available,
-        total_bytes=total,
+        available_bytes=machine and machine.available_bytes,
+        total_bytes=machine and machine.total_bytes,
         nodes=tuple(
             NodeSupply(
-                node_id=node,
-                available_bytes=has,
-                total_bytes=of,
-                free_bytes=free,
-                reserve_bytes=reserve,
+                node_id=node.node_id,
+                available_bytes=node.available_bytes,
+                total_bytes=node.total_bytes,
+                free_bytes=node.free_bytes,
+                reserve_bytes=node.reserve_bytes,
             )
-            for node, has, of, free, reserve in nodes
+            for node in look.nodes
         ),
-        cgroup_limit_bytes=limit,
-        cgroup_needed_bytes=needed,
-        balloon_bytes=balloon,
-        stall_source=None if source is None else SOURCES[source],
-        stall_some_s=None if some_us is None else some_us / 1e6,
-        stall_full_s=None if full_us is None else full_us / 1e6,
+        cgroup_limit_bytes=cgroup and cgroup.limit_bytes,
+        cgroup_needed_bytes=cgroup and cgroup.needed_bytes,
+        balloon_bytes=look.balloon_bytes,
+        stall_source=stall and NAMES[stall.source],
+        stall_some_s=stall and stall.some_us / 1e6,
+        stall_full_s=stall and stall.full_us / 1e6,
     )

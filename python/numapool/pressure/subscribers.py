@@ -38,11 +38,11 @@ def _run(queue: _core.EventQueue, handler: Callable[[PressureEvent], object]) ->
     wait = _waiter(queue)
     while not queue.closed:
         wait()
-        for values in queue.take():
+        for event in queue.take():
             if queue.closed:
                 return
             try:
-                handler(event_of(values))
+                handler(event_of(event))
             except BaseException as error:  # whatever it raises harms nobody but itself
                 _core.write_unraisable(error, handler)
 
@@ -131,7 +131,7 @@ class EventStream:
                     await ready
                 finally:
                     loop.remove_reader(descriptor)
-            self._pending.extend(event_of(values) for values in self._queue.take())
+            self._pending.extend(map(event_of, self._queue.take()))
         return self._pending.popleft()
 
     async def aclose(self) -> None:

@@ -29,8 +29,9 @@ class Cgroup:
 
 def find_cgroup(machine: Machine, controller: str) -> tuple[Cgroup | None, str]:
     """Ask the core for the cgroup of a controller ("": version 2), and why it is not known."""
-    version, folder, top, unknown = _core.cgroup_folder(os.fsencode(machine.root), controller)
-    return Cgroup(version, folder, top) if version else None, unknown
+    found = _core.cgroup_folder(os.fsencode(machine.root), controller)
+    own = Cgroup(found.version, found.folder, found.top) if found.version else None
+    return own, found.unknown
 
 
 def unified_cgroup(machine: Machine) -> Cgroup | None:

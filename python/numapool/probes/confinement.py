@@ -28,7 +28,7 @@ def whole_machine(machine: Machine) -> Iterator[Capability]:
     A strict memory policy that the process was started with confines it, too.
     """
     topology = machine.topology
-    bind = _core.inherited_bind() if machine.root == "/" else []
+    bind = _core.inherited_bind() if machine.root == "/" else ()
     with_memory = {node.node_id for node in topology.nodes if node.total_memory_bytes != 0}
     online = {cpu for node in topology.nodes for cpu in node.cpu_cores}
     no_nodes = with_memory.difference(topology.allowed_node_ids)

@@ -37,14 +37,18 @@ class _Balloon:
 def _balloon(machine: Machine) -> _Balloon | None:
     """Return the device as numapool.BalloonDriver finds it, so that both say the same."""
     try:
-        kind, at_work, place, features, reports, *_ = _core.read_balloon(os.fsencode(machine.root))
+        found = _core.read_balloon(os.fsencode(machine.root))
     except (OSError, UnsupportedError):
         return None
-    if kind is None:
+    if found.driver is None:
         return None
-    offers = tuple(text for feature, text in _FEATURES.items() if feature in features)
-    name = place.rpartition("/")[2]
-    return _Balloon(kind=kind, name=name, at_work=at_work, offers=offers, reports=reports)
+    return _Balloon(
+        kind=found.driver,
+        name=found.place.rpartition("/")[2],
+        at_work=found.at_work,
+        offers=tuple(text for feature, text in _FEATURES.items() if feature in found.features),
+        reports=found.reports_free_pages,
+    )
 
 
 def _is_guest(machine: Machine) -> bool:

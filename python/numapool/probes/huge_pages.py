@@ -16,7 +16,7 @@ _LARGEST_SURPLUS = 4 << 20  # bytes that a probe may take
 
 def _available_bytes() -> int:
     try:
-        return _core.available()[0]
+        return _core.available().size_bytes
     except OSError:
         return 0
 

@@ -15,8 +15,8 @@ def memory_limits(machine: Machine) -> Iterator[Capability]:
     if machine.root != "/":
         return
     bounds = _core.memory_bounds()
-    known = sorted((size, limit) for limit, size, _ in bounds if size is not None)
-    unknown = [f"{limit} ({why})" for limit, size, why in bounds if size is None]
+    known = sorted((one.size_bytes, one.limit) for one in bounds if one.size_bytes is not None)
+    unknown = [f"{one.limit} ({one.unknown})" for one in bounds if one.size_bytes is None]
     parts = [f"{limit}: {size_text(size)} left" for size, limit in known]
     if unknown:
         parts.append(f"not known: {'; '.join(unknown)}")

@@ -18,7 +18,6 @@ MADV_POPULATE_WRITE = 23  # include/uapi/asm-generic/mman-common.h
 #: With less free, a node may have none for a single page (watermarks, lists of each CPU).
 _ROOM_BYTES = 64 << 20
 _ROOM_SHARE = 20  # of the node's memory: a twentieth
-_WITNESSES = ("move_pages", "get_mempolicy", "numa_maps")
 
 
 def allow_calls(machine: Machine, calls: str, error: OSError | None = None) -> str:
@@ -125,9 +124,9 @@ def verify(machine: Machine) -> Iterator[Capability]:
     answers: dict[int, list[str]] = {}
     refusals: list[str] = []
     last: OSError | None = None
-    for name in _WITNESSES:
+    for witness in _core.Witness:
         try:
-            answers.setdefault(_core.try_witness(name), []).append(name)
+            answers.setdefault(_core.try_witness(witness), []).append(witness.name.lower())
         except OSError as error:
             refusals.append(words_of(error))
             last = error

@@ -73,7 +73,7 @@ def thread_memory(machine: Machine) -> Iterator[Capability]:
     usable = machine.usable_nodes
 
     def prefer() -> None:
-        _core.set_thread_policy("preferred", [usable[0]])
+        _core.set_thread_policy(_core.ThreadMode.PREFERRED, [usable[0]])
 
     try:
         if usable:

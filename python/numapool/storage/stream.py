@@ -111,7 +111,7 @@ class FileStream:
         opened = _core.stream_open(
             asked, source, length, threads, start, most, chosen, False, cpus, way
         )
-        if isinstance(opened, tuple):
+        if isinstance(opened, _core.Failure):
             raise open_error(self._path, opened)
         self._core = opened
 
@@ -134,10 +134,10 @@ class FileStream:
         item = self._core.next(self._patience_ms())
         if item is None:
             raise StopIteration
-        if item[0] is None:
-            _, offset, failure = item
-            raise transfer_error("read", self._path, offset, failure)
-        return StreamBlock(*item)
+        if item.failure is not None:
+            raise transfer_error("read", self._path, item.offset, item.failure)
+        assert item.buffer is not None
+        return StreamBlock(item.buffer, item.offset)
 
     def _patience_ms(self) -> int | None:
         """Return how long to wait while every block is in use; None for as long as it takes."""
@@ -159,32 +159,32 @@ class FileStream:
     @property
     def block_bytes(self) -> int:
         """Size of a full block in bytes."""
-        return self._core.figures()[5]
+        return self._core.figures().block_bytes
 
     @property
     def block_count(self) -> int:
         """How many blocks there is memory for, those in use included."""
-        return self._core.figures()[4]
+        return self._core.figures().block_count
 
     @property
     def node_id(self) -> int | None:
         """The node that holds most of the blocks; None where it is not known."""
-        return self._core.figures()[3]
+        return self._core.figures().node_id
 
     @property
     def nbytes(self) -> int:
         """Bytes that were read so far, delivered or not."""
-        return self._core.figures()[0]
+        return self._core.figures().nbytes
 
     @property
     def direct_bytes(self) -> int:
         """Of them, those that went past the page cache (O_DIRECT)."""
-        return self._core.figures()[1]
+        return self._core.figures().direct_bytes
 
     @property
     def reason(self) -> str | None:
         """Why blocks go through the page cache; None where only the file's end does."""
-        return self._core.figures()[2]
+        return self._core.figures().reason
 
     @property
     def closed(self) -> bool:

@@ -221,34 +221,32 @@ def _write(
     return _result("write", file, start, done)
 
 
-def open_error(path: str, failure: _core._Failure) -> OSError:
+def open_error(path: str, failure: _core.Failure) -> OSError:
     """Return what to raise for a file that could not be opened."""
-    _, code, unsupported = failure
-    if unsupported and code == 0:
+    if failure.unsupported and failure.code == 0:
         return UnsupportedError("storage I/O is not supported on this platform")
-    return OSError(code, os.strerror(code), path)
+    return OSError(failure.code, os.strerror(failure.code), path)
 
 
 def transfer_error(
-    doing: Literal["read", "write"], path: str, offset: int, failure: _core._Failure
+    doing: Literal["read", "write"], path: str, offset: int, failure: _core.Failure
 ) -> Exception:
     """Return what to raise for a transfer that failed at an offset."""
-    call, code, _ = failure
+    code = failure.code
     if code == 0:
         return MemoryError(f"no memory to {doing} {path!r} at offset {offset}")
-    return StorageError(code, f"{os.strerror(code)} ({call} at offset {offset})", path, offset)
+    message = f"{os.strerror(code)} ({failure.call} at offset {offset})"
+    return StorageError(code, message, path, offset)
 
 
 def _result(
-    doing: Literal["read", "write"], path: str, start: int, done: _core._Transfer
+    doing: Literal["read", "write"], path: str, start: int, done: _core.Transfer
 ) -> TransferResult:
-    nbytes, direct_bytes, reason, failure = done
-    if nbytes is None:
-        assert failure is not None
-        raise open_error(path, failure)
-    if failure is not None:
-        raise transfer_error(doing, path, start + nbytes, failure)
-    return TransferResult(nbytes=nbytes, direct_bytes=direct_bytes, reason=reason)
+    if done.failure is not None:
+        if not done.opened:
+            raise open_error(path, done.failure)
+        raise transfer_error(doing, path, start + done.nbytes, done.failure)
+    return TransferResult(nbytes=done.nbytes, direct_bytes=done.direct_bytes, reason=done.reason)
 
 
 def _path(path: PathLike) -> tuple[str, bytes]:

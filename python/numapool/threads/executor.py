@@ -232,7 +232,9 @@ class _Settle:
 def _try_memory_of(topology: NumaTopology, node: int) -> int | None:
     """Return the node whose memory threads can be made to prefer, None with a warning if none."""
     try:
-        before = _core.set_thread_policy("local", []) if thread_cpus.INHERITED else None
+        before = (
+            _core.set_thread_policy(_core.ThreadMode.LOCAL, []) if thread_cpus.INHERITED else None
+        )
     except OSError as error:
         memory_node, why_not = None, str(error.strerror or error)
     else:

@@ -153,7 +153,7 @@ def prefer_memory_of(topology: NumaTopology, node: int) -> tuple[int | None, str
     if not thread_cpus.INHERITED:
         return _memory_that_follows(nearest[0], node)
     try:
-        _core.set_thread_policy("preferred", [nearest[0]])
+        _core.set_thread_policy(_core.ThreadMode.PREFERRED, [nearest[0]])
     except OSError as error:
         return None, str(error.strerror or error)
     return nearest[0], ""
