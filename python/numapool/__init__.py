@@ -1,13 +1,6 @@
 """Memory that lives where the program says: NUMA-placed buffers, zero copy into NumPy."""
 
-import typing as _typing
-
 from numapool._core import NodeBuffer, PinnedRange, __version__
-from numapool.arrays.arrow import arrow_buffer
-from numapool.arrays.creation import asarray, empty, full, zeros
-from numapool.balloon.driver import BalloonDriver
-from numapool.balloon.report import BalloonState, ReleaseReport
-from numapool.base.arguments import SizeLike
 from numapool.base.errors import (
     NodeNotFoundError,
     NumapoolError,
@@ -18,45 +11,53 @@ from numapool.base.errors import (
     TopologyError,
     UnsupportedError,
 )
-from numapool.machine.device_search import (
-    DeviceLocality,
-    DeviceStep,
-    device_locality,
-    device_node,
-)
-from numapool.machine.devices import Device
-from numapool.machine.hypervisor import HypervisorInfo, detect_hypervisor
-from numapool.machine.topology import NumaNode, NumaTopology, current_topology
-from numapool.memory.allocator import NumaAllocator, PageSize
-from numapool.memory.memory_policy import memory_policy
-from numapool.memory.migration import MigrationReport, migrate
-from numapool.memory.object_memory import placement_of
-from numapool.memory.placement import AllocationStep, Placement
-from numapool.metrics.published_pools import publish_pools
-from numapool.pools.pool import BufferPool, PoolCounts, PoolStatistics
-from numapool.pools.ring import BufferRing
-from numapool.pressure.monitor import PressureMonitor
-from numapool.pressure.policy import (
-    PressureEvent,
-    PressureLevel,
-    PressurePolicy,
-    PressureSource,
-    PressureStatistics,
-)
-from numapool.pressure.reading import NodeSupply, PressureReading
-from numapool.pressure.subscribers import EventStream, Subscription
-from numapool.probes.capability import Capability
-from numapool.storage.stream import FileStream, StreamBlock, stream
-from numapool.storage.transfer import TransferResult, read_into, readv, write_from, writev
-from numapool.threads.affinity import CpuPlacement
-from numapool.threads.running import ProcessBinding, bind_process, run_on
 
-if _typing.TYPE_CHECKING:
+# True to type checkers, as the one of typing is: loading typing takes longer than loading the core.
+TYPE_CHECKING = False
+
+if TYPE_CHECKING:
+    from numapool.arrays.arrow import arrow_buffer
+    from numapool.arrays.creation import asarray, empty, full, zeros
     from numapool.arrays.numpy_allocator import numpy_allocator, set_numpy_allocator
+    from numapool.balloon.driver import BalloonDriver
+    from numapool.balloon.report import BalloonState, ReleaseReport
+    from numapool.base.arguments import SizeLike
+    from numapool.machine.device_search import (
+        DeviceLocality,
+        DeviceStep,
+        device_locality,
+        device_node,
+    )
+    from numapool.machine.devices import Device
+    from numapool.machine.hypervisor import HypervisorInfo, detect_hypervisor
+    from numapool.machine.topology import NumaNode, NumaTopology, current_topology
+    from numapool.memory.allocator import NumaAllocator, PageSize
+    from numapool.memory.memory_policy import memory_policy
+    from numapool.memory.migration import MigrationReport, migrate
+    from numapool.memory.object_memory import placement_of
+    from numapool.memory.placement import AllocationStep, Placement
     from numapool.memory.shared import SharedNodeBuffer
     from numapool.metrics.collector import MetricsCollector
+    from numapool.metrics.published_pools import publish_pools
+    from numapool.pools.pool import BufferPool, PoolCounts, PoolStatistics
+    from numapool.pools.ring import BufferRing
+    from numapool.pressure.monitor import PressureMonitor
+    from numapool.pressure.policy import (
+        PressureEvent,
+        PressureLevel,
+        PressurePolicy,
+        PressureSource,
+        PressureStatistics,
+    )
+    from numapool.pressure.reading import NodeSupply, PressureReading
+    from numapool.pressure.subscribers import EventStream, Subscription
     from numapool.probes.capabilities import capabilities
+    from numapool.probes.capability import Capability
+    from numapool.storage.stream import FileStream, StreamBlock, stream
+    from numapool.storage.transfer import TransferResult, read_into, readv, write_from, writev
+    from numapool.threads.affinity import CpuPlacement
     from numapool.threads.executor import NodeExecutor
+    from numapool.threads.running import ProcessBinding, bind_process, run_on
 
 __all__ = [
     "AllocationStep",
@@ -133,16 +134,43 @@ __all__ = [
     "zeros",
 ]
 
-# What loads more of the standard library than an import should cost, by the module that has it.
+# The names of each module, which is loaded when one of them is first used: a program pays for what
+# it uses, and `numapool run` starts another program quickly.
 _LATE = {
-    "capabilities": "numapool.probes.capabilities",
-    "MetricsCollector": "numapool.metrics.collector",
-    "NodeExecutor": "numapool.threads.executor",
-    "SharedNodeBuffer": "numapool.memory.shared",
-    "numpy_allocator": "numapool.arrays.numpy_allocator",
-    "set_numpy_allocator": "numapool.arrays.numpy_allocator",
+    "arrays.arrow": "arrow_buffer",
+    "arrays.creation": "asarray empty full zeros",
+    "arrays.numpy_allocator": "numpy_allocator set_numpy_allocator",
+    "balloon.driver": "BalloonDriver",
+    "balloon.report": "BalloonState ReleaseReport",
+    "machine.device_search": "DeviceLocality DeviceStep device_locality device_node",
+    "machine.devices": "Device",
+    "machine.hypervisor": "HypervisorInfo detect_hypervisor",
+    "machine.topology": "NumaNode NumaTopology current_topology",
+    "base.arguments": "SizeLike",
+    "memory.allocator": "NumaAllocator PageSize",
+    "memory.memory_policy": "memory_policy",
+    "memory.migration": "MigrationReport migrate",
+    "memory.object_memory": "placement_of",
+    "memory.placement": "AllocationStep Placement",
+    "memory.shared": "SharedNodeBuffer",
+    "metrics.collector": "MetricsCollector",
+    "metrics.published_pools": "publish_pools",
+    "pools.pool": "BufferPool PoolCounts PoolStatistics",
+    "pools.ring": "BufferRing",
+    "pressure.monitor": "PressureMonitor",
+    "pressure.policy": "PressureEvent PressureLevel PressurePolicy PressureSource "
+    "PressureStatistics",
+    "pressure.reading": "NodeSupply PressureReading",
+    "pressure.subscribers": "EventStream Subscription",
+    "probes.capabilities": "capabilities",
+    "probes.capability": "Capability",
+    "storage.stream": "FileStream StreamBlock stream",
+    "storage.transfer": "TransferResult read_into readv write_from writev",
+    "threads.affinity": "CpuPlacement",
+    "threads.executor": "NodeExecutor",
+    "threads.running": "ProcessBinding bind_process run_on",
 }
-
+_MODULES = {name: module for module, names in _LATE.items() for name in names.split()}
 
 # Names that go with the next release, and the new ones.
 _RENAMED = {
@@ -153,22 +181,27 @@ _RENAMED = {
 }
 
 
-if not _typing.TYPE_CHECKING:  # to a type checker, only what is listed is there
+if not TYPE_CHECKING:  # to a type checker, only what is listed is there
 
     def __getattr__(name: str) -> object:
         if name in _RENAMED:
             from numapool.base.renamed import warn_of
 
             warn_of(f"numapool.{name}", f"numapool.{_RENAMED[name]}")
-            return globals()[_RENAMED[name]]
-        if name not in _LATE:
+            name = _RENAMED[name]
+            if name in globals():
+                return globals()[name]
+        if name not in _MODULES:
             raise AttributeError(f"module 'numapool' has no attribute {name!r}")
         from importlib import import_module
 
-        value: object = getattr(import_module(_LATE[name]), name)
+        value: object = getattr(import_module(f"numapool.{_MODULES[name]}"), name)
         globals()[name] = value
         return value
 
 
 def __dir__() -> list[str]:
     return sorted(__all__)
+
+
+del TYPE_CHECKING

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import inspect
 import re
 import subprocess
@@ -152,6 +153,25 @@ def test_import_loads_nothing_that_is_not_needed() -> None:
     tops = {name.partition(".")[0] for name in more if not name.startswith("_")}
     assert "numapool" in tops
     assert tops - {"numapool"} <= set(LIGHT.split())
+
+
+def test_import_loads_the_core_and_the_errors_alone() -> None:
+    """The rest is loaded by the first use of its names."""
+    more = loaded_by("import numapool") - loaded_by("pass")
+    own = {name for name in more if name.partition(".")[0] == "numapool"}
+    assert own == {"numapool", "numapool._core", "numapool.base", "numapool.base.errors"}
+    assert not more & {"typing", "dataclasses", "collections", "functools", "re"}
+
+
+def test_names_are_loaded_from_where_type_checkers_find_them() -> None:
+    found = {}
+    for node in ast.walk(ast.parse(inspect.getsource(nump))):
+        if isinstance(node, ast.ImportFrom) and node.module is not None:
+            found.update({one.name: node.module for one in node.names})
+    late = {name: f"numapool.{module}" for name, module in nump._MODULES.items()}
+    at_once = {"numapool._core", "numapool.base.errors", "importlib"}
+    assert late == {name: module for name, module in found.items() if module not in at_once}
+    assert set(found) - {"import_module"} == set(nump.__all__)
 
 
 def test_looking_at_the_machine_loads_nothing_more() -> None:

@@ -24,7 +24,8 @@ import os
 from support import seccomp
 if {nobody}:
     # Read before the privileges go: a user may not be able to read where the tests lie.
-    import numpy, rich.console, numapool, numapool.cli.app
+    import numpy, rich.console, numapool.cli.app
+    from numapool import *
     from numapool.cli import doctor
     os.setgroups([]); os.setresgid({nobody}, {nobody}, {nobody})
     os.setresuid({nobody}, {nobody}, {nobody})
