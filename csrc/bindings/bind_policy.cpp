@@ -50,12 +50,21 @@ void bind_types(py::module_& module) {
   using platform::Bound;
   using platform::HugetlbPool;
   using platform::ThreadMode;
+  using platform::ThreadPolicy;
   py::class_<SavedPolicy>(module, "SavedPolicy");
   py::native_enum<ThreadMode>(module, "ThreadMode", "enum.Enum")
+      .value("DEFAULT", ThreadMode::kDefault)
       .value("PREFERRED", ThreadMode::kPreferred)
+      .value("BIND", ThreadMode::kBind)
       .value("INTERLEAVE", ThreadMode::kInterleave)
       .value("LOCAL", ThreadMode::kLocal)
+      .value("PREFERRED_MANY", ThreadMode::kPreferredMany)
+      .value("WEIGHTED_INTERLEAVE", ThreadMode::kWeightedInterleave)
+      .value("OTHER", ThreadMode::kOther)
       .finalize();
+  Record<ThreadPolicy>::bind(
+      module, "ThreadPolicy",
+      {{"mode", value<&ThreadPolicy::mode>}, {"nodes", value<&ThreadPolicy::nodes>}});
   Record<Available>::bind(
       module, "Available",
       {{"size_bytes", value<&Available::size_bytes>}, {"limit", text<&Available::limit>}});
@@ -83,6 +92,11 @@ void bind_policy(py::module_& module) {
         return SavedPolicy{before.value()};
       },
       py::arg("mode"), py::arg("nodes"));
+  module.def("thread_policy", [] {
+    const auto policy = platform::thread_policy();
+    if (!policy) fail("cannot read this thread's memory policy", policy.failure());
+    return as_record(policy.value());
+  });
   module.def(
       "restore_thread_policy",
       [](const SavedPolicy& saved) {

@@ -12,6 +12,7 @@ void register_errors();
 void bind_topology(pybind11::module_& module);
 void bind_allocator(pybind11::module_& module);
 void bind_policy(pybind11::module_& module);
+void bind_process(pybind11::module_& module);
 void bind_pool(pybind11::module_& module);
 void bind_probe(pybind11::module_& module);
 void bind_ring(pybind11::module_& module);

@@ -36,7 +36,16 @@ class NoSignals {
 bool prepare_worker(std::span<const int> cpus) noexcept;
 
 // The memory policy of the calling thread, for memory that other libraries allocate.
-enum class ThreadMode { kDefault, kPreferred, kBind, kInterleave, kLocal, kOther };
+enum class ThreadMode {
+  kDefault,
+  kPreferred,  // of one node
+  kBind,
+  kInterleave,
+  kLocal,
+  kPreferredMany,       // Linux 5.15; refused with Cause::kInvalid before
+  kWeightedInterleave,  // Linux 6.9; the same
+  kOther
+};
 struct ThreadPolicy {
   ThreadMode mode = ThreadMode::kDefault;
   int raw_mode = 0;  // the system's number, mode flags included, so that any policy can be restored

@@ -52,9 +52,14 @@ class PressureSource(enum.IntEnum):
     MEMINFO = 7
 
 class ThreadMode(enum.Enum):
+    DEFAULT = 0
     PREFERRED = 1
+    BIND = 2
     INTERLEAVE = 3
     LOCAL = 4
+    PREFERRED_MANY = 5
+    WEIGHTED_INTERLEAVE = 6
+    OTHER = 7
 
 class Witness(enum.Enum):
     MOVE_PAGES = 0
@@ -153,6 +158,22 @@ class NearestNode:
     def node_count(self) -> int: ...
     @property
     def outdated(self) -> bool: ...
+
+@final
+class ThreadPolicy:
+    @property
+    def mode(self) -> ThreadMode: ...
+    @property
+    def nodes(self) -> tuple[int, ...]: ...
+
+@final
+class ProcessMemory:
+    @property
+    def bytes_by_use(self) -> dict[str, dict[int, int]]: ...
+    @property
+    def mappings(self) -> int: ...
+    @property
+    def policy(self) -> str: ...
 
 @final
 class Available:
@@ -795,6 +816,11 @@ def ring_open(
     node: SupportsIndex | None,
     strict: bool,
 ) -> Ring: ...
+def thread_policy() -> ThreadPolicy: ...
+def process_memory(folder: str) -> ProcessMemory: ...
+def migrate_process(
+    process: SupportsIndex, from_nodes: Sequence[SupportsIndex], to_nodes: Sequence[SupportsIndex]
+) -> int: ...
 def restore_thread_policy(saved: SavedPolicy) -> None: ...
 def set_home_node(node: SupportsIndex) -> int: ...
 def set_process_home_node(node: SupportsIndex) -> None: ...

@@ -1,5 +1,5 @@
 // The kernel's memory policy calls, made directly: mbind(2), set_mempolicy(2), get_mempolicy(2),
-// move_pages(2).
+// move_pages(2), migrate_pages(2).
 //
 // The C library wraps none of them. libnuma does, but also runs code of its own as it is loaded:
 // it reads sysfs, asks get_mempolicy, and prints to standard error where a sandbox answers that
@@ -30,6 +30,7 @@ constexpr int kUnanswered = INT_MIN;
 namespace numapool::platform::kernel {
 
 // include/uapi/linux/mempolicy.h: the header of the system that builds may be older.
+constexpr int kPreferredMany = 5;       // MPOL_PREFERRED_MANY, Linux 5.15
 constexpr int kWeightedInterleave = 6;  // MPOL_WEIGHTED_INTERLEAVE, Linux 6.9
 constexpr int kBalancing = 1 << 13;     // MPOL_F_NUMA_BALANCING, Linux 5.12
 constexpr int kModeFlags = MPOL_F_STATIC_NODES | MPOL_F_RELATIVE_NODES | kBalancing;
@@ -75,6 +76,12 @@ inline long node_of_address(int& node, const void* address) noexcept {
 inline long move_pages(std::size_t count, void** pages, const int* nodes, int* status) noexcept {
   return syscall(SYS_move_pages, 0L, count, word(pages), word(nodes), word(status),
                  nodes == nullptr ? 0L : long{MPOL_MF_MOVE});
+}
+
+// Moves all pages of a process from nodes to nodes; returns how many stayed.
+inline long migrate_pages(int process, const NodeMask& from, const NodeMask& to) noexcept {
+  return syscall(SYS_migrate_pages, long{process}, NodeMask::kMaxNode, word(from.data()),
+                 word(to.data()));
 }
 
 }  // namespace numapool::platform::kernel

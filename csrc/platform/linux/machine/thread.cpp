@@ -37,6 +37,10 @@ ThreadMode mode_of(int raw_mode) noexcept {
       return ThreadMode::kInterleave;
     case MPOL_LOCAL:
       return ThreadMode::kLocal;
+    case kernel::kPreferredMany:
+      return ThreadMode::kPreferredMany;
+    case kernel::kWeightedInterleave:
+      return ThreadMode::kWeightedInterleave;
     default:
       return ThreadMode::kOther;
   }
@@ -104,6 +108,10 @@ Status set_thread_policy(ThreadMode mode, std::span<const int> nodes) {
       return set_raw(MPOL_INTERLEAVE, nodes);
     case ThreadMode::kLocal:
       return set_raw(MPOL_LOCAL, {});
+    case ThreadMode::kPreferredMany:
+      return set_raw(kernel::kPreferredMany, nodes);
+    case ThreadMode::kWeightedInterleave:
+      return set_raw(kernel::kWeightedInterleave, nodes);
     case ThreadMode::kDefault:
     case ThreadMode::kOther:
       return set_raw(MPOL_DEFAULT, {});

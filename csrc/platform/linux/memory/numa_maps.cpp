@@ -1,43 +1,46 @@
-// /proc/self/numa_maps: the slow way to see where pages are, for processes that may not ask
-// otherwise.
+// /proc/PID/numa_maps: its lines, and what they say of a range of this process.
 #include "platform/linux/memory/numa_maps.hpp"
 
 #include <algorithm>
 #include <array>
-#include <cinttypes>
+#include <cerrno>
+#include <charconv>
 #include <cstdio>
 #include <cstdlib>
-#include <cstring>
 #include <map>
-#include <vector>
+#include <system_error>
 
-#include "platform/linux/files/c_file.hpp"
 #include "platform/linux/memory/pagemap.hpp"
 
 namespace numapool::platform {
 namespace {
 
-struct Line {
-  std::uintptr_t start = 0;
-  std::size_t page_bytes = 0;
-  std::map<int, std::uint64_t> pages_by_node;
-};
+// Takes a number from the front of `text`.
+template <class Number>
+bool take_number(std::string_view& text, Number& value, int base = 10) {
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value, base);
+  if (error != std::errc{}) return false;
+  text.remove_prefix(static_cast<std::size_t>(end - text.data()));
+  return true;
+}
 
-// "7f0000000000 prefer:1 anon=512 dirty=512 N1=512 kernelpagesize_kB=4"
-Line parse(char* text, std::size_t base_page) {
-  Line line;
-  line.page_bytes = base_page;
-  line.start = std::strtoull(text, nullptr, 16);
-  char* rest = nullptr;
-  for (char* word = strtok_r(text, " \n", &rest); word != nullptr;
-       word = strtok_r(nullptr, " \n", &rest)) {
-    int node = 0;
-    std::uint64_t value = 0;
-    if (std::sscanf(word, "N%d=%" SCNu64, &node, &value) == 2) line.pages_by_node[node] += value;
-    if (std::sscanf(word, "kernelpagesize_kB=%" SCNu64, &value) == 1)
-      line.page_bytes = value * 1024;
-  }
-  return line;
+// Takes the next word from the front of `text`; an empty one at the end.
+std::string_view take_word(std::string_view& text) {
+  constexpr std::string_view kBlank = " \n";
+  text.remove_prefix(std::min(text.find_first_not_of(kBlank), text.size()));
+  const std::string_view word = text.substr(0, text.find_first_of(kBlank));
+  text.remove_prefix(word.size());
+  return word;
+}
+
+// "N1=512"
+void read_node(std::string_view word, MappedPages& line) {
+  word.remove_prefix(1);
+  int node = 0;
+  std::uint64_t pages = 0;
+  if (!take_number(word, node) || !word.starts_with('=')) return;
+  word.remove_prefix(1);
+  if (take_number(word, pages)) line.pages_by_node.emplace_back(node, pages);
 }
 
 // Nothing where that cannot be told of some page.
@@ -62,22 +65,64 @@ std::optional<std::uint64_t> resident_bytes(std::uintptr_t begin, std::uintptr_t
 
 }  // namespace
 
+bool read_mapped_pages(std::string_view text, std::size_t base_page, MappedPages& line) {
+  constexpr std::string_view kPageSize = "kernelpagesize_kB=";
+  line.pages_by_node.clear();
+  line.use = PageUse::kPrivate;
+  line.page_bytes = base_page;
+  std::string_view start = take_word(text);
+  if (!take_number(start, line.start, 16)) return false;
+  line.policy = take_word(text);
+  for (std::string_view word = take_word(text); !word.empty(); word = take_word(text)) {
+    // What a path holds is no word of its own: its blanks are escaped.
+    if (word.starts_with('N')) {
+      read_node(word, line);
+    } else if (word == "heap") {
+      line.use = PageUse::kHeap;
+    } else if (word.starts_with("stack")) {  // "stack:123" of a thread's before Linux 4.5
+      line.use = PageUse::kStack;
+    } else if (word == "huge") {
+      line.use = PageUse::kHuge;  // it follows the file that the pages belong to
+    } else if (word.starts_with("file=")) {
+      line.use = PageUse::kFile;
+    } else if (word.starts_with(kPageSize)) {
+      word.remove_prefix(kPageSize.size());
+      std::size_t kilobytes = 0;
+      if (take_number(word, kilobytes)) line.page_bytes = kilobytes * 1024;
+    }
+  }
+  return true;
+}
+
+NumaMaps::NumaMaps(const char* path, std::size_t base_page)
+    : file_(std::fopen(path, "re")), base_page_(base_page) {
+  if (!file_) error_ = errno;
+}
+
+NumaMaps::~NumaMaps() { std::free(text_); }
+
+bool NumaMaps::next(MappedPages& line) {
+  if (!file_) return false;
+  errno = 0;
+  ssize_t length = 0;
+  while ((length = getline(&text_, &capacity_, file_.get())) > 0) {
+    if (read_mapped_pages({text_, static_cast<std::size_t>(length)}, base_page_, line)) return true;
+  }
+  if (std::feof(file_.get()) == 0) error_ = errno;
+  return false;
+}
+
 std::optional<Residency> count_in_numa_maps(std::uintptr_t begin, std::uintptr_t end,
                                             std::size_t base_page) {
-  const CFile file(std::fopen("/proc/self/numa_maps", "re"));
-  if (!file) return std::nullopt;
+  NumaMaps file("/proc/self/numa_maps", base_page);
   // Lines carry no end address: a line reaches at most to the start of the next. Those that may
   // overlap the range are the last at or below `begin` and all that start inside it.
-  std::vector<Line> overlapping;
-  char* text = nullptr;
-  std::size_t capacity = 0;
-  while (getline(&text, &capacity, file.get()) > 0) {
-    const std::uintptr_t start = std::strtoull(text, nullptr, 16);
-    if (start >= end) break;
-    if (start <= begin) overlapping.clear();
-    overlapping.push_back(parse(text, base_page));
+  std::vector<MappedPages> overlapping;
+  MappedPages line;
+  while (file.next(line) && line.start < end) {
+    if (line.start <= begin) overlapping.clear();
+    overlapping.push_back(line);
   }
-  std::free(text);
   if (overlapping.empty() || overlapping.front().start > begin) return std::nullopt;
 
   Residency out;
@@ -85,11 +130,11 @@ std::optional<Residency> count_in_numa_maps(std::uintptr_t begin, std::uintptr_t
   out.page_bytes = base_page;
   std::map<int, std::uint64_t> bytes_by_node;
   std::uint64_t counted = 0;
-  for (const Line& line : overlapping) {
-    out.page_bytes = std::max(out.page_bytes, line.page_bytes);
-    for (const auto& [node, pages] : line.pages_by_node) {
-      bytes_by_node[node] += pages * line.page_bytes;
-      counted += pages * line.page_bytes;
+  for (const MappedPages& one : overlapping) {
+    out.page_bytes = std::max(out.page_bytes, one.page_bytes);
+    for (const auto& [node, pages] : one.pages_by_node) {
+      bytes_by_node[node] += pages * one.page_bytes;
+      counted += pages * one.page_bytes;
     }
   }
   const std::optional<std::uint64_t> told = resident_bytes(begin, end, base_page);

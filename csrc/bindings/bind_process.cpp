@@ -1,0 +1,86 @@
+// Binds the memory of whole processes: where it is, and moving it.
+#include <pybind11/pybind11.h>
+#include <pybind11/stl.h>
+
+#include "bindings.hpp"
+#include "numapool/error.hpp"
+#include "platform/process_memory.hpp"
+#include "record.hpp"
+#include "without_gil.hpp"
+
+namespace py = pybind11;
+
+namespace numapool::bindings {
+namespace {
+
+[[noreturn]] void fail(const char* what, const platform::Failure& failure) {
+  const ErrorKind kind =
+      platform::is_no_job(failure) ? ErrorKind::kUnsupported : ErrorKind::kSystem;
+  throw Error(kind, std::string(what) + ": " + describe(failure), failure.code);
+}
+
+const char* name_of(platform::PageUse use) {
+  switch (use) {
+    case platform::PageUse::kHeap:
+      return "heap";
+    case platform::PageUse::kStack:
+      return "stack";
+    case platform::PageUse::kHuge:
+      return "huge";
+    case platform::PageUse::kFile:
+      return "file";
+    case platform::PageUse::kPrivate:
+      return "private";
+  }
+  return "private";
+}
+
+py::object bytes_by_use(const platform::ProcessMemory& memory) {
+  py::dict uses;
+  for (const auto& [use, nodes] : memory.bytes) {
+    py::dict bytes;
+    for (const auto& [node, count] : nodes) bytes[py::int_(node)] = count;
+    uses[name_of(use)] = bytes;
+  }
+  return std::move(uses);
+}
+
+platform::Result<platform::ProcessMemory> read(const std::string& folder) {
+  const WithoutGil released;
+  return platform::process_memory(folder);
+}
+
+platform::Result<std::uint64_t> migrate(int process, const std::vector<int>& from,
+                                        const std::vector<int>& to) {
+  const WithoutGil released;
+  return platform::migrate_process(process, from, to);
+}
+
+}  // namespace
+
+void bind_process(py::module_& module) {
+  using platform::ProcessMemory;
+  Record<ProcessMemory>::bind(module, "ProcessMemory",
+                              {{"bytes_by_use", &bytes_by_use},
+                               {"mappings", value<&ProcessMemory::mappings>},
+                               {"policy", text<&ProcessMemory::policy>}});
+  module.def(
+      "process_memory",
+      [](const std::string& folder) {
+        const auto memory = read(folder);
+        if (!memory) fail("cannot see where the pages of a process are", memory.failure());
+        return as_record(memory.value());
+      },
+      py::arg("folder"));
+  // How many pages stayed.
+  module.def(
+      "migrate_process",
+      [](int process, const std::vector<int>& from, const std::vector<int>& to) {
+        const auto stayed = migrate(process, from, to);
+        if (!stayed) fail("cannot move the pages of a process", stayed.failure());
+        return stayed.value();
+      },
+      py::arg("process"), py::arg("from_nodes"), py::arg("to_nodes"));
+}
+
+}  // namespace numapool::bindings
