@@ -54,7 +54,9 @@ def test_help(command: list[str]) -> None:
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout.startswith("Usage: numapool [OPTIONS] COMMAND")
     listed = [line.split()[0] for line in done.stdout.splitlines() if line.startswith("  ")]
-    assert listed[-7:] == ["info", "topo", "doctor", "device", "demo", "watch", "bench"]
+    assert listed[-8:] == [
+        "info", "topo", "doctor", "device", "demo", "watch", "bench", "run",
+    ]  # fmt: skip
     for name, options in (
         ("info", ("--sysfs", "--json")),
         ("topo", ("--plot", "--sysfs", "--json")),
@@ -62,6 +64,7 @@ def test_help(command: list[str]) -> None:
         ("device", ("--sysfs", "--json")),
         ("demo", ("--size", "--json")),
         ("watch", ("--interval", "--updates", "--json")),
+        ("run", ("--node NODES", "--strict", "--by-rank", "--dry-run")),
         ("bench", ("--quick", "--only", "--size", "--plot", "--load", "--compare", "--json")),
     ):
         shown = run(name, "--help", command=command).stdout
@@ -81,6 +84,8 @@ def test_help(command: list[str]) -> None:
         (["device"], "Missing argument"),
         (["demo", "--size", "0"], "--size"),
         (["demo", "--size", "much"], "--size"),
+        (["run", "--nod", "0", "true"], "No such option: --nod"),
+        (["run", "--node", "0"], "Missing argument 'COMMAND'"),
     ],
 )
 def test_wrong_usage(arguments: list[str], says: str) -> None:

@@ -13,7 +13,7 @@ import os
 from collections.abc import Callable, Collection, Iterable
 from typing import Any, SupportsIndex, TypeVar
 
-from numapool.base.units import bytes_of
+from numapool.base.sizes import bytes_of
 
 T = TypeVar("T")
 PathLike = str | os.PathLike[str]

@@ -1,11 +1,13 @@
-"""Sizes, lists of ids and rates as people read them."""
+"""Sizes, lists of ids and rates as people read and write them."""
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterable
+TYPE_CHECKING = False  # as typing has it, which takes long to load
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 _UNITS = ("bytes", "KiB", "MiB", "GiB", "TiB", "PiB")
+_LARGEST_ID = 65535  # no kernel has more CPUs or nodes
 _SHORTEST_STRIDE = 4  # ids that "0-6:2" stands for, at least
 
 
@@ -23,34 +25,6 @@ def size_text(size_bytes: int) -> str:
         unit += 1
     digits = f"{value:.0f}" if unit == 0 or value >= 100 else f"{value:.1f}".removesuffix(".0")
     return f"{digits} {_UNITS[unit]}"
-
-
-#: By what a size ends in, in lower case: decimal units (SI) and binary ones (IEC 80000-13).
-_BYTES_OF = {"b": 1, "byte": 1, "bytes": 1}
-for _power, _letter in enumerate("kmgtp", 1):
-    _BYTES_OF[f"{_letter}b"] = 1000**_power
-    _BYTES_OF[f"{_letter}ib"] = 1024**_power
-_SIZE = re.compile(r"([0-9]{1,20})(?:\.([0-9]{1,20}))? ?([A-Za-z]+)")
-
-
-def bytes_of(text: str) -> int:
-    """Return the bytes of a size with a unit; what is left of a byte is dropped.
-
-    >>> bytes_of("1.5GiB"), bytes_of("2 GB")
-    (1610612736, 2000000000)
-
-    Raises
-    ------
-    ValueError
-        The text is no size, or has no unit, or one that could be either kind ("64K").
-    """
-    found = _SIZE.fullmatch(text.strip())
-    factor = _BYTES_OF.get(found[3].lower()) if found else None
-    if found is None or factor is None:
-        raise ValueError(f"{text!r} is no size with a unit")
-    fraction = found[2] or ""
-    whole: int = 10 ** len(fraction)
-    return int(found[1]) * factor + int(fraction or "0") * factor // whole
 
 
 def total_text(sizes_bytes: Iterable[int | None]) -> str:
@@ -85,6 +59,30 @@ def ids_text(ids: Iterable[int], separator: str = ",") -> str:
             parts.append([one, one])
     text = separator.join(str(a) if a == b else f"{a}-{b}" for a, b in parts)
     return text or "-"
+
+
+def ids_of(text: str) -> list[int]:
+    """Read ids as :func:`ids_text` writes them, ascending, each once.
+
+    Raises
+    ------
+    ValueError
+        The text is no such list; the message says what is wrong.
+
+    >>> ids_of("0-2,5")
+    [0, 1, 2, 5]
+    """
+    ids: set[int] = set()
+    for part in text.split(","):
+        first, dash, last = part.strip().partition("-")
+        ends = [first, last] if dash else [first, first]
+        if not all(end.isascii() and end.isdigit() and len(end) <= 5 for end in ends):
+            raise ValueError(f"{part.strip()!r} is not an id or a range, such as 0 or 0-3")
+        low, high = map(int, ends)
+        if high < low or high > _LARGEST_ID:
+            raise ValueError(f"{part.strip()!r} is an invalid range")
+        ids.update(range(low, high + 1))
+    return sorted(ids)
 
 
 def cpus_text(cpus: Iterable[int]) -> str:

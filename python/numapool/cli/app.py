@@ -13,6 +13,7 @@ from numapool.cli.demo import demo
 from numapool.cli.device import device
 from numapool.cli.doctor import doctor
 from numapool.cli.info import info
+from numapool.cli.run import start
 from numapool.cli.topo import topo
 from numapool.cli.watch import watch
 
@@ -30,6 +31,16 @@ app.command(short_help="Show which node a file, disk, network card or GPU is on.
 app.command(short_help="Put memory on every node, and show where it is.")(demo)
 app.command(short_help="Show memory pressure, live.")(watch)
 app.command(short_help="Measure memory from node to node, and what numapool gains.")(bench)
+
+
+@app.command(
+    short_help="Start a program on the CPUs and the memory of nodes.",
+    add_help_option=False,
+    context_settings={"allow_extra_args": True, "ignore_unknown_options": True},
+)
+def run(context: typer.Context) -> None:
+    """See run.py, which reads the arguments itself."""
+    raise typer.Exit(start(context.args))
 
 
 def _show_version(wanted: bool) -> None:

@@ -10,6 +10,9 @@ import sys
 from numapool.base.errors import NumapoolError
 from numapool.cli.failure import say_failure
 
+# The command that starts another program, which is not to wait: typer takes longer to load than all
+# that this one needs.
+_STARTER = "run"
 _INTERRUPTED = 128 + 2  # as a shell reports a command that SIGINT ended
 
 
@@ -42,6 +45,10 @@ def _let_every_character_be_written() -> None:
 def _run() -> int | str | None:
     try:
         # Inside, for an interrupt may come while it is being loaded.
+        if sys.argv[1:2] == [_STARTER]:
+            from numapool.cli.run import start
+
+            return start(sys.argv[2:])
         from numapool.cli.app import app
 
         app(prog_name="numapool", standalone_mode=True)

@@ -6,9 +6,11 @@ them. Without that, a child of a bound process would take the binding for a limi
 
 from __future__ import annotations
 
-import functools
 import os
-from collections.abc import Iterable
+
+TYPE_CHECKING = False  # as typing has it, which takes long to load
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 #: ``PID:START:CPUS:BASE``: the process that narrowed its CPUs, when it was started (proc(5), in
 #: ticks since boot), the CPUs that it kept and those that it had, as bit masks in hex.
@@ -32,13 +34,22 @@ def hand_down(cpus: frozenset[int], base: frozenset[int]) -> None:
     os.environ[VARIABLE] = f"{os.getpid()}:{start}:{_mask(cpus):x}:{_mask(base):x}"
 
 
-@functools.cache
+# What was found, once it has been looked for.
+_found: list[tuple[frozenset[int], frozenset[int]] | None] = []
+
+
 def handed_down() -> tuple[frozenset[int], frozenset[int]] | None:
     """Return the CPUs that an ancestor narrowed itself to, and those that it had before.
 
     None where no ancestor did so, or where it cannot be told that the variable is an ancestor's: an
     environment may be passed on to other process trees, whose limits are not ours to lift.
     """
+    if not _found:
+        _found.append(_read())
+    return _found[0]
+
+
+def _read() -> tuple[frozenset[int], frozenset[int]] | None:
     try:
         process, start, cpus, base = os.environ.get(VARIABLE, "").split(":")
         narrowed, before = _ids(int(cpus, 16)), _ids(int(base, 16))

@@ -1,0 +1,1 @@
+"""Programs and processes on nodes: starting them there, seeing where they are, moving them."""
