@@ -53,6 +53,8 @@ if TYPE_CHECKING:
     from numapool.pressure.subscribers import EventStream, Subscription
     from numapool.probes.capabilities import capabilities
     from numapool.probes.capability import Capability
+    from numapool.processes.children import bound_node, children_on
+    from numapool.processes.pool import NodeProcessPool
     from numapool.storage.stream import FileStream, StreamBlock, stream
     from numapool.storage.transfer import TransferResult, read_into, readv, write_from, writev
     from numapool.threads.affinity import CpuPlacement
@@ -78,6 +80,7 @@ __all__ = [
     "NodeBuffer",
     "NodeExecutor",
     "NodeNotFoundError",
+    "NodeProcessPool",
     "NodeSupply",
     "NumaAllocator",
     "NumaNode",
@@ -112,7 +115,9 @@ __all__ = [
     "arrow_buffer",
     "asarray",
     "bind_process",
+    "bound_node",
     "capabilities",
+    "children_on",
     "current_topology",
     "detect_hypervisor",
     "device_locality",
@@ -164,6 +169,8 @@ _LATE = {
     "pressure.subscribers": "EventStream Subscription",
     "probes.capabilities": "capabilities",
     "probes.capability": "Capability",
+    "processes.children": "bound_node children_on",
+    "processes.pool": "NodeProcessPool",
     "storage.stream": "FileStream StreamBlock stream",
     "storage.transfer": "TransferResult read_into readv write_from writev",
     "threads.affinity": "CpuPlacement",

@@ -73,6 +73,11 @@ NAMES: dict[str, dict[str, list[str]]] = {
         "CpuPlacement": ["cpus", "node_id", "requested_node"],
         "ProcessBinding": ["cpus", "memory_node", "not_done", "thread_ids"],
     },
+    "processes": {
+        "children_on": [],
+        "bound_node": [],
+        "NodeProcessPool": ["map", "nodes", "shutdown", "submit", "submit_near"],
+    },
     "devices": {
         "Device": ["evidence", "kind", "name", "node_id", "pci_address"],
         "DeviceLocality": ["legs", "node_id", "nodes", "path", "reason", "steps"],

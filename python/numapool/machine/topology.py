@@ -328,7 +328,15 @@ def current_topology() -> NumaTopology:
     OSError
         The system has no descriptors or memory left to read it.
     """
-    core = _core.topology_now()
+    return _of(_core.topology_now())
+
+
+def known_topology() -> NumaTopology:
+    """Return the running machine's nodes as they were last looked at, without a look."""
+    return _of(_core.current_topology())
+
+
+def _of(core: _core.Topology) -> NumaTopology:
     last = _handed_out[-1] if _handed_out else None
     if last is not None and last._core is core:
         return last

@@ -37,6 +37,8 @@ nump.asarray([1], page_size="huge")  # E: arg-type
 topo.node("0")  # E: arg-type
 nump.NumaTopology.from_sysfs(0)  # E: arg-type
 nump.memory_policy(0, mode="bind")  # E: arg-type
+nump.children_on("0")  # E: arg-type
+nump.NodeProcessPool(workers=2)  # E: call-arg
 nump.Placement({}, 0, 0, 4096, "move_pages")  # E: call-arg
 nump.NodeBuffer(4096)  # E: call-arg
 buf.migrate()  # E: call-arg

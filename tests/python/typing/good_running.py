@@ -37,6 +37,23 @@ assert_type(bound, nump.ProcessBinding)
 assert_type(bound.thread_ids, tuple[int, ...])
 assert_type(bound.not_done, tuple[str, ...])
 
+with nump.children_on(node) as placement:
+    assert_type(placement, nump.CpuPlacement)
+assert_type(nump.children_on(node)(near)(3), str)
+assert_type(nump.bound_node(), int | None)
+
+
+def on_processes(pool: nump.NodeProcessPool) -> None:
+    as_any: Executor = pool
+    assert isinstance(as_any, Executor)
+    assert_type(pool.submit(near, 2, node=node), Future[str])
+    assert_type(pool.submit_near("/", near, 2), Future[str])
+    assert_type(list(pool.map(near, [1, 2])), list[str])
+    assert_type(pool.nodes, tuple[int, ...])
+
+
+nump.NodeProcessPool([node], 2, initializer=print).shutdown()
+
 for one in nump.capabilities():
     assert_type(one, nump.Capability)
     assert_type(one.available, bool | None)

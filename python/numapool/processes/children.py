@@ -1,0 +1,228 @@
+"""Child processes that start on a node: their CPUs and their memory, from the first page on."""
+
+from __future__ import annotations
+
+import os
+import sys
+import threading
+from contextlib import ContextDecorator
+from types import TracebackType
+from typing import SupportsIndex
+
+from numapool import _core
+from numapool.base import arguments
+from numapool.base.warn_once import warn_once
+from numapool.machine.topology import NumaTopology, current_topology, known_topology
+from numapool.processes.binding import require_linux
+from numapool.threads.affinity import CpuPlacement, Pinned, pin, unpin, warn_of_other_node
+
+_FORKSERVER = "multiprocessing.forkserver"
+
+
+class _Entered:
+    """How the calling thread leaves a block."""
+
+    __slots__ = ("home", "pinned", "policy")
+
+    def __init__(self, pinned: Pinned, policy: _core.SavedPolicy | None, home: int) -> None:
+        self.pinned = pinned
+        self.policy = policy
+        self.home = home
+
+
+class spawning_on(ContextDecorator):
+    """What :class:`children_on` does, for who starts processes without a fork server."""
+
+    def __init__(self, node: SupportsIndex) -> None:
+        wanted = arguments.node("node", node)
+        require_linux()
+        self._topology = topology_with(wanted)
+        self._node = wanted
+        # By thread: how to leave each block that it is in. A thread touches its own list alone.
+        self._entered: dict[int, list[_Entered]] = {}
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} node {self._node}>"
+
+    def __enter__(self) -> CpuPlacement:
+        pinned = pin(self._node, self._topology)
+        policy, why_not = _prefer_memory_of(self._topology, self._node)
+        entered = _Entered(pinned, policy, _core.set_home_node(self._node))
+        self._entered.setdefault(threading.get_ident(), []).append(entered)
+        try:
+            warn_of_other_node(pinned.placement, 3)
+            if policy is None:
+                warn_once(
+                    "children without a memory policy",
+                    f"child processes run on the CPUs of node {pinned.placement.node_id}, but do "
+                    f"not prefer its memory: {why_not}",
+                    3,
+                )
+        except Warning:
+            self._leave()
+            raise
+        return pinned.placement
+
+    def __exit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self._leave()
+
+    def _leave(self) -> None:
+        thread = threading.get_ident()
+        blocks = self._entered.get(thread)
+        if not blocks:
+            raise RuntimeError(f"{type(self).__name__} must be left in the thread that entered it")
+        entered = blocks.pop()
+        if not blocks:
+            del self._entered[thread]
+        _core.set_home_node(entered.home)
+        try:
+            if entered.policy is not None:
+                _core.restore_thread_policy(entered.policy)
+        finally:
+            unpin(entered.pinned)
+
+
+class children_on(spawning_on):
+    """Have child processes that the calling thread starts in a ``with`` block run on a node.
+
+    They start with the node's CPUs and prefer its memory, from their first page on: what a program
+    loads, imports and allocates is on the node. A full node is no error: memory comes from the
+    nearest with room then. It makes no difference how they are started: :mod:`subprocess`,
+    :mod:`multiprocessing` with the start methods ``spawn`` and ``fork``, :func:`os.fork`, or
+    libraries that use these, such as loky and PyTorch's DataLoader. (A forked child shares its
+    parent's pages until one of the two writes to them.)
+
+    The calling thread has the CPUs and the policy itself until the block ends, so keep the block
+    short. Threads that it starts inside keep both. Blocks may be nested; one object may be used
+    again, from several threads too; it also decorates functions. Entering and leaving costs a few
+    system calls.
+
+    Parameters
+    ----------
+    node : int
+        The node. Where it has no CPUs that this process may use, the nearest node's are used, with
+        a warning; the same goes for memory.
+
+    Raises
+    ------
+    NodeNotFoundError
+        The machine has no such node.
+    UnsupportedError
+        The platform has no way, or the system refuses sched_setaffinity(2).
+    RuntimeError
+        On entry: :mod:`multiprocessing` already has a fork server, whose children would start where
+        that was started. On exit: from a thread that did not enter.
+
+    Warns
+    -----
+    PlacementWarning
+        Once per cause: the node has no CPUs to be used, the system refuses the memory policy, or
+        the block started a fork server, which stays on the node.
+
+    Examples
+    --------
+    >>> import subprocess
+    >>> with children_on(0):
+    ...     process = subprocess.Popen(["true"])
+    >>> process.wait()
+    0
+    """
+
+    def __enter__(self) -> CpuPlacement:
+        if fork_server_runs():
+            raise RuntimeError(
+                "the fork server of multiprocessing is running already, and its children start "
+                "where it was started, not on the node. Use the start method 'spawn' "
+                "(multiprocessing.get_context('spawn')), or start the fork server inside the block"
+            )
+        return super().__enter__()
+
+    def __exit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        super().__exit__(exc_type, exc, traceback)
+        if fork_server_runs():
+            warn_once(
+                f"a fork server on node {self._node}",
+                f"a fork server was started inside children_on({self._node}): processes that it "
+                "starts later are on this node too, wherever they are asked for. Use the start "
+                "method 'spawn' for children on several nodes",
+            )
+
+
+def topology_with(node: int) -> NumaTopology:
+    """Return the machine as last looked at; as it is now, if the node was not usable then."""
+    topology = known_topology()
+    if node not in topology._core.usable():
+        topology = current_topology()
+        topology.node(node)
+    return topology
+
+
+def fork_server_runs() -> bool:
+    """Whether multiprocessing has started its fork server in this process."""
+    module = sys.modules.get(_FORKSERVER)
+    server = getattr(module, "_forkserver", None)
+    return getattr(server, "_forkserver_pid", None) is not None
+
+
+def _prefer_memory_of(topology: NumaTopology, node: int) -> tuple[_core.SavedPolicy | None, str]:
+    nearest = topology.nearest(node)
+    if not nearest:
+        return None, "this process may use the memory of no node"
+    try:
+        return _core.set_thread_policy("preferred", [nearest[0]]), ""
+    except OSError as error:
+        return None, str(error.strerror or error)
+
+
+def bound_node() -> int | None:
+    """Return the node that the calling thread is bound to, whoever bound it.
+
+    Told by the system: the thread's CPUs all belong to one node, its memory policy prefers (or is
+    bound to) one node, or both agree. So a child of :class:`children_on`, a program of
+    ``numapool run``, ``numactl`` or ``torchrun`` finds out where it was put. Where a node lacks
+    CPUs or memory, the nearest node's stand in for them.
+
+    Returns
+    -------
+    int or None
+        None where the thread may run on several nodes and prefers none, or where CPUs and memory
+        are bound to different nodes.
+    """
+    topology = known_topology()
+    by_cpus = _node_of_all_cpus(topology)
+    by_memory = _node_of_policy(topology)
+    if by_cpus is None or by_memory is None or by_cpus == by_memory:
+        return by_memory if by_cpus is None else by_cpus
+    if topology.nearest(by_cpus)[:1] == (by_memory,):
+        return by_cpus  # which has no memory to be used
+    return None if topology.node(by_memory).cpu_cores else by_memory
+
+
+def _node_of_all_cpus(topology: NumaTopology) -> int | None:
+    if not hasattr(os, "sched_getaffinity"):
+        return None
+    with_cpus = [node for node in topology.nodes if node.cpu_cores]
+    cpus = os.sched_getaffinity(0)
+    fitting = [node.node_id for node in with_cpus if cpus <= set(node.cpu_cores)]
+    return fitting[0] if fitting and len(with_cpus) > 1 else None
+
+
+def _node_of_policy(topology: NumaTopology) -> int | None:
+    try:
+        mode, nodes = _core.thread_policy()
+    except OSError:
+        return None
+    if mode not in ("preferred", "preferred-many", "bind") or len(nodes) != 1:
+        return None
+    known = {node.node_id for node in topology.nodes}
+    return nodes[0] if nodes[0] in known else None
