@@ -93,7 +93,7 @@ def usable_cpus() -> frozenset[int]:
 def existing(nodes: Iterable[int]) -> list[int]:
     """Return the nodes, ascending; NodeNotFoundError if one of them is not online."""
     wanted = sorted(set(nodes))
-    known = [node[0] for node in _core.topology_now().nodes()]
+    known = [node.node_id for node in _core.topology_now().nodes()]
     for node in wanted:
         if node not in known:
             exist = ", ".join(map(str, known))
@@ -109,14 +109,15 @@ def nodes_with_memory() -> list[int]:
 def nodes_with_cpus() -> list[int]:
     """Return the nodes with CPUs that this process may use."""
     usable = usable_cpus()
-    return [node[0] for node in _core.topology_now().nodes() if not usable.isdisjoint(node[2])]
+    nodes = _core.topology_now().nodes()
+    return [node.node_id for node in nodes if not usable.isdisjoint(node.cpus)]
 
 
 def bind_cpus_near(binding: Binding, nodes: list[int]) -> None:
     """Bind to the CPUs of nodes; to those of the nearest node with CPUs, where they have none."""
     core = _core.topology_now()
     usable = usable_cpus()
-    cpus_by_node = {node[0]: usable.intersection(node[2]) for node in core.nodes()}
+    cpus_by_node = {node.node_id: usable.intersection(node.cpus) for node in core.nodes()}
     binding.nodes = nodes
     cpus = frozenset[int]().union(*(cpus_by_node[node] for node in nodes))
     if not cpus:
@@ -226,15 +227,19 @@ def bind_this_thread(binding: Binding) -> list[str]:
     return refused
 
 
+def _mode_of(name: str) -> _core.ThreadMode:
+    return _core.ThreadMode[name.upper().replace("-", "_")]
+
+
 def _set_policy(binding: Binding) -> None:
     mode, nodes = str(binding.mode), binding.memory_nodes
     try:
-        _core.set_thread_policy(mode, nodes)
+        _core.set_thread_policy(_mode_of(mode), nodes)
     except OSError as error:
         if mode != "preferred-many" or error.errno != errno.EINVAL:
             raise
         # Linux before 5.15 prefers one node only.
-        _core.set_thread_policy("preferred", nodes[:1])
+        _core.set_thread_policy(_core.ThreadMode.PREFERRED, nodes[:1])
         binding.mode, binding.memory_nodes = "preferred", nodes[:1]
         binding.notes.append(
             f"this kernel prefers one node only (several since Linux 5.15): memory comes from "

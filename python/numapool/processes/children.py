@@ -17,6 +17,11 @@ from numapool.processes.binding import require_linux
 from numapool.threads.affinity import CpuPlacement, Pinned, pin, unpin, warn_of_other_node
 
 _FORKSERVER = "multiprocessing.forkserver"
+_MODES_OF_ONE_NODE = (
+    _core.ThreadMode.PREFERRED,
+    _core.ThreadMode.PREFERRED_MANY,
+    _core.ThreadMode.BIND,
+)
 
 
 class _Entered:
@@ -179,7 +184,7 @@ def _prefer_memory_of(topology: NumaTopology, node: int) -> tuple[_core.SavedPol
     if not nearest:
         return None, "this process may use the memory of no node"
     try:
-        return _core.set_thread_policy("preferred", [nearest[0]]), ""
+        return _core.set_thread_policy(_core.ThreadMode.PREFERRED, [nearest[0]]), ""
     except OSError as error:
         return None, str(error.strerror or error)
 
@@ -219,10 +224,10 @@ def _node_of_all_cpus(topology: NumaTopology) -> int | None:
 
 def _node_of_policy(topology: NumaTopology) -> int | None:
     try:
-        mode, nodes = _core.thread_policy()
+        policy = _core.thread_policy()
     except OSError:
         return None
-    if mode not in ("preferred", "preferred-many", "bind") or len(nodes) != 1:
+    if policy.mode not in _MODES_OF_ONE_NODE or len(policy.nodes) != 1:
         return None
     known = {node.node_id for node in topology.nodes}
-    return nodes[0] if nodes[0] in known else None
+    return policy.nodes[0] if policy.nodes[0] in known else None
