@@ -30,6 +30,18 @@ void refuse_argument(PyObject* kind, const char* name, const char* takes,
   });
 }
 
+PyObject* node_by_python(const char* name, PyObject* value) noexcept {
+  return sleep_if_ending([&]() -> PyObject* {
+    try {
+      const py::object find = import_module("numapool.machine.node_set").attr("node_of");
+      return call_python(find, py::make_tuple(name, py::handle(value))).release().ptr();
+    } catch (py::error_already_set& error) {
+      error.restore();
+      return nullptr;
+    }
+  });
+}
+
 PyObject* read_by_python(const char* function, const char* name, PyObject* value) noexcept {
   return sleep_if_ending([&]() -> PyObject* {
     try {

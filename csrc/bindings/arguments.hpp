@@ -19,6 +19,10 @@ void refuse_argument(PyObject* kind, const char* name, const char* takes, PyObje
 [[nodiscard]] PyObject* read_by_python(const char* function, const char* name,
                                        PyObject* value) noexcept;
 
+// The id of the node that a NodeSet or words name (numapool.machine.node_set.node_of): a new
+// reference, or nullptr with an error set.
+[[nodiscard]] PyObject* node_by_python(const char* name, PyObject* value) noexcept;
+
 // False with an error set. True and False alone are taken here; other truths are Python's to judge.
 [[nodiscard]] inline bool read_flag(const char* name, PyObject* value, bool& out) noexcept {
   if (value == Py_True || value == Py_False) {

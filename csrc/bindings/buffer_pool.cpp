@@ -77,6 +77,13 @@ int read_size(PyObject* object, std::size_t& size) noexcept {
 
 int read_node(PyObject* object, int& node) noexcept {
   if (object == Py_None) return 0;
+  if (PyIndex_Check(object) == 0) {
+    PyObject* const id = node_by_python("node", object);
+    if (id == nullptr) return -1;
+    const int read = read_node(id, node);
+    Py_DECREF(id);
+    return read;
+  }
   const Py_ssize_t value = PyNumber_AsSsize_t(object, nullptr);
   if (value == -1 && PyErr_Occurred() != nullptr) return refuse_type("node", kNodeOrNone, object);
   node = value < 0 || value > INT_MAX ? INT_MAX : static_cast<int>(value);  // INT_MAX: none is it

@@ -183,6 +183,12 @@ PyObject* move_to(PyObject* object, PyObject* argument) {
   NodeBuffer* const self = as_buffer(object);
   const Hold hold(self);
   if (!hold) return nullptr;
+  if (PyIndex_Check(argument) == 0) {
+    PyObject* const id = node_by_python("node", argument);
+    PyObject* const report = id == nullptr ? nullptr : move_to(object, id);
+    Py_XDECREF(id);
+    return report;
+  }
   int overflow = 0;
   const long asked = PyLong_AsLongAndOverflow(argument, &overflow);
   if (asked == -1 && overflow == 0 && PyErr_Occurred() != nullptr) {

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     )
     from numapool.machine.devices import Device
     from numapool.machine.hypervisor import HypervisorInfo, detect_hypervisor
+    from numapool.machine.node_set import NodeLike, NodeSet, NodesLike, nodes
     from numapool.machine.topology import NumaNode, NumaTopology, current_topology
     from numapool.memory.allocator import NumaAllocator, PageSize
     from numapool.memory.memory_policy import memory_policy
@@ -79,9 +80,12 @@ __all__ = [
     "MigrationReport",
     "NodeBuffer",
     "NodeExecutor",
+    "NodeLike",
     "NodeNotFoundError",
     "NodeProcessPool",
+    "NodeSet",
     "NodeSupply",
+    "NodesLike",
     "NumaAllocator",
     "NumaNode",
     "NumaTopology",
@@ -126,6 +130,7 @@ __all__ = [
     "full",
     "memory_policy",
     "migrate",
+    "nodes",
     "numpy_allocator",
     "placement_of",
     "publish_pools",
@@ -150,6 +155,7 @@ _LATE = {
     "machine.device_search": "DeviceLocality DeviceStep device_locality device_node",
     "machine.devices": "Device",
     "machine.hypervisor": "HypervisorInfo detect_hypervisor",
+    "machine.node_set": "NodeLike NodeSet NodesLike nodes",
     "machine.topology": "NumaNode NumaTopology current_topology",
     "base.arguments": "SizeLike",
     "memory.allocator": "NumaAllocator PageSize",

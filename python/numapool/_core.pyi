@@ -10,6 +10,7 @@ from typing_extensions import CapsuleType, disjoint_base
 
 from numapool.arrays.creation import Shape
 from numapool.base.arguments import SizeLike
+from numapool.machine.node_set import NodeLike
 from numapool.memory.migration import MigrationReport
 from numapool.memory.placement import AllocationStep as PublicStep
 from numapool.memory.placement import Placement
@@ -536,7 +537,7 @@ class NodeBuffer:
     @property
     def closed(self) -> bool: ...
     def placement(self) -> Placement: ...
-    def migrate(self, node: SupportsIndex, /) -> MigrationReport: ...
+    def migrate(self, node: NodeLike, /) -> MigrationReport: ...
     def pin(self) -> PinnedRange: ...
     def hold(self) -> PinnedRange: ...
     @overload
@@ -634,7 +635,7 @@ class PoolBase:
     def acquire(
         self,
         size_bytes: SizeLike,
-        node: SupportsIndex | None = None,
+        node: NodeLike | None = None,
         *,
         strict: bool = False,
         block: bool = False,
@@ -643,7 +644,7 @@ class PoolBase:
     def _acquire_zeroed(
         self,
         size_bytes: SizeLike,
-        node: SupportsIndex | None = None,
+        node: NodeLike | None = None,
         *,
         strict: bool = False,
         block: bool = False,

@@ -17,8 +17,9 @@ from numapool.base import arguments
 WRONG: dict[str, tuple[Any, ...]] = {
     "bytes": ("64", "64K", "1 parsec", "-1MiB", "", 1.5, b"1", [1], 1j),
     "integer": ("1", 1.5, [1]),
-    "node": ("0", 0.0, [0]),
-    "nodes": ("0", 0.5, [0.5], ["0"]),
+    "node": ("zero", "tier:4711", 0.0, [0]),
+    "nodes": ("zero", 0.5, [0.5], ["zero"]),
+    "id": ("0", 0.0, [0]),
     "real": ("1", b"1", [1.0], 1j),
     "flag": ("no", 5, 0.0, [], None),
     "text": (b"name", 5, ["name"]),
@@ -119,10 +120,10 @@ def cases(file: Path) -> Iterator[Case]:
     yield "from_sysfs", nump.NumaTopology.from_sysfs, {"root": "root"}
     exact = part(nump.NumaTopology.from_sysfs, "/")
     yield "from_sysfs", exact, {"strict": "flag"}
-    yield "topology.node", topology.node, {"node": "node"}
-    yield "nearest", topology.nearest, {"node": "node"}
+    yield "topology.node", topology.node, {"node": "id"}
+    yield "nearest", topology.nearest, {"node": "id"}
     yield "node_of_cpu", topology.node_of_cpu, {"cpu": "integer"}
-    ends = {"from_node": "node", "to_node": "node"}
+    ends = {"from_node": "id", "to_node": "id"}
     yield "distance", part(topology.distance, from_node=0, to_node=0), ends
     for find in (nump.device_node, nump.device_locality):
         yield "device", part(find, path=file), {"path": "path", "topology": ours}

@@ -128,8 +128,10 @@ def test_bound_node(
 def test_wrong_arguments() -> None:
     with pytest.raises(nump.NodeNotFoundError, match="no node 1023"):
         nump.children_on(1023)
+    with pytest.raises(ValueError, match="node must be"):
+        nump.children_on("zero")
     with pytest.raises(TypeError, match="node must be"):
-        nump.children_on("0")  # type: ignore[arg-type]
+        nump.children_on(0.0)  # type: ignore[arg-type]
 
 
 def test_a_fork_server_that_runs_is_refused_with_the_remedy(node: int) -> None:

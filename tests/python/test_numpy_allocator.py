@@ -289,8 +289,8 @@ def test_what_is_wrong_is_said_at_once(pool: nump.BufferPool) -> None:
         nump.numpy_allocator(4711)
     with pytest.raises(TypeError, match="pool must be a BufferPool or None, not 'all'"):
         nump.numpy_allocator(pool="all")  # type: ignore[arg-type]
-    with pytest.raises(TypeError):
-        nump.numpy_allocator("one")  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match="node must be"):
+        nump.numpy_allocator("one")
     assert handler_of() == "default_allocator"
 
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any, SupportsIndex
+from typing import Any
 
 from numapool.arrays.creation import _default_allocator
 from numapool.base import arguments
+from numapool.machine.node_set import NodeLike, optional_node_of
 from numapool.memory.allocator import NodeBuffer, _size
 from numapool.pools.pool import BufferPool
 
@@ -23,7 +24,7 @@ def _pyarrow() -> Any:
 def arrow_buffer(
     data: Any,
     *,
-    node: SupportsIndex | None = None,
+    node: NodeLike | None = None,
     pool: BufferPool | None = None,
     strict: bool = False,
 ) -> Any:
@@ -35,7 +36,7 @@ def arrow_buffer(
         A size in bytes makes a writable buffer of that size, whose content is not set where a pool
         gives it. Data is copied, all its buffers into one block of memory; slices are copied
         without what they leave out.
-    node : int, optional
+    node : NodeLike, optional
         The node; by default that of the calling thread.
     pool : BufferPool, optional
         Where to take the memory from, and where it goes once the last of the data is gone.
@@ -57,7 +58,7 @@ def arrow_buffer(
         As for :meth:`NumaAllocator.allocate`.
     """
     pa = _pyarrow()
-    wanted = arguments.optional_node("node", node)
+    wanted = optional_node_of("node", node)
     exact = arguments.flag("strict", strict)
     arguments.optional_instance("pool", pool, BufferPool)
 

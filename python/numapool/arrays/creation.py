@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping, Set
 from typing import TYPE_CHECKING, Any, Literal, SupportsIndex, TypedDict, Unpack
 
 from numapool.base import arguments
+from numapool.machine.node_set import NodeLike, optional_node_of
 from numapool.memory.allocator import NodeBuffer, NumaAllocator, PageSize
 from numapool.pools.pool import BufferPool
 
@@ -25,7 +26,7 @@ Order = Literal["C", "F"]
 class ArrayOptions(TypedDict, total=False):
     """What every function of this module takes by keyword; see :func:`empty`."""
 
-    node: SupportsIndex | None
+    node: NodeLike | None
     strict: bool
     page_size: PageSize | None
     allocator: NumaAllocator | None
@@ -87,7 +88,7 @@ def empty(
     dtype: npt.DTypeLike = float,
     order: Order = "C",
     *,
-    node: SupportsIndex | None = None,
+    node: NodeLike | None = None,
     strict: bool = False,
     page_size: PageSize | None = None,
     allocator: NumaAllocator | None = None,
@@ -107,7 +108,7 @@ def empty(
         Any dtype without Python objects.
     order : "C" or "F"
         Row-major or column-major.
-    node : int, optional
+    node : NodeLike, optional
         The node; by default that of the calling thread.
     strict, page_size
         As for :meth:`NumaAllocator.allocate`.
@@ -134,7 +135,7 @@ def zeros(
     dtype: npt.DTypeLike = float,
     order: Order = "C",
     *,
-    node: SupportsIndex | None = None,
+    node: NodeLike | None = None,
     strict: bool = False,
     page_size: PageSize | None = None,
     allocator: NumaAllocator | None = None,
@@ -148,7 +149,7 @@ def _make(
     shape: Shape,
     dtype: npt.DTypeLike,
     order: Order,
-    node: SupportsIndex | None,
+    node: NodeLike | None,
     strict: bool,
     page_size: PageSize | None,
     allocator: NumaAllocator | None,
@@ -172,7 +173,7 @@ def _make(
         arguments.choice("order", order, ("C", "F"))
     if strict is not False:
         arguments.flag("strict", strict)
-    wanted = arguments.optional_node("node", node)
+    wanted = optional_node_of("node", node)
     kind = _dtype(dtype)
     dimensions = _dimensions(shape)
     size = math.prod(dimensions) * kind.itemsize

@@ -5,10 +5,11 @@ from __future__ import annotations
 import functools
 from contextvars import ContextVar
 from types import TracebackType
-from typing import Self, SupportsIndex
+from typing import Self
 
 from numapool import _core
 from numapool.base import arguments
+from numapool.machine.node_set import NodeLike, optional_node_of
 from numapool.pools.pool import BufferPool
 
 # By default memory that no array has used for so long goes back to the system.
@@ -36,7 +37,7 @@ class numpy_allocator:
 
     Parameters
     ----------
-    node : int, optional
+    node : NodeLike, optional
         The node; by default that of the thread that makes the array.
     pool : BufferPool, optional
         Where large arrays take their memory from; by default one for the whole process, which
@@ -74,13 +75,13 @@ class numpy_allocator:
 
     def __init__(
         self,
-        node: SupportsIndex | None = None,
+        node: NodeLike | None = None,
         pool: BufferPool | None = None,
         *,
         strict: bool = False,
     ) -> None:
         given = arguments.optional_instance("pool", pool, BufferPool)
-        self._node = arguments.optional_node("node", node)
+        self._node = optional_node_of("node", node)
         self._strict = arguments.flag("strict", strict)
         self._pool = _shared_pool() if given is None else given
         self._handler = _core.numpy_handler(
@@ -128,7 +129,7 @@ class numpy_allocator:
 
 
 def set_numpy_allocator(
-    node: SupportsIndex | None = None, pool: BufferPool | None = None, *, strict: bool = False
+    node: NodeLike | None = None, pool: BufferPool | None = None, *, strict: bool = False
 ) -> None:
     """Put every NumPy array that is made from here on in this context on a node.
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Iterable
-from typing import Literal, SupportsIndex
+from typing import Literal
 
 from numapool import _core
 from numapool.base import arguments, renamed
@@ -13,6 +13,7 @@ from numapool.base.arguments import PathLike, SizeLike
 from numapool.base.errors import PlacementError
 from numapool.base.warn_once import warn_once
 from numapool.machine.device_search import DeviceLocality, locality_by, node_by
+from numapool.machine.node_set import NodeLike, NodesLike, nodes_of, optional_node_of
 from numapool.machine.topology import NumaTopology, current_topology
 from numapool.memory.interleave_weights import Weights, checked_weights
 
@@ -101,7 +102,7 @@ class NumaAllocator:
     def allocate(
         self,
         size_bytes: SizeLike,
-        node: SupportsIndex | None = None,
+        node: NodeLike | None = None,
         *,
         strict: bool = False,
         page_size: PageSize = "auto",
@@ -115,7 +116,7 @@ class NumaAllocator:
         ----------
         size_bytes : int or str
             Size, at least 1 byte: in bytes, or text with a unit, such as ``"64MiB"``.
-        node : int, optional
+        node : NodeLike, optional
             The node to use; by default the node of the CPU that the calling thread runs on.
         strict : bool
             Every byte on that node, proved page by page, or an error; clean file cache on the node
@@ -166,7 +167,7 @@ class NumaAllocator:
             Once per cause, when the system refused what placement needs and `strict` is false.
         """
         size = _size(size_bytes)
-        wanted = arguments.optional_node("node", node)
+        wanted = optional_node_of("node", node)
         kind, hugetlb_bytes = _page_kind(page_size)
         if not (
             strict.__class__ is populate.__class__ is mlock.__class__ is core_dump.__class__ is bool
@@ -183,7 +184,7 @@ class NumaAllocator:
     def allocate_interleaved(
         self,
         size_bytes: SizeLike,
-        nodes: Iterable[SupportsIndex] | None = None,
+        nodes: NodesLike | None = None,
         weights: Weights | None = None,
         *,
         strict: bool = False,
@@ -198,7 +199,7 @@ class NumaAllocator:
         ----------
         size_bytes : int or str
             Size, at least 1 byte: in bytes, or text with a unit, such as ``"64MiB"``.
-        nodes : iterable of int, optional
+        nodes : NodesLike, optional
             The nodes to spread over; by default every node with memory that this process may use.
         weights : "system" or mapping of node to weight, optional
             Spread by weight instead of equally (MPOL_WEIGHTED_INTERLEAVE, Linux 6.9). The kernel
@@ -227,7 +228,7 @@ class NumaAllocator:
         size = _size(size_bytes)
         kind, hugetlb_bytes = _page_kind(page_size)
         arguments.flags(strict=strict, populate=populate, mlock=mlock, core_dump=core_dump)
-        node_list = [] if nodes is None else arguments.nodes("nodes", nodes)
+        node_list = [] if nodes is None else nodes_of("nodes", nodes)
         if nodes is not None and not node_list:
             raise ValueError("nodes must name at least one node, not none")
         node_list, weight_list = checked_weights(node_list, weights)

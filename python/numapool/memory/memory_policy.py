@@ -4,19 +4,18 @@ from __future__ import annotations
 
 import errno
 import threading
-from collections.abc import Iterable
 from types import TracebackType
-from typing import Literal, SupportsIndex
+from typing import Literal
 
 from numapool import _core
 from numapool.base import arguments
 from numapool.base.errors import NodeNotFoundError
 from numapool.base.units import ids_text
+from numapool.machine.node_set import NodesLike, nodes_of
 from numapool.machine.topology import current_topology
 
 PolicyMode = Literal["preferred", "interleave", "local"]
 _MODES = ("preferred", "interleave", "local")
-_NODE = "the id of a node (an integer), an iterable of ids or None"
 
 
 class memory_policy:
@@ -28,7 +27,7 @@ class memory_policy:
 
     Parameters
     ----------
-    node : int or iterable of int, optional
+    node : NodesLike, optional
         The node for ``"preferred"``; the nodes for ``"interleave"``; nothing for ``"local"``.
     mode : "preferred", "interleave" or "local"
         ``"preferred"`` falls back to other nodes when its node is full: no strict mode is offered,
@@ -50,16 +49,11 @@ class memory_policy:
 
     def __init__(
         self,
-        node: SupportsIndex | Iterable[SupportsIndex] | None = None,
+        node: NodesLike | None = None,
         mode: PolicyMode = "preferred",
     ) -> None:
         arguments.choice("mode", mode, _MODES)
-        if node is None:
-            nodes = []
-        elif isinstance(node, Iterable) and not isinstance(node, str | bytes):
-            nodes = arguments.nodes("node", node)
-        else:
-            nodes = [arguments.node("node", node, _NODE)]  # type: ignore[arg-type]
+        nodes = [] if node is None else nodes_of("node", node)
         if mode == "local" and nodes:
             raise ValueError(
                 "node must be None for mode='local', which is the node of the CPU that touches the "

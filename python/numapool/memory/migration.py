@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, fields
-from typing import Any, SupportsIndex
+from typing import Any
 
 from numapool import _core
-from numapool.base import arguments, renamed
+from numapool.base import renamed
+from numapool.machine.node_set import NodeLike, node_of
 from numapool.memory.object_memory import extents_of
 from numapool.memory.placement import Placement
 
@@ -76,7 +77,7 @@ def elsewhere(placement: Placement, node: int) -> int:
     return sum(placement.bytes_by_node.values()) - placement.bytes_by_node.get(node, 0)
 
 
-def migrate(obj: Any, node: SupportsIndex) -> MigrationReport:
+def migrate(obj: Any, node: NodeLike) -> MigrationReport:
     """Move the pages of an object's memory to a node; every byte keeps its value and address.
 
     Whole pages are moved, with what else is on them. No memory policy is set: pages that are
@@ -88,7 +89,7 @@ def migrate(obj: Any, node: SupportsIndex) -> MigrationReport:
     ----------
     obj : object
         As for :func:`placement_of`.
-    node : int
+    node : NodeLike
         The node to move to.
 
     Returns
@@ -109,7 +110,7 @@ def migrate(obj: Any, node: SupportsIndex) -> MigrationReport:
     TypeError, ValueError
         As for :func:`placement_of`.
     """
-    target = arguments.node("node", node)
+    target = node_of("node", node)
     if isinstance(obj, _core.NodeBuffer):
         return obj.migrate(target)
     moved = _core.move_extents(extents_of(obj), target)

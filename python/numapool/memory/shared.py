@@ -17,6 +17,7 @@ from numapool import _core
 from numapool.base import arguments
 from numapool.base.errors import UnsupportedError
 from numapool.base.warn_once import warn_once
+from numapool.machine.node_set import NodeLike, optional_node_of
 from numapool.machine.topology import current_topology
 from numapool.memory.allocator import _size
 from numapool.memory.migration import MigrationReport, migrate
@@ -56,7 +57,7 @@ class SharedNodeBuffer(mmap.mmap):
     ----------
     size_bytes : int
         Size in bytes, at least 1.
-    node : int, optional
+    node : NodeLike, optional
         The node; by default that of the calling thread.
     strict : bool
         Every byte on that node, proved page by page, or an error.
@@ -85,14 +86,14 @@ class SharedNodeBuffer(mmap.mmap):
     def __new__(
         cls,
         size_bytes: arguments.SizeLike,
-        node: SupportsIndex | None = None,
+        node: NodeLike | None = None,
         *,
         strict: bool = False,
     ) -> Self:
         """Make new memory; see the class."""
         _require_memfd()
         size = _size(size_bytes)
-        target = arguments.optional_node("node", node)
+        target = optional_node_of("node", node)
         exact = arguments.flag("strict", strict)
         token = secrets.token_hex(16)
         fd = os.memfd_create(f"numapool-{token}", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
@@ -218,7 +219,7 @@ class SharedNodeBuffer(mmap.mmap):
             return AllocationStep.PREFERRED
         return AllocationStep.NEAREST if len(held) == 1 else AllocationStep.ANY
 
-    def migrate(self, node: SupportsIndex) -> MigrationReport:
+    def migrate(self, node: NodeLike) -> MigrationReport:
         """Move the pages to a node, as :func:`numapool.migrate`; pages that others map stay."""
         report = migrate(self, node)
         self.requested_node = report.node_id

@@ -15,6 +15,7 @@ from numapool.base import arguments, renamed
 from numapool.base.arguments import SizeLike
 from numapool.base.errors import PoolExhaustedError
 from numapool.base.live_objects import Living
+from numapool.machine.node_set import NodeLike, node_of
 from numapool.memory.allocator import NumaAllocator, PageSize, _page_kind, _size
 from numapool.pools.ring import BufferRing
 
@@ -252,7 +253,7 @@ class BufferPool(_core.PoolBase):
         self,
         size_bytes: SizeLike,
         count: SupportsIndex,
-        node: SupportsIndex | None = None,
+        node: NodeLike | None = None,
         *,
         progress: Callable[[int, int], None] | None = None,
     ) -> int:
@@ -264,7 +265,7 @@ class BufferPool(_core.PoolBase):
             Size of each block in bytes.
         count : int
             How many; small blocks come by the slab, so there may be a few more.
-        node : int, optional
+        node : NodeLike, optional
             The node; by default that of the calling thread.
         progress : callable, optional
             Called with (blocks added so far, `count`) as the work goes on.
@@ -299,9 +300,7 @@ class BufferPool(_core.PoolBase):
         return added
 
     @renamed.parameters(max_bytes="at_least_bytes")
-    def trim(
-        self, at_least_bytes: SizeLike | None = None, node: SupportsIndex | None = None
-    ) -> int:
+    def trim(self, at_least_bytes: SizeLike | None = None, node: NodeLike | None = None) -> int:
         """Give retained blocks back to the system, the largest and oldest first.
 
         Buffers that are out are not touched.
@@ -311,7 +310,7 @@ class BufferPool(_core.PoolBase):
         at_least_bytes : int or str, optional
             Stop once so many bytes are back; the last block may exceed it. By default everything
             goes.
-        node : int, optional
+        node : NodeLike, optional
             Only blocks on that node.
 
         Returns
@@ -327,7 +326,7 @@ class BufferPool(_core.PoolBase):
         self,
         block_bytes: SizeLike,
         count: SupportsIndex,
-        node: SupportsIndex | None = None,
+        node: NodeLike | None = None,
         *,
         strict: bool = False,
     ) -> BufferRing:
@@ -363,10 +362,8 @@ class BufferPool(_core.PoolBase):
         """Give everything retained back; buffers that are out stay valid. Twice is allowed."""
         _core.pool_close(self)
 
-    def _node(self, node: SupportsIndex) -> int:
-        return self._allocator.topology.node(
-            arguments.node("node", node, arguments.NODE_OR_NONE)
-        ).node_id
+    def _node(self, node: NodeLike) -> int:
+        return self._allocator.topology.node(node_of("node", node)).node_id
 
     def __enter__(self) -> Self:
         if self.closed:

@@ -7,11 +7,10 @@ import sys
 import threading
 from contextlib import ContextDecorator
 from types import TracebackType
-from typing import SupportsIndex
 
 from numapool import _core
-from numapool.base import arguments
 from numapool.base.warn_once import warn_once
+from numapool.machine.node_set import NodeLike, node_of
 from numapool.machine.topology import NumaTopology, current_topology, known_topology
 from numapool.processes.binding import require_linux
 from numapool.threads.affinity import CpuPlacement, Pinned, pin, unpin, warn_of_other_node
@@ -38,8 +37,8 @@ class _Entered:
 class spawning_on(ContextDecorator):
     """What :class:`children_on` does, for who starts processes without a fork server."""
 
-    def __init__(self, node: SupportsIndex) -> None:
-        wanted = arguments.node("node", node)
+    def __init__(self, node: NodeLike) -> None:
+        wanted = node_of("node", node)
         require_linux()
         self._topology = topology_with(wanted)
         self._node = wanted
@@ -109,7 +108,7 @@ class children_on(spawning_on):
 
     Parameters
     ----------
-    node : int
+    node : NodeLike
         The node. Where it has no CPUs that this process may use, the nearest node's are used, with
         a warning; the same goes for memory.
 

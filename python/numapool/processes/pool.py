@@ -107,7 +107,7 @@ class NodeProcessPool(Executor):
         ----------
         fn : callable
             Sent to the worker by pickle, like the arguments.
-        node : int, optional
+        node : NodeLike, optional
             The node whose worker is to do it; by default that with the least work. A function that
             has a parameter `node` itself gets it by :func:`functools.partial`.
 

@@ -8,12 +8,13 @@ import os
 import threading
 from dataclasses import dataclass
 from types import TracebackType
-from typing import Literal, Self, SupportsIndex
+from typing import Self, SupportsIndex
 
 from numapool import _core
 from numapool.base import arguments, renamed
 from numapool.base.arguments import PathLike, SizeLike
 from numapool.machine.device_search import device_node
+from numapool.machine.node_set import NodeLike, optional_node_of
 from numapool.machine.topology import NumaTopology
 from numapool.pools.pool import BufferPool
 from numapool.storage.transfer import _at_least_0, _path, open_error, transfer_error
@@ -26,7 +27,6 @@ DEPTH = 4
 _MOST_THREADS = 256
 _MOST_BYTES = 2**62
 _FOR_EVER_MS = 2**62
-_NODE = "'near', the id of a node (an integer) or None"
 
 
 @functools.cache
@@ -82,7 +82,7 @@ class FileStream:
         path: PathLike,
         block_bytes: SizeLike,
         depth: SupportsIndex,
-        node: Literal["near"] | SupportsIndex | None,
+        node: NodeLike | None,
         pool: BufferPool | None,
         offset: SizeLike,
         size_bytes: SizeLike | None,
@@ -98,8 +98,6 @@ class FileStream:
             raise ValueError(arguments.must_be("depth", f"from 1 to {_MOST_THREADS}", threads))
         if timeout_s is not None:
             timeout_s = arguments.wait("timeout_s", timeout_s)
-        if isinstance(node, str) and node != "near":
-            raise ValueError(arguments.must_be("node", _NODE, node))
         arguments.optional_instance("pool", pool, BufferPool)
         way = arguments.flag("direct", direct)
         start = _at_least_0("offset", offset)
@@ -218,7 +216,7 @@ def stream(
     path: PathLike,
     block_bytes: SizeLike = BLOCK_BYTES,
     depth: SupportsIndex = DEPTH,
-    node: Literal["near"] | SupportsIndex | None = "near",
+    node: NodeLike | None = "near",
     pool: BufferPool | None = None,
     *,
     offset: SizeLike = 0,
@@ -244,7 +242,7 @@ def stream(
         cache on every device; then the first block is shorter, if `offset` is no multiple.
     depth : int
         How many blocks are read at once, each by a thread of its own. There is memory for one more.
-    node : "near", int or None
+    node : "near", NodeLike or None
         Where the blocks are: on the usable node nearest to the device, a node, or the node of the
         calling thread (also where the device's node is not known).
     pool : BufferPool, optional
@@ -282,7 +280,7 @@ def _device_of(path: str) -> int | None:
 
 
 def _place(
-    topology: NumaTopology, node: Literal["near"] | SupportsIndex | None, device: int | None
+    topology: NumaTopology, node: NodeLike | None, device: int | None
 ) -> tuple[int | None, list[int]]:
     """Return the node of the blocks, and the CPUs of the threads: those of the device's node."""
     known = topology._known_ids
@@ -291,8 +289,7 @@ def _place(
         near = topology.nearest(device) if device is not None and device in known else ()
         chosen = near[0] if near else None
     else:
-        assert not isinstance(node, str)
-        chosen = None if node is None else arguments.node("node", node, _NODE)
+        chosen = optional_node_of("node", node)
     beside = device if device is not None else chosen
     cpus = topology.node(beside).cpu_cores if beside is not None and beside in known else ()
     return chosen, list(cpus)

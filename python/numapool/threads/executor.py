@@ -13,6 +13,7 @@ from numapool.base import arguments, renamed
 from numapool.base.errors import NodeNotFoundError
 from numapool.base.live_objects import Living
 from numapool.base.warn_once import warn_once
+from numapool.machine.node_set import NodeLike, node_of
 from numapool.machine.topology import NumaTopology, current_topology
 from numapool.memory.allocator import NumaAllocator
 from numapool.pools.pool import BufferPool
@@ -35,7 +36,7 @@ class NodeExecutor(ThreadPoolExecutor):
 
     Parameters
     ----------
-    node : int
+    node : NodeLike
         The node to work on.
     max_workers : int, optional
         The most threads; by default one for each CPU to be used. They are started as work comes.
@@ -77,7 +78,7 @@ class NodeExecutor(ThreadPoolExecutor):
     @renamed.parameters(workers="max_workers")
     def __init__(
         self,
-        node: SupportsIndex,
+        node: NodeLike,
         max_workers: SupportsIndex | None = None,
         *,
         thread_name_prefix: str = "",
@@ -100,7 +101,7 @@ class NodeExecutor(ThreadPoolExecutor):
         count = None if max_workers is None else arguments.at_least("max_workers", max_workers, 1)
         given = arguments.optional_instance("topology", topology, NumaTopology)
         topology = current_topology() if given is None else given
-        node = topology.node(arguments.node("node", node)).node_id
+        node = topology.node(node_of("node", node)).node_id
         # Tried out in this thread, so that what is refused is known before there is work.
         pinned = pin(node, topology)
         unpin(pinned)

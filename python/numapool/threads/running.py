@@ -7,11 +7,11 @@ import time
 from contextlib import ContextDecorator
 from dataclasses import dataclass
 from types import TracebackType
-from typing import SupportsIndex
 
 from numapool import _core
 from numapool.base import arguments
 from numapool.base.errors import UnsupportedError
+from numapool.machine.node_set import NodeLike, node_of
 from numapool.machine.topology import NumaTopology, current_topology
 from numapool.threads import thread_cpus
 from numapool.threads.affinity import CpuPlacement, Pinned, pin, unpin, warn_of_other_node
@@ -41,7 +41,7 @@ class run_on(ContextDecorator):
 
     Parameters
     ----------
-    node : int
+    node : NodeLike
         The node to run on.
     topology : NumaTopology, optional
         The machine; detected now if not given.
@@ -68,8 +68,8 @@ class run_on(ContextDecorator):
     0
     """
 
-    def __init__(self, node: SupportsIndex, *, topology: NumaTopology | None = None) -> None:
-        wanted = arguments.node("node", node)
+    def __init__(self, node: NodeLike, *, topology: NumaTopology | None = None) -> None:
+        wanted = node_of("node", node)
         given = arguments.optional_instance("topology", topology, NumaTopology)
         self._topology = current_topology() if given is None else given
         self._node = self._topology.node(wanted).node_id
@@ -166,7 +166,7 @@ def _memory_that_follows(nearest: int, node: int) -> tuple[int | None, str]:
     return None, f"Windows threads have no memory policy, and node {node} has no memory to be used"
 
 
-def bind_process(node: SupportsIndex, *, topology: NumaTopology | None = None) -> ProcessBinding:
+def bind_process(node: NodeLike, *, topology: NumaTopology | None = None) -> ProcessBinding:
     """Have every thread of this process run on the CPUs of a node, for good.
 
     All threads there are now are moved, and those that they start follow; the calling thread, and
@@ -179,7 +179,7 @@ def bind_process(node: SupportsIndex, *, topology: NumaTopology | None = None) -
 
     Parameters
     ----------
-    node : int
+    node : NodeLike
         The node; where it has no CPUs that this process may use, the nearest that has.
     topology : NumaTopology, optional
         The machine; detected now if not given.
@@ -204,7 +204,7 @@ def bind_process(node: SupportsIndex, *, topology: NumaTopology | None = None) -
     PlacementWarning
         Once per node that has no CPUs to be used.
     """
-    wanted = arguments.node("node", node)
+    wanted = node_of("node", node)
     arguments.optional_instance("topology", topology, NumaTopology)
     topology = current_topology() if topology is None else topology
     wanted = topology.node(wanted).node_id

@@ -1,0 +1,276 @@
+"""Sets of nodes, and the words that name them: ``0-3``, ``all``, ``cpu``, ``near:/data``."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Iterator
+from typing import SupportsIndex, TypeAlias
+
+from numapool import _core
+from numapool.base import arguments
+from numapool.base.errors import NodeNotFoundError, PlacementError
+from numapool.base.units import ids_of, ids_text
+from numapool.base.warn_once import warn_once
+from numapool.machine.device_search import device_locality, device_node
+from numapool.machine.topology import current_topology
+
+TAKES = (
+    "the id of a node (an integer) or words for nodes ('0-3', 'all', 'cpu', 'memory-only', "
+    "'local', 'fastest', 'tier:N', 'near:PATH', 'pci:ADDRESS', '+0', '!0')"
+)
+_NONE = "none"
+
+
+class NodeSet(frozenset[int]):
+    """Nodes of a machine, ascending; made by :func:`nodes`.
+
+    It is a :class:`frozenset` of ids. Its text, ``"0-3,8"``, is what :func:`nodes` reads again.
+    """
+
+    __slots__ = ()
+
+    @property
+    def ids(self) -> tuple[int, ...]:
+        """The ids, ascending."""
+        return tuple(sorted(frozenset.__iter__(self)))
+
+    @property
+    def cpus(self) -> tuple[int, ...]:
+        """The CPUs of the nodes that are online now, ascending."""
+        machine = current_topology()
+        return tuple(
+            sorted({cpu for n in machine.nodes if n.node_id in self for cpu in n.cpu_cores})
+        )
+
+    def __iter__(self) -> Iterator[int]:
+        return iter(self.ids)
+
+    def __str__(self) -> str:
+        return ids_text(self) if self else _NONE
+
+    def __repr__(self) -> str:
+        return f"NodeSet({str(self)!r})"
+
+    def __and__(self, other: Iterable[object]) -> NodeSet:
+        return NodeSet(frozenset.__and__(self, frozenset(other)))
+
+    def __or__(self, other: Iterable[int]) -> NodeSet:  # type: ignore[override]
+        return NodeSet(frozenset.__or__(self, frozenset(other)))
+
+    def __sub__(self, other: Iterable[object]) -> NodeSet:
+        return NodeSet(frozenset.__sub__(self, frozenset(other)))
+
+    def __xor__(self, other: Iterable[int]) -> NodeSet:  # type: ignore[override]
+        return NodeSet(frozenset.__xor__(self, frozenset(other)))
+
+
+NodeLike: TypeAlias = SupportsIndex | str | NodeSet
+"""One node: an id, or what :func:`nodes` takes where that is one node."""
+NodesLike: TypeAlias = NodeLike | Iterable[SupportsIndex | str]
+"""Nodes: an id, a text, a :class:`NodeSet`, or several of them; see :func:`nodes`."""
+
+
+def nodes(spec: NodesLike | None = None, *, strict: bool = False) -> NodeSet:
+    """Find the nodes of the running machine that a text, an id or several of them name.
+
+    ================= ================================================================
+    text              nodes
+    ================= ================================================================
+    ``"0-3,8"``       these ids
+    ``"all"``         every node whose memory this process may use
+    ``"cpu"``         nodes with CPUs
+    ``"memory-only"`` nodes with memory that may be used, and without CPUs
+    ``"local"``       the node of the calling thread; ``None`` is the same
+    ``"fastest"``     usable nodes with the highest read bandwidth, by the firmware (HMAT)
+    ``"tier:4"``      usable nodes of a memory tier
+    ``"near:PATH"``   the node nearest to a file, a disk, a network adapter
+    ``"pci:ADDRESS"`` the node nearest to a PCI function
+    ``"+0-1"``        the first and second of the nodes that may be used (as numactl(8) counts)
+    ``"!2"``          every node that may be used but these; it stands before the whole text
+    ================= ================================================================
+
+    Words are joined by commas: ``"0,near:/data"``. A path may have commas in it: what follows one
+    and is no word belongs to the path.
+
+    Parameters
+    ----------
+    spec : int, str, NodeSet, iterable of int or str, optional
+        What to look for.
+    strict : bool
+        Whether a disk or an adapter whose node the system does not tell is an error. Otherwise the
+        calling thread's node stands for it, with one warning.
+
+    Raises
+    ------
+    ValueError
+        A text that names nothing, or words that the machine has no node for; the message says which
+        word it is, and what there is.
+    NodeNotFoundError
+        An id that is no node of this machine.
+    PlacementError
+        With `strict`: the node of a path is unknown.
+    OSError
+        There is no such file or device.
+    TypeError
+        Neither an id, a text, nor an iterable of them.
+    """
+    arguments.flag("strict", strict)
+    return _nodes("spec", spec, strict)
+
+
+def node_of(name: str, value: NodeLike, *, strict: bool = False) -> int:
+    """Return the id of the one node that an argument names; an id need not be of this machine."""
+    if not isinstance(value, str | NodeSet):
+        return arguments.node(name, value, TAKES)
+    found = _nodes(name, value, strict).ids
+    if len(found) != 1:
+        got = str(value) if str(value) == ids_text(found) else f"{value} ({ids_text(found)})"
+        raise ValueError(arguments.must_be(name, "one node", got))
+    return found[0]
+
+
+def optional_node_of(name: str, value: NodeLike | None, *, strict: bool = False) -> int | None:
+    """Return the id of the one node that an argument names, or None where it is None."""
+    return None if value is None else node_of(name, value, strict=strict)
+
+
+def nodes_of(name: str, value: NodesLike) -> list[int]:
+    """Return the ids of the nodes that an argument names, ascending; see :func:`nodes`."""
+    return list(_nodes(name, value, False).ids)
+
+
+def _nodes(name: str, spec: NodesLike | None, strict: bool) -> NodeSet:
+    if type(spec) is NodeSet:
+        return spec
+    if spec is None:
+        return _local()
+    if isinstance(spec, str):
+        words = spec.strip()
+        if words.startswith("!"):
+            return _usable() - _of_words(name, words[1:], strict)
+        return _of_words(name, words, strict)
+    if isinstance(spec, Iterable) and not isinstance(spec, bytes | bytearray):
+        found: set[int] = set()
+        for one in spec:
+            found |= _nodes(f"each of {name}", one, strict)
+        return NodeSet(found)
+    return _known([arguments.node(name, spec, TAKES)])  # type: ignore[arg-type]
+
+
+def _of_words(name: str, words: str, strict: bool) -> NodeSet:
+    found: set[int] = set()
+    parts = words.split(",")
+    while parts:
+        part = parts.pop(0).strip()
+        if part.startswith("near:"):
+            while parts and not _is_word(parts[0].strip()):
+                part += "," + parts.pop(0)
+        found |= _of_word(name, part, strict)
+    return NodeSet(found)
+
+
+def _is_word(part: str) -> bool:
+    return part in _SIMPLE or part.startswith(("near:", "pci:", "tier:", "+")) or part[:1].isdigit()
+
+
+def _of_word(name: str, word: str, strict: bool) -> NodeSet:
+    if word in _SIMPLE:
+        return _SIMPLE[word]()
+    kind, _, rest = word.partition(":")
+    if rest and kind in ("near", "pci"):
+        return _near(rest, strict)
+    if rest and kind == "tier":
+        return _tier(name, rest, word)
+    if word == "fastest":
+        return _fastest(name)
+    try:
+        ids = ids_of(word.removeprefix("+"))
+    except ValueError:
+        raise ValueError(arguments.must_be(name, TAKES, word)) from None
+    return _counted(name, ids, word) if word.startswith("+") else _known(ids)
+
+
+def _known(ids: list[int]) -> NodeSet:
+    exist = [node.node_id for node in current_topology().nodes]
+    for one in ids:
+        if one not in exist:
+            raise NodeNotFoundError(
+                f"there is no node {one}; this machine has: {', '.join(map(str, exist))}"
+            )
+    return NodeSet(ids)
+
+
+def _counted(name: str, places: list[int], word: str) -> NodeSet:
+    usable = _usable().ids
+    if places[-1] >= len(usable):
+        takes = f"from '+0' to '+{len(usable) - 1}' (this process may use {ids_text(usable)})"
+        raise ValueError(arguments.must_be(name, takes, word))
+    return NodeSet(usable[place] for place in places)
+
+
+def _usable() -> NodeSet:
+    machine = current_topology()
+    return NodeSet(machine.nearest(machine.nodes[0].node_id))
+
+
+def _with_cpus() -> NodeSet:
+    return NodeSet(node.node_id for node in current_topology().nodes if node.cpu_cores)
+
+
+def _memory_only() -> NodeSet:
+    return _usable() - _with_cpus()
+
+
+def _local() -> NodeSet:
+    here = _core.home_node()
+    if here < 0:
+        here = _core.current_node()
+    return NodeSet([here if here >= 0 else current_topology().nodes[0].node_id])
+
+
+def _fastest(name: str) -> NodeSet:
+    usable = _usable()
+    told = {
+        node.node_id: node.read_bandwidth_bytes_s
+        for node in current_topology().nodes
+        if node.node_id in usable and node.read_bandwidth_bytes_s is not None
+    }
+    if not told:
+        takes = "other nodes where the firmware tells no bandwidths (HMAT)"
+        raise ValueError(arguments.must_be(name, takes, "fastest"))
+    most = max(told.values())
+    return NodeSet(node for node, bandwidth in told.items() if bandwidth == most)
+
+
+def _tier(name: str, number: str, word: str) -> NodeSet:
+    usable = _usable()
+    tiers = {one.node_id: one.memory_tier for one in current_topology().nodes}
+    known = {node: tier for node, tier in tiers.items() if tier is not None and node in usable}
+    found = [node for node, tier in known.items() if str(tier) == number]
+    if not found:
+        there = f"there are {ids_text(known.values())}" if known else "the system tells none"
+        raise ValueError(arguments.must_be(name, f"a memory tier that is there ({there})", word))
+    return NodeSet(found)
+
+
+def _near(path: str, strict: bool) -> NodeSet:
+    found = device_node(path)
+    if found is not None:
+        return NodeSet([found])
+    if len(current_topology().nodes) == 1:
+        return _local()
+    reason = device_locality(path).reason
+    message = f"cannot tell which node {os.fspath(path)!r} is on: {reason}"
+    if strict:
+        raise PlacementError(message)
+    warn_once("device_node", message, 6)
+    return _local()
+
+
+_SIMPLE = {
+    "all": _usable,
+    "cpu": _with_cpus,
+    "memory-only": _memory_only,
+    "local": _local,
+    _NONE: NodeSet,
+}

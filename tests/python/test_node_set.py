@@ -1,0 +1,179 @@
+"""Words for nodes: what each names, how sets print, and what a wrong word is told."""
+
+from __future__ import annotations
+
+import pickle
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from support import sysfs_tree, systems
+
+import numapool as nump
+from numapool.machine import node_set
+
+IDS = st.frozensets(st.integers(0, 1023), max_size=40)
+
+
+class Machine:
+    """A machine of a tree, in place of the running one."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, folder: Path) -> None:
+        self._monkeypatch = monkeypatch
+        self._folder = folder
+
+    def is_(self, name: str) -> nump.NumaTopology:
+        topology = nump.NumaTopology.from_sysfs(
+            sysfs_tree.write(self._folder, sysfs_tree.machine(name))
+        )
+        self._monkeypatch.setattr(node_set, "current_topology", lambda: topology)
+        return topology
+
+
+@pytest.fixture
+def machine(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Machine:
+    if not systems.ON_LINUX:
+        pytest.skip("reads trees of Linux's /sys, with symbolic links")
+    return Machine(monkeypatch, tmp_path)
+
+
+def test_a_set_is_a_frozenset_that_prints_as_it_is_written() -> None:
+    some = nump.NodeSet([8, 3, 0, 1, 2])
+    assert (str(some), repr(some)) == ("0-3,8", "NodeSet('0-3,8')")
+    assert some.ids == tuple(some) == (0, 1, 2, 3, 8)
+    assert some == {0, 1, 2, 3, 8}
+    assert hash(some) == hash(frozenset({0, 1, 2, 3, 8}))
+    for made in (some | {9}, some & {0, 8}, some - {0}, some ^ {8, 9}):
+        assert isinstance(made, nump.NodeSet)
+    assert str(some & {0, 8}) == "0,8"
+    assert pickle.loads(pickle.dumps(some)) == some
+    assert str(nump.NodeSet()) == "none"
+    assert nump.nodes("none") == nump.NodeSet()
+
+
+@given(IDS)
+def test_a_set_reads_its_own_text(ids: frozenset[int]) -> None:
+    known = node_set._known
+    node_set._known = nump.NodeSet  # any id is there
+    try:
+        assert nump.nodes(str(nump.NodeSet(ids))) == ids
+    finally:
+        node_set._known = known
+
+
+@given(st.text(alphabet="0123456789-,:+!acelmnoprtuy/ \t\u0663", max_size=30))
+def test_any_text_is_a_set_or_an_error_that_says_what_it_takes(text: str) -> None:
+    try:
+        found = nump.nodes(text)
+    except nump.NodeNotFoundError as error:
+        assert "this machine has" in str(error)
+    except ValueError as error:
+        assert str(error).startswith("spec must be ")
+    except OSError as error:
+        assert "near:" in text or "pci:" in text, error
+    else:
+        assert isinstance(found, nump.NodeSet)
+
+
+def test_words_on_a_machine_with_memory_only_nodes(machine: Machine) -> None:
+    topology = machine.is_("cxl")
+    with_cpus = {one.node_id for one in topology.nodes if one.cpu_cores}
+    usable = set(topology.nearest(topology.nodes[0].node_id))
+    assert nump.nodes("cpu") == with_cpus
+    assert nump.nodes("memory-only") == usable - with_cpus != set()
+    assert nump.nodes("all") == usable
+    assert nump.nodes("!cpu") == usable - with_cpus
+    assert nump.nodes("! 0") == usable - {0}
+    assert nump.nodes("+0") == {min(usable)}
+    assert nump.nodes("cpu,memory-only") == usable | with_cpus
+    assert nump.nodes([0, "memory-only"]) == (usable - with_cpus) | {0}
+    assert nump.nodes(nump.nodes("cpu")).cpus is not None
+    with pytest.raises(ValueError, match=r"spec must be from '\+0' to '\+\d' .* not '\+9'"):
+        nump.nodes("+9")
+
+
+def test_tiers_and_the_fastest(machine: Machine) -> None:
+    topology = machine.is_("hbm")
+    tiers = {one.memory_tier for one in topology.nodes} - {None}
+    if tiers:
+        tier = max(tier for tier in tiers if tier is not None)
+        of_it = {one.node_id for one in topology.nodes if one.memory_tier == tier}
+        assert nump.nodes(f"tier:{tier}") <= of_it
+    told = {
+        one.node_id: one.read_bandwidth_bytes_s
+        for one in topology.nodes
+        if one.read_bandwidth_bytes_s is not None
+    }
+    if told:
+        assert {told[one] for one in nump.nodes("fastest")} == {max(told.values())}
+    else:
+        with pytest.raises(ValueError, match="HMAT"):
+            nump.nodes("fastest")
+    with pytest.raises(ValueError, match=r"a memory tier that is there .* not 'tier:99'"):
+        nump.nodes("tier:99")
+
+
+def test_the_threads_own_node_and_that_of_a_path(node: int, tmp_path: Path) -> None:
+    with nump.run_on(node):
+        here = nump.nodes("local")
+        assert here == nump.nodes() == nump.nodes(None)
+        assert len(here) == 1
+    comma = tmp_path / "a,b"
+    comma.mkdir()
+    if nump.device_node(comma) is not None or not nump.current_topology().multi_node:
+        assert len(nump.nodes(f"near:{comma}")) == 1
+        assert nump.nodes(f"near:{comma},{node}") >= {node}
+    with pytest.raises(FileNotFoundError):
+        nump.nodes("near:/nowhere")
+
+
+@pytest.mark.parametrize(
+    "spec", ["zero", "", "0-", "1-0", "0,,1", "near:", "tier", "!", "cpu:0", "-1"]
+)
+def test_wrong_words(spec: str) -> None:
+    with pytest.raises(ValueError, match=r"spec must be the id of a node .* or words"):
+        nump.nodes(spec)
+
+
+def test_other_wrong_specs() -> None:
+    bad: Any
+    for bad in (1.5, b"0", [0.5], object()):
+        with pytest.raises(TypeError, match="spec must be the id of a node"):
+            nump.nodes(bad)
+    with pytest.raises(nump.NodeNotFoundError, match="no node 1000; this machine has"):
+        nump.nodes("1000")
+    with pytest.raises(nump.NodeNotFoundError):
+        nump.nodes(-1)
+
+
+def test_one_node_wherever_a_node_is_asked_for(node: int, allocator: nump.NumaAllocator) -> None:
+    name = str(node)
+    only = nump.NodeSet([node])
+    with nump.BufferPool() as pool:
+        for spec in (name, only):
+            with allocator.allocate(4096, spec) as buffer, pool.acquire(4096, spec) as lent:
+                assert (buffer.requested_node, lent.requested_node) == (node, node)
+                assert buffer.migrate(name).node_id == node
+        with pool.acquire(4096, node=only) as lent:
+            assert lent.requested_node == node
+        with pytest.raises(ValueError, match=r"node must be the id of a node .* not 'zero'"):
+            pool.acquire(4096, "zero")
+        with pytest.raises(nump.NodeNotFoundError):
+            pool.acquire(4096, "1000")
+    assert nump.zeros(3, node=name).sum() == 0
+    with nump.run_on(name) as placement:
+        assert placement.requested_node == node
+    with nump.memory_policy(only):
+        pass
+    with allocator.allocate_interleaved(4096, "all") as spread:
+        assert spread.nbytes == 4096
+    with pytest.raises(ValueError, match="node must be one node, not 'none'"):
+        allocator.allocate(4096, nump.NodeSet())
+
+
+def test_several_nodes_are_refused_where_one_is_meant(machine: Machine) -> None:
+    machine.is_("cxl")
+    with pytest.raises(ValueError, match=r"node must be one node, not 'all \("):
+        nump.NumaAllocator().allocate(4096, "all")
