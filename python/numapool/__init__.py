@@ -55,6 +55,7 @@ if TYPE_CHECKING:
     from numapool.probes.capabilities import capabilities
     from numapool.probes.capability import Capability
     from numapool.processes.children import bound_node, children_on
+    from numapool.processes.inspect import ProcessPlacement, process_placement
     from numapool.processes.pool import NodeProcessPool
     from numapool.storage.stream import FileStream, StreamBlock, stream
     from numapool.storage.transfer import TransferResult, read_into, readv, write_from, writev
@@ -106,6 +107,7 @@ __all__ = [
     "PressureSource",
     "PressureStatistics",
     "ProcessBinding",
+    "ProcessPlacement",
     "ReleaseReport",
     "SharedNodeBuffer",
     "SizeLike",
@@ -133,6 +135,7 @@ __all__ = [
     "nodes",
     "numpy_allocator",
     "placement_of",
+    "process_placement",
     "publish_pools",
     "read_into",
     "readv",
@@ -176,6 +179,7 @@ _LATE = {
     "probes.capabilities": "capabilities",
     "probes.capability": "Capability",
     "processes.children": "bound_node children_on",
+    "processes.inspect": "ProcessPlacement process_placement",
     "processes.pool": "NodeProcessPool",
     "storage.stream": "FileStream StreamBlock stream",
     "storage.transfer": "TransferResult read_into readv write_from writev",

@@ -54,8 +54,8 @@ def test_help(command: list[str]) -> None:
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout.startswith("Usage: numapool [OPTIONS] COMMAND")
     listed = [line.split()[0] for line in done.stdout.splitlines() if line.startswith("  ")]
-    assert listed[-8:] == [
-        "info", "topo", "doctor", "device", "demo", "watch", "bench", "run",
+    assert listed[-9:] == [
+        "info", "topo", "doctor", "device", "demo", "watch", "bench", "ps", "run",
     ]  # fmt: skip
     for name, options in (
         ("info", ("--sysfs", "--json")),
@@ -64,6 +64,7 @@ def test_help(command: list[str]) -> None:
         ("device", ("--sysfs", "--json")),
         ("demo", ("--size", "--json")),
         ("watch", ("--interval", "--updates", "--json")),
+        ("ps", ("--all", "--watch", "--interval", "--updates", "--json")),
         ("run", ("--node NODES", "--strict", "--by-rank", "--dry-run")),
         ("bench", ("--quick", "--only", "--size", "--plot", "--load", "--compare", "--json")),
     ):
@@ -132,6 +133,8 @@ PRINTING = [
     ["--version"],
     ["demo", "--size", "1"],
     ["demo", "--size", "1", "--json"],
+    ["ps"],
+    ["ps", "--json"],
 ]
 
 

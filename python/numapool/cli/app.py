@@ -13,6 +13,7 @@ from numapool.cli.demo import demo
 from numapool.cli.device import device
 from numapool.cli.doctor import doctor
 from numapool.cli.info import info
+from numapool.cli.ps import ps
 from numapool.cli.run import start
 from numapool.cli.topo import topo
 from numapool.cli.watch import watch
@@ -31,6 +32,8 @@ app.command(short_help="Show which node a file, disk, network card or GPU is on.
 app.command(short_help="Put memory on every node, and show where it is.")(demo)
 app.command(short_help="Show memory pressure, live.")(watch)
 app.command(short_help="Measure memory from node to node, and what numapool gains.")(bench)
+
+app.command(short_help="Show where processes are: pages by node, policy, CPUs.")(ps)
 
 
 @app.command(

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import json
-import sys
 import time
 from collections import deque
 from typing import Annotated, Any
 
 import typer
 
+from numapool.cli.output import flush
 from numapool.metrics.published_pools import published_pools
 from numapool.pressure.monitor import PressureMonitor
 from numapool.pressure.policy import PressureEvent
@@ -71,7 +71,7 @@ def _print_lines(monitor: PressureMonitor, interval_s: float, updates: int | Non
             time.sleep(interval_s)
             fresh = [events.popleft() for _ in range(len(events))]
             typer.echo(json.dumps(state_of(monitor, fresh, stall.since_last(monitor))))
-            sys.stdout.flush()
+            flush()
             shown += 1
 
 
@@ -104,7 +104,7 @@ def _show_live(monitor: PressureMonitor, interval_s: float, updates: int | None)
                 live.update(update, refresh=True)
             else:  # for a pipe or a file each update stands below the one before
                 console.print(*[Text()] * (shown > 0), update)
-                sys.stdout.flush()
+                flush()
             shown += 1
             if updates is not None and shown >= updates:
                 return

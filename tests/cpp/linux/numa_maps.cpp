@@ -28,6 +28,13 @@ TEST_CASE("a mapping has its policy, its use and its pages by node") {
   CHECK(line.page_bytes == kBase);
 }
 
+TEST_CASE("policies may have two words") {
+  CHECK(line_of("7f35 weighted interleave:0-1 anon=3 N0=3").policy == "weighted interleave:0-1");
+  CHECK(line_of("7f35 prefer (many):0-1 heap anon=3 N0=3").policy == "prefer (many):0-1");
+  CHECK(line_of("7f35 prefer (many):0-1 heap anon=3 N0=3").use == PageUse::kHeap);
+  CHECK(line_of("7f35 prefer=static:1 heap").policy == "prefer=static:1");
+}
+
 TEST_CASE("what a mapping is for") {
   CHECK(line_of("55d0 default heap anon=33 N0=33 kernelpagesize_kB=4").use == PageUse::kHeap);
   CHECK(line_of("7ffc default stack anon=5 N1=5 kernelpagesize_kB=4").use == PageUse::kStack);

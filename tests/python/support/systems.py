@@ -54,6 +54,7 @@ MODULES = {
     "test_pressure_v1": _PROC,
     "test_probes": _TREES,
     "test_process_life": _PROC,
+    "test_process_placement": _PROC,
     "test_project": "reads the project's own files, which are the same everywhere",
     "test_recipes": "needs torch and pyarrow, which the Windows test bed does not have",
     "test_refused": _SECCOMP,

@@ -54,6 +54,11 @@ def on_processes(pool: nump.NodeProcessPool) -> None:
 
 nump.NodeProcessPool([node], 2, initializer=print).shutdown()
 
+where = nump.process_placement()
+assert_type(where, nump.ProcessPlacement)
+assert_type(where.bytes_by_use, dict[str, dict[int, int]])
+assert_type(where.remote_share, float | None)
+
 for one in nump.capabilities():
     assert_type(one, nump.Capability)
     assert_type(one.available, bool | None)

@@ -26,10 +26,13 @@ bool take_number(std::string_view& text, Number& value, int base = 10) {
 
 // Takes the next word from the front of `text`; an empty one at the end.
 std::string_view take_word(std::string_view& text) {
-  constexpr std::string_view kBlank = " \n";
-  text.remove_prefix(std::min(text.find_first_not_of(kBlank), text.size()));
-  const std::string_view word = text.substr(0, text.find_first_of(kBlank));
-  text.remove_prefix(word.size());
+  const auto is_blank = [](char one) { return one == ' ' || one == '\n'; };
+  std::size_t begin = 0;
+  while (begin < text.size() && is_blank(text[begin])) ++begin;
+  std::size_t end = begin;
+  while (end < text.size() && !is_blank(text[end])) ++end;
+  const std::string_view word = text.substr(begin, end - begin);
+  text.remove_prefix(end);
   return word;
 }
 
@@ -73,6 +76,11 @@ bool read_mapped_pages(std::string_view text, std::size_t base_page, MappedPages
   std::string_view start = take_word(text);
   if (!take_number(start, line.start, 16)) return false;
   line.policy = take_word(text);
+  // Policies of two words (mpol_to_str() in mm/mempolicy.c).
+  if (line.policy == "weighted" || text.starts_with(" (many)")) {
+    line.policy += ' ';
+    line.policy += take_word(text);
+  }
   for (std::string_view word = take_word(text); !word.empty(); word = take_word(text)) {
     // What a path holds is no word of its own: its blanks are escaped.
     if (word.starts_with('N')) {
