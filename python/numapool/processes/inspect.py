@@ -127,7 +127,7 @@ def placement_in(folder: str, pid: int) -> ProcessPlacement:
     """Return the same of the process whose folder below /proc is `folder`."""
     topology = _core.current_topology()
     try:
-        by_use, mappings, policy = _core.process_memory(folder)
+        memory = _core.process_memory(folder)
         status = _status(folder)
         tasks = tasks_of(folder, topology)
     except (FileNotFoundError, ProcessLookupError) as error:
@@ -140,14 +140,15 @@ def placement_in(folder: str, pid: int) -> ProcessPlacement:
             f"cannot look at process {pid}: it is another user's or protected. Run as that user or "
             "as root (CAP_SYS_PTRACE)",
         ) from error
+    by_use = memory.bytes_by_use
     total = _sums(by_use)
     share, evidence = remote_share(folder, tasks, total, len(topology.nodes()))
     return ProcessPlacement(
         pid=pid,
         name=status.get("Name", ""),
         bytes_by_use={use: dict(sorted(by_use[use].items())) for use in USES if use in by_use},
-        mappings=mappings,
-        policy=policy,
+        mappings=memory.mappings,
+        policy=memory.policy,
         cpus=tuple(ids_of(status["Cpus_allowed_list"])),
         memory_nodes=tuple(ids_of(status["Mems_allowed_list"])),
         threads_by_node=_threads_by_node(tasks),
