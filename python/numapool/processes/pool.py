@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import multiprocessing
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from concurrent.futures import Executor, Future, ProcessPoolExecutor
 from multiprocessing.context import BaseContext
 from typing import Any, SupportsIndex, TypeVar
@@ -12,6 +12,7 @@ from typing import Any, SupportsIndex, TypeVar
 from numapool import _core
 from numapool.base import arguments
 from numapool.machine.device_search import device_node
+from numapool.machine.node_set import NodeLike, NodesLike, nodes_of, optional_node_of
 from numapool.machine.topology import current_topology
 from numapool.memory.object_memory import placement_of
 from numapool.processes.children import spawning_on
@@ -29,7 +30,7 @@ class NodeProcessPool(Executor):
 
     Parameters
     ----------
-    nodes : iterable of int, optional
+    nodes : NodesLike, optional
         The nodes; by default those with CPUs that this process may use.
     workers_per_node : int
         The most processes of each node. They are started as work comes.
@@ -55,7 +56,7 @@ class NodeProcessPool(Executor):
 
     def __init__(
         self,
-        nodes: Iterable[SupportsIndex] | None = None,
+        nodes: NodesLike | None = None,
         workers_per_node: SupportsIndex = 1,
         *,
         mp_context: BaseContext | None = None,
@@ -72,7 +73,7 @@ class NodeProcessPool(Executor):
         if nodes is None:
             wanted = [node.node_id for node in current_topology().nodes if node.cpu_cores]
         else:
-            wanted = arguments.nodes("nodes", nodes)
+            wanted = nodes_of("nodes", nodes)
         if not wanted:
             raise ValueError("nodes must name at least one node")
         self._blocks = {node: spawning_on(node) for node in wanted}
@@ -98,7 +99,7 @@ class NodeProcessPool(Executor):
         fn: Callable[..., T],
         /,
         *args: Any,
-        node: SupportsIndex | None = None,
+        node: NodeLike | None = None,
         **kwargs: Any,
     ) -> Future[T]:
         """Have a worker call ``fn(*args, **kwargs)``, and return a future of the result.
@@ -118,7 +119,7 @@ class NodeProcessPool(Executor):
         RuntimeError
             The pool is shut down.
         """
-        wanted = arguments.optional_node("node", node)
+        wanted = optional_node_of("node", node)
         chosen = self._least_busy() if wanted is None else wanted
         if chosen not in self._executors:
             raise ValueError(
