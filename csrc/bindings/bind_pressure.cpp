@@ -98,7 +98,7 @@ void bind_enums(py::module_& module) {
       .finalize();
 }
 
-void bind_records(py::module_& module) {
+void bind_records_of_pressure(py::module_& module) {
   using platform::CgroupSupply;
   using platform::NodeSupply;
   using platform::PressureLook;
@@ -190,7 +190,7 @@ std::shared_ptr<EventQueue> subscribe(const PyMonitor& monitor) {
 
 void bind_pressure(py::module_& module) {
   bind_enums(module);
-  bind_records(module);
+  bind_records_of_pressure(module);
   module.def("write_unraisable", &write_unraisable, py::arg("error"), py::arg("where"));
   py::class_<EventQueue, std::shared_ptr<EventQueue>>(module, "EventQueue")
       .def("fileno", &EventQueue::descriptor)

@@ -13,7 +13,7 @@ namespace py = pybind11;
 namespace numapool::bindings {
 namespace {
 
-[[noreturn]] void fail(const char* what, const platform::Failure& failure) {
+[[noreturn]] void refuse_process(const char* what, const platform::Failure& failure) {
   const ErrorKind kind =
       platform::is_no_job(failure) ? ErrorKind::kUnsupported : ErrorKind::kSystem;
   throw Error(kind, std::string(what) + ": " + describe(failure), failure.code);
@@ -42,7 +42,7 @@ py::object bytes_by_use(const platform::ProcessMemory& memory) {
     for (const auto& [node, count] : nodes) bytes[py::int_(node)] = count;
     uses[name_of(use)] = bytes;
   }
-  return std::move(uses);
+  return uses;
 }
 
 platform::Result<platform::ProcessMemory> read(const std::string& folder) {
@@ -68,7 +68,8 @@ void bind_process(py::module_& module) {
       "process_memory",
       [](const std::string& folder) {
         const auto memory = read(folder);
-        if (!memory) fail("cannot see where the pages of a process are", memory.failure());
+        if (!memory)
+          refuse_process("cannot see where the pages of a process are", memory.failure());
         return as_record(memory.value());
       },
       py::arg("folder"));
@@ -77,7 +78,7 @@ void bind_process(py::module_& module) {
       "migrate_process",
       [](int process, const std::vector<int>& from, const std::vector<int>& to) {
         const auto stayed = migrate(process, from, to);
-        if (!stayed) fail("cannot move the pages of a process", stayed.failure());
+        if (!stayed) refuse_process("cannot move the pages of a process", stayed.failure());
         return stayed.value();
       },
       py::arg("process"), py::arg("from_nodes"), py::arg("to_nodes"));

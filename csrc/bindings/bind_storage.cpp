@@ -213,7 +213,7 @@ void close_stream(const PyStream& stream) {
   stream->close(check_signals);
 }
 
-void bind_records(py::module_& module) {
+void bind_records_of_storage(py::module_& module) {
   using platform::Failure;
   using Figures = Stream::Figures;
   Record<Failure>::bind(module, "Failure",
@@ -242,7 +242,7 @@ void bind_records(py::module_& module) {
 }  // namespace
 
 void bind_storage(py::module_& module) {
-  bind_records(module);
+  bind_records_of_storage(module);
   module.def("read_file", &read_file, py::arg("path"), py::arg("buffers"), py::arg("offset"),
              py::arg("size"), py::arg("direct"));
   module.def("write_file", &write_file, py::arg("path"), py::arg("buffers"), py::arg("offset"),
