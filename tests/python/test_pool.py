@@ -68,7 +68,7 @@ def test_a_buffer_has_all_that_a_buffer_has(pool: nump.BufferPool) -> None:
         ((-5,), {}, ValueError, "at least 1, not -5"),
         ((2**70,), {}, MemoryError, "address space"),
         ((2**62,), {}, MemoryError, "."),
-        (("a",), {}, TypeError, "."),
+        (("a",), {}, ValueError, "size_bytes must be a number of bytes"),
         ((1.5,), {}, TypeError, "."),
         ((), {}, TypeError, "size_bytes"),
         ((1, 0, 0), {}, TypeError, "positional"),
@@ -213,7 +213,7 @@ def test_trim_says_what_went(pool: nump.BufferPool) -> None:
     assert pool.trim(node=live.node_id) == 16 * MIB
     assert pool.trim() == 0
     assert (np.frombuffer(live, np.uint8) == 5).all()
-    with pytest.raises(ValueError, match="max_bytes"):
+    with pytest.raises(ValueError, match="at_least_bytes"):
         pool.trim(-1)
     with pytest.raises(nump.NodeNotFoundError):
         pool.trim(node=99)

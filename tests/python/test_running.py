@@ -319,7 +319,7 @@ def test_a_fork_inside_leaves_the_block_in_both(topology: nump.NumaTopology) -> 
     [
         (99, nump.NodeNotFoundError),
         (-1, nump.NodeNotFoundError),
-        ("0", TypeError),
+        ("zero", ValueError),
         (0.5, TypeError),
     ],
 )

@@ -317,7 +317,7 @@ def test_missing_folder_pipe(folder: Path, tmp_path: Path) -> None:
         ({"node": 99}, nump.NodeNotFoundError),
         ({"node": 1.5}, TypeError),
         ({"offset": -1}, ValueError),
-        ({"size": -1}, ValueError),
+        ({"size_bytes": -1}, ValueError),
         ({"timeout_s": -1.0}, ValueError),
         ({"timeout_s": float("nan")}, ValueError),
         ({"path": b"x"}, TypeError),

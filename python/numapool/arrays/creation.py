@@ -186,6 +186,7 @@ def _make(
         chosen = _default_allocator() if allocator is None else allocator
         pages = "auto" if page_size is None else page_size
         buffer = chosen.allocate(size, wanted, strict=strict, page_size=pages)
+    buffer._give_to_array()  # which keeps the object, but no view of it
     return np.ndarray(dimensions, kind, buffer=buffer, order=order)  # type: ignore[arg-type]
 
 
@@ -203,7 +204,13 @@ def array_over(
             f"shape must be of at most the buffer's {buffer.nbytes} bytes, not {dimensions} of "
             f"{kind} ({size} bytes)"
         )
-    return np.ndarray(dimensions, kind, buffer=buffer)  # type: ignore[arg-type]
+    if size == 0:
+        buffer.address  # noqa: B018 - ValueError where it is closed
+        return np.empty(dimensions, kind)
+    # Unlike np.ndarray(buffer=), this keeps a view of the buffer.
+    count = size // kind.base.itemsize
+    flat: npt.NDArray[Any] = np.frombuffer(buffer, kind.base, count)  # type: ignore[call-overload]
+    return flat.reshape(dimensions + kind.shape)
 
 
 def full(

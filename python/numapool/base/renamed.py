@@ -1,4 +1,8 @@
-"""Old names of parameters and attributes: they work for one more release, and name the new one."""
+"""Old names of parameters and attributes: they work for one more release, and name the new one.
+
+A function that takes old names is called by a wrapper: what it warns of its caller about is one
+frame further away (``FRAMES``).
+"""
 
 from __future__ import annotations
 
@@ -10,6 +14,9 @@ from typing import Any, ParamSpec, TypeVar
 P = ParamSpec("P")
 R = TypeVar("R")
 
+#: What :func:`parameters` adds between a function and its caller, for ``stacklevel``.
+FRAMES = 1
+
 
 def warn_of(old: str, new: str, stacklevel: int = 3) -> None:
     """Issue the DeprecationWarning for a name that its caller should no longer use."""
@@ -20,17 +27,29 @@ def warn_of(old: str, new: str, stacklevel: int = 3) -> None:
     )
 
 
-def parameters(**new_by_old: str) -> Callable[[Callable[P, R]], Callable[P, R]]:
-    """Let a function take parameters by their old names too, with a warning.
+def parameters(
+    _by_position: tuple[int, str] = (0, ""), **new_by_old: str
+) -> Callable[[Callable[P, R]], Callable[P, R]]:
+    """Let a function take parameters as it once did too, with a warning.
 
     Type checkers and ``inspect.signature`` see the new names alone.
+
+    Parameters
+    ----------
+    _by_position : tuple
+        How many arguments, ``self`` counted, go by position, and the names of those that once
+        followed them.
+    new_by_old : str
+        New names by the old ones.
 
     Raises
     ------
     TypeError
-        By the function: a parameter is given by both names.
+        By the function: a parameter is given twice.
     """
     names = new_by_old.keys()
+    most, once = _by_position
+    followed = once.split()
 
     def decorate(function: Callable[P, R]) -> Callable[P, R]:
         called = f"{function.__qualname__}()".replace(".__init__", "")
@@ -39,6 +58,10 @@ def parameters(**new_by_old: str) -> Callable[[Callable[P, R]], Callable[P, R]]:
         def taking_both(*args: P.args, **kwargs: P.kwargs) -> R:
             if kwargs and not names.isdisjoint(kwargs):
                 _rename(called, new_by_old, kwargs)
+            if followed and most < len(args) <= most + len(followed):
+                given = dict(zip(followed, args[most:], strict=False))
+                _name(called, given, kwargs)
+                return function(*args[:most], **{**given, **kwargs})  # type: ignore[arg-type]
             return function(*args, **kwargs)
 
         return taking_both
@@ -55,6 +78,13 @@ def _rename(called: str, new_by_old: dict[str, str], kwargs: dict[str, Any]) -> 
         kwargs[new] = kwargs.pop(old)
 
 
+def _name(called: str, given: dict[str, Any], kwargs: dict[str, Any]) -> None:
+    for name in given.keys() & kwargs.keys():
+        raise TypeError(f"{called} got {name} twice, by position and by name")
+    first = next(iter(given))
+    warn_of(f"{called} with {first} by position", f"{first}=", 4)
+
+
 def attribute(owner: str, old: str, new: str) -> Any:
     """Return an attribute or method that answers as the new one does, with a warning."""
 
@@ -63,32 +93,3 @@ def attribute(owner: str, old: str, new: str) -> Any:
         return getattr(self, new)
 
     return property(get, doc=f"Deprecated: use :attr:`{new}`.")
-
-
-def keyword_only(first: int, *names: str) -> Callable[[Callable[P, R]], Callable[P, R]]:
-    """Let a function take keyword-only parameters by position too, with a warning.
-
-    Parameters
-    ----------
-    first : int
-        How many arguments, ``self`` counted, may go by position.
-    names : str
-        The parameters that follow them, in their old order.
-    """
-
-    def decorate(function: Callable[P, R]) -> Callable[P, R]:
-        called = f"{function.__qualname__}()".replace(".__init__", "")
-
-        @functools.wraps(function)
-        def taking_both(*args: P.args, **kwargs: P.kwargs) -> R:
-            if first < len(args) <= first + len(names):
-                given = dict(zip(names, args[first:], strict=False))
-                for name in given.keys() & kwargs.keys():
-                    raise TypeError(f"{called} got {name} twice, by position and by name")
-                warn_of(f"{called} with {next(iter(given))} by position", f"{next(iter(given))}=")
-                args, kwargs = args[:first], {**given, **kwargs}  # type: ignore[assignment]
-            return function(*args, **kwargs)
-
-        return taking_both
-
-    return decorate

@@ -124,8 +124,8 @@ def node_of(name: str, value: NodeLike, *, strict: bool = False) -> int:
         return arguments.node(name, value, TAKES)
     found = _nodes(name, value, strict).ids
     if len(found) != 1:
-        got = str(value) if str(value) == ids_text(found) else f"{value} ({ids_text(found)})"
-        raise ValueError(arguments.must_be(name, "one node", got))
+        what = str(value) if str(value) == str(NodeSet(found)) else f"{value} ({NodeSet(found)})"
+        raise ValueError(arguments.must_be(name, "one node", what))
     return found[0]
 
 

@@ -177,7 +177,7 @@ class NumaAllocator:
             size, wanted, strict, kind, hugetlb_bytes, populate, mlock, core_dump
         )
         if made.degradations:
-            _warn_once(made.degradations)
+            _warn_once(made.degradations, 3 + renamed.FRAMES)
         return made.buffer
 
     @renamed.parameters(lock="mlock", dump="core_dump")
@@ -245,7 +245,7 @@ class NumaAllocator:
             core_dump,
         )
         if made.degradations:
-            _warn_once(made.degradations)
+            _warn_once(made.degradations, 3 + renamed.FRAMES)
         return made.buffer
 
     def device_node(self, path: PathLike) -> int | None:
@@ -321,7 +321,7 @@ class NumaAllocator:
             message = f"cannot tell which node {os.fspath(path)!r} is on: {reason}"
             if strict:
                 raise PlacementError(message)
-            warn_once("device_node", message)
+            warn_once("device_node", message, 2 + renamed.FRAMES)
         return self.allocate(
             size,
             node,

@@ -174,10 +174,10 @@ class BufferPool(_core.PoolBase):
         "_zero_on_reuse",
     )
 
-    @renamed.keyword_only(
-        2, "max_bytes", "retain_bytes", "zero_on_reuse", "idle_s", "page_size", "core_dump", "name"
+    @renamed.parameters(
+        (2, "max_bytes retain_bytes zero_on_reuse idle_s page_size core_dump name"),
+        dump="core_dump",
     )
-    @renamed.parameters(dump="core_dump")
     def __init__(
         self,
         allocator: NumaAllocator | None = None,

@@ -107,7 +107,7 @@ class NodeExecutor(ThreadPoolExecutor):
         unpin(pinned)
         self._placement = pinned.placement
         wanted = self._placement.requested_node
-        warn_of_other_node(self._placement)
+        warn_of_other_node(self._placement, 2 + renamed.FRAMES)
         self._memory_node = _try_memory_of(topology, wanted)
         self._numpy_allocator = (
             _numpy_on(self._memory_node, given, pool)
@@ -249,7 +249,7 @@ def _try_memory_of(topology: NumaTopology, node: int) -> int | None:
             "no thread policy",
             f"threads cannot be made to prefer the memory of node {node}: {why_not}; memory that "
             "names no node comes from that of their CPUs (said once)",
-            stacklevel=3,
+            stacklevel=3 + renamed.FRAMES,
         )
     return memory_node
 
