@@ -11,6 +11,7 @@ extern const char* const kSourceDigest;
 void register_errors();
 void bind_topology(pybind11::module_& module);
 void bind_allocator(pybind11::module_& module);
+void bind_affinity(pybind11::module_& module);
 void bind_policy(pybind11::module_& module);
 void bind_process(pybind11::module_& module);
 void bind_pool(pybind11::module_& module);

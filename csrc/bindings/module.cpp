@@ -15,6 +15,7 @@ PYBIND11_MODULE(_core_of_main, module, py::mod_gil_not_used()) {
   numapool::bindings::bind_topology(module);
   if (numapool::bindings::add_node_buffer_type(module.ptr()) != 0) throw py::error_already_set();
   numapool::bindings::bind_allocator(module);
+  numapool::bindings::bind_affinity(module);
   numapool::bindings::bind_policy(module);
   numapool::bindings::bind_process(module);
   numapool::bindings::bind_probe(module);

@@ -215,21 +215,21 @@ def test_a_call_that_fails_in_between_leaves_the_former_cpus(
     topology: nump.NumaTopology, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     everywhere, only, other = own_cpus(), cpus_of(topology, 0), cpus_of(topology, 1)
-    real = os.sched_setaffinity
+    real = thread_cpus.set
 
-    def failing(thread: int, cpus: Iterable[int]) -> None:
+    def failing(cpus: Iterable[int], thread: int = 0) -> None:
         wanted = frozenset(cpus)
         if wanted == other:
             raise OSError(errno.EIO, os.strerror(errno.EIO))
-        real(thread, wanted)
+        real(wanted, thread)
 
     def confined() -> frozenset[int]:
-        real(0, only)
+        real(only)
         with pytest.raises(OSError, match="Input/output"):
             affinity.pin(1, topology, everywhere)
         return own_cpus()
 
-    monkeypatch.setattr(os, "sched_setaffinity", failing)
+    monkeypatch.setattr(thread_cpus, "set", failing)
     assert in_thread(confined) == only
 
 

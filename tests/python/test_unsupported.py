@@ -75,7 +75,7 @@ print(json.dumps(report | {
     "released": balloon.report_memory_released(1 << 20).to_dict(),
     "compact": error_of(balloon.report_memory_released, 1, compact=True),
     "hypervisor": numapool.detect_hypervisor(cpuid_signatures=["VMwareVMware"]).kind,
-    "not_done": list(numapool.bind_process(0).not_done),
+    "bind_process": error_of(numapool.bind_process, 0),
     "bench": measured.to_dict(),
 }))
 """
@@ -161,7 +161,8 @@ def test_it_says_what_it_cannot_do(report: dict[str, Any]) -> None:
         assert "not supported on this platform" in found[name]["detail"], found[name]
         assert found[name]["remedy"] or name == "weighted interleave"
     assert not any(one["detail"].startswith("could not") for one in found.values())
-    assert any("not supported on this platform" in one for one in report["not_done"])
+    assert report["bind_process"][0] == "UnsupportedError"
+    assert "cannot choose the CPUs of a thread here" in report["bind_process"][1]
 
 
 def test_there_is_no_balloon_and_it_says_why(report: dict[str, Any]) -> None:

@@ -70,7 +70,7 @@ def test_every_thread_of_the_process_is_bound() -> None:
         bound = nump.bind_process(0)
         ids = {threading.get_native_id(), other.native_id}
         print(ids <= set(bound.thread_ids), bound.memory_node == 0)
-        print(thread_cpus.windows().get(other.native_id) == thread_cpus.get() == set(bound.cpus))
+        print(thread_cpus.get(other.native_id) == thread_cpus.get() == set(bound.cpus))
         for line in bound.not_done:
             print(line)
         end.set()

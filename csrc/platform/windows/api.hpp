@@ -11,6 +11,7 @@
 #include <windows.h>
 // After windows.h, which they do not include.
 #include <psapi.h>
+#include <tlhelp32.h>
 
 #include <string>
 
@@ -36,6 +37,8 @@ inline constexpr DWORD64 kExtendedNumaNode = 2;
 
 using VirtualAlloc2Function = PVOID(WINAPI*)(HANDLE, PVOID, SIZE_T, ULONG, ULONG,
                                              ExtendedParameter*, ULONG);
+using CpuSetInformationFunction = BOOL(WINAPI*)(void*, ULONG, PULONG, HANDLE, ULONG);
+using DefaultCpuSetsFunction = BOOL(WINAPI*)(HANDLE, const ULONG*, ULONG);
 using ProcessorMask2Function = BOOL(WINAPI*)(USHORT, PGROUP_AFFINITY, USHORT, PUSHORT);
 
 // Members are named as the functions are. Those that Windows got after version 8 are looked up at
@@ -69,6 +72,16 @@ struct Api {
   decltype(&::GetCurrentProcessorNumberEx) GetCurrentProcessorNumberEx;
   decltype(&::GetThreadGroupAffinity) GetThreadGroupAffinity;
   decltype(&::SetThreadGroupAffinity) SetThreadGroupAffinity;
+  decltype(&::OpenThread) OpenThread;
+  decltype(&::CreateToolhelp32Snapshot) CreateToolhelp32Snapshot;
+  decltype(&::Thread32First) Thread32First;
+  decltype(&::Thread32Next) Thread32Next;
+  decltype(&::GetProcessAffinityMask) GetProcessAffinityMask;
+  decltype(&::GetProcessGroupAffinity) GetProcessGroupAffinity;
+  decltype(&::GetActiveProcessorGroupCount) GetActiveProcessorGroupCount;
+  decltype(&::GetActiveProcessorCount) GetActiveProcessorCount;
+  CpuSetInformationFunction GetSystemCpuSetInformation;  // may be null
+  DefaultCpuSetsFunction SetProcessDefaultCpuSets;       // may be null
 
   decltype(&::CreateMemoryResourceNotification) CreateMemoryResourceNotification;
   decltype(&::QueryMemoryResourceNotification) QueryMemoryResourceNotification;

@@ -1,12 +1,10 @@
-// Threads on Windows: processor groups, affinity within one of them, and no memory policy.
+// Threads on Windows: where they run, and no memory policy.
 #include "platform/thread.hpp"
 
-#include <algorithm>
-#include <array>
-#include <atomic>
 #include <map>
 
 #include "platform/windows/nodes.hpp"
+#include "platform/windows/thread_groups.hpp"
 
 namespace numapool::platform {
 namespace {
@@ -59,29 +57,9 @@ int current_node() noexcept {
 NoSignals::NoSignals() noexcept = default;
 NoSignals::~NoSignals() = default;
 
-// A thread runs in one processor group; those of a node that spans several take turns. Before
-// Windows 11 a thread starts with its process's group alone.
+// Before Windows 11 a thread starts with its process's group alone.
 bool prepare_worker(std::span<const int> cpus) noexcept {
-  static std::atomic<unsigned> turn{0};
-  constexpr int kMostGroups = 64;
-  std::array<KAFFINITY, kMostGroups> masks{};
-  unsigned used = 0;
-  for (const int cpu : cpus) {
-    if (cpu < 0 || cpu >= kMostGroups * kCpusPerGroup) continue;
-    KAFFINITY& mask = masks[static_cast<std::size_t>(cpu / kCpusPerGroup)];
-    if (mask == 0) ++used;
-    mask |= KAFFINITY{1} << (cpu % kCpusPerGroup);
-  }
-  if (used == 0) return cpus.empty();
-  unsigned skip = turn.fetch_add(1, std::memory_order_relaxed) % used;
-  for (std::size_t group = 0; group < masks.size(); ++group) {
-    if (masks[group] == 0 || skip-- != 0) continue;
-    GROUP_AFFINITY wanted{};
-    wanted.Group = static_cast<WORD>(group);
-    wanted.Mask = masks[group];
-    return api().SetThreadGroupAffinity(::GetCurrentThread(), &wanted, nullptr) != FALSE;
-  }
-  return false;
+  return cpus.empty() || windows::run_in_one_group(::GetCurrentThread(), cpus) == ERROR_SUCCESS;
 }
 
 Result<ThreadPolicy> thread_policy() { return no_policy("thread_policy"); }

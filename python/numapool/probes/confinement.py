@@ -13,6 +13,7 @@ from numapool.probes.machine import (
     CAP_SYS_RESOURCE,
     Machine,
 )
+from numapool.threads import thread_cpus
 from numapool.threads.affinity import usable_cpus
 
 _PRIVILEGES = {
@@ -32,7 +33,8 @@ def whole_machine(machine: Machine) -> Iterator[Capability]:
     with_memory = {node.node_id for node in topology.nodes if node.total_memory_bytes != 0}
     online = {cpu for node in topology.nodes for cpu in node.cpu_cores}
     no_nodes = with_memory.difference(topology.allowed_node_ids)
-    no_cpus = online.difference(usable_cpus()) if machine.root == "/" else set()
+    tells_cpus = machine.root == "/" and thread_cpus.AVAILABLE
+    no_cpus = online.difference(usable_cpus()) if tells_cpus else set()
     if not no_nodes and not no_cpus and not bind:
         yield Capability(
             name="whole machine",

@@ -56,7 +56,7 @@ def thread_cpus(machine: Machine) -> Iterator[Capability]:
         yield Capability(
             name="thread CPUs",
             available=False,
-            detail=f"{system_cpus.CALL}: {error.strerror}",
+            detail=words_of(error),
             remedy=allow_calls(machine, system_cpus.CALL, error),
         )
         return

@@ -100,8 +100,8 @@ def _set(cpus: Iterable[int]) -> None:
         if error.errno in (errno.EPERM, errno.EACCES, errno.ENOSYS):
             raise UnsupportedError(
                 error.errno,
-                f"this thread may not choose its CPUs: {thread_cpus.CALL}: {error.strerror}; a "
-                "container's seccomp profile refuses the call",
+                f"this thread may not choose its CPUs: {error.strerror}; a container's seccomp "
+                "profile refuses the call",
             ) from error
         raise
 

@@ -255,8 +255,7 @@ def _threads() -> list[int]:
     except OSError as error:
         raise UnsupportedError(
             error.errno,
-            f"cannot list this process's threads: {error.filename or thread_cpus.CALL}: "
-            f"{error.strerror}",
+            f"cannot list this process's threads: {error.strerror}",
         ) from error
 
 

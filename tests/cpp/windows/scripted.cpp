@@ -173,8 +173,112 @@ VOID WINAPI current_processor(PPROCESSOR_NUMBER here) {
   here->Number = 2;
 }
 
-BOOL WINAPI set_affinity(HANDLE, const GROUP_AFFINITY* wanted, PGROUP_AFFINITY) {
+std::map<HANDLE, DWORD> opened_threads;
+
+// Handles of threads are events, for they are closed; 0 stands for the calling thread's.
+DWORD thread_of(HANDLE handle) {
+  return handle == ::GetCurrentThread() ? 0 : opened_threads.at(handle);
+}
+
+HANDLE WINAPI open_thread(DWORD, BOOL, DWORD thread) {
+  if (fails("OpenThread")) return nullptr;
+  if (script->threads.count(thread) == 0) {
+    ::SetLastError(ERROR_INVALID_PARAMETER);
+    return nullptr;
+  }
+  HANDLE const handle = ::CreateEventW(nullptr, TRUE, FALSE, nullptr);
+  opened_threads[handle] = thread;
+  return handle;
+}
+
+BOOL WINAPI get_affinity(HANDLE handle, PGROUP_AFFINITY out) {
+  if (fails("GetThreadGroupAffinity")) return FALSE;
+  *out = script->threads.at(thread_of(handle));
+  return TRUE;
+}
+
+// A machine without groups takes whatever it is given.
+BOOL WINAPI set_affinity(HANDLE handle, const GROUP_AFFINITY* wanted, PGROUP_AFFINITY) {
+  if (fails("SetThreadGroupAffinity")) return FALSE;
   script->affinities.push_back(*wanted);
+  if (script->groups.empty()) return TRUE;
+  if (wanted->Group >= script->groups.size() ||
+      wanted->Mask >> script->groups[wanted->Group] != 0) {
+    ::SetLastError(ERROR_INVALID_PARAMETER);
+    return FALSE;
+  }
+  script->threads[thread_of(handle)] = *wanted;
+  return TRUE;
+}
+
+BOOL WINAPI affinity_mask(HANDLE, PDWORD_PTR own, PDWORD_PTR every) {
+  if (fails("GetProcessAffinityMask")) return FALSE;
+  *own = script->own_mask;
+  *every = script->every_mask;
+  return TRUE;
+}
+
+BOOL WINAPI group_affinity(HANDLE, PUSHORT count, PUSHORT groups) {
+  *count = 1;
+  *groups = script->own_group;
+  return TRUE;
+}
+
+WORD WINAPI group_count() { return static_cast<WORD>(script->groups.size()); }
+DWORD WINAPI processor_count(WORD group) { return script->groups.at(group); }
+
+// The threads, then those of another process.
+std::vector<std::pair<DWORD, DWORD>> listed;
+std::size_t next_listed = 0;
+
+HANDLE WINAPI snapshot(DWORD, DWORD) {
+  if (fails("CreateToolhelp32Snapshot")) return INVALID_HANDLE_VALUE;
+  listed.clear();
+  next_listed = 0;
+  for (const auto& [thread, affinity] : script->threads) {
+    if (thread != 0) listed.emplace_back(::GetCurrentProcessId(), thread);
+  }
+  for (const DWORD thread : script->foreign_threads)
+    listed.emplace_back(::GetCurrentProcessId() + 1, thread);
+  return ::CreateEventW(nullptr, TRUE, FALSE, nullptr);
+}
+
+BOOL WINAPI next_thread(HANDLE, LPTHREADENTRY32 entry) {
+  if (fails("Thread32Next") || entry->dwSize != sizeof *entry) return FALSE;
+  if (next_listed == listed.size()) {
+    ::SetLastError(ERROR_NO_MORE_FILES);
+    return FALSE;
+  }
+  entry->th32OwnerProcessID = listed[next_listed].first;
+  entry->th32ThreadID = listed[next_listed].second;
+  ++next_listed;
+  return TRUE;
+}
+
+// One entry of 32 bytes for each CPU; ids begin at 256.
+BOOL WINAPI cpu_sets(void* into, ULONG size, PULONG needed, HANDLE, ULONG) {
+  if (fails("GetSystemCpuSetInformation")) return FALSE;
+  std::vector<unsigned char> all;
+  for (std::size_t group = 0; group < script->groups.size(); ++group) {
+    for (DWORD bit = 0; bit < script->groups[group]; ++bit) {
+      const DWORD id = 256 + static_cast<DWORD>(all.size() / 32);
+      const DWORD words[8] = {32, 0, id, static_cast<DWORD>(group) | bit << 16, 0, 0, 0, 0};
+      const auto* const bytes = reinterpret_cast<const unsigned char*>(words);
+      all.insert(all.end(), bytes, bytes + sizeof words);
+    }
+  }
+  *needed = static_cast<ULONG>(all.size());
+  if (into == nullptr || size < all.size()) {
+    ::SetLastError(ERROR_INSUFFICIENT_BUFFER);
+    return FALSE;
+  }
+  std::memcpy(into, all.data(), all.size());
+  return TRUE;
+}
+
+BOOL WINAPI default_cpu_sets(HANDLE, const ULONG* ids, ULONG count) {
+  if (fails("SetProcessDefaultCpuSets")) return FALSE;
+  script->default_cpu_sets.assign(ids, ids + count);
   return TRUE;
 }
 
@@ -219,6 +323,17 @@ Api scripted_api() {
   table.SetProcessWorkingSetSizeEx = &set_working_set_size;
   table.GetCurrentProcessorNumberEx = &current_processor;
   table.SetThreadGroupAffinity = &set_affinity;
+  table.GetThreadGroupAffinity = &get_affinity;
+  table.OpenThread = &open_thread;
+  table.CreateToolhelp32Snapshot = &snapshot;
+  table.Thread32First = &next_thread;
+  table.Thread32Next = &next_thread;
+  table.GetProcessAffinityMask = &affinity_mask;
+  table.GetProcessGroupAffinity = &group_affinity;
+  table.GetActiveProcessorGroupCount = &group_count;
+  table.GetActiveProcessorCount = &processor_count;
+  table.GetSystemCpuSetInformation = &cpu_sets;
+  table.SetProcessDefaultCpuSets = &default_cpu_sets;
   table.CreateMemoryResourceNotification = &notification;
   table.QueryMemoryResourceNotification = &query_notification;
   table.WaitForMultipleObjects = &wait_for;

@@ -46,6 +46,14 @@ struct Script {
   bool low = false;
   std::vector<HANDLE> waited_for;
   std::vector<GROUP_AFFINITY> affinities;
+
+  std::map<DWORD, GROUP_AFFINITY> threads;  // by id; 0 is the calling one. Others are refused
+  std::vector<DWORD> foreign_threads;       // of other processes
+  std::vector<DWORD> groups;                // how many CPUs each has
+  DWORD_PTR own_mask = 0;                   // the process's, of its group
+  DWORD_PTR every_mask = 0;
+  USHORT own_group = 0;
+  std::vector<ULONG> default_cpu_sets;
   int calls = 0;  // of the function that fails
 };
 
