@@ -42,6 +42,7 @@ if TYPE_CHECKING:
     from numapool.memory.shared import SharedNodeBuffer
     from numapool.metrics.collector import MetricsCollector
     from numapool.metrics.published_pools import publish_pools
+    from numapool.pools.default_pool import default_pool
     from numapool.pools.pool import BufferPool, PoolCounts, PoolStatistics
     from numapool.pools.ring import BufferRing
     from numapool.pressure.monitor import PressureMonitor
@@ -127,6 +128,7 @@ __all__ = [
     "capabilities",
     "children_on",
     "current_topology",
+    "default_pool",
     "detect_hypervisor",
     "device_locality",
     "device_node",
@@ -170,6 +172,7 @@ _LATE = {
     "memory.shared": "SharedNodeBuffer",
     "metrics.collector": "MetricsCollector",
     "metrics.published_pools": "publish_pools",
+    "pools.default_pool": "default_pool",
     "pools.pool": "BufferPool PoolCounts PoolStatistics",
     "pools.ring": "BufferRing",
     "pressure.monitor": "PressureMonitor",

@@ -44,6 +44,10 @@ USES = {
         "from numapool.base import warn_once; lock = warn_once._warned_lock",
         "warn_once.warn_once('x', 'y')",
     ),
+    "POOL": (
+        "from numapool.pools import default_pool; lock = default_pool._lock",
+        "nump.default_pool()",
+    ),
 }
 
 HELD = """

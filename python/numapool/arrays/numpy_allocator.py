@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 from contextvars import ContextVar
 from types import TracebackType
 from typing import Self
@@ -10,17 +9,10 @@ from typing import Self
 from numapool import _core
 from numapool.base import arguments
 from numapool.machine.node_set import NodeLike, optional_node_of
+from numapool.pools.default_pool import default_pool
 from numapool.pools.pool import BufferPool
 
-# By default memory that no array has used for so long goes back to the system.
-IDLE_S = 10.0
-
 _entered: ContextVar[tuple[object, ...]] = ContextVar("numapool_numpy_allocators", default=())
-
-
-@functools.cache
-def _shared_pool() -> BufferPool:
-    return BufferPool(idle_s=IDLE_S)
 
 
 class numpy_allocator:
@@ -40,8 +32,8 @@ class numpy_allocator:
     node : NodeLike, optional
         The node; by default that of the thread that makes the array.
     pool : BufferPool, optional
-        Where large arrays take their memory from; by default one for the whole process, which
-        gives back to the system what no array has used for 10 s. Once it is closed, NumPy's own
+        Where large arrays take their memory from; by default :func:`default_pool`, which gives
+        back to the system what nobody used for 10 s. Once it is closed, NumPy's own
         allocator serves everything; at its ``max_bytes`` arrays raise MemoryError.
     strict : bool
         An array that cannot be on the node raises MemoryError, instead of going to the nearest.
@@ -83,7 +75,7 @@ class numpy_allocator:
         given = arguments.optional_instance("pool", pool, BufferPool)
         self._node = optional_node_of("node", node)
         self._strict = arguments.flag("strict", strict)
-        self._pool = _shared_pool() if given is None else given
+        self._pool = default_pool() if given is None else given
         self._handler = _core.numpy_handler(
             self._pool, self._node, self._strict, self._pool.zero_on_reuse
         )

@@ -22,6 +22,7 @@ class Rank(IntEnum):
     MONITOR = 2
     RESIDENCY = 3
     WARNED = 4
+    POOL = 5
 
 
 #: How long a fork waits for all of them together. What is not free by then is made anew in the

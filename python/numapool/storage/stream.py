@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import math
 import os
 import threading
@@ -16,6 +15,7 @@ from numapool.base.arguments import PathLike, SizeLike
 from numapool.machine.device_search import device_node
 from numapool.machine.node_set import NodeLike, optional_node_of
 from numapool.machine.topology import NumaTopology
+from numapool.pools.default_pool import default_pool
 from numapool.pools.pool import BufferPool
 from numapool.storage.transfer import _at_least_0, _path, open_error, transfer_error
 
@@ -27,11 +27,6 @@ DEPTH = 4
 _MOST_THREADS = 256
 _MOST_BYTES = 2**62
 _FOR_EVER_MS = 2**62
-
-
-@functools.cache
-def _default_pool() -> BufferPool:
-    return BufferPool()
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +98,7 @@ class FileStream:
         start = _at_least_0("offset", offset)
         most = None if size_bytes is None else _at_least_0("size_bytes", size_bytes)
         self._timeout_s = timeout_s
-        source = _default_pool() if pool is None else pool
+        source = default_pool() if pool is None else pool
         device = _device_of(self._path)
         chosen, cpus = _place(source.allocator.topology, node, device)
         opened = _core.stream_open(
@@ -246,7 +241,7 @@ def stream(
         Where the blocks are: on the usable node nearest to the device, a node, or the node of the
         calling thread (also where the device's node is not known).
     pool : BufferPool, optional
-        What the memory counts for; by default a pool for the whole process.
+        What the memory counts for; by default :func:`default_pool`.
     offset : int or str
         Where to begin in the file, in bytes.
     size_bytes : int or str, optional

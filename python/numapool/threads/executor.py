@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any, SupportsIndex
 
 from numapool import _core
-from numapool.arrays.numpy_allocator import IDLE_S, numpy_allocator
+from numapool.arrays.numpy_allocator import numpy_allocator
 from numapool.base import arguments, renamed
 from numapool.base.errors import NodeNotFoundError
 from numapool.base.live_objects import Living
@@ -16,6 +16,7 @@ from numapool.base.warn_once import warn_once
 from numapool.machine.node_set import NodeLike, node_of
 from numapool.machine.topology import NumaTopology, current_topology
 from numapool.memory.allocator import NumaAllocator
+from numapool.pools.default_pool import IDLE_S
 from numapool.pools.pool import BufferPool
 from numapool.threads import thread_cpus
 from numapool.threads.affinity import pin, unpin, warn_of_other_node
