@@ -153,7 +153,57 @@ def test_a_consumer_that_keeps_everything_is_told(path: Path, pool: nump.BufferP
         del kept
 
 
-def test_blocks_in_cycles_are_nobodys(path: Path, pool: nump.BufferPool) -> None:
+def test_a_wait_for_other_threads_is_told_of(
+    path: Path, pool: nump.BufferPool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("numapool.storage.stream._TELL_MS", 1)
+    with nump.stream(path, 64 * KIB, 1, pool=pool) as stream:
+        kept = [next(stream), next(stream)]
+        seen: list[str] = []
+
+        def let_go(message: str, *_: object, **__: object) -> None:
+            seen.append(message)
+            kept.pop(0)
+
+        monkeypatch.setattr("numapool.storage.stream.warnings.warn", let_go)
+        monkeypatch.setattr("numapool.storage.stream.threading.active_count", lambda: 2)
+        assert next(stream).offset == 2 * 64 * KIB
+        (message,) = seen
+        assert "all 2 blocks of the stream are in use" in message
+        assert repr(str(path)) in message
+        kept.clear()
+
+
+@pytest.mark.thread_unsafe(reason="looks for collections of the whole process")
+def test_a_starved_stream_collects_no_garbage(path: Path, pool: nump.BufferPool) -> None:
+    """In a program with a large heap that would take seconds, for each block."""
+    runs: list[str] = []
+
+    def note(phase: str, _: dict[str, int]) -> None:
+        runs.append(phase)
+
+    with nump.stream(path, 64 * KIB, 1, pool=pool, timeout_s=0) as stream:
+        kept = [next(stream), next(stream)]
+        gc.disable()
+        gc.callbacks.append(note)
+        try:
+            with pytest.raises(nump.PoolExhaustedError, match="all 2 blocks"):
+                next(stream)
+            with pytest.MonkeyPatch.context() as patch:
+                patch.setattr(stream, "_timeout_s", None)
+                patch.setattr("numapool.storage.stream.threading.active_count", lambda: 1)
+                with pytest.raises(nump.PoolExhaustedError, match="all 2 blocks"):
+                    next(stream)
+        finally:
+            gc.callbacks.remove(note)
+            gc.enable()
+        del kept
+    assert runs == []
+
+
+def test_blocks_in_cycles_come_back_when_they_are_collected(
+    path: Path, pool: nump.BufferPool
+) -> None:
     with nump.stream(path, 64 * KIB, 2, pool=pool, timeout_s=60) as stream:
         gc.disable()
         try:

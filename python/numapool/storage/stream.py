@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import os
 import threading
+import warnings
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Self, SupportsIndex
@@ -12,6 +13,7 @@ from typing import Self, SupportsIndex
 from numapool import _core
 from numapool.base import arguments, renamed
 from numapool.base.arguments import PathLike, SizeLike
+from numapool.base.errors import PoolExhaustedError
 from numapool.machine.device_search import device_node
 from numapool.machine.node_set import NodeLike, optional_node_of
 from numapool.machine.topology import NumaTopology
@@ -27,6 +29,7 @@ DEPTH = 4
 _MOST_THREADS = 256
 _MOST_BYTES = 2**62
 _FOR_EVER_MS = 2**62
+_TELL_MS = 5000
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +101,7 @@ class FileStream:
         start = _at_least_0("offset", offset)
         most = None if size_bytes is None else _at_least_0("size_bytes", size_bytes)
         self._timeout_s = timeout_s
+        self._told = False
         source = default_pool() if pool is None else pool
         device = _device_of(self._path)
         chosen, cpus = _place(source.allocator.topology, node, device)
@@ -119,12 +123,19 @@ class FileStream:
         StorageError
             Reading failed at ``error.offset``; all before it was delivered.
         PoolExhaustedError
-            All blocks are in use, and nobody is there to give one back: this is the only thread, or
-            `timeout_s` is over.
+            All blocks are in use, and `timeout_s` is over, or this is the program's only thread,
+            which would wait for itself. Blocks in reference cycles count as in use until
+            ``gc.collect()``.
         ValueError
             The stream is closed, or was opened before this process was forked.
+
+        Warns
+        -----
+        RuntimeWarning
+            Once per stream: without `timeout_s`, it has waited 5 s for other threads to let go of a
+            block, and goes on waiting.
         """
-        item = self._core.next(self._patience_ms())
+        item = self._next()
         if item is None:
             raise StopIteration
         if item.failure is not None:
@@ -132,17 +143,30 @@ class FileStream:
         assert item.buffer is not None
         return StreamBlock(item.buffer, item.offset)
 
-    def _patience_ms(self) -> int | None:
-        """Return how long to wait while every block is in use; None for as long as it takes."""
+    def _next(self) -> _core.StreamItem | None:
         if self._timeout_s is not None:
-            return min(math.ceil(min(self._timeout_s, 1e15) * 1000), _FOR_EVER_MS)
-        if not self._core.starved():
-            # A block is on its way. What comes with it leaves the next call to find out.
-            return None
-        import gc
+            patience_ms = math.ceil(min(self._timeout_s, 1e15) * 1000)
+            return self._core.next(min(patience_ms, _FOR_EVER_MS))
+        while True:
+            alone = threading.active_count() == 1
+            try:
+                return self._core.next(0 if alone else _TELL_MS)
+            except PoolExhaustedError as error:
+                if alone:
+                    raise
+                self._tell_of_waiting(error)
 
-        gc.collect()  # blocks in cycles are nobody's
-        return 0 if threading.active_count() == 1 else None
+    def _tell_of_waiting(self, error: PoolExhaustedError) -> None:
+        """Tell once that other threads hold every block, in a warning."""
+        if self._told:
+            return
+        self._told = True
+        message = (
+            f"the stream of {self._path!r} waits until another thread lets go of a block: {error}. "
+            "With timeout_s it raises instead. A block in a reference cycle comes back at the next "
+            "gc.collect()"
+        )
+        warnings.warn(message, RuntimeWarning, stacklevel=4)
 
     @property
     def path(self) -> str:
@@ -249,8 +273,8 @@ def stream(
     direct : bool
         Go past the page cache where that can be; see :func:`read_into`.
     timeout_s : float, optional
-        How long to wait in ``next()`` while every block is in use. By default for as long as other
-        threads may give one back; a program's only thread gets an error at once.
+        How long to wait in ``next()`` while every block is in use. By default for as long as it
+        takes, with a warning after 5 s; a program's only thread gets an error at once.
 
     Raises
     ------
