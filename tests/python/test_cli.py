@@ -231,6 +231,36 @@ INTERRUPTED = """
 """
 
 
+@pytest.mark.parametrize("missing", ["typer", "rich"])
+def test_without_the_extra_it_says_what_to_install(missing: str) -> None:
+    code = f"""
+        import sys
+        sys.modules["{missing}"] = None
+        sys.argv = ["numapool", "info"]
+        from numapool.cli.command import main
+        main()
+    """
+    done = run_code(code)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr == (
+        f"numapool: the command line needs {missing}, which is not installed: "
+        "pip install 'numapool[cli]'\n"
+    )
+
+
+def test_another_missing_module_is_no_matter_of_the_extra() -> None:
+    code = """
+        import sys
+        sys.modules["numapool.cli.app"] = None
+        sys.argv = ["numapool", "info"]
+        from numapool.cli.command import main
+        main()
+    """
+    done = run_code(code)
+    assert done.returncode == 1
+    assert "ModuleNotFoundError" in done.stderr
+
+
 @pytest.mark.parametrize(
     "when",
     [

@@ -69,6 +69,26 @@ def test_it_runs_installed_alone(python: Path, tmp_path: Path) -> None:
     assert report["heavy"] == []
 
 
+def test_its_command_is_an_extra(python: Path, tmp_path: Path) -> None:
+    done = subprocess.run(
+        [python, "-m", "numapool", "info"], cwd=tmp_path, capture_output=True, text=True, timeout=60
+    )
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.endswith("which is not installed: pip install 'numapool[cli]'\n")
+    assert done.stderr.count("\n") == 1
+
+
+def test_it_needs_numpy_alone(contents: dict[str, bytes]) -> None:
+    (metadata,) = [name for name in contents if name.endswith(".dist-info/METADATA")]
+    needs = re.findall(r"^Requires-Dist: (.*)$", contents[metadata].decode(), re.MULTILINE)
+    assert [one for one in needs if "extra ==" not in one] == ["numpy>=1.26"]
+    assert {
+        re.split("[<>=]", one)[0]
+        for one in needs
+        if 'extra == "cli"' in one or "extra == 'cli'" in one
+    } == {"rich", "typer"}
+
+
 def test_it_holds_the_package_the_module_and_nothing_else(contents: dict[str, bytes]) -> None:
     suffixes = {Path(name).suffix for name in contents if name.startswith("numapool/")}
     assert suffixes <= {".py", ".pyi", ".so", ".typed"}

@@ -14,13 +14,15 @@ from numapool.cli.failure import say_failure
 # that this one needs.
 _STARTER = "run"
 _INTERRUPTED = 128 + 2  # as a shell reports a command that SIGINT ended
+_WRONG_USAGE = 2
+_EXTRA = ("rich", "typer")  # what the extra `cli` installs
 
 
 def main() -> None:
     """Run the command line, and end with its status.
 
     0: done; 1: it could not be done, and one line on standard error says why, unless the reader of
-    our output has left; 2: wrong usage; 130: interrupted.
+    our output has left; 2: wrong usage, or the command line is not installed; 130: interrupted.
     """
     _let_every_character_be_written()
     status = _run()
@@ -54,6 +56,14 @@ def _run() -> int | str | None:
         app(prog_name="numapool", standalone_mode=True)
     except SystemExit as end:
         return end.code
+    except ModuleNotFoundError as error:
+        missing = str(error.name).partition(".")[0]
+        if missing not in _EXTRA:
+            raise
+        say_failure(
+            f"the command line needs {missing}, which is not installed: pip install 'numapool[cli]'"
+        )
+        return _WRONG_USAGE
     except (NumapoolError, OSError, MemoryError) as error:
         return _failed(error)
     except KeyboardInterrupt:
