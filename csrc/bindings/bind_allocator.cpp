@@ -25,14 +25,14 @@ struct Allocated {
   std::vector<Degradation> degradations;
 };
 
-py::object record_of(Allocation&& allocation) {
+py::object allocated(Allocation&& allocation) {
   PyObject* const buffer = make_node_buffer(std::move(allocation.block));
   if (buffer == nullptr) throw py::error_already_set();
   return as_record(
       Allocated{py::reinterpret_steal<py::object>(buffer), std::move(allocation.degradations)});
 }
 
-void bind_types_of_allocator(py::module_& module) {
+void bind_allocator_types(py::module_& module) {
   py::native_enum<PageRequest::Kind>(module, "PageKind", "enum.Enum")
       .value("AUTO", PageRequest::Kind::kAuto)
       .value("BASE", PageRequest::Kind::kBase)
@@ -60,7 +60,7 @@ void bind_types_of_allocator(py::module_& module) {
 }  // namespace
 
 void bind_allocator(py::module_& module) {
-  bind_types_of_allocator(module);
+  bind_allocator_types(module);
   py::class_<Allocator>(module, "Allocator")
       .def(py::init([](std::shared_ptr<Topology> topology) {
              return std::make_unique<Allocator>(std::move(topology));
@@ -84,7 +84,7 @@ void bind_allocator(py::module_& module) {
               const WithoutGil released;
               allocation = self.allocate(request, check_signals);
             }
-            return record_of(std::move(allocation));
+            return allocated(std::move(allocation));
           },
           py::arg("size_bytes"), py::arg("preferred_node"), py::arg("strict"), py::arg("page_kind"),
           py::arg("hugetlb_bytes"), py::arg("populate"), py::arg("lock"), py::arg("dump"))
@@ -108,7 +108,7 @@ void bind_allocator(py::module_& module) {
               const WithoutGil released;
               allocation = self.allocate_interleaved(request, check_signals);
             }
-            return record_of(std::move(allocation));
+            return allocated(std::move(allocation));
           },
           py::arg("size_bytes"), py::arg("nodes"), py::arg("weighted"), py::arg("weights"),
           py::arg("strict"), py::arg("page_kind"), py::arg("hugetlb_bytes"), py::arg("populate"),

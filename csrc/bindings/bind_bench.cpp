@@ -96,7 +96,7 @@ py::object first_use(bool populate, std::size_t length, PageRequest::Kind kind,
   return as_record(without_gil([&] { return bench::first_use(way, length, pages, node, cpus); }));
 }
 
-void bind_types_of_bench(py::module_& module) {
+void bind_bench_types(py::module_& module) {
   using bench::Chase;
   using bench::Chases;
   using bench::FirstUse;
@@ -137,7 +137,7 @@ void touch(const py::object& buffer, std::size_t step) {
 }  // namespace
 
 void bind_bench(py::module_& module) {
-  bind_types_of_bench(module);
+  bind_bench_types(module);
   py::class_<Circle>(module, "BenchCircle")
       .def(py::init<const py::object&, std::uint64_t>(), py::arg("buffer"), py::arg("seed"))
       .def("chase", &chase, py::arg("cpu"), py::arg("round_ns"), py::arg("rounds"))

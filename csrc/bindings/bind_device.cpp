@@ -26,7 +26,7 @@ DeviceLocality locate(const Topology& topology, const std::string& name) {
   return without_gil([&] { return locate_device(topology, name); });
 }
 
-void bind_records_of_device(py::module_& module) {
+void bind_device_records(py::module_& module) {
   Record<Device>::bind(module, "Device",
                        {{"name", path<&Device::name>},
                         {"kind", path<&Device::kind>},
@@ -56,7 +56,7 @@ void bind_records_of_device(py::module_& module) {
 }  // namespace
 
 void bind_device(py::module_& module) {
-  bind_records_of_device(module);
+  bind_device_records(module);
   module.def(
       "locate_device",
       [](const Topology& topology, const std::string& name) {

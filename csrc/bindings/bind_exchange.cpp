@@ -103,7 +103,7 @@ py::object place(const SharedPlacement& out) {
   return attribute(out.place.*Member);
 }
 
-void bind_types_of_exchange(py::module_& module) {
+void bind_exchange_types(py::module_& module) {
   py::class_<Extent>(module, "Extent")
       .def(py::init([](std::uintptr_t address, std::size_t item_bytes,
                        std::vector<std::pair<std::uint64_t, std::int64_t>> dimensions) {
@@ -130,7 +130,7 @@ void bind_types_of_exchange(py::module_& module) {
 }  // namespace
 
 void bind_exchange(py::module_& module) {
-  bind_types_of_exchange(module);
+  bind_exchange_types(module);
   module.def("extent_of", &extent_of, py::arg("data"));
   module.def(
       "placement_of_extents",

@@ -13,7 +13,7 @@ namespace py = pybind11;
 namespace numapool::bindings {
 namespace {
 
-void bind_records_of_host(py::module_& module) {
+void bind_host_records(py::module_& module) {
   Record<Cpuid>::bind(
       module, "Cpuid",
       {{"hypervisor", value<&Cpuid::hypervisor>}, {"signatures", texts<&Cpuid::signatures>}});
@@ -51,7 +51,7 @@ void bind_records_of_host(py::module_& module) {
 }  // namespace
 
 void bind_host(py::module_& module) {
-  bind_records_of_host(module);
+  bind_host_records(module);
   // None on processors without CPUID
   module.def("read_cpuid", [] { return as_record(read_cpuid()); });
   module.def(

@@ -46,7 +46,7 @@ Available available() {
   return {*least->bytes, std::move(least->limit)};
 }
 
-void bind_types_of_policy(py::module_& module) {
+void bind_policy_types(py::module_& module) {
   using platform::Bound;
   using platform::HugetlbPool;
   using platform::ThreadMode;
@@ -81,7 +81,7 @@ void bind_types_of_policy(py::module_& module) {
 }  // namespace
 
 void bind_policy(py::module_& module) {
-  bind_types_of_policy(module);
+  bind_policy_types(module);
   module.def(
       "set_thread_policy",
       [](platform::ThreadMode mode, const std::vector<int>& nodes) {

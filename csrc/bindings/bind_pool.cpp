@@ -56,7 +56,7 @@ py::object counts_by_node(const PoolStatistics& seen) {
   return by_node;
 }
 
-void bind_records_of_pool(py::module_& module) {
+void bind_pool_records(py::module_& module) {
   Record<PoolCounts>::bind(module, "PoolCounts",
                            {{"in_use_bytes", value<&PoolCounts::in_use_bytes>},
                             {"retained_bytes", value<&PoolCounts::retained_bytes>},
@@ -83,7 +83,7 @@ void close_pool(const py::object& base) {
 }  // namespace
 
 void bind_pool(py::module_& module) {
-  bind_records_of_pool(module);
+  bind_pool_records(module);
   module.def("pool_open", &open_pool, py::arg("base"), py::arg("topology").none(true),
              py::arg("max_bytes"), py::arg("retain_bytes"), py::arg("idle_ms"),
              py::arg("page_kind"), py::arg("hugetlb_bytes"), py::arg("zero_on_reuse"),

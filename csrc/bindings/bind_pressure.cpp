@@ -78,7 +78,7 @@ py::object supply(const platform::NodeSupply& node) {
   return attribute(node.supply.*Member);
 }
 
-void bind_enums(py::module_& module) {
+void bind_pressure_enums(py::module_& module) {
   using platform::PressureSource;
   py::native_enum<PressureLevel>(module, "PressureLevel", "enum.IntEnum")
       .value("NONE", PressureLevel::kNone)
@@ -98,7 +98,7 @@ void bind_enums(py::module_& module) {
       .finalize();
 }
 
-void bind_records_of_pressure(py::module_& module) {
+void bind_pressure_records(py::module_& module) {
   using platform::CgroupSupply;
   using platform::NodeSupply;
   using platform::PressureLook;
@@ -189,8 +189,8 @@ std::shared_ptr<EventQueue> subscribe(const PyMonitor& monitor) {
 }  // namespace
 
 void bind_pressure(py::module_& module) {
-  bind_enums(module);
-  bind_records_of_pressure(module);
+  bind_pressure_enums(module);
+  bind_pressure_records(module);
   module.def("write_unraisable", &write_unraisable, py::arg("error"), py::arg("where"));
   py::class_<EventQueue, std::shared_ptr<EventQueue>>(module, "EventQueue")
       .def("fileno", &EventQueue::descriptor)

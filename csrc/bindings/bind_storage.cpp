@@ -88,7 +88,7 @@ struct Outcome {
 };
 
 template <auto Member>
-py::object done(const Outcome& outcome) {
+py::object transferred(const Outcome& outcome) {
   return attribute(outcome.done.*Member);
 }
 
@@ -190,7 +190,7 @@ py::object open_stream(const std::string& path, const py::object& base, std::siz
 }
 
 // None at the end.
-py::object to_python(StreamItem&& item) {
+py::object item_object(StreamItem&& item) {
   if (item.kind == StreamItem::Kind::kEnd) return py::none();
   if (item.kind == StreamItem::Kind::kFailure)
     return as_record(Item{py::none(), item.offset, std::move(item.failure)});
@@ -205,7 +205,7 @@ py::object next(const PyStream& stream, std::optional<std::uint64_t> starved_ms)
     const WithoutGil released;
     item = stream->next(starved_ms, check_signals);
   }
-  return to_python(std::move(*item));
+  return item_object(std::move(*item));
 }
 
 void close_stream(const PyStream& stream) {
@@ -213,7 +213,7 @@ void close_stream(const PyStream& stream) {
   stream->close(check_signals);
 }
 
-void bind_records_of_storage(py::module_& module) {
+void bind_storage_records(py::module_& module) {
   using platform::Failure;
   using Figures = Stream::Figures;
   Record<Failure>::bind(module, "Failure",
@@ -222,8 +222,8 @@ void bind_records_of_storage(py::module_& module) {
                          {"unsupported", &is_unsupported}});
   Record<Outcome>::bind(module, "Transfer",
                         {{"opened", value<&Outcome::opened>},
-                         {"nbytes", &done<&Transfer::bytes>},
-                         {"direct_bytes", &done<&Transfer::direct_bytes>},
+                         {"nbytes", &transferred<&Transfer::bytes>},
+                         {"direct_bytes", &transferred<&Transfer::direct_bytes>},
                          {"reason", text_or_none<&Outcome::why>},
                          {"failure", &failure_of}});
   Record<Item>::bind(module, "StreamItem",
@@ -242,7 +242,7 @@ void bind_records_of_storage(py::module_& module) {
 }  // namespace
 
 void bind_storage(py::module_& module) {
-  bind_records_of_storage(module);
+  bind_storage_records(module);
   module.def("read_file", &read_file, py::arg("path"), py::arg("buffers"), py::arg("offset"),
              py::arg("size"), py::arg("direct"));
   module.def("write_file", &write_file, py::arg("path"), py::arg("buffers"), py::arg("offset"),

@@ -16,7 +16,7 @@ namespace {
 // Paths are in them, which need not be UTF-8.
 py::tuple notes_of(const Topology& topology) { return tuple_of(topology.notes(), &path_text); }
 
-void bind_records_of_topology(py::module_& module) {
+void bind_topology_records(py::module_& module) {
   Record<Node>::bind(module, "Node",
                      {{"node_id", value<&Node::node_id>},
                       {"total_memory_bytes", value<&Node::total_memory_bytes>},
@@ -94,7 +94,7 @@ Topology from_sysfs(const std::string& root, bool strict) {
 }  // namespace
 
 void bind_topology(py::module_& module) {
-  bind_records_of_topology(module);
+  bind_topology_records(module);
   py::class_<Topology, std::shared_ptr<Topology>>(module, "Topology")
       .def_static("detect", &detect)
       .def_static("from_sysfs", &from_sysfs, py::arg("root"), py::arg("strict"))
