@@ -25,14 +25,16 @@ void bind_topology_records(py::module_& module) {
                       {"read_latency_ns", value<&Node::read_latency_ns>},
                       {"write_latency_ns", value<&Node::write_latency_ns>},
                       {"read_bandwidth_bytes_s", value<&Node::read_bandwidth_bytes_s>},
-                      {"write_bandwidth_bytes_s", value<&Node::write_bandwidth_bytes_s>}});
+                      {"write_bandwidth_bytes_s", value<&Node::write_bandwidth_bytes_s>},
+                      {"memory_of_machine", value<&Node::memory_of_machine>}});
 }
 
 // What a pickle holds of a node.
 py::tuple state_of(const Node& node) {
   return py::make_tuple(node.node_id, node.total_memory_bytes, attribute(node.cpus),
                         node.memory_tier, node.read_latency_ns, node.write_latency_ns,
-                        node.read_bandwidth_bytes_s, node.write_bandwidth_bytes_s);
+                        node.read_bandwidth_bytes_s, node.write_bandwidth_bytes_s,
+                        node.memory_of_machine);
 }
 
 Node node_of(const py::tuple& state) {
@@ -43,7 +45,8 @@ Node node_of(const py::tuple& state) {
               state[4].cast<std::optional<std::uint64_t>>(),
               state[5].cast<std::optional<std::uint64_t>>(),
               state[6].cast<std::optional<std::uint64_t>>(),
-              state[7].cast<std::optional<std::uint64_t>>()};
+              state[7].cast<std::optional<std::uint64_t>>(),
+              state[8].cast<bool>()};
 }
 
 py::tuple state_of(const Topology& topology) {

@@ -24,6 +24,8 @@ struct NodeRecord {
   std::optional<std::uint64_t> write_latency_ns;
   std::optional<std::uint64_t> read_bandwidth_bytes_s;
   std::optional<std::uint64_t> write_bandwidth_bytes_s;
+  // The memory is the machine's, for the node's own figure is not complete yet.
+  bool memory_of_machine = false;
 };
 
 // An attribute that was left out of the record, and what stands in for it. Of a file that makes no

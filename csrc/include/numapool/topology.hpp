@@ -19,6 +19,8 @@ struct Node {
   std::optional<std::uint64_t> write_latency_ns;
   std::optional<std::uint64_t> read_bandwidth_bytes_s;
   std::optional<std::uint64_t> write_bandwidth_bytes_s;
+  // The memory is the machine's: the kernel has not initialized all of the node's yet.
+  bool memory_of_machine = false;
 
   bool operator==(const Node&) const = default;
 

@@ -80,7 +80,8 @@ Topology Topology::from_sysfs(const std::string& root, bool strict) {
     out.parts_.distances.push_back(std::move(from.distances));
     out.parts_.nodes.push_back(Node{from.node_id, std::move(from.cpus), from.total_memory_bytes,
                                     from.memory_tier, from.read_latency_ns, from.write_latency_ns,
-                                    from.read_bandwidth_bytes_s, from.write_bandwidth_bytes_s});
+                                    from.read_bandwidth_bytes_s, from.write_bandwidth_bytes_s,
+                                    from.memory_of_machine});
   }
   out.parts_.possible = std::move(record.possible);
   out.add_online_to_possible();

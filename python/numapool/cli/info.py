@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import typer
@@ -36,29 +34,13 @@ def _free_bytes(node: NumaNode) -> int | None:
         return None
 
 
-def _own_memory_bytes(topology: NumaTopology, node: NumaNode) -> int | None:
-    file = Path(topology._root, f"sys/devices/system/node/node{node.node_id}/meminfo")
-    try:
-        found = re.search(r"MemTotal: *(\d+) kB", file.read_text(errors="replace"))
-    except OSError:
-        return None
-    return int(found[1]) * 1024 if found else None
-
-
 def _figure_of_the_machine(topology: NumaTopology) -> int | None:
     """Return the node whose memory is shown as the machine's, because its own figure is too small.
 
     The kernel may initialize memory as it is used. It counts such memory for the machine at once,
     and for the node later.
     """
-    with_memory = [node for node in topology.nodes if node.total_memory_bytes]
-    if len(with_memory) != 1:
-        return None
-    (node,) = with_memory
-    own = _own_memory_bytes(topology, node)
-    if own is None or node.total_memory_bytes is None or own >= node.total_memory_bytes:
-        return None
-    return node.node_id
+    return next((one.node_id for one in topology._core.nodes() if one.memory_of_machine), None)
 
 
 def _available() -> dict[str, Any] | None:

@@ -99,8 +99,9 @@ void complete_total_of_only_node(const Folder& root, TopologyRecord& record) {
   if (only == nullptr) return;
   const auto meminfo = root.read("proc/meminfo");
   NodeMemory memory{only->total_memory_bytes.value_or(0), 0, 0};
-  if (meminfo && complete_only_node(memory, *meminfo))
-    only->total_memory_bytes = memory.total_bytes;
+  if (!meminfo || !complete_only_node(memory, *meminfo)) return;
+  only->memory_of_machine = only->total_memory_bytes.has_value();
+  only->total_memory_bytes = memory.total_bytes;
 }
 
 }  // namespace
