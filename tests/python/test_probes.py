@@ -111,7 +111,10 @@ def test_no_probe_takes_a_huge_page_that_would_be_made_for_it(
 BALLOON = "sys/bus/virtio/devices/virtio3"
 DRIVER = "../../../../bus/virtio/drivers/virtio_balloon"
 OTHER = {"sys/bus/virtio/devices/virtio0/device": "0x0002\n"}
-ORDER = {"sys/module/page_reporting/parameters/page_reporting_order": "9\n"}
+ORDER = {
+    "sys/module/page_reporting/parameters/page_reporting_order": "9\n",
+    "proc/buddyinfo": f"Node 0, zone   Normal {' 1' * 11}\n",
+}
 
 
 def features(*bits: int) -> str:
@@ -180,7 +183,7 @@ def test_a_balloon_of_hyperv_as_the_balloon_driver_finds_it(
 
 
 def test_memory_that_the_host_plugs_takes_no_balloon(ask: Ask) -> None:
-    flags = {"proc/cpuinfo": "flags\t: fpu hypervisor\n"}
+    flags = {"proc/cpuinfo": "processor\t: 0\nflags\t: fpu hypervisor\n"}
     one = ask(
         devices.balloon, {**OTHER, **flags, "sys/bus/virtio/devices/virtio2/device": "0x0018\n"}
     )
@@ -191,7 +194,7 @@ def test_memory_that_the_host_plugs_takes_no_balloon(ask: Ask) -> None:
 
 @pytest.mark.parametrize("guest", [False, True])
 def test_no_balloon(ask: Ask, guest: bool) -> None:
-    flags = "flags\t: fpu vme" + (" hypervisor" if guest else "") + "\n"
+    flags = "processor\t: 0\nflags\t: fpu vme" + (" hypervisor" if guest else "") + "\n"
     one = ask(devices.balloon, {**OTHER, "proc/cpuinfo": flags})
     assert one.available is False
     assert ("virtio-balloon-pci" in one.remedy) is guest
@@ -244,20 +247,21 @@ def test_tiers(ask: Ask, demotion: str, words: str) -> None:
     one = ask(
         kernel_moves.memory_tiers,
         {
-            f"{folder}/memory_tier4/nodelist": "0-1\n",
-            f"{folder}/memory_tier22/nodelist": "2\n",
+            **TWO_SOCKET,
+            f"{folder}/memory_tier4/nodelist": "0\n",
+            f"{folder}/memory_tier22/nodelist": "1\n",
             f"{folder}/power/control": "auto\n",
             "sys/kernel/mm/numa/demotion_enabled": f"{demotion}\n",
         },
     )
     assert one.available
-    assert one.detail.startswith("tier 4: node 0-1; tier 22: node 2; ")
+    assert one.detail.startswith("tier 4: node 0; tier 22: node 1; ")
     assert words in one.detail
 
 
 def test_one_tier_and_none(ask: Ask) -> None:
-    assert "Linux 6.1" in ask(kernel_moves.memory_tiers, {}).remedy
-    one = {"sys/devices/virtual/memory_tiering/memory_tier4/nodelist": "0\n"}
+    assert "Linux 6.1" in ask(kernel_moves.memory_tiers, TWO_SOCKET).remedy
+    one = {**TWO_SOCKET, "sys/devices/virtual/memory_tiering/memory_tier4/nodelist": "0-1\n"}
     assert ask(kernel_moves.memory_tiers, one).available is False
 
 

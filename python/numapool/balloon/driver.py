@@ -16,13 +16,13 @@ from numapool.balloon.report import (
     ReleaseReport,
     in_words,
     returned_of,
-    size_text,
     would_help,
 )
 from numapool.balloon.resident_memory import ResidencyAccount
 from numapool.base import arguments, renamed
 from numapool.base.errors import UnsupportedError
 from numapool.base.locks import Rank, cached_property, new_lock
+from numapool.base.units import size_text
 from numapool.machine.hypervisor import HypervisorInfo, detect_hypervisor, root_path
 
 if TYPE_CHECKING:

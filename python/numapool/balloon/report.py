@@ -6,10 +6,10 @@ from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
 from numapool import _core
+from numapool.base.units import size_text
 
 #: PAGE_REPORTING_DELAY of the kernel's mm/page_reporting.c: free blocks wait so long for company.
 REPORTING_DELAY_S = 2.0
-_MIB = 1 << 20
 
 Mechanism = Literal["free-page-reporting", "balloon"]
 
@@ -111,13 +111,6 @@ class ReleaseReport:
     def to_dict(self) -> dict[str, Any]:
         """Return the attributes as a dictionary fit for JSON."""
         return asdict(self)
-
-
-def size_text(size_bytes: int) -> str:
-    """Write a size for a message: whole MiB, or KiB below."""
-    if size_bytes >= _MIB:
-        return f"{size_bytes // _MIB} MiB"
-    return f"{size_bytes // 1024} KiB"
 
 
 def returned_of(

@@ -10,6 +10,7 @@ from numapool import _core
 from numapool.base import arguments, renamed
 from numapool.base.errors import NodeNotFoundError
 from numapool.base.locks import cached_property
+from numapool.base.units import size_text
 from numapool.machine.devices import Device, DeviceList
 
 
@@ -305,7 +306,7 @@ class NumaTopology:
 
     def __repr__(self) -> str:
         nodes = ", ".join(
-            f"{node.node_id}: {_gib_text(node.total_memory_bytes)}, {len(node.cpu_cores)} CPUs"
+            f"{node.node_id}: {_memory_text(node.total_memory_bytes)}, {len(node.cpu_cores)} CPUs"
             for node in self.nodes
         )
         where = "" if self._root == "/" else f" of {self._root!r}"
@@ -345,8 +346,8 @@ def _of(core: _core.Topology) -> NumaTopology:
     return made
 
 
-def _gib_text(size_bytes: int | None) -> str:
-    return "unknown memory" if size_bytes is None else f"{size_bytes / (1 << 30):.1f} GiB"
+def _memory_text(size_bytes: int | None) -> str:
+    return "unknown memory" if size_bytes is None else size_text(size_bytes)
 
 
 def _unpickled(core: _core.Topology, root: str, devices: DeviceList) -> NumaTopology:

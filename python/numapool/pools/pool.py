@@ -15,6 +15,7 @@ from numapool.base import arguments, renamed
 from numapool.base.arguments import SizeLike
 from numapool.base.errors import PoolExhaustedError
 from numapool.base.live_objects import Living
+from numapool.base.units import size_text
 from numapool.machine.node_set import NodeLike, node_of
 from numapool.memory.allocator import NumaAllocator, PageSize, _page_kind, _size
 from numapool.pools.ring import BufferRing
@@ -382,10 +383,10 @@ class BufferPool(_core.PoolBase):
         if self.closed:
             return f"<BufferPool {self._name!r}, closed>"
         total = self.statistics().total
-        cap = "" if self._max_bytes is None else f" of {_mib(self._max_bytes)} at most"
+        cap = "" if self._max_bytes is None else f" of {size_text(self._max_bytes)} at most"
         return (
-            f"<BufferPool {self._name!r}: {_mib(total.in_use_bytes)} in use, "
-            f"{_mib(total.retained_bytes)} retained{cap}; "
+            f"<BufferPool {self._name!r}: {size_text(total.in_use_bytes)} in use, "
+            f"{size_text(total.retained_bytes)} retained{cap}; "
             f"{total.hits} hits, {total.misses} misses, {total.spills} spills>"
         )
 
@@ -400,7 +401,3 @@ def _counts(seen: _core.PoolCounts) -> PoolCounts:
         trimmed_bytes=seen.trimmed_bytes,
         high_water_bytes=seen.high_water_bytes,
     )
-
-
-def _mib(size: int) -> str:
-    return f"{size / (1 << 20):.1f} MiB"

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass
-from mmap import PAGESIZE
 
 from numapool import _core
 from numapool.base.errors import UnsupportedError
@@ -52,7 +51,10 @@ def _balloon(machine: Machine) -> _Balloon | None:
 
 
 def _is_guest(machine: Machine) -> bool:
-    return " hypervisor" in (machine.read("/proc/cpuinfo") or "")
+    try:
+        return _core.detect_hypervisor(os.fsencode(machine.root), None).kind is not None
+    except (OSError, UnsupportedError):
+        return False
 
 
 def _memory_devices(machine: Machine) -> list[str]:
@@ -88,13 +90,21 @@ def balloon(machine: Machine) -> Iterator[Capability]:
     yield Capability(name="balloon", available=False, detail=detail, remedy=remedy)
 
 
+def _smallest_block(machine: Machine) -> str:
+    """Say from which size on free blocks are reported, where the kernel tells."""
+    try:
+        blocks = _core.free_blocks(os.fsencode(machine.root))
+    except (OSError, UnsupportedError):
+        return ""
+    return "" if blocks.order_assumed else f" of at least {size_text(blocks.block_bytes)}"
+
+
 def free_page_reporting(machine: Machine) -> Iterator[Capability]:
     """Tell whether the host takes back what is free."""
     name = "free page reporting"
     found = _balloon(machine)
     if found is not None and found.reports:
-        order = machine.number("/sys/module/page_reporting/parameters/page_reporting_order")
-        size = "" if order is None else f" of at least {size_text(PAGESIZE << order)}"
+        size = _smallest_block(machine)
         yield Capability(
             name=name,
             available=True,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from numapool.base.units import ids_text
 from numapool.probes.capability import Capability
 from numapool.probes.machine import Machine
 
@@ -13,21 +14,19 @@ _DEMOTION = "/sys/kernel/mm/numa/demotion_enabled"
 
 def memory_tiers(machine: Machine) -> Iterator[Capability]:
     """Read the tiers of memory, and whether pages are demoted."""
-    folder = "/sys/devices/virtual/memory_tiering"
-    tiers = {
-        int(name.removeprefix("memory_tier")): machine.read(f"{folder}/{name}/nodelist")
-        for name in machine.names(folder)
-        if name.removeprefix("memory_tier").isdigit()
-    }
+    tiers: dict[int, list[int]] = {}
+    for node in machine.topology.nodes:
+        if node.memory_tier is not None:
+            tiers.setdefault(node.memory_tier, []).append(node.node_id)
     if not tiers:
         yield Capability(
             name="memory tiers",
             available=False,
-            detail=f"not told: no {folder}",
+            detail="not told: no /sys/devices/virtual/memory_tiering",
             remedy="Linux 6.1 or later, where memory differs in speed",
         )
         return
-    parts = [f"tier {tier}: node {tiers[tier]}" for tier in sorted(tiers)]
+    parts = [f"tier {tier}: node {ids_text(tiers[tier])}" for tier in sorted(tiers)]
     demotion = (machine.read(_DEMOTION) or "").lower()
     if demotion in ("true", "1"):
         parts.append("cold pages are demoted to slower nodes, bound ones too")
