@@ -4,6 +4,7 @@
 
 #include "bindings.hpp"
 #include "numapool/error.hpp"
+#include "platform/memory.hpp"
 #include "platform/process_memory.hpp"
 #include "record.hpp"
 #include "without_gil.hpp"
@@ -35,14 +36,21 @@ const char* name_of(platform::PageUse use) {
   return "private";
 }
 
+py::dict by_node(const std::map<int, std::uint64_t>& nodes) {
+  py::dict bytes;
+  for (const auto& [node, count] : nodes) bytes[py::int_(node)] = count;
+  return bytes;
+}
+
 py::object bytes_by_use(const platform::ProcessMemory& memory) {
   py::dict uses;
-  for (const auto& [use, nodes] : memory.bytes) {
-    py::dict bytes;
-    for (const auto& [node, count] : nodes) bytes[py::int_(node)] = count;
-    uses[name_of(use)] = bytes;
-  }
+  for (const auto& [use, nodes] : memory.bytes) uses[name_of(use)] = by_node(nodes);
   return uses;
+}
+
+// Those that other processes map too.
+py::object shared_bytes_by_node(const platform::ProcessMemory& memory) {
+  return by_node(memory.shared_bytes);
 }
 
 platform::Result<platform::ProcessMemory> read(const std::string& folder) {
@@ -62,6 +70,7 @@ void bind_process(py::module_& module) {
   using platform::ProcessMemory;
   Record<ProcessMemory>::bind(module, "ProcessMemory",
                               {{"bytes_by_use", &bytes_by_use},
+                               {"shared_bytes_by_node", &shared_bytes_by_node},
                                {"mappings", value<&ProcessMemory::mappings>},
                                {"policy", text<&ProcessMemory::policy>}});
   module.def(
@@ -73,6 +82,17 @@ void bind_process(py::module_& module) {
         return as_record(memory.value());
       },
       py::arg("folder"));
+  // Bytes that pages which are moved to a node may take there: free above the kernel's reserve, or
+  // clean file pages that are dropped for them.
+  module.def(
+      "room_for_pages",
+      [](int node) -> std::uint64_t {
+        const auto room = platform::node_room(node);
+        if (!room) refuse_process("cannot tell the room of a node", room.failure());
+        const auto spare = platform::spare_bytes(node);
+        return (spare ? spare.value() : room.value().free_bytes) + room.value().clean_file_bytes;
+      },
+      py::arg("node"));
   // How many pages stayed.
   module.def(
       "migrate_process",

@@ -23,6 +23,8 @@ enum class PageUse {
 struct ProcessMemory {
   // Resident bytes by use and node. A page that several processes share counts in each of them.
   std::map<PageUse, std::map<int, std::uint64_t>> bytes;
+  // Those of them that are in mappings of which other processes have pages too, by node.
+  std::map<int, std::uint64_t> shared_bytes;
   std::uint64_t mappings = 0;
   // The memory policy of the thread that the process began with, in the system's words:
   // "default", "prefer:1", "bind:0-1". Empty where the system does not tell.

@@ -59,6 +59,7 @@ if TYPE_CHECKING:
     from numapool.probes.capability import Capability
     from numapool.processes.children import bound_node, children_on
     from numapool.processes.inspect import ProcessPlacement, process_placement
+    from numapool.processes.migrate import ProcessMigration, migrate_process
     from numapool.processes.pool import NodeProcessPool
     from numapool.storage.stream import FileStream, StreamBlock, stream
     from numapool.storage.transfer import TransferResult, read_into, readv, write_from, writev
@@ -110,6 +111,7 @@ __all__ = [
     "PressureSource",
     "PressureStatistics",
     "ProcessBinding",
+    "ProcessMigration",
     "ProcessPlacement",
     "ReleaseReport",
     "SharedNodeBuffer",
@@ -136,6 +138,7 @@ __all__ = [
     "full",
     "memory_policy",
     "migrate",
+    "migrate_process",
     "nodes",
     "numpy_allocator",
     "placement_of",
@@ -184,6 +187,7 @@ _LATE = {
     "probes.capability": "Capability",
     "processes.children": "bound_node children_on",
     "processes.inspect": "ProcessPlacement process_placement",
+    "processes.migrate": "ProcessMigration migrate_process",
     "processes.pool": "NodeProcessPool",
     "storage.stream": "FileStream StreamBlock stream",
     "storage.transfer": "TransferResult read_into readv write_from writev",

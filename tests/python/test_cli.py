@@ -54,8 +54,8 @@ def test_help(command: list[str]) -> None:
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout.startswith("Usage: numapool [OPTIONS] COMMAND")
     listed = [line.split()[0] for line in done.stdout.splitlines() if line.startswith("  ")]
-    assert listed[-9:] == [
-        "info", "topo", "doctor", "device", "demo", "watch", "bench", "ps", "run",
+    assert listed[-10:] == [
+        "info", "topo", "doctor", "device", "demo", "watch", "bench", "ps", "migrate", "run",
     ]  # fmt: skip
     for name, options in (
         ("info", ("--sysfs", "--json")),
@@ -65,6 +65,7 @@ def test_help(command: list[str]) -> None:
         ("demo", ("--size", "--json")),
         ("watch", ("--interval", "--updates", "--json")),
         ("ps", ("--all", "--watch", "--interval", "--updates", "--json")),
+        ("migrate", ("--to", "--from", "--json")),
         ("run", ("--node NODES", "--strict", "--by-rank", "--dry-run")),
         ("bench", ("--quick", "--only", "--size", "--plot", "--load", "--compare", "--json")),
     ):
@@ -85,6 +86,7 @@ def test_help(command: list[str]) -> None:
         (["device"], "Missing argument"),
         (["demo", "--size", "0"], "--size"),
         (["demo", "--size", "much"], "--size"),
+        (["migrate", "1"], "--to"),
         (["run", "--nod", "0", "true"], "No such option: --nod"),
         (["run", "--node", "0"], "Missing argument 'COMMAND'"),
     ],

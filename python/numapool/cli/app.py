@@ -13,6 +13,7 @@ from numapool.cli.demo import demo
 from numapool.cli.device import device
 from numapool.cli.doctor import doctor
 from numapool.cli.info import info
+from numapool.cli.migrate import migrate
 from numapool.cli.ps import ps
 from numapool.cli.run import start
 from numapool.cli.topo import topo
@@ -34,6 +35,7 @@ app.command(short_help="Show memory pressure, live.")(watch)
 app.command(short_help="Measure memory from node to node, and what numapool gains.")(bench)
 
 app.command(short_help="Show where processes are: pages by node, policy, CPUs.")(ps)
+app.command(short_help="Move the pages of a running process to other nodes.")(migrate)
 
 
 @app.command(

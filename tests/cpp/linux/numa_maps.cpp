@@ -50,6 +50,11 @@ TEST_CASE("what a mapping is for") {
   CHECK(line_of("7f35 default").pages_by_node.empty());
 }
 
+TEST_CASE("a mapping of which others have pages says so") {
+  CHECK(line_of("7f35 default file=/usr/lib/x.so mapped=7 mapmax=31 N0=7").shared);
+  CHECK_FALSE(line_of("7f35 default file=/usr/lib/mapmax=3 mapped=7 N0=7").shared);
+}
+
 TEST_CASE("a text that is no line is none, and words that make no sense are passed over") {
   MappedPages line;
   for (const char* text : {"", "\n", " ", "xyz default", "=", "-"})

@@ -59,6 +59,10 @@ assert_type(where, nump.ProcessPlacement)
 assert_type(where.bytes_by_use, dict[str, dict[int, int]])
 assert_type(where.remote_share, float | None)
 
+moved = nump.migrate_process(where.pid, None, [node])
+assert_type(moved, nump.ProcessMigration)
+assert_type(moved.kept_bytes, dict[str, int])
+
 for one in nump.capabilities():
     assert_type(one, nump.Capability)
     assert_type(one.available, bool | None)

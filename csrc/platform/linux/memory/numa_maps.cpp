@@ -73,6 +73,7 @@ bool read_mapped_pages(std::string_view text, std::size_t base_page, MappedPages
   line.pages_by_node.clear();
   line.use = PageUse::kPrivate;
   line.page_bytes = base_page;
+  line.shared = false;
   std::string_view start = take_word(text);
   if (!take_number(start, line.start, 16)) return false;
   line.policy = take_word(text);
@@ -90,7 +91,9 @@ bool read_mapped_pages(std::string_view text, std::size_t base_page, MappedPages
     } else if (word.starts_with("stack")) {  // "stack:123" of a thread's before Linux 4.5
       line.use = PageUse::kStack;
     } else if (word == "huge") {
-      line.use = PageUse::kHuge;  // it follows the file that the pages belong to
+      line.use = PageUse::kHuge;               // it follows the file that the pages belong to
+    } else if (word.starts_with("mapmax=")) {  // there if it is more than 1
+      line.shared = true;
     } else if (word.starts_with("file=")) {
       line.use = PageUse::kFile;
     } else if (word.starts_with(kPageSize)) {

@@ -23,6 +23,7 @@ struct MappedPages {
   std::string policy;
   PageUse use = PageUse::kPrivate;
   std::size_t page_bytes = 0;
+  bool shared = false;  // some page of it is mapped more than once, perhaps by other processes
   std::vector<std::pair<int, std::uint64_t>> pages_by_node;  // in the order of the line
 };
 

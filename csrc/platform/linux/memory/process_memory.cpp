@@ -21,7 +21,10 @@ Result<ProcessMemory> process_memory(const std::string& folder) {
     ++out.mappings;
     if (!line.pages_by_node.empty()) {
       std::map<int, std::uint64_t>& sum = out.bytes[line.use];
-      for (const auto& [node, pages] : line.pages_by_node) sum[node] += pages * line.page_bytes;
+      for (const auto& [node, pages] : line.pages_by_node) {
+        sum[node] += pages * line.page_bytes;
+        if (line.shared) out.shared_bytes[node] += pages * line.page_bytes;
+      }
     }
     // A mapping without a policy of its own is shown with the thread's (show_numa_map() in
     // fs/proc/task_mmu.c). Hardly anybody gives the stack one.

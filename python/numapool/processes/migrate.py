@@ -1,0 +1,271 @@
+"""Moves the pages of a running process from nodes to nodes."""
+
+from __future__ import annotations
+
+import errno
+import os
+import threading
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from typing import Any, SupportsIndex
+
+from numapool import _core
+from numapool.base import arguments
+from numapool.base.errors import UnsupportedError
+from numapool.base.units import size_text
+from numapool.processes.binding import existing, nodes_text
+from numapool.processes.inspect import ProcessPlacement, process_placement
+
+_LOOK_S = 0.25
+#: Between two looks, at least so many times as long as a look takes.
+_RARELY = 10
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ProcessMigration:
+    """What :func:`migrate_process` came to.
+
+    Attributes
+    ----------
+    pid : int
+        The process.
+    from_nodes, to_nodes : tuple[int, ...]
+        The nodes that were asked for.
+    before, after : ProcessPlacement
+        Where the process was, and where it is now, as the system told.
+    kept_bytes : dict[str, int]
+        Bytes that are on `from_nodes` still, by the likely reason: ``"shared"`` (in mappings of
+        which other processes have pages too: libraries, shared memory), ``"huge"`` (hugetlb pages,
+        for which the target has none free), ``"full"`` (the target has no room), ``"busy"`` (in use
+        by the kernel or a device, or new since). A reason that did not occur is not there.
+    elapsed_s : float
+        How long it took.
+    """
+
+    pid: int
+    from_nodes: tuple[int, ...]
+    to_nodes: tuple[int, ...]
+    before: ProcessPlacement
+    after: ProcessPlacement
+    kept_bytes: dict[str, int] = field(default_factory=dict)
+    elapsed_s: float
+
+    @property
+    def moved_bytes(self) -> int:
+        """Bytes that are no longer on `from_nodes`."""
+        return max(0, _on(self.before, self.from_nodes) - _on(self.after, self.from_nodes))
+
+    @property
+    def complete(self) -> bool:
+        """Whether no page is left on `from_nodes`."""
+        return not self.kept_bytes
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the attributes as a dictionary fit for JSON."""
+        return {
+            "pid": self.pid,
+            "from_nodes": list(self.from_nodes),
+            "to_nodes": list(self.to_nodes),
+            "moved_bytes": self.moved_bytes,
+            "kept_bytes": self.kept_bytes,
+            "elapsed_s": self.elapsed_s,
+            "before": self.before.to_dict(),
+            "after": self.after.to_dict(),
+        }
+
+
+def migrate_process(
+    pid: SupportsIndex,
+    from_nodes: Iterable[SupportsIndex] | None,
+    to_nodes: Iterable[SupportsIndex],
+    *,
+    progress: Callable[[int, int], object] | None = None,
+) -> ProcessMigration:
+    """Move the pages that a process has on some nodes to others (migrate_pages(2)).
+
+    Its CPUs and its memory policy stay as they are: pages that it touches for the first time later
+    go where that policy says. The process runs on meanwhile, and waits for single pages only.
+
+    Parameters
+    ----------
+    pid : int
+        The process.
+    from_nodes : iterable of int, optional
+        The nodes to leave; None: all but `to_nodes`.
+    to_nodes : iterable of int
+        The nodes to go to. Of several, pages of one node go to the nearest with room for all of
+        them, else to one after the other.
+    progress : callable, optional
+        Called with the bytes that have moved and those to move, a few times a second.
+
+    Returns
+    -------
+    ProcessMigration
+        What moved, what did not and why, and where the process is now.
+
+    Raises
+    ------
+    MemoryError
+        The target nodes do not have room for the pages above the kernel's reserve; nothing was
+        moved.
+    NodeNotFoundError
+        The machine has no such node.
+    ProcessLookupError
+        There is no such process, or it ends meanwhile.
+    PermissionError
+        It is another user's, or confined to other nodes: that takes CAP_SYS_NICE.
+    UnsupportedError
+        The system has no such call.
+    ValueError
+        There is no target.
+    """
+    wanted = arguments.at_least("pid", pid, 1)
+    targets = existing(arguments.nodes("to_nodes", to_nodes))
+    if not targets:
+        raise ValueError("to_nodes must name at least one node")
+    before = process_placement(wanted)
+    if from_nodes is None:
+        sources = list(before.bytes_by_node)
+    else:
+        sources = existing(arguments.nodes("from_nodes", from_nodes))
+    sources = [node for node in sources if node not in targets]
+    _require_room(before, sources, targets)
+    begin = time.monotonic()
+    watched = _Watched(wanted, _on(before, sources), sources, progress)
+    for source in sources:
+        _empty(watched, source, targets)
+    elapsed_s = time.monotonic() - begin
+    after = process_placement(wanted)
+    return ProcessMigration(
+        pid=wanted,
+        from_nodes=tuple(sources),
+        to_nodes=tuple(targets),
+        before=before,
+        after=after,
+        kept_bytes=_kept(wanted, sources, targets),
+        elapsed_s=elapsed_s,
+    )
+
+
+def _on(placement: ProcessPlacement, nodes: Iterable[int]) -> int:
+    return sum(placement.bytes_by_node.get(node, 0) for node in nodes)
+
+
+def _require_room(before: ProcessPlacement, sources: list[int], targets: list[int]) -> None:
+    needed = _on(before, sources)
+    room = sum(map(_core.room_for_pages, targets))
+    if needed > room:
+        raise MemoryError(
+            f"cannot move {size_text(needed)} of process {before.pid} to {nodes_text(targets)}: "
+            f"{size_text(room)} are available there. Name more nodes, or free memory on them"
+        )
+
+
+def _empty(watched: _Watched, source: int, targets: list[int]) -> None:
+    """Move the pages of a node to the targets, until none is left or no target takes more."""
+    left = watched.left_on(source)
+    core = _core.current_topology()
+    nearest = [node for node in core.nearest(source) if node in targets]
+    # Those that have room for all, then the others; of each the nearest first.
+    for target in sorted(nearest, key=lambda node: _core.room_for_pages(node) < left):
+        if not left:
+            return
+        watched.move(source, target)
+        now = watched.left_on(source)
+        if now == left:
+            return  # what stays does so for other reasons than room
+        left = now
+
+
+class _Watched:
+    """A process whose pages are being moved, and who is told of it."""
+
+    def __init__(
+        self,
+        pid: int,
+        needed: int,
+        sources: list[int],
+        progress: Callable[[int, int], object] | None,
+    ) -> None:
+        self._pid = pid
+        self._needed = needed
+        self._sources = sources
+        self._progress = progress
+
+    def left_on(self, node: int) -> int:
+        """Return the bytes that the process has on a node."""
+        by_use, _, _, _ = _memory(self._pid)
+        return sum(nodes.get(node, 0) for nodes in by_use.values())
+
+    def move(self, source: int, target: int) -> None:
+        """Move what can be moved from node to node, and tell how far it is meanwhile."""
+        failures: list[OSError] = []
+
+        def work() -> None:
+            try:
+                _core.migrate_process(self._pid, [source], [target])
+            except OSError as error:
+                failures.append(error)
+
+        if self._progress is None:
+            work()
+        else:
+            # A daemon, so that an interrupt ends the call with the program. What has moved by then
+            # stays where it is.
+            thread = threading.Thread(target=work, daemon=True)
+            thread.start()
+            self._tell_until_the_end_of(thread)
+        if failures:
+            raise self._explained(failures[0])
+
+    def _tell_until_the_end_of(self, thread: threading.Thread) -> None:
+        assert self._progress is not None
+        pause_s = _LOOK_S
+        while True:
+            thread.join(pause_s)
+            begin = time.monotonic()
+            moved = self._needed - sum(map(self.left_on, self._sources))
+            self._progress(min(max(moved, 0), self._needed), self._needed)
+            if not thread.is_alive():
+                return
+            pause_s = max(_LOOK_S, _RARELY * (time.monotonic() - begin))
+
+    def _explained(self, error: OSError) -> OSError:
+        if error.errno == errno.ESRCH:
+            return ProcessLookupError(errno.ESRCH, f"there is no process {self._pid}")
+        if error.errno == errno.ENOSYS:
+            return UnsupportedError(errno.ENOSYS, "this system has no migrate_pages(2)")
+        if error.errno in (errno.EPERM, errno.EACCES):
+            own = self._pid == os.getpid()
+            why = (
+                "a container's seccomp profile refuses migrate_pages(2)"
+                if own
+                else (
+                    "it is another user's, it may not use these nodes, or a container's seccomp "
+                    "profile refuses migrate_pages(2). Run as root (CAP_SYS_NICE)"
+                )
+            )
+            return PermissionError(error.errno, f"cannot move pages of process {self._pid}: {why}")
+        return error
+
+
+def _memory(pid: int) -> tuple[dict[str, dict[int, int]], dict[int, int], int, str]:
+    try:
+        return _core.process_memory(f"/proc/{pid}")
+    except FileNotFoundError:
+        raise ProcessLookupError(errno.ESRCH, f"process {pid} has ended") from None
+
+
+def _kept(pid: int, sources: list[int], targets: list[int]) -> dict[str, int]:
+    """Return what is left on the nodes by the likely reason."""
+    by_use, shared, _, _ = _memory(pid)
+    left = sum(nodes.get(node, 0) for nodes in by_use.values() for node in sources)
+    huge = sum(by_use.get("huge", {}).get(node, 0) for node in sources)
+    kept = {"huge": huge}
+    left -= huge
+    kept["shared"] = min(left, sum(shared.get(node, 0) for node in sources))
+    left -= kept["shared"]
+    room = sum(map(_core.room_for_pages, targets))
+    kept["full" if room < left else "busy"] = left
+    return {reason: size for reason, size in kept.items() if size}

@@ -1,0 +1,158 @@
+"""migrate_process on one node: arguments, room, refusals; moving is proved in guests."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from types import SimpleNamespace
+
+import pytest
+from support import child
+
+import numapool as nump
+from numapool.processes import migrate
+
+MODULE = [sys.executable, "-m", "numapool"]
+
+
+def test_nothing_to_leave_is_nothing_to_do(node: int) -> None:
+    done = nump.migrate_process(os.getpid(), None, [node])
+    assert (done.moved_bytes, done.kept_bytes, done.complete) == (0, {}, True)
+    assert done.from_nodes == () and done.to_nodes == (node,)
+    json.dumps(done.to_dict())
+
+
+def test_wrong_arguments(node: int) -> None:
+    with child.running(["true"]) as process:
+        process.wait(timeout=120)
+    with pytest.raises(ProcessLookupError, match=f"no process {process.pid}"):
+        nump.migrate_process(process.pid, None, [node])
+    with pytest.raises(nump.NodeNotFoundError, match="no node 1023"):
+        nump.migrate_process(os.getpid(), None, [1023])
+    with pytest.raises(nump.NodeNotFoundError, match="no node 1023"):
+        nump.migrate_process(os.getpid(), [1023], [node])
+    with pytest.raises(ValueError, match="to_nodes must name at least one node"):
+        nump.migrate_process(os.getpid(), None, [])
+    with pytest.raises(ValueError, match="pid must be at least 1"):
+        nump.migrate_process(-1, None, [node])
+
+
+class Machine:
+    """Stands in for the core: two nodes, a process with pages on node 0, and little else."""
+
+    def __init__(self, pages: dict[str, dict[int, int]], room: dict[int, int]) -> None:
+        self.pages = pages
+        self.room = room
+        self.shared: dict[int, int] = {}
+        self.calls: list[tuple[list[int], list[int]]] = []
+        self.failure: OSError | None = None
+
+    def process_memory(self, folder: str) -> tuple[object, object, int, str]:
+        return self.pages, self.shared, 1, "default"
+
+    def room_for_pages(self, node: int) -> int:
+        return self.room[node]
+
+    def migrate_process(self, pid: int, from_nodes: list[int], to_nodes: list[int]) -> int:
+        self.calls.append((from_nodes, to_nodes))
+        if self.failure:
+            raise self.failure
+        (source,), (target,) = from_nodes, to_nodes
+        for use, nodes in self.pages.items():
+            moved = 0 if use == "huge" else min(nodes.get(source, 0), self.room[target])
+            self.room[target] -= moved
+            nodes[source] = nodes.get(source, 0) - moved
+            nodes[target] = nodes.get(target, 0) + moved
+        return 0
+
+    def current_topology(self) -> SimpleNamespace:
+        return SimpleNamespace(nearest=lambda node: tuple(sorted(self.room)))
+
+
+@pytest.fixture
+def machine(monkeypatch: pytest.MonkeyPatch) -> Machine:
+    made = Machine({"heap": {0: 100}, "private": {0: 50, 1: 5}}, {1: 200, 2: 1000})
+    own = nump.process_placement()
+
+    def placement(pid: int) -> nump.ProcessPlacement:
+        uses = {use: {k: v for k, v in nodes.items() if v} for use, nodes in made.pages.items()}
+        values = {name: getattr(own, name) for name in own.__slots__}
+        return nump.ProcessPlacement(**{**values, "bytes_by_use": uses})
+
+    monkeypatch.setattr(migrate, "_core", made)
+    monkeypatch.setattr(migrate, "process_placement", placement)
+    monkeypatch.setattr(migrate, "existing", sorted)
+    return made
+
+
+def test_pages_go_to_the_nearest_node_with_room_for_all(machine: Machine) -> None:
+    told: list[tuple[int, int]] = []
+    done = nump.migrate_process(7, [0], [1, 2], progress=lambda *moved: told.append(moved))
+    assert machine.calls == [([0], [1])]
+    assert done.moved_bytes == 150 and done.complete
+    assert told[-1] == (150, 150)
+    machine.room[1] = 10
+    machine.pages["heap"] = {0: 300}
+    done = nump.migrate_process(7, None, [2, 1])
+    assert machine.calls[1:2] == [([0], [2])]
+
+
+def test_several_nodes_take_what_one_cannot(machine: Machine) -> None:
+    machine.room = {1: 120, 2: 100}
+    done = nump.migrate_process(7, [0], [1, 2])
+    assert machine.calls == [([0], [1]), ([0], [2])]
+    assert done.complete
+
+
+def test_room_is_asked_for_before_anything_moves(machine: Machine) -> None:
+    machine.room = {1: 100}
+    with pytest.raises(MemoryError, match=r"150 bytes of process .* to node 1: 100 bytes are"):
+        nump.migrate_process(7, [0], [1])
+    assert machine.calls == []
+
+
+def test_what_stays_has_its_likely_reason(machine: Machine) -> None:
+    machine.pages["huge"] = {0: 40}
+    assert nump.migrate_process(7, [0], [1]).kept_bytes == {"huge": 40}
+    machine.failure = None
+    machine.migrate_process = lambda *_: 0  # type: ignore[method-assign]
+    machine.pages = {"file": {0: 60}, "private": {0: 30}}
+    machine.shared = {0: 50}
+    machine.room = {1: 1000}
+    assert nump.migrate_process(7, [0], [1]).kept_bytes == {"shared": 50, "busy": 40}
+
+
+@pytest.mark.parametrize(
+    ("number", "kind", "says"),
+    [
+        (1, PermissionError, "CAP_SYS_NICE"),
+        (3, ProcessLookupError, "no process 7"),
+        (38, nump.UnsupportedError, "no migrate_pages"),
+        (22, OSError, "Invalid"),
+    ],
+)
+def test_refusals_say_what_to_do(
+    machine: Machine, number: int, kind: type[OSError], says: str
+) -> None:
+    machine.failure = OSError(number, "Invalid")
+    with pytest.raises(kind, match=says):
+        nump.migrate_process(7, [0], [1])
+
+
+def test_the_command(node: int) -> None:
+    def run(*arguments: str) -> subprocess.CompletedProcess[str]:
+        command = [*MODULE, "migrate", *arguments]
+        return subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+
+    with child.running(["sleep", "60"]) as process:
+        done = run(str(process.pid), "--to", str(node))
+        process.kill()
+    assert (done.returncode, done.stderr) == (0, "")
+    assert f"moved 0 bytes from no other node to {node}" in done.stdout
+    gone = run(str(process.pid), "--to", str(node))
+    assert (gone.returncode, gone.stdout) == (1, "")
+    assert gone.stderr == f"numapool: there is no process {process.pid}\n"
+    wrong = run("1", "--to", "x")
+    assert wrong.returncode == 2 and "'x' is not an id" in wrong.stderr
