@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -313,3 +314,15 @@ def test_other_systems_say_what_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_nodes_that_do_not_exist_are_named(two_nodes: object) -> None:
     with pytest.raises(NodeNotFoundError, match="no node 3; this machine has: 0, 1, 2"):
         bound("--node", "1,3")
+
+
+def test_the_commands_that_the_documentation_shows_are_understood() -> None:
+    docs = Path(__file__).parents[2] / "docs"
+    if not docs.is_dir():
+        pytest.skip("the documentation is not beside the tests")
+    text = "".join((docs / name).read_text() for name in ("processes.md", "howto/from-numactl.md"))
+    shown = re.findall(r"numapool run (-[^`\n#;|]*)", text)
+    assert len(shown) > 12
+    for command in shown:
+        words = command.rstrip().rstrip(",").split()
+        run_options.read([*words, "true"])
