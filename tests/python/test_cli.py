@@ -54,8 +54,9 @@ def test_help(command: list[str]) -> None:
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout.startswith("Usage: numapool [OPTIONS] COMMAND")
     listed = [line.split()[0] for line in done.stdout.splitlines() if line.startswith("  ")]
-    assert listed[-10:] == [
-        "info", "topo", "doctor", "device", "demo", "watch", "bench", "ps", "migrate", "run",
+    assert listed[-11:] == [
+        "info", "topo", "doctor", "device", "demo", "watch", "bench",
+        "ps", "migrate", "capture", "run",
     ]  # fmt: skip
     for name, options in (
         ("info", ("--sysfs", "--json")),
@@ -87,6 +88,7 @@ def test_help(command: list[str]) -> None:
         (["demo", "--size", "0"], "--size"),
         (["demo", "--size", "much"], "--size"),
         (["migrate", "1"], "--to"),
+        (["capture"], "Missing argument"),
         (["run", "--nod", "0", "true"], "No such option: --nod"),
         (["run", "--node", "0"], "Missing argument 'COMMAND'"),
     ],

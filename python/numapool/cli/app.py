@@ -9,6 +9,7 @@ import typer
 
 from numapool._core import __version__
 from numapool.cli.bench import bench
+from numapool.cli.capture import capture
 from numapool.cli.demo import demo
 from numapool.cli.device import device
 from numapool.cli.doctor import doctor
@@ -36,6 +37,8 @@ app.command(short_help="Measure memory from node to node, and what numapool gain
 
 app.command(short_help="Show where processes are: pages by node, policy, CPUs.")(ps)
 app.command(short_help="Move the pages of a running process to other nodes.")(migrate)
+
+app.command(short_help="Record this machine in a file, for a bug report.")(capture)
 
 
 @app.command(

@@ -11,7 +11,7 @@ from numapool._core import __version__
 from numapool.base.errors import NumapoolError
 from numapool.cli.failure import one_line, say_failure
 from numapool.cli.format import ids_text
-from numapool.cli.options import AsJson, Sysfs
+from numapool.cli.options import AsJson, Sysfs, machine_of
 from numapool.machine.device_search import DeviceLocality, DeviceStep, device_locality
 from numapool.machine.topology import NumaTopology
 
@@ -99,7 +99,7 @@ def device(
 
     The exit status is 1 if a path does not exist. An unknown node is not an error.
     """
-    topology = NumaTopology.detect() if sysfs is None else NumaTopology.from_sysfs(sysfs)
+    topology = machine_of(sysfs)
     found = {path: _find(path, topology) for path in paths}
     failures = {path: one for path, one in found.items() if isinstance(one, str)}
     if as_json:

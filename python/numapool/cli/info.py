@@ -18,7 +18,7 @@ from numapool.cli.format import (
     size_text,
     total_text,
 )
-from numapool.cli.options import AsJson, Sysfs
+from numapool.cli.options import AsJson, Sysfs, machine_of
 from numapool.machine.topology import NumaNode, NumaTopology
 
 if TYPE_CHECKING:
@@ -246,7 +246,7 @@ def info(
     as_json: AsJson = False,
 ) -> None:
     """Show the NUMA nodes: CPUs, memory, distances, and what this process may use."""
-    topology = NumaTopology.detect() if sysfs is None else NumaTopology.from_sysfs(sysfs)
+    topology = machine_of(sysfs)
     if as_json:
         completed = _figure_of_the_machine(topology)
         document: dict[str, Any] = {"version": __version__, **topology.to_dict()}

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from numapool._core import __version__
-from numapool.cli.options import AsJson, Sysfs
+from numapool.cli.options import AsJson, Sysfs, machine_of
 from numapool.machine.topology import NumaTopology
 
 
@@ -50,7 +50,7 @@ def topo(
 
     A drawing in a file needs matplotlib: pip install 'numapool[plot]'.
     """
-    topology = NumaTopology.detect() if sysfs is None else NumaTopology.from_sysfs(sysfs)
+    topology = machine_of(sysfs)
     if plot is not None:
         from numapool.picture.render import draw_topology
 

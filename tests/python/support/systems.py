@@ -23,6 +23,7 @@ MODULES = {
     "test_bench_kernels": _CPUS,
     "test_bind_process": _CPUS,
     "test_capabilities": _PROC,
+    "test_capture": _TREES,
     "test_children": _CPUS,
     "test_cli_bench": "draws, and asks a pseudo-terminal",
     "test_cli_device": _TREES,
