@@ -14,6 +14,7 @@ from numapool import _core
 from numapool.base import arguments
 from numapool.base.errors import UnsupportedError
 from numapool.base.units import size_text
+from numapool.machine.node_set import NodesLike, nodes_of
 from numapool.processes.binding import existing, nodes_text
 from numapool.processes.inspect import ProcessPlacement, process_placement
 
@@ -77,8 +78,8 @@ class ProcessMigration:
 
 def migrate_process(
     pid: SupportsIndex,
-    from_nodes: Iterable[SupportsIndex] | None,
-    to_nodes: Iterable[SupportsIndex],
+    from_nodes: NodesLike | None,
+    to_nodes: NodesLike,
     *,
     progress: Callable[[int, int], object] | None = None,
 ) -> ProcessMigration:
@@ -91,9 +92,9 @@ def migrate_process(
     ----------
     pid : int
         The process.
-    from_nodes : iterable of int, optional
+    from_nodes : NodesLike, optional
         The nodes to leave; None: all but `to_nodes`.
-    to_nodes : iterable of int
+    to_nodes : NodesLike
         The nodes to go to. Of several, pages of one node go to the nearest with room for all of
         them, else to one after the other.
     progress : callable, optional
@@ -121,14 +122,14 @@ def migrate_process(
         There is no target.
     """
     wanted = arguments.at_least("pid", pid, 1)
-    targets = existing(arguments.nodes("to_nodes", to_nodes))
+    targets = existing(nodes_of("to_nodes", to_nodes))
     if not targets:
         raise ValueError("to_nodes must name at least one node")
     before = process_placement(wanted)
     if from_nodes is None:
         sources = list(before.bytes_by_node)
     else:
-        sources = existing(arguments.nodes("from_nodes", from_nodes))
+        sources = existing(nodes_of("from_nodes", from_nodes))
     sources = [node for node in sources if node not in targets]
     _require_room(before, sources, targets)
     begin = time.monotonic()
@@ -195,7 +196,7 @@ class _Watched:
 
     def left_on(self, node: int) -> int:
         """Return the bytes that the process has on a node."""
-        by_use, _, _, _ = _memory(self._pid)
+        by_use = _memory(self._pid).bytes_by_use
         return sum(nodes.get(node, 0) for nodes in by_use.values())
 
     def move(self, source: int, target: int) -> None:
@@ -250,7 +251,7 @@ class _Watched:
         return error
 
 
-def _memory(pid: int) -> tuple[dict[str, dict[int, int]], dict[int, int], int, str]:
+def _memory(pid: int) -> _core.ProcessMemory:
     try:
         return _core.process_memory(f"/proc/{pid}")
     except FileNotFoundError:
@@ -259,7 +260,8 @@ def _memory(pid: int) -> tuple[dict[str, dict[int, int]], dict[int, int], int, s
 
 def _kept(pid: int, sources: list[int], targets: list[int]) -> dict[str, int]:
     """Return what is left on the nodes by the likely reason."""
-    by_use, shared, _, _ = _memory(pid)
+    memory = _memory(pid)
+    by_use, shared = memory.bytes_by_use, memory.shared_bytes_by_node
     left = sum(nodes.get(node, 0) for nodes in by_use.values() for node in sources)
     huge = sum(by_use.get("huge", {}).get(node, 0) for node in sources)
     kept = {"huge": huge}
