@@ -59,6 +59,7 @@ if TYPE_CHECKING:
     from numapool.probes.capability import Capability
     from numapool.processes.children import bound_node, children_on
     from numapool.processes.inspect import ProcessPlacement, process_placement
+    from numapool.processes.launch import LaunchResult, launch
     from numapool.processes.migrate import ProcessMigration, migrate_process
     from numapool.processes.pool import NodeProcessPool
     from numapool.storage.stream import FileStream, StreamBlock, stream
@@ -81,6 +82,7 @@ __all__ = [
     "EventStream",
     "FileStream",
     "HypervisorInfo",
+    "LaunchResult",
     "MetricsCollector",
     "MigrationReport",
     "NodeBuffer",
@@ -136,6 +138,7 @@ __all__ = [
     "device_node",
     "empty",
     "full",
+    "launch",
     "memory_policy",
     "migrate",
     "migrate_process",
@@ -187,6 +190,7 @@ _LATE = {
     "probes.capability": "Capability",
     "processes.children": "bound_node children_on",
     "processes.inspect": "ProcessPlacement process_placement",
+    "processes.launch": "LaunchResult launch",
     "processes.migrate": "ProcessMigration migrate_process",
     "processes.pool": "NodeProcessPool",
     "storage.stream": "FileStream StreamBlock stream",

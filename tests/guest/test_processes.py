@@ -81,6 +81,26 @@ def test_programs_have_their_pages_and_cpus_on_the_node(machine: Machine) -> Non
         assert found[node] > 0.99 * sum(found.values())
 
 
+@pytest.mark.machine("two_equal")
+def test_ranks_run_on_their_nodes(machine: Machine) -> None:
+    code = f"{_TELL}\nimport numapool; print('bound', numapool.bound_node(), os.environ['RANK'])"
+    done = subprocess.run(
+        [*_RUN, "--per-node", "--", sys.executable, "-c", code],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    for node in (0, 1):
+        start = f"[{node} node {node}] "
+        own = [
+            line.removeprefix(start) for line in done.stdout.splitlines() if line.startswith(start)
+        ]
+        assert own[0].endswith(str(list(machine.present_cpus(machine.node(node)))))
+        assert own[-1] == f"bound {node} {node}"
+        found = own_pages("\n".join(own[1:-1]))
+        assert found[node] > 0.99 * sum(found.values())
+
+
 @pytest.mark.machine("two_equal", "two_equal_612")
 def test_interleaving_and_several_nodes(machine: Machine) -> None:
     shown = {}

@@ -7,7 +7,7 @@ import sys
 from numapool.base.errors import NodeNotFoundError
 from numapool.base.units import ids_of
 from numapool.cli.failure import one_line
-from numapool.cli.run_options import NAME, USAGE, Options, UsageError, help_text, read
+from numapool.cli.run_options import NAME, RANKS, USAGE, Options, UsageError, help_text, read
 from numapool.processes import binding as bind
 from numapool.processes.binding import Binding
 
@@ -22,6 +22,10 @@ def start(arguments: list[str]) -> int:
             print(help_text())
             return 0
         bind.require_linux()
+        if any(map(options.has, RANKS)):
+            from numapool.cli.run_ranks import run_ranks
+
+            return run_ranks(options)
         binding = _binding(options)
     except (UsageError, NodeNotFoundError) as error:
         print(f"{USAGE}\nTry '{NAME} --help' for help.\n", file=sys.stderr)
@@ -36,8 +40,10 @@ def start(arguments: list[str]) -> int:
         _say(_risk(binding))
     if options.has("--report"):
         _say(f"{binding}{' (in part, see above)' if refused else ''}")
-    from numapool.processes.exec import become
+    from numapool.processes.exec import become, end_with
 
+    if options.has("--with-parent") and not end_with(int(options.values["--with-parent"])):
+        return 1
     status, why = become(options.command)
     _say(why)
     return status

@@ -14,11 +14,22 @@ OPTIONS = (
     ("--strict", "", "Memory of the nodes only: a full node gets the program killed."),
     ("--no-smt", "", "One CPU of each core."),
     ("--by-rank", "", "Of the nodes the one of the launcher's local rank, in turns."),
+    ("--per-node", "", "One rank of the program on each node (or each of --node)."),
+    ("--per-device", "GLOB", "One rank for each device, on its node: '/dev/nvme*n1'."),
+    ("--restarts", "N", "With ranks: start them again if one fails, so often."),
+    ("--each", "", "With --restarts: start only the failed rank again."),
+    ("--grace", "SECONDS", "With ranks: from SIGTERM to SIGKILL, if one fails (10)."),
+    ("--log-dir", "FOLDER", "With ranks: also write each one's output to a file."),
     ("--dry-run", "", "Show what would be bound, and start nothing."),
     ("--report", "", "Say on standard error what was bound."),
     ("--help", "", "Show this message and exit."),
 )
 _TAKES = {name: takes for name, takes, _ in OPTIONS}
+# Of the launcher, for its ranks: they end with the process of this id.
+_TAKES["--with-parent"] = "PID"
+RANKS = ("--per-node", "--per-device")
+_OF_RANKS = ("--restarts", "--each", "--grace", "--log-dir")
+_WITH_RANKS = (*RANKS, *_OF_RANKS, "--node", "--dry-run")
 
 _COLUMN = 31  # of what an option does
 
@@ -105,6 +116,17 @@ def read(arguments: list[str]) -> Options:
 
 
 def _check(options: Options) -> None:
+    _at_most_one(options, *RANKS)
+    if _any(options, *RANKS):
+        for name in options.values:
+            if name not in _WITH_RANKS:
+                raise UsageError(f"'{name}' does not go with '--per-node' and '--per-device'.")
+        _at_most_one(options, "--per-device", "--node")
+    for name in _OF_RANKS:
+        if options.has(name) and not _any(options, *RANKS):
+            raise UsageError(f"'{name}' needs '--per-node' or '--per-device'.")
+    if options.has("--each") and not options.has("--restarts"):
+        raise UsageError("'--each' needs '--restarts'.")
     _at_most_one(options, "--node", "--near")
     _at_most_one(options, "--memory", "--interleave", "--weighted-interleave")
     if options.has("--strict") and not _any(options, "--node", "--near", "--memory"):

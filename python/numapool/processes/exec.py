@@ -12,6 +12,7 @@ NOT_FOUND, NOT_EXECUTABLE = 127, 126
 
 # Where Python finds a locale without UTF-8, it sets this variable for itself (PEP 538).
 _COERCED = "LC_CTYPE"
+_PR_SET_PDEATHSIG = 1  # prctl(2)
 _ENVIRONMENT = "/proc/self/environ"
 
 
@@ -48,6 +49,15 @@ def become(command: list[str]) -> tuple[int, str]:
     if error is None:
         return NOT_FOUND, f"{name}: not found"
     return NOT_EXECUTABLE, f"{name}: {error.strerror}"
+
+
+def end_with(parent: int) -> bool:
+    """Have the kernel kill this process when the one that started it ends; False if it has."""
+    import ctypes
+
+    libc = ctypes.CDLL(None, use_errno=True)
+    libc.prctl(_PR_SET_PDEATHSIG, _signal.SIGKILL, 0, 0, 0)
+    return os.getppid() == parent  # else it ended before
 
 
 def _execute(path: str, command: list[str], environment: dict[str, str]) -> None:

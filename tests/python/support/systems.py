@@ -44,6 +44,7 @@ MODULES = {
     "test_interrupt": _PROC,
     "test_limits": "limits itself by setrlimit(2)",
     "test_locked_memory": "needs mlockall(2)",
+    "test_launch": _PROC,
     "test_layout": "reads the sources, which are the same everywhere",
     "test_locks": _PROC,
     "test_migrate_process": _PROC,

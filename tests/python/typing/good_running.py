@@ -63,6 +63,11 @@ moved = nump.migrate_process(where.pid, None, [node])
 assert_type(moved, nump.ProcessMigration)
 assert_type(moved.kept_bytes, dict[str, int])
 
+job = nump.launch(["true"], per=[node], grace_s=1)
+assert_type(job, nump.LaunchResult)
+assert_type(job.statuses, tuple[int, ...])
+assert_type(job.failed_rank, int | None)
+
 for one in nump.capabilities():
     assert_type(one, nump.Capability)
     assert_type(one.available, bool | None)
