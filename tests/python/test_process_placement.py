@@ -18,7 +18,7 @@ import pytest
 from support import child, confined
 
 import numapool as nump
-from numapool.processes import inspect
+from numapool.processes import inspect, listing
 from numapool.processes.remote import faults_in, remote_share
 from numapool.processes.tasks import Task
 
@@ -214,6 +214,13 @@ def test_ps_watches() -> None:
         pid,
         pid,
     ]
+
+
+def test_a_system_without_proc_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(listing, "_PROC", str(tmp_path))
+    for ask in (listing.processes, listing.own_processes):
+        with pytest.raises(nump.UnsupportedError, match="ps needs Linux"):
+            ask()
 
 
 def test_ps_says_what_is_not_there() -> None:

@@ -4,18 +4,29 @@ from __future__ import annotations
 
 import os
 
+from numapool.base.errors import UnsupportedError
+
 _PROC = "/proc"
 
 
 def processes() -> list[int]:
-    """Return the ids of all processes that are there, ascending."""
+    """Return the ids of all processes that are there, ascending.
+
+    Raises
+    ------
+    UnsupportedError
+        The system does not list them in /proc.
+    """
+    if not os.path.isdir(f"{_PROC}/self"):  # noqa: PTH112 - as elsewhere: no pathlib
+        raise UnsupportedError("this system does not list processes in /proc: ps needs Linux")
     return sorted(int(name) for name in os.listdir(_PROC) if name.isdecimal())  # noqa: PTH208
 
 
 def own_processes() -> list[int]:
     """Return the ids of this user's processes, ascending."""
+    every = processes()
     user = os.geteuid()
-    return [pid for pid in processes() if _owner(pid) == user]
+    return [pid for pid in every if _owner(pid) == user]
 
 
 def named(name: str) -> list[int]:
