@@ -100,6 +100,26 @@ def test_wrong_usage(arguments: list[str], says: str) -> None:
     assert "Traceback" not in done.stderr
 
 
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_shells_complete_commands_and_options(shell: str) -> None:
+    def completed(*words: str, task: str = "complete") -> str:
+        line = " ".join(["numapool", *words])
+        asked = {
+            "_NUMAPOOL_COMPLETE": f"{task}_{shell}",
+            "COMP_WORDS": line,
+            "COMP_CWORD": str(len(words)),
+            "_TYPER_COMPLETE_ARGS": line,
+            "_TYPER_COMPLETE_FISH_ACTION": "get-args",
+        }
+        return subprocess.run(
+            MODULE, env={**BUFFERED, **asked}, capture_output=True, text=True, check=True
+        ).stdout
+
+    assert "migrate" in completed("mi")
+    assert "--watch" in completed("ps", "--w")
+    assert f"_NUMAPOOL_COMPLETE=complete_{shell}" in completed(task="source")
+
+
 def test_no_command_shows_help() -> None:
     done = run()
     assert done.returncode == 2

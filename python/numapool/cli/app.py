@@ -21,7 +21,6 @@ from numapool.cli.topo import topo
 from numapool.cli.watch import watch
 
 app = typer.Typer(
-    add_completion=False,
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,  # plain help takes half the time, and shows a flag as one
