@@ -44,6 +44,7 @@ TEST_CASE_FIXTURE(ChangingMachine, "a kept allocator follows a cpuset that is wi
   CHECK(make(kept, 1).block.place.step == AllocationStep::kPreferred);
   InterleaveRequest wide;
   wide.size_bytes = 4 * kMiB;
+  wide.page = {PageRequest::Kind::kBase, 0};  // two huge pages are on two nodes
   script().allowed = {0, 1, 2};
   const Allocation spread = kept.allocate_interleaved(wide, kNoInterrupts);
   CHECK(where(spread).bytes_by_node.size() == 3);
