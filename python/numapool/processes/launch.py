@@ -91,7 +91,7 @@ def launch(
         Start only the failed rank again, as often as `restarts` says.
     grace_s : float
         Seconds between SIGTERM and SIGKILL.
-    log_dir : path, optional
+    log_dir : str or path-like, optional
         A folder for the output of each rank, without the prefix: ``rank-0.log``.
 
     Returns

@@ -138,7 +138,7 @@ class NodeProcessPool(Executor):
 
         Parameters
         ----------
-        data : buffer, array or path
+        data : buffer, array, str or path-like
             Memory, as :func:`placement_of` takes it: the node that holds most of it. Or the path of
             a file or device, as :func:`device_node` takes it. It is not passed to `fn`. If the pool
             has no workers on that node, or it is unknown, the nearest node does it, or that with
