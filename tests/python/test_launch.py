@@ -216,3 +216,12 @@ def test_a_gpu_is_the_only_one_that_its_rank_sees(node: int) -> None:
     assert (gpu["CUDA_VISIBLE_DEVICES"], gpu["CUDA_DEVICE_ORDER"]) == ("3", "PCI_BUS_ID")
     assert gpu["NUMAPOOL_DEVICE"] == "/dev/nvidia3"
     assert "CUDA_VISIBLE_DEVICES" not in other
+
+
+def test_a_folder_of_the_same_name_is_not_run(
+    node: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "numapool").mkdir()
+    (tmp_path / "numapool" / "__main__.py").write_text("raise SystemExit(9)\n")
+    monkeypatch.chdir(tmp_path)
+    assert nump.launch(["true"], per=[node]).status == 0

@@ -204,7 +204,8 @@ class _Job:
 
     def _start(self, rank: int, port: int) -> None:
         place = self._places[rank]
-        run = [sys.executable, "-m", "numapool", "run", f"--with-parent={os.getpid()}"]
+        # -P: a folder named numapool where the program runs is none of ours.
+        run = [sys.executable, "-P", "-m", "numapool", "run", f"--with-parent={os.getpid()}"]
         process = subprocess.Popen(
             [*run, "--node", str(place.node), "--", *self._command],
             env=self._variables(rank, port),
