@@ -209,6 +209,7 @@ _COSTLY = frozenset(
         "metrics.collector",
         "probes.capabilities",
         "processes.inspect",
+        "processes.launch",
         "processes.pool",
         "threads.executor",
     )

@@ -49,8 +49,8 @@ class Machine:
         self.calls: list[tuple[list[int], list[int]]] = []
         self.failure: OSError | None = None
 
-    def process_memory(self, folder: str) -> tuple[object, object, int, str]:
-        return self.pages, self.shared, 1, "default"
+    def process_memory(self, folder: str) -> SimpleNamespace:
+        return SimpleNamespace(bytes_by_use=self.pages, shared_bytes_by_node=self.shared)
 
     def room_for_pages(self, node: int) -> int:
         return self.room[node]
@@ -84,6 +84,7 @@ def machine(monkeypatch: pytest.MonkeyPatch) -> Machine:
     monkeypatch.setattr(migrate, "_core", made)
     monkeypatch.setattr(migrate, "process_placement", placement)
     monkeypatch.setattr(migrate, "existing", sorted)
+    monkeypatch.setattr(migrate, "nodes_of", lambda _, ids: ids)
     return made
 
 

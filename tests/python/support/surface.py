@@ -74,7 +74,7 @@ def allocate(draw: Draw, tools: Tools) -> None:
         "page_size": draw.page_size(),
         "strict": draw.flag(),
         "populate": draw.flag(),
-        "dump": draw.flag(),
+        "core_dump": draw.flag(),
     }
     survives(lambda: tools.allocator.allocate(size, node, **options))
 
