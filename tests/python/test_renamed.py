@@ -146,6 +146,7 @@ OLD: dict[str, tuple[Callable[[Path], object], object]] = {
 }
 
 
+@pytest.mark.filterwarnings("ignore::numapool.PlacementWarning")  # Windows interleaves nothing
 @pytest.mark.parametrize("warning", OLD, ids=lambda text: text.partition(":")[0])
 def test_old_names_work_and_say_the_new_one(warning: str, tmp_path: Path) -> None:
     use, result = OLD[warning]

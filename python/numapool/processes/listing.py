@@ -17,7 +17,8 @@ def processes() -> list[int]:
     UnsupportedError
         The system does not list them in /proc.
     """
-    if not os.path.isdir(f"{_PROC}/self"):  # noqa: PTH112 - as elsewhere: no pathlib
+    # Wine shows Linux's /proc to programs that have no owners there.
+    if not hasattr(os, "geteuid") or not os.path.isdir(f"{_PROC}/self"):  # noqa: PTH112 - no pathlib
         raise UnsupportedError("this system does not list processes in /proc: ps needs Linux")
     return sorted(int(name) for name in os.listdir(_PROC) if name.isdecimal())  # noqa: PTH208
 

@@ -89,6 +89,7 @@ TESTS: dict[str, str] = {
     "test_arguments.py::test_every_parameter": "asks for what Linux alone has",
     "test_bench.py::TestMachine::test_quotas": _TREES,
     "test_cli.py::test_a_full_disk_is_an_error": "writes to /dev/full",
+    "test_cli.py::test_a_reader_that_has_left_is_no_error[ps": "lists processes by /proc",
     "test_cli.py::test_a_reader_that_leaves_is_no_error": _TREES,
     "test_cli.py::test_errors_are_one_line": _TREES,
     "test_cli.py::test_help[script]": _SCRIPT,
