@@ -174,9 +174,9 @@ def test_file_by_a_relative_path_and_by_a_link(
     link = Path("/tmp/link to a disk")
     link.symlink_to(stack.file)
     for path in ("disk.img", "./disk.img", "..", link):
-        assert nump.device_locality(path).nodes == (0, 1)
+        assert nump.device_locality(path).node_ids == (0, 1)
     Path("lo").touch()  # what exists as a file is no interface
-    assert nump.device_locality("lo").nodes == (0, 1)
+    assert nump.device_locality("lo").node_ids == (0, 1)
 
 
 def test_disk_with_two_paths(disks: dict[str, str]) -> None:
