@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import sys
-import threading
 from contextlib import ContextDecorator
 from types import TracebackType
 
@@ -14,6 +13,7 @@ from numapool.machine.node_set import NodeLike, node_of
 from numapool.machine.topology import NumaTopology, current_topology, known_topology
 from numapool.processes.binding import require_linux
 from numapool.threads.affinity import CpuPlacement, Pinned, pin, unpin, warn_of_other_node
+from numapool.threads.open_blocks import OpenBlocks
 
 _FORKSERVER = "multiprocessing.forkserver"
 _MODES_OF_ONE_NODE = (
@@ -42,8 +42,7 @@ class spawning_on(ContextDecorator):
         require_linux()
         self._topology = topology_with(wanted)
         self._node = wanted
-        # By thread: how to leave each block that it is in. A thread touches its own list alone.
-        self._entered: dict[int, list[_Entered]] = {}
+        self._open: OpenBlocks[_Entered] = OpenBlocks()
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} node {self._node}>"
@@ -51,8 +50,7 @@ class spawning_on(ContextDecorator):
     def __enter__(self) -> CpuPlacement:
         pinned = pin(self._node, self._topology)
         policy, why_not = _prefer_memory_of(self._topology, self._node)
-        entered = _Entered(pinned, policy, _core.set_home_node(self._node))
-        self._entered.setdefault(threading.get_ident(), []).append(entered)
+        self._open.enter(_Entered(pinned, policy, _core.set_home_node(self._node)))
         try:
             warn_of_other_node(pinned.placement, 3)
             if policy is None:
@@ -76,13 +74,7 @@ class spawning_on(ContextDecorator):
         self._leave()
 
     def _leave(self) -> None:
-        thread = threading.get_ident()
-        blocks = self._entered.get(thread)
-        if not blocks:
-            raise RuntimeError(f"{type(self).__name__} must be left in the thread that entered it")
-        entered = blocks.pop()
-        if not blocks:
-            del self._entered[thread]
+        entered = self._open.leave(type(self).__name__)
         _core.set_home_node(entered.home)
         try:
             if entered.policy is not None:

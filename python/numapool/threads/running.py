@@ -16,6 +16,7 @@ from numapool.machine.topology import NumaTopology, current_topology
 from numapool.threads import thread_cpus
 from numapool.threads.affinity import CpuPlacement, Pinned, pin, unpin, warn_of_other_node
 from numapool.threads.inherited_binding import hand_down
+from numapool.threads.open_blocks import OpenBlocks
 
 # A thread that was being started while its maker was moved has its maker's former CPUs, and may be
 # listed only a moment later.
@@ -73,16 +74,14 @@ class run_on(ContextDecorator):
         given = arguments.optional_instance("topology", topology, NumaTopology)
         self._topology = current_topology() if given is None else given
         self._node = self._topology.node(wanted).node_id
-        # By thread: how to leave each block that it is in. A thread touches its own list alone.
-        self._entered: dict[int, list[tuple[Pinned, int]]] = {}
+        self._open: OpenBlocks[tuple[Pinned, int]] = OpenBlocks()
 
     def __repr__(self) -> str:
         return f"<run_on node {self._node}>"
 
     def __enter__(self) -> CpuPlacement:
         pinned = pin(self._node, self._topology)
-        blocks = self._entered.setdefault(threading.get_ident(), [])
-        blocks.append((pinned, _core.set_home_node(pinned.placement.node_id)))
+        self._open.enter((pinned, _core.set_home_node(pinned.placement.node_id)))
         try:
             warn_of_other_node(pinned.placement)
         except Warning:
@@ -99,13 +98,7 @@ class run_on(ContextDecorator):
         self._leave()
 
     def _leave(self) -> None:
-        thread = threading.get_ident()
-        blocks = self._entered.get(thread)
-        if not blocks:
-            raise RuntimeError("run_on must be left in the thread that entered it")
-        pinned, home = blocks.pop()
-        if not blocks:
-            del self._entered[thread]
+        pinned, home = self._open.leave("run_on")
         _core.set_home_node(home)
         unpin(pinned)
 
