@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+TYPE_CHECKING = False  # as typing has it, which takes long to load
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
 
 class NumapoolError(Exception):
     """Base class of every exception that numapool defines."""
@@ -9,6 +13,13 @@ class NumapoolError(Exception):
 
 class NodeNotFoundError(NumapoolError, ValueError):
     """A node id that this machine does not have; the message names the nodes that exist."""
+
+
+def no_such_node(node: int, known: Iterable[int]) -> NodeNotFoundError:
+    """Return the error for a node that is not among those of the machine."""
+    return NodeNotFoundError(
+        f"there is no node {node}; this machine has: {', '.join(map(str, known))}"
+    )
 
 
 class TopologyError(NumapoolError, ValueError):

@@ -140,6 +140,11 @@ def _core_of(topology: NumaTopology) -> _core.Topology:
     return arguments.instance("topology", topology, NumaTopology)._core
 
 
+def why_unknown(locality: DeviceLocality) -> str:
+    """Say that nobody can tell the node of a path, and why."""
+    return f"cannot tell which node {locality.path!r} is on: {locality.reason}"
+
+
 _Renew = Callable[[], _core.Topology | None]
 
 

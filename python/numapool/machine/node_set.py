@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable, Iterator
 from typing import SupportsIndex, TypeAlias
 
 from numapool import _core
 from numapool.base import arguments
-from numapool.base.errors import NodeNotFoundError, PlacementError
+from numapool.base.errors import PlacementError, no_such_node
 from numapool.base.units import ids_of, ids_text
 from numapool.base.warn_once import warn_once
-from numapool.machine.device_search import device_locality, device_node
+from numapool.machine.device_search import device_locality, device_node, why_unknown
 from numapool.machine.topology import current_topology
 
 TAKES = (
@@ -194,9 +193,7 @@ def _known(ids: list[int]) -> NodeSet:
     exist = [node.node_id for node in current_topology().nodes]
     for one in ids:
         if one not in exist:
-            raise NodeNotFoundError(
-                f"there is no node {one}; this machine has: {', '.join(map(str, exist))}"
-            )
+            raise no_such_node(one, exist)
     return NodeSet(ids)
 
 
@@ -259,8 +256,7 @@ def _near(path: str, strict: bool) -> NodeSet:
         return NodeSet([found])
     if len(current_topology().nodes) == 1:
         return _local()
-    reason = device_locality(path).reason
-    message = f"cannot tell which node {os.fspath(path)!r} is on: {reason}"
+    message = why_unknown(device_locality(path))
     if strict:
         raise PlacementError(message)
     warn_once("device_node", message, 6)

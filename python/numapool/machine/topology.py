@@ -8,7 +8,7 @@ from typing import Any, SupportsIndex
 
 from numapool import _core
 from numapool.base import arguments, renamed
-from numapool.base.errors import NodeNotFoundError
+from numapool.base.errors import no_such_node
 from numapool.base.locks import cached_property
 from numapool.base.units import size_text
 from numapool.machine.devices import Device, DeviceList
@@ -228,10 +228,7 @@ class NumaTopology:
         try:
             return self._by_id[wanted]
         except KeyError:
-            exist = ", ".join(map(str, self._by_id))
-            raise NodeNotFoundError(
-                f"there is no node {wanted}; this machine has: {exist}"
-            ) from None
+            raise no_such_node(wanted, self._by_id) from None
 
     @renamed.parameters(node_id="node")
     def node(self, node: SupportsIndex) -> NumaNode:

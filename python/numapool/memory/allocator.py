@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from collections.abc import Iterable
 from typing import Literal
@@ -12,7 +11,7 @@ from numapool.base import arguments, renamed
 from numapool.base.arguments import PathLike, SizeLike
 from numapool.base.errors import PlacementError
 from numapool.base.warn_once import warn_once
-from numapool.machine.device_search import DeviceLocality, locality_by, node_by
+from numapool.machine.device_search import DeviceLocality, locality_by, node_by, why_unknown
 from numapool.machine.node_set import NodeLike, NodesLike, nodes_of, optional_node_of
 from numapool.machine.topology import NumaTopology, current_topology
 from numapool.memory.interleave_weights import Weights, checked_weights
@@ -317,8 +316,7 @@ class NumaAllocator:
             near = topology.nearest(node)
             node = near[0] if near else node
         elif topology.multi_node:
-            reason = self.device_locality(path).reason
-            message = f"cannot tell which node {os.fspath(path)!r} is on: {reason}"
+            message = why_unknown(self.device_locality(path))
             if strict:
                 raise PlacementError(message)
             warn_once("device_node", message, 2 + renamed.FRAMES)

@@ -9,7 +9,7 @@ from typing import Literal
 
 from numapool import _core
 from numapool.base import arguments
-from numapool.base.errors import NodeNotFoundError
+from numapool.base.errors import no_such_node
 from numapool.base.units import ids_text
 from numapool.machine.node_set import NodesLike, nodes_of
 from numapool.machine.topology import current_topology
@@ -66,9 +66,7 @@ class memory_policy:
         exist = [known.node_id for known in current_topology().nodes]
         for one in nodes:
             if one not in exist:
-                raise NodeNotFoundError(
-                    f"there is no node {one}; this machine has: {', '.join(map(str, exist))}"
-                )
+                raise no_such_node(one, exist)
         self._mode = mode
         self._nodes = nodes
         self._entered: list[tuple[int, _core.SavedPolicy]] = []

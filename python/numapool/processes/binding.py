@@ -10,7 +10,7 @@ import errno
 import os
 
 from numapool import _core
-from numapool.base.errors import NodeNotFoundError, UnsupportedError
+from numapool.base.errors import UnsupportedError, no_such_node
 from numapool.base.units import ids_of, ids_text
 from numapool.threads.inherited_binding import handed_down
 
@@ -96,8 +96,7 @@ def existing(nodes: Iterable[int]) -> list[int]:
     known = [node.node_id for node in _core.topology_now().nodes()]
     for node in wanted:
         if node not in known:
-            exist = ", ".join(map(str, known))
-            raise NodeNotFoundError(f"there is no node {node}; this machine has: {exist}")
+            raise no_such_node(node, known)
     return wanted
 
 
