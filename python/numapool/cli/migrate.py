@@ -36,7 +36,9 @@ def _ids(text: str | None) -> list[int] | None:
 @contextlib.contextmanager
 def _bar(console: Console) -> Iterator[Callable[[int, int], object] | None]:
     """Show progress on a terminal; elsewhere nobody watches."""
-    if not console.is_terminal or console.is_dumb_terminal:
+    from numapool.cli.screen import can_draw_over
+
+    if not can_draw_over(console):
         yield None
         return
     from rich.progress import BarColumn, Progress, TextColumn

@@ -9,7 +9,6 @@ from typing import Annotated, Any
 
 import typer
 
-from numapool.base.errors import UnsupportedError
 from numapool.cli.failure import say_failure
 from numapool.cli.output import flush
 from numapool.processes.inspect import ProcessPlacement, process_placement
@@ -38,8 +37,6 @@ def _look(pids: list[int], strict: bool) -> list[ProcessPlacement]:
     for pid in pids:
         try:
             placement = process_placement(pid)
-        except UnsupportedError:
-            raise
         except (ProcessLookupError, PermissionError):
             if strict:
                 raise
@@ -56,18 +53,17 @@ def _show(
     from rich.text import Text
 
     from numapool.cli.ps_view import view
-    from numapool.cli.screen import make_console
+    from numapool.cli.screen import can_draw_over, make_console
 
     console = make_console()
+    # By number, what cannot be looked at is an error; by name or all, it is left out.
+    numbers = bool(targets) and all(target.isdecimal() for target in targets)
     with contextlib.ExitStack() as stack:
         live: Live | None = None
-        on_screen = console.is_terminal and not console.is_dumb_terminal and not as_json
-        if interval_s is not None and on_screen:
+        if interval_s is not None and can_draw_over(console) and not as_json:
             live = stack.enter_context(Live(console=console, auto_refresh=False, screen=True))
         shown = 0
         while True:
-            # By number, what cannot be looked at is an error; by name or all, it is left out.
-            numbers = bool(targets) and all(target.isdecimal() for target in targets)
             found = _look(_wanted(targets, every), numbers)
             if as_json:
                 typer.echo(json.dumps(_document(found), indent=None if interval_s else 2))

@@ -33,6 +33,11 @@ def make_console(*, stderr: bool = False) -> Console:
     return console
 
 
+def can_draw_over(console: Console) -> bool:
+    """Whether what was printed can be drawn over, as it can on a terminal that moves its cursor."""
+    return console.is_terminal and not console.is_dumb_terminal
+
+
 def _is_a_size(text: str) -> bool:
     return text.isascii() and text.isdigit() and len(text) < 10 and int(text) > 0
 

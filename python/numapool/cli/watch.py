@@ -79,7 +79,7 @@ def _show_live(monitor: PressureMonitor, interval_s: float, updates: int | None)
     from rich.live import Live
     from rich.text import Text
 
-    from numapool.cli.screen import make_console
+    from numapool.cli.screen import can_draw_over, make_console
     from numapool.cli.watch_view import view
 
     fresh: deque[PressureEvent] = deque(maxlen=10_000)
@@ -90,7 +90,7 @@ def _show_live(monitor: PressureMonitor, interval_s: float, updates: int | None)
     stall.since_last(monitor)
     with monitor.subscribe(fresh.append), contextlib.ExitStack() as stack:
         live: Live | None = None
-        if console.is_terminal and not console.is_dumb_terminal:
+        if can_draw_over(console):
             live = stack.enter_context(Live(console=console, auto_refresh=False, screen=True))
         shown = 0
         while True:
