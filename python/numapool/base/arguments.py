@@ -24,7 +24,6 @@ SizeLike = SupportsIndex | str
 BYTES = 'a number of bytes (an integer, or text with a unit, such as "64MiB" or "2GB")'
 COUNT = "an integer"
 NODE = "the id of a node (an integer)"
-NODE_OR_NONE = f"{NODE} or None"
 SECONDS = "a number of seconds"
 PATH = "a path (str or os.PathLike of str)"
 
@@ -88,11 +87,6 @@ def node(name: str, value: SupportsIndex, takes: str = NODE) -> int:
     if type(value) is int and 0 <= value <= _MOST_ID:
         return value
     return max(-_MOST_ID - 1, min(integer(name, value, takes), _MOST_ID))
-
-
-def optional_node(name: str, value: SupportsIndex | None) -> int | None:
-    """Return the id of a node, or None where it is None."""
-    return None if value is None else node(name, value, NODE_OR_NONE)
 
 
 def at_least(name: str, value: SupportsIndex, least: int, takes: str = COUNT) -> int:

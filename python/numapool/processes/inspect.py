@@ -132,8 +132,6 @@ def placement_in(folder: str, pid: int) -> ProcessPlacement:
         tasks = tasks_of(folder, topology)
     except (FileNotFoundError, ProcessLookupError) as error:
         raise _gone(folder, pid) from error
-    except UnsupportedError:
-        raise
     except PermissionError as error:
         raise PermissionError(
             error.errno,
