@@ -201,7 +201,8 @@ _LATE = {
 }
 _MODULES = {name: module for module, names in _LATE.items() for name in names.split()}
 
-# What loads more of the standard library than an import should cost: with the first use of a name.
+# Modules that load more of the standard library than an import should cost: they are loaded when
+# one of their names is first used.
 _COSTLY = frozenset(
     (
         "arrays.numpy_allocator",
