@@ -9,6 +9,8 @@
 
 #include "platform/memory.hpp"
 
+// Their runtimes answer mlock(2) themselves, and lock nothing.
+#if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
 namespace numapool::platform {
 namespace {
 
@@ -29,8 +31,6 @@ std::string flags_of(const void* address) {
 
 }  // namespace
 
-// Their runtimes answer mlock(2) themselves, and lock nothing.
-#if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
 TEST_CASE("locked pages go back, and the mapping stays locked and out of dumps") {
   const Pages base{PageKind::kBase, base_page_bytes()};
   const Result<void*> mapped = map(kLength, base);
@@ -53,6 +53,6 @@ TEST_CASE("locked pages go back, and the mapping stays locked and out of dumps")
   CHECK(bytes[kLength - 1] == 0);
   REQUIRE(unmap(bytes, kLength));
 }
-#endif
 
 }  // namespace numapool::platform
+#endif
