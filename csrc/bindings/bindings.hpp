@@ -13,6 +13,7 @@ void bind_topology(pybind11::module_& module);
 void bind_allocator(pybind11::module_& module);
 void bind_affinity(pybind11::module_& module);
 void bind_policy(pybind11::module_& module);
+void bind_text(pybind11::module_& module);
 void bind_process(pybind11::module_& module);
 void bind_pool(pybind11::module_& module);
 void bind_probe(pybind11::module_& module);

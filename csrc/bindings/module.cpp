@@ -17,6 +17,7 @@ PYBIND11_MODULE(_core_of_main, module, py::mod_gil_not_used()) {
   numapool::bindings::bind_allocator(module);
   numapool::bindings::bind_affinity(module);
   numapool::bindings::bind_policy(module);
+  numapool::bindings::bind_text(module);
   numapool::bindings::bind_process(module);
   numapool::bindings::bind_probe(module);
   if (numapool::bindings::add_pool_type(module.ptr()) != 0) throw py::error_already_set();

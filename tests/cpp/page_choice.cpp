@@ -105,8 +105,11 @@ TEST_CASE("sizes as people read them") {
   CHECK(size_text(1024) == "1 KiB");
   CHECK(size_text(1536) == "1.5 KiB");
   CHECK(size_text(256 * kMiB) == "256 MiB");
-  CHECK(size_text(std::uint64_t{5} << 50) == "5120 TiB");
-  CHECK(size_text(UINT64_MAX) == "16777216 TiB");
+  CHECK(size_text(1025) == "1 KiB");
+  CHECK(size_text(kMiB - 1) == "1 MiB");  // not 1024 KiB
+  CHECK(size_text(151 * kMiB + kMiB / 3) == "151 MiB");
+  CHECK(size_text(std::uint64_t{5} << 50) == "5 PiB");
+  CHECK(size_text(UINT64_MAX) == "16384 PiB");
 }
 
 }  // namespace numapool

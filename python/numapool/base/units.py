@@ -6,7 +6,7 @@ TYPE_CHECKING = False  # as typing has it, which takes long to load
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-_UNITS = ("bytes", "KiB", "MiB", "GiB", "TiB", "PiB")
+_LARGEST = 2**64 - 1
 _LARGEST_ID = 65535  # no kernel has more CPUs or nodes
 _SHORTEST_STRIDE = 4  # ids that "0-6:2" stands for, at least
 
@@ -17,14 +17,10 @@ def size_text(size_bytes: int) -> str:
     >>> size_text(1536)
     '1.5 KiB'
     """
-    value = float(size_bytes)
-    unit = 0
-    # What rounds to 1024 of a unit is 1 of the next.
-    while unit < len(_UNITS) - 1 and round(value, 1 if value < 100 else 0) >= 1024:
-        value /= 1024
-        unit += 1
-    digits = f"{value:.0f}" if unit == 0 or value >= 100 else f"{value:.1f}".removesuffix(".0")
-    return f"{digits} {_UNITS[unit]}"
+    from numapool import _core  # here: what writes lists of ids alone does without the core
+
+    sign = "-" if size_bytes < 0 else ""
+    return sign + _core.size_text(min(abs(size_bytes), _LARGEST))
 
 
 def total_text(sizes_bytes: Iterable[int | None]) -> str:
