@@ -11,6 +11,7 @@
 #include "numapool/error.hpp"
 #include "numapool/home_node.hpp"
 #include "numapool/limits.hpp"
+#include "platform/huge_pages.hpp"
 #include "platform/memory.hpp"
 #include "platform/thread.hpp"
 #include "record.hpp"
@@ -46,6 +47,27 @@ Available available() {
   return {*least->bytes, std::move(least->limit)};
 }
 
+void bind_huge_page_types(py::module_& module) {
+  using platform::HugetlbOfNode;
+  using platform::HugetlbReserve;
+  using platform::TransparentState;
+  Record<TransparentState>::bind(module, "TransparentState",
+                                 {{"page_bytes", value<&TransparentState::page_bytes>},
+                                  {"mode", text<&TransparentState::mode>},
+                                  {"switch_file", text<&TransparentState::switch_file>},
+                                  {"of_size", value<&TransparentState::of_size>}});
+  Record<HugetlbOfNode>::bind(module, "HugetlbOfNode",
+                              {{"node", value<&HugetlbOfNode::node>},
+                               {"total_pages", value<&HugetlbOfNode::total>},
+                               {"free_pages", value<&HugetlbOfNode::free>}});
+  Record<HugetlbReserve>::bind(module, "HugetlbReserve",
+                               {{"page_bytes", value<&HugetlbReserve::page_bytes>},
+                                {"total_pages", value<&HugetlbReserve::total>},
+                                {"free_pages", value<&HugetlbReserve::free>},
+                                {"on_demand_pages", value<&HugetlbReserve::on_demand>},
+                                {"by_node", record<&HugetlbReserve::by_node>}});
+}
+
 void bind_policy_types(py::module_& module) {
   using platform::Bound;
   using platform::HugetlbPool;
@@ -76,6 +98,7 @@ void bind_policy_types(py::module_& module) {
                             {{"page_bytes", value<&HugetlbPool::page_bytes>},
                              {"total_pages", value<&HugetlbPool::total>},
                              {"free_pages", value<&HugetlbPool::free>}});
+  bind_huge_page_types(module);
 }
 
 }  // namespace
@@ -115,6 +138,14 @@ void bind_policy(py::module_& module) {
   module.def("base_page_bytes", &platform::base_page_bytes);
   module.def("transparent_page_bytes", &platform::transparent_page_bytes);
   module.def("hugetlb_pools", [] { return as_record(platform::hugetlb_pools()); });
+  module.def(
+      "transparent_state",
+      [](const std::string& root) { return as_record(platform::transparent_state(root)); },
+      py::arg("root"));
+  module.def(
+      "hugetlb_reserves",
+      [](const std::string& root) { return as_record(platform::hugetlb_reserves(root)); },
+      py::arg("root"));
   module.def("available", [] { return as_record(available()); });
   module.def("memory_bounds", [] { return as_record(platform::memory_bounds()); });
   module.def(

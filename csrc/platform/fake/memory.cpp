@@ -8,6 +8,7 @@
 #include <memory>
 
 #include "platform/fake/machine.hpp"
+#include "platform/huge_pages.hpp"
 
 namespace numapool::platform {
 namespace {
@@ -58,6 +59,17 @@ std::size_t transparent_page_bytes() noexcept { return machine().script.transpar
 std::vector<HugetlbPool> hugetlb_pools() {
   const std::lock_guard guard(machine().mutex);
   return machine().script.hugetlb;
+}
+TransparentState transparent_state(const std::string&) {
+  const std::size_t bytes = transparent_page_bytes();
+  return {fake::kHugePage, bytes == 0 ? "never" : "madvise", "the script", false};
+}
+std::vector<HugetlbReserve> hugetlb_reserves(const std::string&) {
+  std::vector<HugetlbReserve> reserves;
+  for (const HugetlbPool& pool : hugetlb_pools()) {
+    reserves.push_back({pool.page_bytes, pool.total, pool.free, 0, {}});
+  }
+  return reserves;
 }
 std::string transparent_hint() { return "switch them on in the script"; }
 

@@ -6,6 +6,7 @@
 #include <cstdlib>
 #include <string>
 
+#include "platform/huge_pages.hpp"
 #include "platform/unsupported/machine.hpp"
 
 namespace numapool::platform {
@@ -26,6 +27,8 @@ std::size_t transparent_page_bytes() noexcept { return 0; }
 
 std::vector<HugetlbPool> hugetlb_pools() { return {}; }
 
+TransparentState transparent_state(const std::string&) { return {}; }
+std::vector<HugetlbReserve> hugetlb_reserves(const std::string&) { return {}; }
 std::string transparent_hint() { return "numapool knows no way to ask for them on this system"; }
 
 std::string hugetlb_reserve_hint(std::size_t) {

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <string>
 
+#include "platform/huge_pages.hpp"
 #include "platform/windows/mappings.hpp"
 #include "platform/windows/nodes.hpp"
 
@@ -26,6 +27,10 @@ std::size_t base_page_bytes() noexcept {
 }
 
 std::size_t transparent_page_bytes() noexcept { return 0; }
+
+TransparentState transparent_state(const std::string&) { return {}; }
+
+std::vector<HugetlbReserve> hugetlb_reserves(const std::string&) { return {}; }
 
 std::string transparent_hint() {
   return "Windows makes none of its own accord; ask for large pages by their size in bytes";

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 
 from numapool import _core
@@ -21,11 +22,6 @@ def _available_bytes() -> int:
         return 0
 
 
-def _chosen(text: str | None) -> str | None:
-    """Return the word in brackets of ``always [madvise] never``."""
-    return text.partition("[")[2].partition("]")[0] if text and "[" in text else text
-
-
 def _not_there(machine: Machine, name: str, folder: str, remedy: str) -> Capability:
     """Tell a kernel without it from a container that does not show it."""
     if machine.names("/sys/kernel/mm"):
@@ -43,24 +39,18 @@ def _not_there(machine: Machine, name: str, folder: str, remedy: str) -> Capabil
 def transparent(machine: Machine) -> Iterator[Capability]:
     """Have a huge page made of a scratch mapping."""
     name = "transparent huge pages"
-    mode = _chosen(machine.read(f"{_TRANSPARENT}/enabled"))
-    size = machine.number(f"{_TRANSPARENT}/hpage_pmd_size")
-    if mode is None or size is None:
+    state = _core.transparent_state(os.fsencode(machine.root))
+    mode, size = state.mode, state.page_bytes
+    if not mode or not size:
         yield _not_there(machine, name, _TRANSPARENT, "")
         return
-    switch = f"{_TRANSPARENT}/enabled"
-    # From Linux 6.8 on each size has a switch of its own, which wins unless it says inherit.
-    of_size = f"{_TRANSPARENT}/hugepages-{size >> 10}kB/enabled"
-    own = _chosen(machine.read(of_size))
-    if own in ("always", "madvise", "never"):
-        mode, switch = own, of_size
     if mode == "never":
-        word = "inherit" if switch == of_size else "madvise"
+        word = "inherit" if state.of_size else "madvise"
         yield Capability(
             name=name,
             available=False,
-            detail=f"switched off: {switch} is never",
-            remedy=f"as root: echo {word} > {switch}",
+            detail=f"switched off: {state.switch_file} is never",
+            remedy=f"as root: echo {word} > {state.switch_file}",
         )
         return
     if machine.status.get("THP_enabled") == "0":
@@ -92,52 +82,42 @@ def transparent(machine: Machine) -> Iterator[Capability]:
 
 def hugetlb(machine: Machine) -> Iterator[Capability]:
     """Tell what is reserved of each size on each node, and map a page where one is free."""
-    sizes = sorted(
-        int(name.removeprefix("hugepages-").removesuffix("kB")) << 10
-        for name in machine.names(_RESERVED)
-        if name.startswith("hugepages-")
-    )
-    for size in sizes:
-        yield _hugetlb_of(machine, size)
-    if not sizes:
+    reserves = _core.hugetlb_reserves(os.fsencode(machine.root))
+    for one in reserves:
+        yield _hugetlb_of(one)
+    if not reserves:
         remedy = "a kernel with CONFIG_HUGETLBFS; transparent huge pages need no reservation"
         yield _not_there(machine, "hugetlb pages", _RESERVED, remedy)
 
 
-def _hugetlb_of(machine: Machine, size: int) -> Capability:
+def _hugetlb_of(reserve: _core.HugetlbReserve) -> Capability:
+    size = reserve.page_bytes
     name = f"hugetlb pages of {size_text(size)}"
-    folder = f"hugepages-{size >> 10}kB"
-    reserved = machine.number(f"{_RESERVED}/{folder}/nr_hugepages") or 0
-    free = machine.number(f"{_RESERVED}/{folder}/free_hugepages") or 0
-    by_node = []
-    for node in machine.topology.nodes:
-        of_node = f"/sys/devices/system/node/node{node.node_id}/hugepages/{folder}"
-        total = machine.number(f"{of_node}/nr_hugepages")
-        if total:
-            left = machine.number(f"{of_node}/free_hugepages") or 0
-            by_node.append(f"node {node.node_id}: {left} of {total} free")
-    reserve = (
-        f"reserve some as root: echo N > /sys/devices/system/node/nodeX/hugepages/{folder}/"
-        "nr_hugepages"
+    by_node = [
+        f"node {one.node}: {one.free_pages} of {one.total_pages} free" for one in reserve.by_node
+    ]
+    remedy = (
+        "reserve some as root: echo N > /sys/devices/system/node/nodeX/hugepages/"
+        f"hugepages-{size >> 10}kB/nr_hugepages"
     )
-    if not reserved:
-        surplus = machine.number(f"{_RESERVED}/{folder}/nr_overcommit_hugepages") or 0
+    if not reserve.total_pages:
+        surplus = reserve.on_demand_pages
         detail = "none reserved" + (f"; up to {surplus} are made on demand" if surplus else "")
         if not surplus:
-            return Capability(name=name, available=False, detail=detail, remedy=reserve)
+            return Capability(name=name, available=False, detail=detail, remedy=remedy)
         if size > _LARGEST_SURPLUS or size > _available_bytes():
-            # Mapping it takes that much free memory at once; a reserved page is nobody's meanwhile.
+            # Mapping it takes that much free memory at once; a reserved page takes none.
             return Capability(
                 name=name,
                 available=None,
                 detail=f"{detail}; not tried, as {size_text(size)} would be taken from free memory",
             )
     else:
-        detail = ", ".join(by_node) or f"{free} of {reserved} free"
+        detail = ", ".join(by_node) or f"{reserve.free_pages} of {reserve.total_pages} free"
     try:
         _core.try_hugetlb_page(size)
     except (OSError, MemoryError):
         return Capability(
-            name=name, available=False, detail=f"{detail}; none could be mapped", remedy=reserve
+            name=name, available=False, detail=f"{detail}; none could be mapped", remedy=remedy
         )
     return Capability(name=name, available=True, detail=f"{detail}; one was mapped")
