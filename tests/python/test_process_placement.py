@@ -31,7 +31,9 @@ def still_process() -> Iterator[int]:
     """A process whose pages do not change: one that is stopped."""
     command = ["sh", "-c", "echo; read nothing"]
     streams = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
-    with child.running(command, **streams) as process:
+    # A sanitizer's runtime, which is preloaded, has a heap of its own.
+    own = {name: value for name, value in os.environ.items() if name != "LD_PRELOAD"}
+    with child.running(command, env=own, **streams) as process:
         assert process.stdout is not None
         process.stdout.readline()
         process.send_signal(signal.SIGSTOP)
