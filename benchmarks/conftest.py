@@ -39,7 +39,7 @@ def libnuma() -> ctypes.CDLL:
     try:
         return open_libnuma()
     except OSError as error:
-        pytest.skip(f"the peer libnuma is not to be had: {error}")
+        pytest.skip(f"the peer libnuma is not available: {error}")
 
 
 @pytest.fixture(scope="session")

@@ -30,7 +30,7 @@ def hwloc() -> ctypes.CDLL:
     try:
         return open_hwloc()
     except OSError as error:
-        pytest.skip(f"the peer libhwloc is not to be had: {error}")
+        pytest.skip(f"the peer libhwloc is not available: {error}")
 
 
 def by_hand(path: str) -> int | None:

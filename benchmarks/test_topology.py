@@ -25,7 +25,7 @@ def hwloc() -> ctypes.CDLL:
     try:
         library = ctypes.CDLL("libhwloc.so.15")
     except OSError as error:
-        pytest.skip(f"the peer libhwloc is not to be had: {error}")
+        pytest.skip(f"the peer libhwloc is not available: {error}")
     library.hwloc_bitmap_weight.argtypes = [ctypes.c_void_p]
     for sets in ("nodeset", "cpuset"):
         getter = getattr(library, f"hwloc_topology_get_topology_{sets}")

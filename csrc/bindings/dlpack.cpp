@@ -157,7 +157,7 @@ struct Request {
   bool copy = false;
 };
 
-// (a, b) as two numbers; nothing with an error set where it is no such pair.
+// (a, b) as two numbers; nothing, with an error set, if it is not such a pair.
 std::optional<std::pair<long, long>> pair_of(PyObject* object, const char* name) noexcept {
   if (!PyTuple_Check(object) || PyTuple_GET_SIZE(object) != 2) {
     refuse_argument(PyExc_TypeError, name, "a tuple of two integers", object);

@@ -49,7 +49,7 @@ struct NodeBuffer {
   std::atomic<bool> of_array;
 };
 
-// Takes back memory that is no pool's: the cookie is the mapping.
+// Takes back memory that belongs to no pool: the cookie is the mapping.
 class UnmapKeeper final : public Keeper {
  public:
   bool give_back(void* cookie, bool) noexcept override {

@@ -235,7 +235,7 @@ class TestResults:
             (lambda d: d.clear(), "not a result of numapool bench: its schema is None"),
             (lambda d: d.update(schema="numapool-bench/0"), "not numapool-bench/1"),
             (lambda d: d.pop("matrices"), "the document has no 'matrices'"),
-            (lambda d: d.update(matrices={}), "matrices is no list"),
+            (lambda d: d.update(matrices={}), "matrices must be a list"),
             (lambda d: d["matrices"][0].pop("cells"), r"matrices\[0\] has no 'cells'"),
             (
                 lambda d: d["matrices"][0]["cells"][0]["figure"].update(median="fast"),
@@ -243,8 +243,8 @@ class TestResults:
             ),
             (lambda d: d.update(quick=1), "quick is 1, not of type bool"),
             (lambda d: d.update(size_bytes={"x": 1}), "size_bytes: invalid literal"),
-            (lambda d: d.update(machine=[]), "machine is no object"),
-            (lambda d: d["loaded"].append(3), r"loaded\[\d\] is no object"),
+            (lambda d: d.update(machine=[]), "machine must be an object"),
+            (lambda d: d["loaded"].append(3), r"loaded\[\d\] must be an object"),
         ],
     )
     def test_what_is_no_result(self, tmp_path: Path, spoil: Any, says: str) -> None:

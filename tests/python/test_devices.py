@@ -177,7 +177,7 @@ def test_a_machine_that_has_gone(tmp_path: Path) -> None:
 
 
 def test_memory_near_a_device(volumes: NumaTopology) -> None:
-    """On nodes of a machine that is not this one only node 0 is to be had."""
+    """On nodes of a machine that is not this one only node 0 can be named."""
     allocator = NumaAllocator(volumes)
     with allocator.allocate_near("nvme0n1", 1 << 20) as buffer:
         assert buffer.requested_node == 0

@@ -18,19 +18,19 @@ SPEED = f"{NODES}/node2/access0/initiators"
 
 # Each kind of file: the machine that has it, and what is said of one that makes no sense.
 KINDS = {
-    f"{NODES}/online": ("cxl", "is no list of node ids"),
-    f"{NODES}/node1/cpulist": ("cxl", "is no list of CPUs"),
+    f"{NODES}/online": ("cxl", "is not a list of node ids"),
+    f"{NODES}/node1/cpulist": ("cxl", "is not a list of CPUs"),
     f"{NODES}/node1/cpumap": ("masks", "is no mask of CPUs"),
     f"{NODES}/node1/meminfo": ("cxl", "has no MemTotal in kB"),
     f"{NODES}/node1/distance": ("cxl", "is no row of distances"),
-    f"{SPEED}/read_latency": ("cxl", "is no number"),
-    f"{SPEED}/write_latency": ("cxl", "is no number"),
-    f"{SPEED}/read_bandwidth": ("cxl", "is no number"),
-    f"{SPEED}/write_bandwidth": ("cxl", "is no number"),
-    f"{TIERS}/memory_tier22/nodelist": ("cxl", "is no list of node ids"),
-    "proc/self/status": ("two_socket", "is no list of node ids"),
-    "sys/devices/system/cpu/online": ("no_node_folder", "is no list of CPUs"),
-    "sys/devices/system/cpu/present": ("present_cpus_only", "is no list of CPUs"),
+    f"{SPEED}/read_latency": ("cxl", "is not a number"),
+    f"{SPEED}/write_latency": ("cxl", "is not a number"),
+    f"{SPEED}/read_bandwidth": ("cxl", "is not a number"),
+    f"{SPEED}/write_bandwidth": ("cxl", "is not a number"),
+    f"{TIERS}/memory_tier22/nodelist": ("cxl", "is not a list of node ids"),
+    "proc/self/status": ("two_socket", "is not a list of node ids"),
+    "sys/devices/system/cpu/online": ("no_node_folder", "is not a list of CPUs"),
+    "sys/devices/system/cpu/present": ("present_cpus_only", "is not a list of CPUs"),
     "proc/meminfo": ("no_node_folder", "has no MemTotal in kB"),
 }
 
@@ -85,16 +85,16 @@ def test_garbage_in_each_kind_of_file(
 @pytest.mark.parametrize(
     ("path", "text", "says"),
     [
-        (f"{NODES}/online", "0-", "is no list of node ids"),  # cut short
-        (f"{NODES}/online", "0-3,", "is no list of node ids"),
-        (f"{NODES}/online", "0--3", "is no list of node ids"),
-        (f"{NODES}/online", "0,,3", "is no list of node ids"),
-        (f"{NODES}/online", "0 1", "is no list of node ids"),
-        (f"{NODES}/online", "0-1024", "is no list of node ids"),  # past CONFIG_NODES_SHIFT
-        (f"{NODES}/node1/cpulist", "3-1", "is no list of CPUs"),
-        (f"{NODES}/node1/cpulist", "0-7:2", "is no list of CPUs"),
-        (f"{NODES}/node1/cpulist", "0-65536", "is no list of CPUs"),
-        (f"{NODES}/node1/cpulist", "0-99999999999999999999", "is no list of CPUs"),
+        (f"{NODES}/online", "0-", "is not a list of node ids"),  # cut short
+        (f"{NODES}/online", "0-3,", "is not a list of node ids"),
+        (f"{NODES}/online", "0--3", "is not a list of node ids"),
+        (f"{NODES}/online", "0,,3", "is not a list of node ids"),
+        (f"{NODES}/online", "0 1", "is not a list of node ids"),
+        (f"{NODES}/online", "0-1024", "is not a list of node ids"),  # past CONFIG_NODES_SHIFT
+        (f"{NODES}/node1/cpulist", "3-1", "is not a list of CPUs"),
+        (f"{NODES}/node1/cpulist", "0-7:2", "is not a list of CPUs"),
+        (f"{NODES}/node1/cpulist", "0-65536", "is not a list of CPUs"),
+        (f"{NODES}/node1/cpulist", "0-99999999999999999999", "is not a list of CPUs"),
         (f"{NODES}/node1/meminfo", "Node 1 MemTotal:       655", "has no MemTotal in kB"),
         (f"{NODES}/node1/meminfo", "Node 1 MemTotal: 1000 MB", "has no MemTotal in kB"),
         (f"{NODES}/node1/meminfo", "Node 1 MemTotal:", "has no MemTotal in kB"),
@@ -109,10 +109,10 @@ def test_garbage_in_each_kind_of_file(
         (f"{NODES}/node1/distance", "21 10 24 9", "is no row of distances"),  # ACPI: reserved
         (f"{NODES}/node1/distance", "21,10,24,14", "is no row of distances"),
         (f"{NODES}/node1/distance", f"21 10 24 {2**31}", "is no row of distances"),
-        (f"{SPEED}/read_latency", "250 ns", "is no number"),
-        (f"{SPEED}/read_latency", "2.5", "is no number"),
-        (f"{SPEED}/read_latency", str(2**64), "is no number"),
-        (f"{TIERS}/memory_tier4/nodelist", "0-", "is no list of node ids"),
+        (f"{SPEED}/read_latency", "250 ns", "is not a number"),
+        (f"{SPEED}/read_latency", "2.5", "is not a number"),
+        (f"{SPEED}/read_latency", str(2**64), "is not a number"),
+        (f"{TIERS}/memory_tier4/nodelist", "0-", "is not a list of node ids"),
     ],
 )
 def test_values_that_are_nearly_right(path: str, text: str, says: str, tmp_path: Path) -> None:
@@ -151,7 +151,7 @@ def test_a_file_without_end_is_no_list(tmp_path: Path) -> None:
     path = f"{NODES}/node1/cpulist"
     text = b"1," * (1 << 19) + b"1"
     assert len(text) > 1 << 20
-    assert message_for("cxl", path, text, tmp_path).endswith("is no list of CPUs")
+    assert message_for("cxl", path, text, tmp_path).endswith("is not a list of CPUs")
 
 
 @pytest.mark.parametrize("root", ["nowhere", "file"])

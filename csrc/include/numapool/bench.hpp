@@ -3,7 +3,7 @@
 // Each runs on threads of its own, one for each CPU that is named, and in rounds, so that the
 // caller can tell a figure from an accident. A round takes the time asked for and a little more;
 // nothing is interrupted in between. Throws Error: kInvalidArgument for memory that is too small,
-// kSystem where no thread is to be had. The memory is the caller's, resident, begins at a line, and
+// kSystem if no thread can be started. The memory is the caller's, resident, begins at a line, and
 // is nobody else's meanwhile.
 #pragma once
 

@@ -18,7 +18,7 @@ struct Transfer {
   std::uint64_t bytes = 0;
   std::uint64_t direct_bytes = 0;  // of them, past the page cache
   std::optional<platform::Failure> failure;
-  bool misplaced = false;  // direct I/O was to be had, but not for this address and offset
+  bool misplaced = false;  // direct I/O was possible, but not for this address and offset
 };
 
 // Owns the handles of one open file. Transfers are thread-safe; the rest is not. Movable.

@@ -40,7 +40,7 @@ struct StreamItem {
 class Stream {
  public:
   // Takes memory for depth + 1 blocks as the pool's (fewer for a small file), and starts to read.
-  // Throws as Pool::acquire(), and Error(kSystem) where no thread is to be had.
+  // Throws as Pool::acquire(), and Error(kSystem) if no thread can be started.
   [[nodiscard]] static std::unique_ptr<Stream> open(File&& file, Pool& pool,
                                                     const StreamOptions& options,
                                                     const InterruptCheck& check,

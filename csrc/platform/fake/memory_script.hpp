@@ -45,7 +45,7 @@ struct MemoryScript {
   std::optional<std::uint64_t> thread_policy_bytes;  // nothing: threads have no strict policy
   std::optional<std::uint64_t> hugetlb_limit_bytes;  // nothing: no cgroup limits huge pages
   std::map<int, unsigned> weights;                   // empty: a kernel before weighted interleaving
-  int current_node = 0;  // of every thread that is no worker of the core's
+  int current_node = 0;                              // of every thread but the core's workers
 
   bool workers_roam = false;  // no worker gets the CPUs that it asks for
 

@@ -16,7 +16,7 @@ namespace numapool::platform::windows {
 namespace {
 
 constexpr int kDeepest = 32;                  // devices above one another
-constexpr std::uint32_t kMostNodes = 0xFFFE;  // nodes are numbered by 16 bits, 0xFFFF is none
+constexpr std::uint32_t kMostNodes = 0xFFFE;  // nodes are numbered by 16 bits; 0xFFFF means no node
 
 char lower(char letter) noexcept {
   return letter >= 'A' && letter <= 'Z' ? static_cast<char>(letter - 'A' + 'a') : letter;

@@ -18,7 +18,7 @@ struct VolumePlace {
 // Fails where there is no such path.
 Result<VolumePlace> find_volume(const std::string& path);
 
-// The number of the disk that a device path opens; nothing where it is none.
+// The number of the disk that a device path opens; nothing if the path is not a disk's.
 [[nodiscard]] std::vector<unsigned> disks_of(const std::string& device_path, DWORD& error);
 
 }  // namespace numapool::platform::windows

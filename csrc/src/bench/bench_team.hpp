@@ -26,7 +26,7 @@ struct Work {
 };
 
 // Runs all rounds and joins the threads; one for each CPU, or one that runs anywhere. Returns
-// whether each stayed on its CPU. Throws Error(kSystem) where no thread is to be had,
+// whether each stayed on its CPU. Throws Error(kSystem) if no thread can be started,
 // Error(kSystem) or std::bad_alloc before any work was done.
 [[nodiscard]] bool run_team(std::span<const int> cpus, const Plan& plan, const Work& work);
 

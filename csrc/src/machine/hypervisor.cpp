@@ -241,7 +241,7 @@ class Case {
     return flag == nullptr ? Verdict{} : because(*flag, kUnknown);
   }
 
-  // The one that decided, or else the first that is no disguise, or else the first.
+  // The one that decided, else the first that is not a disguise, else the first.
   [[nodiscard]] std::string signature_for(const Verdict& verdict) const {
     if (!cpuid_ || cpuid_->signatures.empty()) return {};
     const auto& all = cpuid_->signatures;

@@ -161,8 +161,8 @@ void run_chunk(Work& work, std::size_t threads, std::span<const int> cpus,
       }
     } catch (const std::system_error&) {
       work.add_workers(-1);
-      // No more threads to be had (RLIMIT_NPROC, pids cgroup): those that run, or this one, do the
-      // work.
+      // No more threads can be started (RLIMIT_NPROC, pids cgroup): those that run, or this one, do
+      // the work.
     }
     if (workers.empty()) {
       work.run_here(check);

@@ -14,7 +14,7 @@ class PoolImpl;
 // Runs until it is destroyed, which joins it. Never holds its own lock while it trims.
 class IdleThread {
  public:
-  // nullptr where no thread is to be had.
+  // nullptr if no thread can be started.
   [[nodiscard]] static std::unique_ptr<IdleThread> start(PoolImpl& pool,
                                                          std::uint32_t idle_ms) noexcept;
   ~IdleThread();

@@ -68,7 +68,7 @@ void MonitorImpl::after_fork_in_child() noexcept {
   level_ = PressureLevel::kNone;
 }
 
-// What the watch has open goes back where no thread is to be had for it.
+// Closes what the watch opened if its thread cannot be started.
 void MonitorImpl::drop_watch() noexcept {
   const std::lock_guard guard(state_mutex_);
   watch_.reset();

@@ -3,7 +3,7 @@
 
 namespace numapool {
 
-// What was being read into is nobody's: its bytes may be anything.
+// Blocks that were being read into are dropped: their bytes may be anything.
 void StreamState::after_fork_in_child() noexcept {
   for (Slot& slot : slots_) {
     if (slot.use == Use::kReading) slot.use = Use::kFree;

@@ -53,7 +53,7 @@ def arrow_buffer(
     ImportError
         pyarrow is not installed.
     TypeError
-        What is given is none of these.
+        `data` is none of these.
     ValueError, MemoryError, NodeNotFoundError, PlacementError, UnsupportedError
         As for :meth:`NumaAllocator.allocate`.
     """

@@ -57,7 +57,7 @@ class BalloonDriver:
     Raises
     ------
     OSError
-        There is no such folder.
+        The folder does not exist.
     """
 
     def __init__(self, *, root: arguments.PathLike = "/") -> None:

@@ -187,7 +187,7 @@ def function(name: str, value: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def items(name: str, value: object, takes: str) -> list[Any]:
-    """Return the items of an argument that is iterable; a str is no iterable of words."""
+    """Return the items of an iterable argument; a str does not count as one."""
     if isinstance(value, str | bytes) or not isinstance(value, Iterable):
         raise TypeError(must_be(name, takes, value))
     return list(value)

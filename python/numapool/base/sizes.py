@@ -21,12 +21,12 @@ def bytes_of(text: str) -> int:
     Raises
     ------
     ValueError
-        The text is no size, or has no unit, or one that could be either kind ("64K").
+        The text is not a size, has no unit, or has an ambiguous one ("64K").
     """
     found = _SIZE.fullmatch(text.strip())
     factor = _BYTES_OF.get(found[3].lower()) if found else None
     if found is None or factor is None:
-        raise ValueError(f"{text!r} is no size with a unit")
+        raise ValueError(f"{text!r} is not a size with a unit")
     fraction = found[2] or ""
     whole: int = 10 ** len(fraction)
     return int(found[1]) * factor + int(fraction or "0") * factor // whole

@@ -37,7 +37,7 @@ def total_text(sizes_bytes: Iterable[int | None]) -> str:
 
 
 def printable(text: str) -> str:
-    """Escape what a font may lack, or what is no text: devices and folders may have any name."""
+    """Escape all but printable ASCII: a font may lack the rest, and any byte may be in a name."""
     return "".join(one if one.isascii() and one.isprintable() else ascii(one)[1:-1] for one in text)
 
 
@@ -63,7 +63,7 @@ def ids_of(text: str) -> list[int]:
     Raises
     ------
     ValueError
-        The text is no such list; the message says what is wrong.
+        The text is not such a list; the message says what is wrong.
 
     >>> ids_of("0-2,5")
     [0, 1, 2, 5]

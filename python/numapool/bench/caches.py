@@ -45,7 +45,7 @@ def siblings(machine: Machine, cpu: int) -> tuple[int, ...]:
 
 
 def ids(text: str) -> tuple[int, ...]:
-    """Read the kernel's list of ids; what is none counts for nothing."""
+    """Read the kernel's list of ids; skip what is not an id."""
     out: set[int] = set()
     for part in text.split(","):
         ends = re.fullmatch(r"\s*(\d+)(?:-(\d+))?\s*", part)

@@ -28,7 +28,7 @@ def record_of(kind: type[_Record], fields: Any, where: str) -> _Record:
         Something is missing, or of another type; the message says what, and where.
     """
     if not isinstance(fields, dict):
-        raise ValueError(f"{where or 'the document'} is no object")
+        raise ValueError(f"{where or 'the document'} must be an object")
     wanted = typing.get_type_hints(kind)
     missing = [name for name in wanted if name not in fields]
     if missing:
@@ -49,11 +49,11 @@ def _value(hint: Any, value: Any, where: str) -> Any:
         return _value(next(one for one in inner if one is not type(None)), value, where)
     if origin is tuple:
         if not isinstance(value, (list, tuple)):
-            raise ValueError(f"{where} is no list")
+            raise ValueError(f"{where} must be a list")
         return tuple(_value(inner[0], one, f"{where}[{i}]") for i, one in enumerate(value))
     if origin is dict:
         if not isinstance(value, dict):
-            raise ValueError(f"{where} is no object")
+            raise ValueError(f"{where} must be an object")
         try:
             return {inner[0](key): one for key, one in value.items()}
         except ValueError as error:

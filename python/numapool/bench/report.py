@@ -130,7 +130,7 @@ class PageSize:
         ``"base"``, ``"transparent"`` or ``"hugetlb"``.
     page_bytes : int
     latency_ns : Figure or None
-        Of dependent loads over memory in such pages; None where the memory was not to be had.
+        Of dependent loads over memory in such pages; None where that memory was not available.
     touch_bytes_s : Figure or None
         First use by one thread that writes to each base page.
     populate_bytes_s : Figure or None
@@ -310,7 +310,7 @@ class BenchReport:
         Raises
         ------
         ValueError
-            It is none; the message says what is wrong, and where.
+            The file is not such a document; the message says what is wrong, and where.
         """
         schema = document.get("schema") if isinstance(document, dict) else None
         if schema != SCHEMA:

@@ -52,7 +52,7 @@ def run(options: BenchOptions | None = None, progress: Progress | None = None) -
     OSError, ValueError
         A path cannot be read, or holds too little.
     MemoryError
-        There is no memory to measure.
+        No node has memory to measure.
     """
     options = BenchOptions() if options is None else options
     for path in options.paths:
@@ -166,7 +166,7 @@ def _doubts(site: Site, report: BenchReport) -> list[BenchWarning]:
     if small:
         warn(
             "pages",
-            "no huge pages were to be had: latencies contain the search for pages (TLB misses)",
+            "no huge pages available: latencies include TLB misses",
         )
     figures = [cell.figure for cell in cells] + [point.latency_ns for point in report.loaded]
     unsteady = sum(not one.steady for one in figures)

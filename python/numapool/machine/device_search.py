@@ -115,7 +115,7 @@ def device_locality(path: PathLike, topology: NumaTopology | None = None) -> Dev
     Raises
     ------
     OSError
-        There is no such file or device (FileNotFoundError), or it may not be looked at.
+        The file or device does not exist (FileNotFoundError), or access to it is denied.
     """
     if topology is not None:
         return locality_by(path, _core_of(topology))

@@ -70,7 +70,7 @@ def detect_hypervisor(
     Raises
     ------
     OSError
-        There is no such folder.
+        The folder does not exist.
     UnsupportedError
         Neither the processor nor the system has a way to tell.
     """

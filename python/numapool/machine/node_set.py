@@ -105,11 +105,11 @@ def nodes(spec: NodesLike | None = None, *, strict: bool = False) -> NodeSet:
         A text that names nothing, or words that the machine has no node for; the message says which
         word it is, and what there is.
     NodeNotFoundError
-        An id that is no node of this machine.
+        This machine has no node with that id.
     PlacementError
         With `strict`: the node of a path is unknown.
     OSError
-        There is no such file or device.
+        The file or device does not exist.
     TypeError
         Neither an id, a text, nor an iterable of them.
     """

@@ -128,7 +128,7 @@ class NumaTopology:
         Raises
         ------
         OSError
-            There is no such folder.
+            The folder does not exist.
         TopologyError
             The folder holds no machine; with `strict`, a file makes no sense: the message names it
             and what it holds.
@@ -237,7 +237,7 @@ class NumaTopology:
         Raises
         ------
         NodeNotFoundError
-            There is none; the message names those there are.
+            The node does not exist; the message lists the nodes that do.
         """
         return self.nodes[self._index(node)]
 
@@ -269,7 +269,7 @@ class NumaTopology:
         Raises
         ------
         NodeNotFoundError
-            There is no node `node`.
+            The node does not exist.
         """
         return self._core.nearest(self.nodes[self._index(node)].node_id)
 

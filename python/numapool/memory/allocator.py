@@ -144,9 +144,9 @@ class NumaAllocator:
         Raises
         ------
         ValueError
-            A size of 0 or less; a page size that is none; ``strict`` without ``populate``.
+            A size of 0 or less, an invalid page size, or ``strict`` without ``populate``.
         TypeError
-            An argument that is no integer.
+            An argument is not an integer.
         NodeNotFoundError
             The machine has no such node.
         MemoryError
@@ -260,7 +260,7 @@ class NumaAllocator:
         Raises
         ------
         OSError
-            There is no such file or device.
+            The file or device does not exist.
         """
         return node_by(path, self.topology._core, self._renewed).node_id
 
@@ -298,7 +298,7 @@ class NumaAllocator:
         Raises
         ------
         OSError
-            There is no such file or device.
+            The file or device does not exist.
         PlacementError
             ``strict`` only: the node is unknown on a machine with several, or cannot hold it.
         ValueError, MemoryError, UnsupportedError

@@ -36,7 +36,7 @@ class memory_policy:
     Raises
     ------
     ValueError
-        A mode that is none, or nodes that do not fit it.
+        `mode` is unknown, or does not go with these nodes.
     NodeNotFoundError
         The machine has no such node.
     UnsupportedError

@@ -160,7 +160,7 @@ class BufferPool(_core.PoolBase):
     Raises
     ------
     ValueError
-        A negative limit; a page size that is none.
+        A negative limit, or an invalid page size.
     UnsupportedError
         A page size that this machine does not have.
     """

@@ -1,4 +1,4 @@
-"""What a monitor saw last: how much memory there is to be had, and where."""
+"""What a monitor saw last: how much memory is available, and where."""
 
 from __future__ import annotations
 

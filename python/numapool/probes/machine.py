@@ -1,4 +1,4 @@
-"""The files of the machine that is probed, below a root of choice."""
+"""The files of the machine that is probed, below a given root."""
 
 from __future__ import annotations
 

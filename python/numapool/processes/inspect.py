@@ -113,7 +113,7 @@ def process_placement(pid: SupportsIndex | None = None) -> ProcessPlacement:
     Raises
     ------
     ProcessLookupError
-        There is no such process, or it ends meanwhile.
+        The process does not exist, or ends meanwhile.
     PermissionError
         It is another user's: looking at it takes CAP_SYS_PTRACE.
     UnsupportedError

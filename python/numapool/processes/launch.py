@@ -204,7 +204,7 @@ class _Job:
 
     def _start(self, rank: int, port: int) -> None:
         place = self._places[rank]
-        # -P: a folder named numapool where the program runs is none of ours.
+        # -P: a folder named numapool in the working directory is not this package.
         run = [sys.executable, "-P", "-m", "numapool", "run", f"--with-parent={os.getpid()}"]
         process = subprocess.Popen(
             [*run, "--node", str(place.node), "--", *self._command],

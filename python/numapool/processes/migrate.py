@@ -113,7 +113,7 @@ def migrate_process(
     NodeNotFoundError
         The machine has no such node.
     ProcessLookupError
-        There is no such process, or it ends meanwhile.
+        The process does not exist, or ends meanwhile.
     PermissionError
         It is another user's, or confined to other nodes: that takes CAP_SYS_NICE.
     UnsupportedError

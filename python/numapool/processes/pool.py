@@ -51,7 +51,7 @@ class NodeProcessPool(Executor):
     UnsupportedError
         The platform has no way to place processes.
     ValueError
-        There is no node, or the context is that of ``forkserver``.
+        `nodes` is empty, or the context is that of ``forkserver``.
     """
 
     def __init__(
@@ -150,7 +150,7 @@ class NodeProcessPool(Executor):
         TypeError
             `data` is neither.
         OSError
-            There is no such file or device.
+            The file or device does not exist.
         """
         return self.submit(fn, *args, node=self._near(_node_of(data)), **kwargs)
 

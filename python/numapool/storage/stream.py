@@ -205,7 +205,7 @@ class FileStream:
 
     @property
     def closed(self) -> bool:
-        """Whether nothing more is to be had, :meth:`close` having been called."""
+        """Whether :meth:`close` was called: the stream gives no more blocks."""
         return self._core.closed()
 
     def close(self) -> None:
@@ -280,7 +280,7 @@ def stream(
     ------
     OSError
         The file cannot be opened (FileNotFoundError, PermissionError, IsADirectoryError); it is a
-        pipe or a socket; no thread is to be had.
+        pipe or a socket; no thread can be started.
     ValueError
         A block size or a depth of less than 1, a negative offset, size or timeout.
     NodeNotFoundError, MemoryError, PoolExhaustedError
@@ -290,7 +290,7 @@ def stream(
 
 
 def _device_of(path: str) -> int | None:
-    # To device_node() a name that is no file may be a device's.
+    # device_node() takes a name that is not a file for a device's.
     os.stat(path)  # noqa: PTH116 - pathlib takes 2 ms to import
     try:
         return device_node(path)

@@ -104,7 +104,7 @@ def read_into(
     ValueError
         A negative offset or size, a size that is more than the buffer has.
     BufferError, TypeError
-        The buffer cannot be written to, is not contiguous, or is none.
+        The object is not a buffer, is read-only, or is not contiguous.
     KeyboardInterrupt
         Ctrl-C is answered between pieces of 8 MiB.
     """

@@ -131,7 +131,7 @@ def pin(node: SupportsIndex, topology: NumaTopology, base: frozenset[int] | None
     Raises
     ------
     NodeNotFoundError
-        There is no such node.
+        The node does not exist.
     UnsupportedError
         The platform has no way, the system refuses it, or none of the CPUs that this thread may use
         belongs to a node.

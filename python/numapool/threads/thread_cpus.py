@@ -29,7 +29,7 @@ def set(cpus: Iterable[int], thread: int = 0) -> None:
     Raises
     ------
     ProcessLookupError
-        There is no such thread any more.
+        The thread has ended.
     OSError
         The system refuses it.
     """

@@ -107,7 +107,7 @@ std::optional<std::string> DeviceTree::real(const std::string& path) const {
   return std::nullopt;
 }
 
-// What `file` says, if anything; a text that is no node ends the search, for a guess is worse.
+// What `file` says, if anything; a text that is not a node ends the search: a guess would be worse.
 bool DeviceTree::ask(const std::string& folder, NodeAnswer& answer) const {
   const std::string file = folder + "/numa_node";
   const auto told = text(file);
@@ -122,7 +122,7 @@ bool DeviceTree::ask(const std::string& folder, NodeAnswer& answer) const {
   }
   answer.evidence = shown(file);
   if (!is_id) {
-    answer.reason = answer.evidence + " says " + quoted(*told) + ", which is no node";
+    answer.reason = answer.evidence + " says " + quoted(*told) + ", which is not a node";
   } else if (is_stand_in(*this, folder, node)) {
     answer.reason = answer.evidence + " says " + *told +
                     ", which the nvme driver fills in where the firmware tells no node";

@@ -30,7 +30,7 @@ Result<std::optional<std::uint64_t>> read_number(const Folder& folder, const cha
   std::uint64_t value = 0;
   const auto [end, error] = std::from_chars(digits.data(), digits.data() + digits.size(), value);
   if (error != std::errc{} || end != digits.data() + digits.size()) {
-    return folder.nonsense(file, *text, "is no number");
+    return folder.nonsense(file, *text, "is not a number");
   }
   return std::optional(value);
 }

@@ -21,7 +21,7 @@ Result<std::optional<std::vector<int>>> read_ids(const Folder& folder, const cha
 Result<std::optional<std::uint64_t>> read_number(const Folder& folder, const char* file);
 
 // The size after `key` in a meminfo file, of the machine or of a node: "MemTotal:  263923664 kB".
-// Nothing where the key is missing, or what follows is no size or none that 64 bits hold.
+// Nothing if the key is missing, or no size that 64 bits hold follows it.
 [[nodiscard]] std::optional<std::uint64_t> meminfo_bytes(std::string_view text,
                                                          std::string_view key) noexcept;
 

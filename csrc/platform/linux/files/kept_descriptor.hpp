@@ -24,7 +24,7 @@ struct Identity {
 class KeptDescriptor {
  public:
   KeptDescriptor() noexcept = default;
-  // Takes over `fd`; a negative one is none.
+  // Takes over `fd`; a negative one means: no descriptor.
   explicit KeptDescriptor(int fd) noexcept;
   ~KeptDescriptor() { close(); }
   KeptDescriptor(KeptDescriptor&& other) noexcept;

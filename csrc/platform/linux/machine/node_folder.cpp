@@ -57,7 +57,7 @@ NodeRecord NodeReader::read(int id) {
 
 // cpulist, or cpumap where that is missing or makes no sense. A node with neither has no CPUs.
 void NodeReader::read_cpus(const Folder& node, NodeRecord& record) {
-  auto listed = read_ids(node, "cpulist", kLargestId, "is no list of CPUs");
+  auto listed = read_ids(node, "cpulist", kLargestId, "is not a list of CPUs");
   const int code = errno;
   if (listed && listed.value()) {
     record.cpus = *std::move(listed).value();

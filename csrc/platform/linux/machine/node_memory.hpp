@@ -14,7 +14,7 @@ struct NodeMemory {
   std::uint64_t clean_file_bytes = 0;  // file pages that reclaim can drop at once
 };
 
-// From the text of nodeN/meminfo. Nothing where MemTotal or MemFree is missing or is no size.
+// From the text of nodeN/meminfo. Nothing if MemTotal or MemFree is missing or is not a size.
 [[nodiscard]] std::optional<NodeMemory> parse_node_memory(std::string_view text);
 
 // A kernel that initializes memory on demand counts it for the machine at once, and for the node as

@@ -19,7 +19,7 @@ namespace numapool::platform {
 namespace {
 
 constexpr const char* kTiers = "sys/devices/virtual/memory_tiering";
-constexpr const char* kNoNodeList = "is no list of node ids";
+constexpr const char* kNoNodeList = "is not a list of node ids";
 
 // The file `online`, or the nodeN folders there are where that is missing or makes no sense.
 std::vector<int> online_nodes(const Folder& nodes, Notes& notes) {

@@ -28,7 +28,7 @@ std::vector<int> online_cpus(const Folder& root, Notes& notes) {
     return {};
   }
   for (const char* const file : {"online", "present"}) {
-    auto ids = read_ids(cpus, file, kLargestId, "is no list of CPUs");
+    auto ids = read_ids(cpus, file, kLargestId, "is not a list of CPUs");
     if (!ids) notes.add(ids.failure(), "the next best list says which CPUs there are");
     if (ids && ids.value() && !ids.value()->empty()) return *std::move(ids).value();
   }

@@ -22,7 +22,7 @@ struct CgroupUse {
   std::uint64_t unclean_bytes = 0;     // of the file cache: must be written first
   std::string unreadable;              // a file that should tell a limit and cannot be read, why
 
-  // Charged, and not to be had back from the file cache.
+  // Charged, less what the file cache can give back.
   [[nodiscard]] std::uint64_t needed_bytes() const noexcept {
     return charged_bytes > file_cache_bytes ? charged_bytes - file_cache_bytes : 0;
   }

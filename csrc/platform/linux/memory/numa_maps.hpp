@@ -27,7 +27,7 @@ struct MappedPages {
   std::vector<std::pair<int, std::uint64_t>> pages_by_node;  // in the order of the line
 };
 
-// Reads a line into `line`, whose memory is used again. False for a text that is no such line.
+// Reads a line into `line`, whose memory is used again. False if the text is not such a line.
 bool read_mapped_pages(std::string_view text, std::size_t base_page, MappedPages& line);
 
 // The lines of a file, one after the other.

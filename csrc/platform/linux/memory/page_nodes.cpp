@@ -66,8 +66,8 @@ int conclude(int answer, Presence presence, bool was_read) noexcept {
   if (!says_absent(answer)) return kUnknownNode;  // an error of another kind, or no answer
   if (presence == Presence::kAbsent) return kNotResident;
   if (presence == Presence::kUnknown || !was_read) return kUnknownNode;
-  // The shared page of zeros is in the page table and nobody's memory. Of another page that is
-  // there and on no node nothing is known (a device's memory).
+  // The shared page of zeros is in the page table, but is not this process's memory. Of another
+  // page that is there and on no node nothing is known (a device's memory).
   return answer == -EFAULT ? kNotResident : kUnknownNode;
 }
 
