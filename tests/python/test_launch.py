@@ -68,7 +68,8 @@ def test_a_rank_that_ignores_the_request_is_killed(three: None, tmp_path: Path) 
     stubborn = f"trap '' TERM; : > {tmp_path}/ready; {WAIT}"
     fails = f"until [ -e {tmp_path}/ready ]; do :; done; kill -ABRT $$"
     done = nump.launch(sh(f"case $RANK in 0) {stubborn};; 1) {fails};; esac"), grace_s=0.1)
-    assert done.statuses == (128 + signal.SIGKILL, 128 + signal.SIGABRT, 0)
+    assert done.statuses[:2] == (128 + signal.SIGKILL, 128 + signal.SIGABRT)
+    assert done.statuses[2] in (0, 128 + signal.SIGTERM)  # it may not have begun yet
     assert done.status == 128 + signal.SIGABRT
 
 
