@@ -22,6 +22,7 @@ TEST_CASE_FIXTURE(Streams, "every byte once and in order, whatever the sizes") {
         open(of(block, depth));
         std::string got;
         CHECK(drain(got).kind == Kind::kEnd);
+        CHECK(handles() == 0);
         REQUIRE(got == expected);
         CHECK(next().kind == Kind::kEnd);
         CHECK(stream->figures().bytes == bytes);

@@ -47,10 +47,11 @@ class Stream {
                                                     const Pool::Degraded& degraded);
   virtual ~Stream() = default;  // reads that are on their way end by themselves
 
-  // The next item if it is there already.
+  // The next block if it is there already.
   [[nodiscard]] virtual std::optional<StreamItem> try_next() = 0;
-  // Waits for it; while every block is with consumers, for `starved_ms` at most (nothing: as long
-  // as it takes), then throws Error(kExhausted). Throws kClosed after close() and after a fork.
+  // Waits for the next item; while every block is with consumers, for `starved_ms` at most
+  // (nothing: as long as it takes), then throws Error(kExhausted). Throws kClosed after close() and
+  // after a fork. Whoever is told of the end finds the file closed.
   [[nodiscard]] virtual StreamItem next(std::optional<std::uint64_t> starved_ms,
                                         const InterruptCheck& check) = 0;
   // Every block is with consumers: nothing comes until one of them is given back.

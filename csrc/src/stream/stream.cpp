@@ -21,7 +21,10 @@ class StreamImpl final : public Stream {
 
   std::optional<StreamItem> try_next() override { return state_->try_next(); }
   StreamItem next(std::optional<std::uint64_t> starved_ms, const InterruptCheck& check) override {
-    return state_->next(starved_ms, check);
+    StreamItem item = state_->next(starved_ms, check);
+    // The threads have nothing to read any more, and the last of them closes the file.
+    if (item.kind == StreamItem::Kind::kEnd) state_->wait_for_threads(check);
+    return item;
   }
   bool starved() const override { return state_->starved(); }
   void close(const InterruptCheck& check) override {

@@ -156,6 +156,10 @@ bool StreamState::is_starved() const {
 
 std::optional<StreamItem> StreamState::try_next() {
   const std::lock_guard guard(mutex_);
+  require_open();
+  if (ended_ || failure_ || window_.empty() || window_.front()->use != Use::kFilled ||
+      window_.front()->got.bytes == 0)
+    return std::nullopt;
   return take();
 }
 

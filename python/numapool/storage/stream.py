@@ -247,7 +247,8 @@ def stream(
 
     Blocks come in the order of the file and without a gap. The memory of a block is used again once
     its buffer and all views of it are gone; while the consumer keeps blocks, as many fewer are read
-    ahead. Use it in a ``with``, or iterate to the end, or drop it: threads and memory go.
+    ahead. Use it in a ``with`` block or iterate to the end: then the file is closed and the threads
+    have ended. A stream that is dropped earlier ends by itself when its reads are done.
 
     A file that grows meanwhile is read to the end it has when that is reached; one that shrinks, to
     its new end.
