@@ -153,7 +153,9 @@ void bind_exchange(py::module_& module) {
           const SharedTopology machine = topology_now();
           const Topology& topology = *machine;
           const platform::Pages base{platform::PageKind::kBase, platform::base_page_bytes()};
-          const int target = node ? *node : topology.nearest(node_here(topology)).front();
+          const int here = node_here(topology);
+          const std::vector<int> near = topology.memory_order(here);
+          const int target = node ? *node : near.empty() ? here : near.front();
           out = place_shared({reinterpret_cast<void*>(address), length, base}, topology, target,
                              strict, check_signals);
         }

@@ -10,6 +10,15 @@
 
 namespace numapool::platform {
 
+enum class MemoryKind {
+  kUnknown,
+  kDram,
+  kDevice,  // a GPU's, that its driver shows as a node
+  kCxl,
+  kPmem,
+  kHbm,
+};
+
 struct NodeRecord {
   int node_id = 0;
   std::vector<int> cpus;  // online, ascending
@@ -26,6 +35,10 @@ struct NodeRecord {
   std::optional<std::uint64_t> write_bandwidth_bytes_s;
   // The memory is the machine's, for the node's own figure is not complete yet.
   bool memory_of_machine = false;
+  MemoryKind kind = MemoryKind::kUnknown;
+  std::string kind_evidence;  // how the kind is known, or why it is not: files without the root
+  // None of the memory is for the kernel's own use (ZONE_MOVABLE): it was added at run time.
+  bool movable_only = false;
 };
 
 // An attribute that was left out of the record, and what stands in for it. Of a file that makes no

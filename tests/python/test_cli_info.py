@@ -105,8 +105,7 @@ def check(screen: str, topology: nump.NumaTopology, width: int = 80) -> None:
     assert heading[-1] == "usable"
     assert [int(row[0]) for row in rows] == [node.node_id for node in topology.nodes]
     for node, row in zip(topology.nodes, rows, strict=True):
-        usable = node.node_id in topology.nearest(node.node_id)
-        assert (row[-1] == "yes") is usable
+        assert (row[-1] == "yes") is (node.node_id in topology.default_node_ids)
         assert (row[1] == "none") is (node.total_memory_bytes == 0)
         assert cpus_of(node.node_id, row[3], screen) == set(node.cpu_cores)
     assert distances(screen) == matrix(topology)

@@ -24,11 +24,17 @@ void set_process_home_node(int node) noexcept;
 // is in force. numapool sets no such policy: numactl --membind or systemd's NUMAPolicy=bind did.
 [[nodiscard]] std::vector<int> inherited_bind(const Topology& topology);
 
-// `node`; where an inherited bind leaves it out, the nearest node that it does not leave out.
-[[nodiscard]] int within_bind(const Topology& topology, const std::vector<int>& bind, int node);
+// The nodes that the calling thread gets memory from where it names none, ascending: the machine's
+// default nodes, and of these what an inherited bind leaves; all of the bind where it leaves none.
+[[nodiscard]] std::vector<int> unasked_nodes(const Topology& topology);
+
+// `node`, or the nearest of `unasked` where `node` is not among them. A node without memory stays,
+// unless a bind is in force.
+[[nodiscard]] int nearest_unasked(const Topology& topology, const std::vector<int>& unasked,
+                                  int node);
 
 // The node that the calling thread gets memory from where it names none: its home, else its
-// process's; else its CPU's node, within an inherited bind.
+// process's; else its CPU's node, or the nearest that may be used unasked.
 [[nodiscard]] int node_here(const Topology& topology);
 
 }  // namespace numapool

@@ -16,6 +16,8 @@ Result<TopologyRecord> read_topology(const std::string& root) {
   node.cpus.resize(std::max(1U, std::thread::hardware_concurrency()));
   std::iota(node.cpus.begin(), node.cpus.end(), 0);
   node.total_memory_bytes = unsupported::memory_bytes();
+  node.kind = MemoryKind::kDram;
+  node.kind_evidence = "all the memory there is";
   TopologyRecord record;
   record.allowed = {node.node_id};
   record.nodes.push_back(std::move(node));

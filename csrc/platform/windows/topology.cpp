@@ -39,6 +39,20 @@ void fill_sizes(std::vector<NodeRecord>& nodes) {
   }
 }
 
+// Windows tells of no kinds.
+void fill_kinds(std::vector<NodeRecord>& nodes) {
+  for (NodeRecord& node : nodes) {
+    if (node.total_memory_bytes == 0) {
+      node.kind_evidence = "the node has no memory";
+    } else if (node.cpus.empty()) {
+      node.kind_evidence = "the node has no CPUs, and Windows does not tell what its memory is";
+    } else {
+      node.kind = MemoryKind::kDram;
+      node.kind_evidence = "the node has CPUs";
+    }
+  }
+}
+
 }  // namespace
 
 Result<TopologyRecord> read_topology(const std::string& root) {
@@ -56,6 +70,7 @@ Result<TopologyRecord> read_topology(const std::string& root) {
     record.allowed.push_back(one.node_id);
   }
   fill_sizes(record.nodes);
+  fill_kinds(record.nodes);
   const auto rows = windows::distances(record.allowed);
   for (std::size_t i = 0; i < rows.size(); ++i) record.nodes[i].distances = rows[i];
   return record;

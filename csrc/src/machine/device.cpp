@@ -69,7 +69,7 @@ std::optional<int> nearest_to_all(const Topology& topology, std::span<const int>
   if (from.empty()) return std::nullopt;
   const bool is_one = std::all_of(from.begin(), from.end(), [&](int id) { return id == from[0]; });
   if (is_one) return topology.node(from[0]).node_id;
-  std::vector<int> candidates = topology.usable_nodes();
+  std::vector<int> candidates = topology.default_nodes();
   if (candidates.empty()) candidates.assign(from.begin(), from.end());
   const auto key = [&](int candidate) {
     long sum = 0;

@@ -2,7 +2,9 @@
 #include "numapool/topology.hpp"
 
 #include <algorithm>
+#include <cstdlib>
 #include <system_error>
+#include <tuple>
 #include <utility>
 
 #include "numapool/error.hpp"
@@ -14,6 +16,7 @@ namespace {
 // ACPI 6.5, 5.2.17 (SLIT): 10 is local, 20 the usual value for "remote, no more is known".
 constexpr int kLocalDistance = 10;
 constexpr int kRemoteDistance = 20;
+constexpr const char* kDefaultNodes = "NUMAPOOL_DEFAULT_NODES";
 
 std::string text_of(const platform::Failure& failure) {
   return failure.cause == platform::Cause::kUnintelligible
@@ -48,11 +51,12 @@ Topology::Topology(TopologyParts parts) : parts_(std::move(parts)) {
                 "distance from each to each");
   }
   add_online_to_possible();
+  if (parts_.defaults.empty()) static_cast<void>(choose_defaults({}));
 }
 
 // A node that goes online or offline between two reads leaves rows of the wrong length: read again
 // until two reads agree.
-Topology Topology::detect() {
+Topology Topology::detect(const std::optional<std::string>& defaults) {
   constexpr int kTries = 3;
   Topology out = from_sysfs("/");
   for (int attempt = 1; attempt < kTries && !out.parts_.notes.empty(); ++attempt) {
@@ -61,10 +65,20 @@ Topology Topology::detect() {
     out = std::move(again);
     if (agree) break;
   }
+  if (defaults) {
+    out.require_defaults(defaults);
+  } else if (const char* const words = std::getenv(kDefaultNodes); words != nullptr) {
+    const std::string wrong = out.choose_defaults(words);
+    if (!wrong.empty()) {
+      out.problem_ = std::string(kDefaultNodes) + " is ignored: " + wrong;
+      out.parts_.notes.push_back(out.problem_);
+    }
+  }
   return out;
 }
 
-Topology Topology::from_sysfs(const std::string& root, bool strict) {
+Topology Topology::from_sysfs(const std::string& root, bool strict,
+                              const std::optional<std::string>& defaults) {
   platform::Result<platform::TopologyRecord> read = platform::read_topology(root);
   if (!read) fail(read.failure());
   platform::TopologyRecord record = std::move(read).value();
@@ -81,11 +95,13 @@ Topology Topology::from_sysfs(const std::string& root, bool strict) {
     out.parts_.nodes.push_back(Node{from.node_id, std::move(from.cpus), from.total_memory_bytes,
                                     from.memory_tier, from.read_latency_ns, from.write_latency_ns,
                                     from.read_bandwidth_bytes_s, from.write_bandwidth_bytes_s,
-                                    from.memory_of_machine});
+                                    from.memory_of_machine, from.kind,
+                                    std::move(from.kind_evidence), from.movable_only});
   }
   out.parts_.possible = std::move(record.possible);
   out.add_online_to_possible();
   out.complete_distances();
+  out.require_defaults(defaults);
   return out;
 }
 
@@ -176,6 +192,22 @@ std::vector<int> Topology::nearest(int node_id) const {
   const auto key = [&](int id) { return std::pair(id == node_id ? -1 : row[index_of(id)], id); };
   std::sort(out.begin(), out.end(), [&](int a, int b) { return key(a) < key(b); });
   return out;
+}
+
+std::vector<int> Topology::order_among(int node_id, std::vector<int> nodes) const {
+  const std::vector<int>& row = parts_.distances[index_of(node_id)];
+  const auto key = [&](int id) {
+    const bool self = id == node_id;
+    return std::tuple(!self && node(id).is_expander(), self ? -1 : row[index_of(id)], id);
+  };
+  std::sort(nodes.begin(), nodes.end(), [&](int a, int b) { return key(a) < key(b); });
+  return nodes;
+}
+
+std::vector<int> Topology::memory_order(int node_id) const {
+  std::vector<int> nodes = default_nodes();
+  if (is_usable(node_id) && !is_default(node_id)) nodes.push_back(node_id);
+  return order_among(node_id, std::move(nodes));
 }
 
 std::optional<int> Topology::node_of_cpu(int cpu) const noexcept {

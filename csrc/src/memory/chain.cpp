@@ -63,6 +63,7 @@ Chain::Chain(const Topology& topology, int preferred, Mapping mapping, bool dump
       groups_(nodes_by_distance(topology, preferred)) {
   for (const std::vector<int>& group : groups_)
     order_.insert(order_.end(), group.begin(), group.end());
+  left_out_ = left_out(topology_, order_);
 }
 
 platform::Status Chain::prefer(int node) const {

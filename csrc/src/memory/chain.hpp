@@ -68,6 +68,7 @@ class Chain {
   const InterruptCheck& check_;
   std::vector<std::vector<int>> groups_;  // of nodes_by_distance()
   std::vector<int> order_;                // the same in one list
+  std::vector<int> left_out_;             // where nothing is to stay
 };
 
 // For reasons: "2 MiB on node 0, 6 MiB on node 1".

@@ -38,16 +38,19 @@ Chain::Outcome Chain::place_beyond_preferred(Outcome first) {
     const bool everywhere = within.size() == order_.size();
     if (within.size() < 2 && !everywhere) continue;
     // Less than a mebibyte is not worth being in two places.
-    if (!everywhere && (mapping_.length() < kLookBytes ||
-                        !may_hold(within, mapping_.length(), mapping_.pages()))) {
-      continue;
-    }
+    if (!everywhere && mapping_.length() < kLookBytes) continue;
+    const bool confined = !everywhere || !left_out_.empty();
+    if (confined && !may_hold(within, mapping_.length(), mapping_.pages())) continue;
     if (!first.placement.bytes_by_node.empty()) empty();
     first = split_over(within);
     if (first.placed) return first;
   }
   // Every node is usable, and the system wants none of them in a policy: sandboxes answer so.
   if (first.denied) return place_unbound(*first.denied);
+  if (!left_out_.empty()) {
+    throw Error(ErrorKind::kNoMemory, "cannot allocate " + size_text(mapping_.length()) + ": " +
+                                          left_out_text(order_, left_out_));
+  }
   throw Error(ErrorKind::kNoMemory, "no node of this machine accepts memory: " + first.reason);
 }
 
@@ -69,7 +72,7 @@ Chain::Outcome Chain::split_over(std::span<const int> nodes) {
   out.denied.reset();
   populate(mapping_, {cpus_for(*home), false}, check_);
   const bool everywhere = nodes.size() == order_.size();
-  // Within an inherited bind the system's own fallback goes beyond the nodes that are wanted.
+  // The system's own fallback knows of no inherited bind, and of no memory that is left out.
   const bool anywhere = everywhere && order_.size() == topology_.usable_nodes().size();
   Placement seen = look_now(anywhere ? Precision::kSampled : Precision::kExact);
   if (!anywhere) {
@@ -78,7 +81,9 @@ Chain::Outcome Chain::split_over(std::span<const int> nodes) {
       redo_with_base_pages(nodes);
       seen = pull_onto(nodes, *home, look_now(Precision::kExact), Precision::kExact);
     }
-    if (!everywhere && bytes_elsewhere(seen, nodes) != 0) {
+    const bool strays = std::any_of(left_out_.begin(), left_out_.end(),
+                                    [&](int node) { return seen.bytes_on(node) != 0; });
+    if (strays || (!everywhere && bytes_elsewhere(seen, nodes) != 0)) {
       out.reason = spread_text(seen);
       out.placement = std::move(seen);
       return out;

@@ -40,12 +40,20 @@ std::vector<int> inherited_bind(const Topology& topology) {
   return nodes;
 }
 
-int within_bind(const Topology& topology, const std::vector<int>& bind, int node) {
-  if (bind.empty() || has(bind, node)) return node;
-  for (const int near : topology.nearest(node)) {
-    if (has(bind, near)) return near;
+std::vector<int> unasked_nodes(const Topology& topology) {
+  std::vector<int> bind = inherited_bind(topology);
+  if (bind.empty()) return topology.default_nodes();
+  std::vector<int> both;
+  for (const int node : bind) {
+    if (topology.is_default(node)) both.push_back(node);
   }
-  return node;
+  return both.empty() ? bind : both;
+}
+
+int nearest_unasked(const Topology& topology, const std::vector<int>& unasked, int node) {
+  if (has(unasked, node) || unasked.empty()) return node;
+  if (!topology.is_usable(node) && unasked == topology.default_nodes()) return node;
+  return topology.order_among(node, unasked).front();
 }
 
 int node_here(const Topology& topology) {
@@ -53,7 +61,7 @@ int node_here(const Topology& topology) {
   if (exists(home_node())) return home_node();
   const int here = platform::current_node();
   const int node = exists(here) ? here : topology.nodes().front().node_id;
-  return within_bind(topology, inherited_bind(topology), node);
+  return nearest_unasked(topology, unasked_nodes(topology), node);
 }
 
 }  // namespace numapool

@@ -22,10 +22,7 @@ std::string join(const std::vector<int>& nodes) {
 }
 
 std::vector<int> resolve_nodes(const Topology& topology, std::vector<int> nodes) {
-  if (nodes.empty()) {
-    std::vector<int> bind = inherited_bind(topology);
-    return bind.empty() ? topology.usable_nodes() : bind;
-  }
+  if (nodes.empty()) return unasked_nodes(topology);
   std::sort(nodes.begin(), nodes.end());
   nodes.erase(std::unique(nodes.begin(), nodes.end()), nodes.end());
   for (const int node : nodes) require_usable(topology, node);

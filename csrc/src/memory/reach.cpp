@@ -2,6 +2,7 @@
 #include "memory/reach.hpp"
 
 #include <algorithm>
+#include <utility>
 
 #include "numapool/allocator.hpp"
 #include "numapool/home_node.hpp"
@@ -10,18 +11,35 @@ namespace numapool {
 
 std::vector<std::vector<int>> nodes_by_distance(const Topology& topology, int node) {
   std::vector<std::vector<int>> groups;
-  const std::vector<int> bind = inherited_bind(topology);
-  int last = -1;
-  for (const int one : topology.nearest(node)) {
-    const bool left_out = !bind.empty() && std::find(bind.begin(), bind.end(), one) == bind.end();
-    if (left_out && one != node) continue;
+  std::vector<int> nodes = unasked_nodes(topology);
+  const bool listed = std::find(nodes.begin(), nodes.end(), node) != nodes.end();
+  if (!listed && topology.is_usable(node)) nodes.push_back(node);
+  std::pair<bool, int> last;
+  for (const int one : topology.order_among(node, std::move(nodes))) {
     // Firmware may give another node the distance of the node itself.
     const int distance = one == node ? -1 : topology.distance(node, one);
-    if (groups.empty() || distance != last) groups.emplace_back();
+    const std::pair reach(one != node && topology.node(one).is_expander(), distance);
+    if (groups.empty() || reach != last) groups.emplace_back();
     groups.back().push_back(one);
-    last = distance;
+    last = reach;
   }
   return groups;
+}
+
+std::vector<int> left_out(const Topology& topology, std::span<const int> order) {
+  std::vector<int> nodes;
+  for (const int node : topology.usable_nodes()) {
+    const bool used = std::find(order.begin(), order.end(), node) != order.end();
+    if (!used && !topology.is_default(node)) nodes.push_back(node);
+  }
+  return nodes;
+}
+
+std::string left_out_text(std::span<const int> order, const std::vector<int>& left_out) {
+  return nodes_text({order.begin(), order.end()}) + " cannot hold it, and memory of " +
+         nodes_text(left_out) +
+         " is used only if you name it (it belongs to a device, or "
+         "NUMAPOOL_DEFAULT_NODES leaves it out)";
 }
 
 std::optional<std::uint64_t> room_on(std::span<const int> nodes, const platform::Pages& pages) {

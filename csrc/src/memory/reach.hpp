@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <optional>
 #include <span>
+#include <string>
 #include <vector>
 
 #include "numapool/topology.hpp"
@@ -11,10 +12,18 @@
 
 namespace numapool {
 
-// The usable nodes in groups of equal distance from `node`, nearest first; `node` itself is a group
-// of its own. Nodes that an inherited bind leaves out are none of them, unless `node` is such a
-// one: it was named. Throws Error(kNodeNotFound).
+// The nodes that may be used unasked in groups of equal distance from `node`, nearest first,
+// expanders after the others; `node` itself is a group of its own, if it is usable: it was named.
+// Throws Error(kNodeNotFound).
 [[nodiscard]] std::vector<std::vector<int>> nodes_by_distance(const Topology& topology, int node);
+
+// The usable nodes that are not in `order` and not used unasked either: the memory of devices, and
+// what an operator excludes. Nothing is left on them.
+[[nodiscard]] std::vector<int> left_out(const Topology& topology, std::span<const int> order);
+
+// For errors: why those nodes do not help.
+[[nodiscard]] std::string left_out_text(std::span<const int> order,
+                                        const std::vector<int>& left_out);
 
 // What the nodes could still hold together: free memory and clean file pages. Nothing where that is
 // unknown, as for reserved huge pages, which are counted apart from the memory of a node.

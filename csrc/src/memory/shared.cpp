@@ -32,6 +32,10 @@ Choice choose(const Topology& topology, int node, const Region& region) {
     within.insert(within.end(), group.begin(), group.end());
     if (may_hold(within, region.length, region.pages)) return {node, within};
   }
+  if (const std::vector<int> others = left_out(topology, within); !others.empty()) {
+    throw Error(ErrorKind::kNoMemory, "cannot allocate " + size_text(region.length) + ": " +
+                                          left_out_text(within, others));
+  }
   return {node, within};
 }
 

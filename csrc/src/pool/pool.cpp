@@ -57,12 +57,11 @@ PoolImpl::PoolImpl(Allocator allocator, const Topology& machine, const PoolOptio
       if (owner < 0) owner = slot;
     }
   }
-  // Where an inherited bind leaves a node out, its CPUs are served from the nearest that it does
-  // not.
-  const std::vector<int> bind = inherited_bind(machine);
+  // The CPUs of a node that is not used unasked are served from the nearest that is.
+  const std::vector<int> unasked = unasked_nodes(machine);
   for (std::int32_t& slot : slot_of_cpu_) {
     if (slot < 0) continue;
-    const int node = within_bind(machine, bind, nodes_[static_cast<std::size_t>(slot)]);
+    const int node = nearest_unasked(machine, unasked, nodes_[static_cast<std::size_t>(slot)]);
     slot = slot_of_node_[static_cast<std::size_t>(node)];
   }
   books_.resize(nodes_.size());

@@ -54,7 +54,7 @@ class Site:
         self.allocator = NumaAllocator()
         self.topology = self.allocator.topology
         self.clock = Clock(1, quick=options.quick) if clock is None else clock
-        self.targets = self.machine.usable_nodes
+        self.targets = self.machine.default_nodes
         self.cpus = self._cpus()
         self.caches: dict[int, tuple[Cache, ...]] = {
             node: caches(self.machine, cpus) for node, cpus in self.cpus.items()

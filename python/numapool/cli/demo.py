@@ -113,10 +113,7 @@ def demo(
     """Allocate on every node, fill through NumPy without a copy, and show where the pages are."""
     allocator = NumaAllocator()
     topology = allocator.topology
-    usable = [
-        node.node_id for node in topology.nodes if node.node_id in topology.nearest(node.node_id)
-    ]
-    results = [use_node(allocator, node_id, size_mib * MIB) for node_id in usable]
+    results = [use_node(allocator, one, size_mib * MIB) for one in topology.default_node_ids]
     failed = [one for one in results if one.error or not (one.zero_copy and one.sum_is_right)]
     if as_json:
         nodes = [asdict(one) for one in results]

@@ -126,7 +126,7 @@ def _nodes_table(topology: NumaTopology) -> Listing:
     headings = ["node", "memory", "free", "CPUs", *(name for name, shown in known if shown)]
     # With every column 15 characters are left to the CPUs on a usual screen.
     table = Listing(*headings, "usable", left=(3, len(headings)), folds={3: 15})
-    usable = {node for one in nodes for node in topology.nearest(one.node_id)}
+    default = topology.default_node_ids
     for node in nodes:
         free = _free_bytes(node)
         cells = [
@@ -142,12 +142,40 @@ def _nodes_table(topology: NumaTopology) -> Listing:
         if with_bandwidth:
             bandwidth = node.read_bandwidth_bytes_s
             cells.append("-" if bandwidth is None else rate_text(bandwidth))
-        if node.node_id in usable:
+        if node.node_id in default:
             cells.append("yes")
+        elif node.total_memory_bytes == 0:
+            cells.append("[dim]no memory")
         else:
-            cells.append("[dim]no memory" if node.total_memory_bytes == 0 else "[red]not allowed")
+            allowed = node.node_id in topology.allowed_node_ids
+            cells.append("[yellow]if named" if allowed else "[red]not allowed")
         table.add_row(*cells)
     return table
+
+
+def _show_kinds(console: Console, topology: NumaTopology) -> None:
+    """Print which memory is not that of a node with CPUs, and how that is known."""
+    from rich.table import Table
+    from rich.text import Text
+
+    special: dict[tuple[str, str], list[int]] = {}
+    for node in topology.nodes:
+        if node.total_memory_bytes != 0 and node.kind != "dram":
+            special.setdefault((node.kind, node.kind_evidence), []).append(node.node_id)
+    if special:
+        grid = Table.grid(padding=(0, 2))
+        grid.add_column(no_wrap=True)
+        grid.add_column(no_wrap=True)
+        grid.add_column(overflow="fold")
+        for (kind, evidence), nodes in special.items():
+            grid.add_row(ids_text(nodes, ", "), kind, Text(printable(evidence)))
+        console.print()
+        console.print("[bold]Kinds of memory")
+        console.print(grid)
+    usable = set(topology._core.usable())
+    if left_out := usable.difference(topology.default_node_ids):
+        where = f"node{'' if len(left_out) == 1 else 's'} {ids_text(left_out, ', ')}"
+        console.print(f"Memory of {where} is used only if you name it.", highlight=False)
 
 
 def _count(number: int, what: str) -> str:
@@ -181,6 +209,7 @@ def show_topology(console: Console, topology: NumaTopology) -> None:
     console.print()
     console.print(_nodes_table(topology))
     _show_cpus(console, topology)
+    _show_kinds(console, topology)
     if count > 1:
         console.print()
         show_distances(console, topology)

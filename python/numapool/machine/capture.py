@@ -58,6 +58,8 @@ _PROC: dict[str, tuple[str, ...]] = {
     "proc/self/status": ("Cpus_allowed", "Mems_allowed"),
 }
 _MOUNTS = "proc/self/mountinfo"
+#: Memory that a driver has added is named here; addresses are left out.
+_ADDED_MEMORY = b"System RAM ("
 _MOST_BYTES = 1 << 20
 
 
@@ -87,6 +89,9 @@ def entries(root: str = "/") -> Iterator[Entry]:
             kept = content.splitlines(keepends=True)
             starts = tuple(line.encode() for line in lines)
             yield Entry(path, b"".join(one for one in kept if not lines or one.startswith(starts)))
+    added = _read(f"{root}/proc/iomem")
+    if added is not None:
+        yield Entry("proc/iomem", b"".join(map(_added, added.splitlines(keepends=True))))
     mounts = _read(f"{root}/{_MOUNTS}")
     if mounts is not None:
         yield Entry(_MOUNTS, b"".join(map(_mount, mounts.splitlines(keepends=True))))
@@ -132,6 +137,12 @@ def _without_identity(name: str, content: bytes) -> bytes:
     if name == "uuid":  # of a mapped device: the kind is before the first dash
         return content.partition(b"-")[0] + b"-\n"
     return content
+
+
+def _added(line: bytes) -> bytes:
+    """Return a line of added memory as everybody but root sees it, nothing of other lines."""
+    _, _, name = line.partition(b" : ")
+    return b"00000000-00000000 : " + name if name.startswith(_ADDED_MEMORY) else b""
 
 
 def _mount(line: bytes) -> bytes:

@@ -88,6 +88,9 @@ def nodes(spec: NodesLike | None = None, *, strict: bool = False) -> NodeSet:
     ``"!2"``          every node that may be used but these; it stands before the whole text
     ================= ================================================================
 
+    "May be used" leaves out the memory of devices, and what ``NUMAPOOL_DEFAULT_NODES`` excludes
+    (:attr:`NumaTopology.default_node_ids`): name such a node by its id.
+
     Words are joined by commas: ``"0,near:/data"``. A path may have commas in it: what follows one
     and is no word belongs to the path.
 
@@ -206,8 +209,7 @@ def _counted(name: str, places: list[int], word: str) -> NodeSet:
 
 
 def _usable() -> NodeSet:
-    machine = current_topology()
-    return NodeSet(machine.nearest(machine.nodes[0].node_id))
+    return NodeSet(current_topology().default_node_ids)
 
 
 def _with_cpus() -> NodeSet:

@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterable
 from dataclasses import dataclass, field
-from typing import Any, SupportsIndex
+from typing import Any, Literal, SupportsIndex
 
 from numapool import _core
 from numapool.base import arguments, renamed
 from numapool.base.errors import no_such_node
 from numapool.base.locks import cached_property
-from numapool.base.units import size_text
+from numapool.base.units import ids_text, size_text
+from numapool.base.warn_once import warn_once
 from numapool.machine.devices import Device, DeviceList
+
+MemoryKind = Literal["dram", "device", "cxl", "pmem", "hbm", "unknown"]
+DefaultNodes = str | SupportsIndex | Iterable[SupportsIndex]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -36,6 +41,12 @@ class NumaNode:
         numaperf.rst).
     read_bandwidth_bytes_s, write_bandwidth_bytes_s : int or None
         Bandwidth in bytes per second, as for the latencies.
+    kind : str
+        What the memory is: ``"dram"``, of a node with CPUs; ``"device"``, of a GPU whose driver
+        shows it as a node; ``"cxl"``; ``"pmem"``; ``"hbm"``, by the firmware's bandwidths;
+        ``"unknown"``, also where there is no memory.
+    kind_evidence : str
+        How the kind is known, or why it is not.
     """
 
     node_id: int
@@ -46,6 +57,8 @@ class NumaNode:
     write_latency_ns: int | None = None
     read_bandwidth_bytes_s: int | None = None
     write_bandwidth_bytes_s: int | None = None
+    kind: MemoryKind = "unknown"
+    kind_evidence: str = ""
     _root: str = field(default="/", repr=False, compare=False)
     _devices: DeviceList | None = field(default=None, repr=False, compare=False)
 
@@ -98,20 +111,41 @@ class NumaTopology:
         self._devices = DeviceList(core)
 
     @classmethod
-    def detect(cls) -> NumaTopology:
+    def detect(cls, *, default_nodes: DefaultNodes | None = None) -> NumaTopology:
         """Read the running machine.
 
         An attribute that cannot be read or makes no sense is left out, and :attr:`notes` says so.
 
+        Parameters
+        ----------
+        default_nodes : str, int or iterable of int, optional
+            The :attr:`default_node_ids`: ids, or text as the environment variable
+            ``NUMAPOOL_DEFAULT_NODES`` has it, which holds where this is None.
+
         Raises
         ------
+        ValueError
+            `default_nodes` names no node that this process may use.
         OSError
             The system has no descriptors or memory left to read it.
+
+        Warns
+        -----
+        PlacementWarning
+            Once, if ``NUMAPOOL_DEFAULT_NODES`` makes no sense; it is ignored then.
         """
-        return cls(_core.Topology.detect(), "/")
+        core = _core.Topology.detect(_default_words(default_nodes))
+        _warn_of_default_nodes(core)
+        return cls(core, "/")
 
     @classmethod
-    def from_sysfs(cls, root: arguments.PathLike, *, strict: bool = False) -> NumaTopology:
+    def from_sysfs(
+        cls,
+        root: arguments.PathLike,
+        *,
+        strict: bool = False,
+        default_nodes: DefaultNodes | None = None,
+    ) -> NumaTopology:
         """Read another machine, captured or made up, from ``root/sys`` and ``root/proc``.
 
         Missing files are taken as an old or small kernel would have them: without distances, 10 and
@@ -124,9 +158,13 @@ class NumaTopology:
             The folder that holds ``sys`` and ``proc``.
         strict : bool
             Raise TopologyError for the first file that makes no sense, to check a tree.
+        default_nodes : str, int or iterable of int, optional
+            As for :meth:`detect`; the environment is not asked.
 
         Raises
         ------
+        ValueError
+            `default_nodes` names no node that this process may use.
         OSError
             The folder does not exist.
         TopologyError
@@ -136,7 +174,8 @@ class NumaTopology:
         path = arguments.path("root", root, as_bytes=True)
         path = os.path.abspath(path)  # noqa: PTH100 - pathlib takes 2 ms to import
         exact = arguments.flag("strict", strict)
-        return cls(_core.Topology.from_sysfs(os.fsencode(path), exact), path)
+        words = _default_words(default_nodes)
+        return cls(_core.Topology.from_sysfs(os.fsencode(path), exact, words), path)
 
     @cached_property
     def nodes(self) -> tuple[NumaNode, ...]:
@@ -151,6 +190,8 @@ class NumaTopology:
                 write_latency_ns=node.write_latency_ns,
                 read_bandwidth_bytes_s=node.read_bandwidth_bytes_s,
                 write_bandwidth_bytes_s=node.write_bandwidth_bytes_s,
+                kind=node.kind,  # type: ignore[arg-type] # one of these words
+                kind_evidence=node.kind_evidence,
                 _root=self._root,
                 _devices=self._devices,
             )
@@ -216,6 +257,17 @@ class NumaTopology:
         """The online nodes that this process may take memory from (cpuset(7), Mems_allowed)."""
         return self._core.allowed()
 
+    @cached_property
+    def default_node_ids(self) -> tuple[int, ...]:
+        """The nodes that memory comes from where you name none, ascending.
+
+        The usable nodes, without the memory of devices (:attr:`NumaNode.kind`). An operator may say
+        otherwise in the environment variable ``NUMAPOOL_DEFAULT_NODES``: ``"0-1,4"`` these nodes,
+        ``"!2"`` all usable nodes but these, ``"all"`` the memory of devices too. Where that leaves
+        none, all usable nodes. Memory of other nodes is used only if you name them.
+        """
+        return self._core.default_nodes()
+
     @property
     def multi_node(self) -> bool:
         """Whether this process may use the memory of two or more nodes."""
@@ -264,7 +316,8 @@ class NumaTopology:
     def nearest(self, node: SupportsIndex) -> tuple[int, ...]:
         """Return the usable nodes by distance from a node, then by id; itself first if usable.
 
-        Usable nodes have memory, and this process is allowed to take it.
+        Usable nodes have memory, and this process is allowed to take it. Where you name no node,
+        or the one you name is full, memory comes from :attr:`default_node_ids` only.
 
         Raises
         ------
@@ -279,6 +332,7 @@ class NumaTopology:
             "multi_node": self.multi_node,
             "is_numa": self.multi_node,  # its old name, for one release
             "allowed_node_ids": list(self.allowed_node_ids),
+            "default_node_ids": list(self.default_node_ids),
             "distances_assumed": self.distances_assumed,
             "distance_matrix": [list(row) for row in self.distance_matrix],
             "nodes": [node.to_dict() for node in self.nodes],
@@ -296,6 +350,7 @@ class NumaTopology:
             and self.distance_matrix == other.distance_matrix
             and self.distances_assumed == other.distances_assumed
             and self.allowed_node_ids == other.allowed_node_ids
+            and self.default_node_ids == other.default_node_ids
         )
 
     def __hash__(self) -> int:
@@ -338,9 +393,30 @@ def _of(core: _core.Topology) -> NumaTopology:
     last = _handed_out[-1] if _handed_out else None
     if last is not None and last._core is core:
         return last
+    _warn_of_default_nodes(core)
     made = NumaTopology(core, "/")
     _handed_out[:] = [made]
     return made
+
+
+def _default_words(value: DefaultNodes | None) -> str | None:
+    """Return the words for the core."""
+    if value is None or isinstance(value, str):
+        return value
+    takes = 'ids of nodes, or text such as "0-1,4", "!2" or "all"'
+    if isinstance(value, Iterable):
+        ids = [arguments.node("each of default_nodes", one) for one in value]
+    else:
+        ids = [arguments.node("default_nodes", value, takes)]
+    if not ids:
+        raise ValueError(arguments.must_be("default_nodes", takes, value))
+    return ids_text(ids)
+
+
+def _warn_of_default_nodes(core: _core.Topology) -> None:
+    problem = core.default_nodes_problem()
+    if problem is not None:
+        warn_once("default nodes", problem, 4)
 
 
 def _memory_text(size_bytes: int | None) -> str:

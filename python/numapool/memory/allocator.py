@@ -13,7 +13,7 @@ from numapool.base.errors import PlacementError
 from numapool.base.warn_once import warn_once
 from numapool.machine.device_search import DeviceLocality, locality_by, node_by, why_unknown
 from numapool.machine.node_set import NodeLike, NodesLike, nodes_of, optional_node_of
-from numapool.machine.topology import NumaTopology, current_topology
+from numapool.machine.topology import NumaTopology, current_topology, known_topology
 from numapool.memory.interleave_weights import Weights, checked_weights
 
 NodeBuffer = _core.NodeBuffer
@@ -62,7 +62,9 @@ class NumaAllocator:
 
     Every allocation follows the chain *preferred node → nearest by distance → any*, without ever
     asking the kernel for memory under a strict bind, so none of them can invoke the
-    policy-constrained OOM killer. Safe to use from many threads at once.
+    policy-constrained OOM killer. Nodes that you do not name are used only if they are among
+    :attr:`NumaTopology.default_node_ids`: no memory of a device. Safe to use from many threads at
+    once.
 
     Parameters
     ----------
@@ -75,7 +77,7 @@ class NumaAllocator:
     def __init__(self, topology: NumaTopology | None = None) -> None:
         self._given = arguments.optional_instance("topology", topology, NumaTopology)
         if self._given is None:
-            _core.current_topology()  # what is wrong with the machine is said now
+            known_topology()  # what is wrong with the machine is said now
         self._core = _core.Allocator(self._given_core)
 
     @property
@@ -199,7 +201,7 @@ class NumaAllocator:
         size_bytes : int or str
             Size, at least 1 byte: in bytes, or text with a unit, such as ``"64MiB"``.
         nodes : NodesLike, optional
-            The nodes to spread over; by default every node with memory that this process may use.
+            The nodes to spread over; by default :attr:`NumaTopology.default_node_ids`.
         weights : "system" or mapping of node to weight, optional
             Spread by weight instead of equally (MPOL_WEIGHTED_INTERLEAVE, Linux 6.9). The kernel
             has one table of weights for the whole system: ``"system"`` uses it, a mapping must
@@ -313,7 +315,7 @@ class NumaAllocator:
         node = self.device_node(path)
         topology = self.topology
         if node is not None:
-            near = topology.nearest(node)
+            near = topology._core.memory_order(node)
             node = near[0] if near else node
         elif topology.multi_node:
             message = why_unknown(self.device_locality(path))

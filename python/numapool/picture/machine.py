@@ -20,6 +20,8 @@ GROUPS = {
     "gpu": "GPU",
     "dax": "memory devices",
 }
+#: Kinds of memory that are out of the ordinary.
+KINDS = {"device": "memory of a device", "cxl": "CXL", "pmem": "persistent", "hbm": "high bandwidth"}
 ORDER = ("storage", "network", "GPU", "memory devices", "other")
 
 
@@ -30,6 +32,7 @@ class NodeFacts:
     node: NumaNode
     free_bytes: int | None
     allowed: bool
+    by_default: bool
     devices: dict[str, tuple[str, ...]]
 
     @property
@@ -53,7 +56,7 @@ class NodeFacts:
         """Return what is out of the ordinary; empty for most nodes."""
         if not self.allowed and self.has_memory:
             return "not allowed"
-        return ""
+        return "" if self.by_default or not self.has_memory else "only if named"
 
     @property
     def memory(self) -> str:
@@ -80,9 +83,9 @@ class NodeFacts:
 
     @property
     def speed(self) -> str:
-        """Return tier, latency and bandwidth as far as they are known."""
+        """Return kind, tier, latency and bandwidth as far as they are known."""
         node = self.node
-        parts = []
+        parts = [KINDS[node.kind]] if node.kind in KINDS else []
         if node.memory_tier is not None:
             parts.append(f"tier {node.memory_tier}")
         if node.read_latency_ns is not None:
@@ -116,12 +119,13 @@ def _free_bytes(node: NumaNode) -> int | None:
 
 def facts_of(topology: NumaTopology) -> tuple[NodeFacts, ...]:
     """Return all nodes as they are shown."""
-    allowed = set(topology.allowed_node_ids)
+    allowed, default = set(topology.allowed_node_ids), set(topology.default_node_ids)
     return tuple(
         NodeFacts(
             node=node,
             free_bytes=None if node.total_memory_bytes == 0 else _free_bytes(node),
             allowed=node.node_id in allowed,
+            by_default=node.node_id in default,
             devices=grouped(node.local_devices),
         )
         for node in topology.nodes

@@ -69,6 +69,11 @@ class Machine:
         return tuple(sorted(self.topology.nearest(self.topology.nodes[0].node_id)))
 
     @cached_property
+    def default_nodes(self) -> tuple[int, ...]:
+        """The nodes that are used where none is named: no memory of devices."""
+        return self.topology.default_node_ids
+
+    @cached_property
     def status(self) -> dict[str, str]:
         """The lines of proc_pid_status(5) by their names."""
         lines = (self.read("/proc/self/status") or "").splitlines()

@@ -49,6 +49,10 @@ def nodes(machine: Machine) -> Iterator[Capability]:
             f"; all memory of node {ids_text(movable, ', ')} is movable: pages that a device pins "
             "(cudaHostRegister, RDMA) are moved to another node first"
         )
+    for node in sorted(set(usable) - set(machine.default_nodes)):
+        kind = machine.topology.node(node).kind
+        what = "memory of a device" if kind == "device" else "NUMAPOOL_DEFAULT_NODES leaves it out"
+        detail += f"; node {node} is used only if you name it ({what})"
     yield Capability(name="nodes", available=len(usable) > 1, detail=detail)
 
 
@@ -71,9 +75,9 @@ def description(machine: Machine) -> Iterator[Capability]:
 
 
 def bind(machine: Machine) -> Iterator[Capability]:
-    """Put a page on every usable node by mbind(2)."""
+    """Put a page on every node that is used by default, by mbind(2)."""
     landed: dict[int, int | None] = {}
-    for node in machine.usable_nodes:
+    for node in machine.default_nodes:
         try:
             landed[node] = _core.try_bind(node, False)
         except OSError as error:
@@ -146,13 +150,13 @@ def verify(machine: Machine) -> Iterator[Capability]:
 
 def migrate(machine: Machine) -> Iterator[Capability]:
     """Move a page to a node that it is not on, where there is one."""
-    if not machine.usable_nodes:
+    if not machine.default_nodes:
         yield Capability(
             name="migrate", available=False, detail="this process may use the memory of no node"
         )
         return
     here = _core.current_node()
-    target = next((n for n in machine.usable_nodes if n != here), machine.usable_nodes[0])
+    target = next((n for n in machine.default_nodes if n != here), machine.default_nodes[0])
     try:
         seen = _core.try_move(target)
     except OSError as error:
@@ -185,8 +189,8 @@ def weighted_interleave(machine: Machine) -> Iterator[Capability]:
     }
     text = ", ".join(f"node {node}: {weights[node]}" for node in sorted(weights))
     try:
-        if machine.usable_nodes:
-            _core.try_bind(machine.usable_nodes[0], True)
+        if machine.default_nodes:
+            _core.try_bind(machine.default_nodes[0], True)
     except OSError as error:
         yield Capability(
             name="weighted interleave",

@@ -101,8 +101,8 @@ def existing(nodes: Iterable[int]) -> list[int]:
 
 
 def nodes_with_memory() -> list[int]:
-    """Return the nodes with memory that this process may use."""
-    return list(_core.topology_now().usable())
+    """Return the nodes whose memory this process may use, without the memory of devices."""
+    return list(_core.topology_now().default_nodes())
 
 
 def nodes_with_cpus() -> list[int]:
@@ -177,7 +177,7 @@ def bind_memory(binding: Binding, nodes: list[int], mode: str = "preferred") -> 
     if len(found) < len(nodes):
         missing = [node for node in nodes if node not in usable]
         if not found and mode == "preferred":
-            found = list(core.nearest(nodes[0]))[:1]
+            found = list(core.memory_order(nodes[0]))[:1]
         have = "has" if len(missing) == 1 else "have"
         instead = f"; memory comes from {nodes_text(found)}" if found else ""
         binding.notes.append(

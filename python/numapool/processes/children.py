@@ -171,7 +171,7 @@ def fork_server_runs() -> bool:
 
 
 def _prefer_memory_of(topology: NumaTopology, node: int) -> tuple[_core.SavedPolicy | None, str]:
-    nearest = topology.nearest(node)
+    nearest = topology._core.memory_order(node)
     if not nearest:
         return None, "this process may use the memory of no node"
     try:
@@ -199,7 +199,7 @@ def bound_node() -> int | None:
     by_memory = _node_of_policy(topology)
     if by_cpus is None or by_memory is None or by_cpus == by_memory:
         return by_memory if by_cpus is None else by_cpus
-    if topology.nearest(by_cpus)[:1] == (by_memory,):
+    if topology._core.memory_order(by_cpus)[:1] == (by_memory,):
         return by_cpus  # which has no memory to be used
     return None if topology.node(by_memory).cpu_cores else by_memory
 

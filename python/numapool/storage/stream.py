@@ -306,7 +306,8 @@ def _place(
     known = topology._known_ids
     chosen: int | None
     if node == "near":
-        near = topology.nearest(device) if device is not None and device in known else ()
+        there = device if device in known else None
+        near = () if there is None else topology._core.memory_order(there)
         chosen = near[0] if near else None
     else:
         chosen = optional_node_of("node", node)

@@ -140,7 +140,7 @@ def prefer_memory_of(topology: NumaTopology, node: int) -> tuple[int | None, str
     tuple
         The node that is preferred, None where that could not be said to the system, and why not.
     """
-    nearest = topology.nearest(node)
+    nearest = topology._core.memory_order(node)
     if not nearest:
         return None, "this process may use the memory of no node"
     if not thread_cpus.INHERITED:

@@ -88,8 +88,13 @@ def describe(topology: NumaTopology) -> list[str]:
         ):
             if figures != (None, None):
                 parts.append(f"{what} {figures[0]} and {figures[1]} {unit}")
+        if node.kind not in ("dram", "unknown"):
+            parts.append(f"kind {node.kind}")
         lines.append(", ".join(parts))
     lines.append(f"allowed {_ranges(topology.allowed_node_ids)}")
+    usable = set(topology.nearest(topology.nodes[0].node_id))
+    if set(topology.default_node_ids) != usable:
+        lines.append(f"default {_ranges(topology.default_node_ids)}")
     if topology.distances_assumed:
         lines.append("distances assumed")
     return lines

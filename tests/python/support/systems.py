@@ -48,6 +48,7 @@ MODULES = {
     "test_layout": "reads the sources, which are the same everywhere",
     "test_locks": _PROC,
     "test_migrate_process": _PROC,
+    "test_memory_kinds": _TREES,
     "test_metrics": "needs prometheus_client, which the Windows test bed does not have",
     "test_placement_of": "compares with numa_maps",
     "test_policy": "needs set_mempolicy(2)",

@@ -11,6 +11,7 @@
 #include "platform/linux/files/file_values.hpp"
 #include "platform/linux/files/id_list.hpp"
 #include "platform/linux/machine/node_folder.hpp"
+#include "platform/linux/machine/node_kind.hpp"
 #include "platform/linux/machine/node_memory.hpp"
 #include "platform/linux/machine/topology_notes.hpp"
 #include "platform/linux/machine/whole_machine.hpp"
@@ -144,6 +145,7 @@ Result<TopologyRecord> read_topology(const std::string& root_path) {
   record.allowed = allowed_nodes(root, online, notes);
   record.possible = nodes_listed_in(nodes, "possible").value_or(std::vector<int>{});
   read_tiers(root, record, notes);
+  read_kinds(root, nodes, record, notes);
   if (const Failure* const shortage = notes.shortage()) return *shortage;
   record.notes = std::move(notes).take();
   return record;

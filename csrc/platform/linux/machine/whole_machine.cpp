@@ -91,6 +91,8 @@ Result<TopologyRecord> read_whole_machine(const Folder& root, Notes notes) {
                    "proc/meminfo"};
   }
   if (const Failure* const shortage = notes.shortage()) return *shortage;
+  node.kind = MemoryKind::kDram;
+  node.kind_evidence = "the kernel tells of no nodes: it is all the memory there is";
   TopologyRecord record;
   record.nodes.push_back(std::move(node));
   record.allowed = {0};
