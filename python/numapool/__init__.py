@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from numapool.balloon.driver import BalloonDriver
     from numapool.balloon.report import BalloonState, ReleaseReport
     from numapool.base.arguments import SizeLike
+    from numapool.machine.cpu_groups import CpuPackage, LastLevelCache
     from numapool.machine.device_search import (
         DeviceLocality,
         DeviceStep,
@@ -75,6 +76,7 @@ __all__ = [
     "BufferPool",
     "BufferRing",
     "Capability",
+    "CpuPackage",
     "CpuPlacement",
     "Device",
     "DeviceLocality",
@@ -82,6 +84,7 @@ __all__ = [
     "EventStream",
     "FileStream",
     "HypervisorInfo",
+    "LastLevelCache",
     "LaunchResult",
     "MetricsCollector",
     "MigrationReport",
@@ -164,6 +167,7 @@ _LATE = {
     "arrays.numpy_allocator": "numpy_allocator set_numpy_allocator",
     "balloon.driver": "BalloonDriver",
     "balloon.report": "BalloonState ReleaseReport",
+    "machine.cpu_groups": "CpuPackage LastLevelCache",
     "machine.device_search": "DeviceLocality DeviceStep device_locality device_node",
     "machine.devices": "Device",
     "machine.hypervisor": "HypervisorInfo detect_hypervisor",

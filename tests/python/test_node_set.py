@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from support import sysfs_tree, systems
 
 import numapool as nump
-from numapool.machine import node_set
+from numapool.machine import gpus, node_set
 
 IDS = st.frozensets(st.integers(0, 1023), max_size=40)
 
@@ -28,6 +28,12 @@ class Machine:
         topology = nump.NumaTopology.from_sysfs(
             sysfs_tree.write(self._folder, sysfs_tree.machine(name))
         )
+        self._monkeypatch.setattr(node_set, "current_topology", lambda: topology)
+        return topology
+
+    def again(self) -> nump.NumaTopology:
+        """Read the tree anew."""
+        topology = nump.NumaTopology.from_sysfs(self._folder)
         self._monkeypatch.setattr(node_set, "current_topology", lambda: topology)
         return topology
 
@@ -63,7 +69,20 @@ def test_a_set_reads_its_own_text(ids: frozenset[int]) -> None:
         node_set._known = known
 
 
-@given(st.text(alphabet="0123456789-,:+!acelmnoprtuy/ \t\u0663", max_size=30))
+_WORDS = (
+    "all cpu memory-only local fastest none 0 0-3 +0 +9 tier:4 socket:0 socket:9 gpu:0 gpu:GPU-1 "
+    "cuda:0 near:/ near:/nowhere pci:0000:00:00.0 tier: socket: gpu: cuda: gpu:-1 socket:x 1000"
+)
+WORDS = _WORDS.split()
+
+
+@given(
+    st.text(alphabet="0123456789-,:+!acelmnoprtuy/ \t\u0663", max_size=30)
+    | st.lists(st.sampled_from(WORDS), max_size=4).map(",".join)
+    | st.lists(st.sampled_from(WORDS), min_size=1, max_size=4).map(
+        lambda some: "!" + ",".join(some)
+    )
+)
 def test_any_text_is_a_set_or_an_error_that_says_what_it_takes(text: str) -> None:
     try:
         found = nump.nodes(text)
@@ -72,7 +91,7 @@ def test_any_text_is_a_set_or_an_error_that_says_what_it_takes(text: str) -> Non
     except ValueError as error:
         assert str(error).startswith("spec must be ")
     except OSError as error:
-        assert "near:" in text or "pci:" in text, error
+        assert any(kind in text for kind in ("near:", "pci:", "gpu:", "cuda:")), error
     else:
         assert isinstance(found, nump.NodeSet)
 
@@ -92,6 +111,56 @@ def test_words_on_a_machine_with_memory_only_nodes(machine: Machine) -> None:
     assert nump.nodes(nump.nodes("cpu")).cpus is not None
     with pytest.raises(ValueError, match=r"spec must be from '\+0' to '\+\d' .* not '\+9'"):
         nump.nodes("+9")
+
+
+def test_sockets(machine: Machine, tmp_path: Path) -> None:
+    topology = machine.is_("sub_clusters")
+    with pytest.raises(ValueError, match=r"a socket that is there .the system tells none"):
+        nump.nodes("socket:0")
+    for node in topology.nodes:
+        for cpu in node.cpu_cores:
+            place = tmp_path / f"sys/devices/system/cpu/cpu{cpu}/topology/physical_package_id"
+            place.parent.mkdir(parents=True)
+            place.write_text(f"{node.node_id // 8}\n")
+    topology = machine.again()
+    assert nump.nodes("socket:0").ids == (0, 1, 2, 3, 4, 5, 6, 7)
+    assert nump.nodes("socket:1") == nump.nodes("!socket:0")
+    for word in ("socket:2", "socket:-1", "socket:01", "socket:x"):
+        with pytest.raises(ValueError, match=rf"a socket that is there .there are 0-1.*'{word}'"):
+            nump.nodes(word)
+
+
+def test_the_node_near_a_gpu(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    asked: list[str] = []
+
+    def near(path: str, strict: bool) -> nump.NodeSet:
+        asked.append(path)
+        return nump.NodeSet([7])
+
+    files = {
+        f"proc/driver/nvidia/gpus/0000:{bus}:00.0/information": f"GPU UUID: GPU-{bus}\n"
+        for bus in ("17", "3d")
+    }
+    root = str(sysfs_tree.write(tmp_path, files))
+    every = gpus.gpus
+    monkeypatch.setattr(gpus, "gpus", lambda _: every(root))
+    monkeypatch.setattr(node_set, "_near", near)
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "1")
+    assert nump.nodes("gpu:0").ids == nump.nodes("cuda:0").ids == (7,)
+    assert nump.nodes("gpu:GPU-17").ids == (7,)
+    assert asked == ["0000:3d:00.0", "0000:3d:00.0", "0000:17:00.0"]
+    words = r"a GPU that is there \(there is gpu:0 \(CUDA_VISIBLE_DEVICES=1\)\), not 'gpu:1'"
+    with pytest.raises(ValueError, match=f"spec must be {words}"):
+        nump.nodes("gpu:1")
+
+
+def test_words_leave_out_the_memory_of_devices(machine: Machine) -> None:
+    machine.is_("added_memory")
+    assert nump.nodes("all").ids == (0, 2, 3, 4)
+    assert nump.nodes("memory-only").ids == (2, 3, 4)
+    assert nump.nodes("!0").ids == (2, 3, 4)
+    assert nump.nodes("+1").ids == (2,)
+    assert nump.nodes("1").ids == (1,)
 
 
 def test_tiers_and_the_fastest(machine: Machine) -> None:

@@ -28,17 +28,21 @@ _SKIPPED_NAMES = (
     "thermal_throttle wakeup hwmon acpi drivers events format ptp"
 )
 _SKIPPED = frozenset(_SKIPPED_NAMES.split())
+#: Of a CPU, these alone.
+_OF_A_CPU = frozenset(("cache", "topology"))
+_CPUS = "sys/devices/system/cpu/cpu"
 #: Of /sys/devices/system alone these.
 _SYSTEM = frozenset(("cpu", "node"))
 #: Files that are copied. What is not here is not copied: serial numbers, MAC and network addresses,
 #: world-wide names and identifiers of devices have files of their own.
 _COPIED_NAMES = (
     "backing_file bios_vendor capabilities class core_cpus_list cpulist cpulistaffinity cpumap "
-    "dev distance enabled free_hugepages has_cpu has_generic_initiator has_high_memory has_memory "
-    "has_normal_memory hidden hpage_pmd_size ibdev ifindex iflink information level local_cpulist "
-    "meminfo memory_tier name nodelist nr_hugepages nr_overcommit_hugepages numa_node numa_status "
-    "numastat online page_reporting_order parent partition possible present product_name "
-    "read_bandwidth read_latency size start state surplus_hugepages sys_vendor target_node "
+    "dev distance enabled free_hugepages has_cpu has_generic_initiator has_high_memory "
+    "has_memory has_normal_memory hidden hpage_pmd_size ibdev ifindex iflink information level "
+    "local_cpulist meminfo memory_tier name nodelist nr_hugepages nr_overcommit_hugepages "
+    "numa_node numa_status numastat online page_reporting_order parent partition "
+    "physical_package_id possible present product_name read_bandwidth read_latency "
+    "shared_cpu_list size start state surplus_hugepages sys_vendor target_node "
     "thread_siblings_list transport tun_flags type uevent vmstat write_bandwidth write_latency"
 )
 _COPIED = frozenset(_COPIED_NAMES.split())
@@ -111,13 +115,21 @@ def _walk(root: str, folder: str) -> Iterator[Entry]:
             if not _is_block_of_memory(one.name) and _stays_inside(folder, target):
                 yield Entry(path, target=target)
         elif one.is_dir():
-            wanted = folder != "sys/devices/system" or one.name in _SYSTEM
-            if wanted and one.name not in _SKIPPED and not _is_block_of_memory(one.name):
+            if _is_wanted(folder, one.name):
                 yield from _walk(root, path)
         elif one.name in _COPIED or (one.name == "uuid" and folder.endswith("/dm")):
             content = _read(one.path)
             if content is not None:
                 yield Entry(path, _without_identity(one.name, content))
+
+
+def _is_wanted(folder: str, name: str) -> bool:
+    """Whether a folder in another is walked."""
+    if folder == "sys/devices/system":
+        return name in _SYSTEM
+    if folder.startswith(_CPUS) and folder[len(_CPUS) :].isdecimal():
+        return name in _OF_A_CPU
+    return name not in _SKIPPED and not _is_block_of_memory(name)
 
 
 def _stays_inside(folder: str, target: str) -> bool:

@@ -10,12 +10,14 @@ from numapool.base import arguments
 from numapool.base.errors import PlacementError, no_such_node
 from numapool.base.units import ids_of, ids_text
 from numapool.base.warn_once import warn_once
+from numapool.machine import gpus
 from numapool.machine.device_search import device_locality, device_node, why_unknown
 from numapool.machine.topology import current_topology
 
 TAKES = (
     "the id of a node (an integer) or words for nodes ('0-3', 'all', 'cpu', 'memory-only', "
-    "'local', 'fastest', 'tier:N', 'near:PATH', 'pci:ADDRESS', '+0', '!0')"
+    "'local', 'fastest', 'socket:N', 'tier:N', 'near:PATH', 'pci:ADDRESS', 'gpu:N', 'cuda:N', "
+    "'+0', '!0')"
 )
 _NONE = "none"
 
@@ -81,15 +83,21 @@ def nodes(spec: NodesLike | None = None, *, strict: bool = False) -> NodeSet:
     ``"memory-only"`` nodes with memory that may be used, and without CPUs
     ``"local"``       the node of the calling thread; ``None`` is the same
     ``"fastest"``     usable nodes with the highest read bandwidth, by the firmware (HMAT)
+    ``"socket:0"``    the nodes of a package, by the system's number: one, or several clusters
     ``"tier:4"``      usable nodes of a memory tier
     ``"near:PATH"``   the node nearest to a file, a disk, a network adapter
     ``"pci:ADDRESS"`` the node nearest to a PCI function
+    ``"gpu:0"``       the node nearest to a GPU, by its index or UUID; ``"cuda:0"`` is the same
     ``"+0-1"``        the first and second of the nodes that may be used (as numactl(8) counts)
     ``"!2"``          every node that may be used but these; it stands before the whole text
     ================= ================================================================
 
     "May be used" leaves out the memory of devices, and what ``NUMAPOOL_DEFAULT_NODES`` excludes
     (:attr:`NumaTopology.default_node_ids`): name such a node by its id.
+
+    GPUs are counted by PCI address (``CUDA_DEVICE_ORDER=PCI_BUS_ID``), and as
+    ``CUDA_VISIBLE_DEVICES`` leaves them. ``"gpu:0"`` is memory of the machine near to the GPU;
+    the GPU's own memory, where it is a node, goes by its id.
 
     Words are joined by commas: ``"0,near:/data"``. A path may have commas in it: what follows one
     and is no word belongs to the path.
@@ -172,7 +180,7 @@ def _of_words(name: str, words: str, strict: bool) -> NodeSet:
 
 
 def _is_word(part: str) -> bool:
-    return part in _SIMPLE or part.startswith(("near:", "pci:", "tier:", "+")) or part[:1].isdigit()
+    return part in _SIMPLE or part == "fastest" or part.startswith(_KINDS) or part[:1].isdigit()
 
 
 def _of_word(name: str, word: str, strict: bool) -> NodeSet:
@@ -183,6 +191,10 @@ def _of_word(name: str, word: str, strict: bool) -> NodeSet:
         return _near(rest, strict)
     if rest and kind == "tier":
         return _tier(name, rest, word)
+    if rest and kind == "socket":
+        return _socket(name, rest, word)
+    if rest and kind in ("gpu", "cuda"):
+        return _near_gpu(name, rest, word, strict)
     if word == "fastest":
         return _fastest(name)
     try:
@@ -252,6 +264,23 @@ def _tier(name: str, number: str, word: str) -> NodeSet:
     return NodeSet(found)
 
 
+def _socket(name: str, number: str, word: str) -> NodeSet:
+    packages = current_topology().packages
+    found = [one for one in packages if str(one.package_id) == number]
+    if not found:
+        ids = [one.package_id for one in packages]
+        there = f"there are {ids_text(ids)}" if ids else "the system tells none"
+        raise ValueError(arguments.must_be(name, f"a socket that is there ({there})", word))
+    return NodeSet(found[0].node_ids)
+
+
+def _near_gpu(name: str, which: str, word: str, strict: bool) -> NodeSet:
+    gpu, there = gpus.find_gpu(which)
+    if gpu is None:
+        raise ValueError(arguments.must_be(name, f"a GPU that is there ({there})", word))
+    return _near(gpu.pci_address, strict)
+
+
 def _near(path: str, strict: bool) -> NodeSet:
     found = device_node(path)
     if found is not None:
@@ -265,6 +294,7 @@ def _near(path: str, strict: bool) -> NodeSet:
     return _local()
 
 
+_KINDS = ("near:", "pci:", "gpu:", "cuda:", "socket:", "tier:", "+")
 _SIMPLE = {
     "all": _usable,
     "cpu": _with_cpus,

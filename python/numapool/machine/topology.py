@@ -13,6 +13,7 @@ from numapool.base.errors import no_such_node
 from numapool.base.locks import cached_property
 from numapool.base.units import ids_text, size_text
 from numapool.base.warn_once import warn_once
+from numapool.machine.cpu_groups import CpuGroups, CpuPackage, LastLevelCache
 from numapool.machine.devices import Device, DeviceList
 
 MemoryKind = Literal["dram", "device", "cxl", "pmem", "hbm", "unknown"]
@@ -109,6 +110,7 @@ class NumaTopology:
         self._core = core
         self._root = root
         self._devices = DeviceList(core)
+        self._cpu_groups: CpuGroups | None = None
 
     @classmethod
     def detect(cls, *, default_nodes: DefaultNodes | None = None) -> NumaTopology:
@@ -220,6 +222,29 @@ class NumaTopology:
             The machine's folder has gone.
         """
         return self._devices.all()
+
+    @property
+    def packages(self) -> tuple[CpuPackage, ...]:
+        """The packages (sockets) by id; none if the system tells none.
+
+        Read when first asked for.
+        """
+        return self._groups().packages()
+
+    @property
+    def last_level_caches(self) -> tuple[LastLevelCache, ...]:
+        """The last caches before memory, by their first CPU; none if the system tells none.
+
+        Read when first asked for.
+        """
+        return self._groups().caches()
+
+    def _groups(self) -> CpuGroups:
+        groups = self._cpu_groups
+        if groups is None:
+            cpus = {node.node_id: node.cpus for node in self._core.nodes()}
+            groups = self._cpu_groups = CpuGroups(self._root, cpus)
+        return groups
 
     @property
     def node_count(self) -> int:
@@ -336,11 +361,13 @@ class NumaTopology:
             "distances_assumed": self.distances_assumed,
             "distance_matrix": [list(row) for row in self.distance_matrix],
             "nodes": [node.to_dict() for node in self.nodes],
+            "packages": [one.to_dict() for one in self.packages],
+            "last_level_caches": [one.to_dict() for one in self.last_level_caches],
             "notes": list(self.notes),
         }
 
     def __reduce__(self) -> tuple[Any, ...]:  # a copy elsewhere has what was here
-        return _unpickled, (self._core, self._root, self._devices)
+        return _unpickled, (self._core, self._root, self._devices, self._groups())
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, NumaTopology):
@@ -423,7 +450,10 @@ def _memory_text(size_bytes: int | None) -> str:
     return "unknown memory" if size_bytes is None else size_text(size_bytes)
 
 
-def _unpickled(core: _core.Topology, root: str, devices: DeviceList) -> NumaTopology:
+def _unpickled(
+    core: _core.Topology, root: str, devices: DeviceList, groups: CpuGroups
+) -> NumaTopology:
     topology = NumaTopology(core, root)
     topology._devices = devices
+    topology._cpu_groups = groups
     return topology

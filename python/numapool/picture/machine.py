@@ -21,7 +21,12 @@ GROUPS = {
     "dax": "memory devices",
 }
 #: Kinds of memory that are out of the ordinary.
-KINDS = {"device": "memory of a device", "cxl": "CXL", "pmem": "persistent", "hbm": "high bandwidth"}
+KINDS = {
+    "device": "memory of a device",
+    "cxl": "CXL",
+    "pmem": "persistent",
+    "hbm": "high bandwidth",
+}
 ORDER = ("storage", "network", "GPU", "memory devices", "other")
 
 
