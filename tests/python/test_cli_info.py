@@ -15,6 +15,7 @@ from typer.testing import CliRunner
 
 import numapool as nump
 from numapool.cli.app import app
+from numapool.picture.many import without_empty
 from numapool.probes.capabilities import run_all
 from numapool.probes.machine import Machine
 
@@ -62,7 +63,7 @@ def cells(screen: str) -> list[list[str]]:
     table = screen[screen.index("\nnode") :].strip().partition("\n\n")[0].splitlines()
     rows: list[list[str]] = []
     for line in [table[0], *table[2:]]:
-        if line.startswith("CPUs"):
+        if line.startswith("CPUs") or "without memory and CPUs" in line:
             break
         parts = re.split(" {2,}", line.strip())
         if len(parts) == len(table[0].split()):
@@ -100,6 +101,8 @@ def check(screen: str, topology: nump.NumaTopology, width: int = 80) -> None:
     """Check that nothing is cut off or broken, and that all is there."""
     assert max(map(len, screen.splitlines())) <= width
     assert "…" not in screen
+    topology, left_out = without_empty(topology)
+    assert left_out in " ".join(screen.split())
     heading, *rows = cells(screen)
     assert heading[:4] == ["node", "memory", "free", "CPUs"]
     assert heading[-1] == "usable"

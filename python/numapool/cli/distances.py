@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from numapool.picture.many import MOST_SINGLE, STRIDES, classes_of, listed
+
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
+    from typing import TypeAlias
 
     from rich.console import Console
     from rich.text import Text
@@ -15,6 +18,10 @@ if TYPE_CHECKING:
 #: From near to far, from good to bad: readable on dark and light grounds.
 HEAT = ("black on green3", "black on khaki3", "black on sandy_brown", "black on indian_red")
 _LOCAL = 10  # of the ACPI SLIT
+_LONGEST_LABEL = 11  # of a column: longer lists of nodes are told above the table
+
+if TYPE_CHECKING:
+    _Table: TypeAlias = tuple[Sequence[str], Sequence[Sequence[int]]]
 
 
 def _heat(distance: int, farthest: int) -> str:
@@ -24,39 +31,110 @@ def _heat(distance: int, farthest: int) -> str:
     return HEAT[min(1 + (distance - _LOCAL - 1) * 3 // span, 3)]
 
 
-def _lines(topology: NumaTopology, width: int, rule: str) -> Iterator[Text]:
+def _lines(
+    labels: Sequence[str], matrix: Sequence[Sequence[int]], width: int, rule: str
+) -> Iterator[Text]:
     """Yield the table's lines; columns that do not fit `width` follow in further tables."""
     from rich.text import Text
 
-    nodes, matrix = topology.nodes, topology.distance_matrix
     farthest = max(max(row) for row in matrix)
-    label = max(len(str(node.node_id)) for node in nodes)
+    label = max(map(len, labels))
     cell = max(label, len(str(farthest)))
     fit = max((width - label - len(rule)) // (cell + 2), 1)
-    tables = -(-len(nodes) // fit)
-    each = -(-len(nodes) // tables)  # tables of one width, where the last could be a sliver
-    for first in range(0, len(nodes), each):
+    tables = -(-len(labels) // fit)
+    each = -(-len(labels) // tables)  # tables of one width, where the last could be a sliver
+    for first in range(0, len(labels), each):
         if first:
             yield Text()
         head = Text(" " * label + rule)
-        for node in nodes[first : first + each]:
-            head.append(f" {node.node_id:>{cell}} ", style="bold")
+        for one in labels[first : first + each]:
+            head.append(f" {one:>{cell}} ", style="bold")
         yield head
-        for node, row in zip(nodes, matrix, strict=True):
+        for one, row in zip(labels, matrix, strict=True):
             line = Text()
-            line.append(f"{node.node_id:>{label}}", style="bold")
+            line.append(f"{one:>{label}}", style="bold")
             line.append(rule)
             for distance in row[first : first + each]:
                 line.append(f" {distance:>{cell}} ", style=_heat(distance, farthest))
             yield line
 
 
+def ways(topology: NumaTopology, node_ids: Sequence[int], width: int) -> str:
+    """Write the distances from nodes that are alike, near ones first: ``16 to 1; 32 to 2-3``."""
+    found: dict[int, list[int]] = {}
+    first, *others = node_ids
+    inside = topology.distance(first, others[0]) if others else None
+    for other in topology.nodes:
+        if other.node_id not in node_ids:
+            found.setdefault(topology.distance(first, other.node_id), []).append(other.node_id)
+    lines: list[str] = []
+    for distance in sorted({*found, *([] if inside is None else [inside])}):
+        to = [] if distance != inside else ["each other"]
+        if distance in found:
+            to.append(listed(found[distance]))
+        way = f"{distance} to {' and '.join(to)}"
+        if len(way) > width:
+            way = way.replace(",", ", ")  # where the line may end
+        if lines and len(lines[-1]) + len(way) + 3 <= width:  # no line ends within a way
+            lines[-1] += f"; {way}"
+        else:
+            lines.append(way)
+    return ";\n".join(lines)
+
+
+def _folded(console: Console, topology: NumaTopology, classes: list[list[int]]) -> _Table:
+    """Return a table with a row for each class of nodes, and print what the rows stand for."""
+    matrix = topology.distance_matrix
+    labels = [listed(topology.nodes[i].node_id for i in some) for some in classes]
+    console.print(
+        "Nodes that are as far from all others share a row; where a row meets its own column is "
+        "the distance between two of them.",
+        highlight=False,
+    )
+    if max(map(len, labels)) > _LONGEST_LABEL:
+        for number, ids in enumerate(labels, 1):
+            console.print(f"#{number}: nodes {ids.replace(',', ', ')}", highlight=False)
+    if any(":" in label for label in labels):
+        console.print(STRIDES, highlight=False)
+    if max(map(len, labels)) > _LONGEST_LABEL:
+        labels = [f"#{number}" for number in range(1, len(labels) + 1)]
+    return labels, [[matrix[a[0]][b[0] if a is not b else b[-1]] for b in classes] for a in classes]
+
+
 def show_distances(console: Console, topology: NumaTopology) -> None:
-    """Print the distance of each node, a row, to each node, a column."""
+    """Print the distance of each node, a row, to each node, a column.
+
+    On a machine of many nodes, those that are as far from all others share a row; where few are, a
+    line for each node tells what is how far away.
+    """
     assumed = "; assumed, the system gives none" if topology.distances_assumed else ""
+    classes = classes_of(topology)
+    if classes is None and topology.node_count > MOST_SINGLE:
+        _show_ways(console, topology, assumed)
+        return
     console.print(f"[bold]Distances[/bold], row to column ({_LOCAL} is local{assumed})")
+    if classes is None:
+        labels = [str(node.node_id) for node in topology.nodes]
+        table: _Table = (labels, topology.distance_matrix)
+    else:
+        table = _folded(console, topology, classes)
     rule = " |" if console.options.ascii_only else " │"
-    for line in _lines(topology, console.width, rule):
+    for line in _lines(*table, console.width, rule):
         if console.color_system is None:
             line.rstrip()  # the blanks are there to be coloured
         console.print(line, no_wrap=True, overflow="ignore", highlight=False)
+
+
+def _show_ways(console: Console, topology: NumaTopology, assumed: str) -> None:
+    """Print a line for each node: a table would be many times as wide as the screen."""
+    from rich.table import Table
+    from rich.text import Text
+
+    console.print(f"[bold]Distances[/bold] from each node ({_LOCAL} is local{assumed})")
+    grid = Table.grid(padding=(0, 2))
+    grid.add_column(justify="right", no_wrap=True, style="bold")
+    grid.add_column(overflow="fold")
+    for node in topology.nodes:
+        room = console.width - 2 - len(str(topology.nodes[-1].node_id))
+        grid.add_row(str(node.node_id), Text(ways(topology, [node.node_id], room)))
+    console.print(grid)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import typer
@@ -20,6 +22,7 @@ from numapool.cli.format import (
 )
 from numapool.cli.options import AsJson, Sysfs, machine_of
 from numapool.machine.topology import NumaNode, NumaTopology
+from numapool.picture.many import MOST_SINGLE, listed, range_text, without_empty
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -85,9 +88,9 @@ def _short_cpus_text(node: NumaNode) -> str:
     return text if len(text) <= _LONGEST_CELL else f"{len(node.cpu_cores)}, below"
 
 
-def _show_cpus(console: Console, topology: NumaTopology) -> None:
+def _show_cpus(console: Console, nodes: Iterable[NumaNode]) -> None:
     """Print the lists of CPUs that are too long for the table, and how to read a stride."""
-    lists = {node: cpus_text(node.cpu_cores) for node in topology.nodes}
+    lists = {node: cpus_text(node.cpu_cores) for node in nodes}
     for node, text in lists.items():
         if text != _short_cpus_text(node):
             console.print(f"CPUs of node {node.node_id}: {text}", highlight=False)
@@ -115,25 +118,48 @@ def _show_notes(console: Console, topology: NumaTopology) -> None:
         console.print(f"and {len(topology.notes) - _MOST_NOTES} more: numapool info --json")
 
 
-def _nodes_table(topology: NumaTopology) -> Listing:
+def _usable_text(topology: NumaTopology, node: NumaNode) -> str:
+    if node.node_id in topology.default_node_ids:
+        return "yes"
+    if node.total_memory_bytes == 0:
+        return "[dim]no memory"
+    allowed = node.node_id in topology.allowed_node_ids
+    return "[yellow]if named" if allowed else "[red]not allowed"
+
+
+def _rows(topology: NumaTopology) -> list[list[NumaNode]]:
+    """Return the nodes of each row: one, or on a machine of very many those that are alike."""
+    if topology.node_count <= MOST_SINGLE:
+        return [[node] for node in topology.nodes]
+    rows: dict[object, list[NumaNode]] = {}
+    for node in topology.nodes:
+        look = replace(node, node_id=0, cpu_cores=(), kind_evidence="")
+        key = (look, len(node.cpu_cores), _usable_text(topology, node))
+        rows.setdefault(key, []).append(node)
+    return list(rows.values())
+
+
+def _nodes_table(topology: NumaTopology, rows: list[list[NumaNode]]) -> Listing:
     from numapool.cli.screen import Listing
 
     nodes = topology.nodes
+    folded = len(rows) < len(nodes)
     with_tier = any(node.memory_tier is not None for node in nodes)
     with_latency = any(node.read_latency_ns is not None for node in nodes)
     with_bandwidth = any(node.read_bandwidth_bytes_s is not None for node in nodes)
     known = (("tier", with_tier), ("latency", with_latency), ("bandwidth", with_bandwidth))
     headings = ["node", "memory", "free", "CPUs", *(name for name, shown in known if shown)]
     # With every column 15 characters are left to the CPUs on a usual screen.
-    table = Listing(*headings, "usable", left=(3, len(headings)), folds={3: 15})
-    default = topology.default_node_ids
-    for node in nodes:
-        free = _free_bytes(node)
+    folds = {0: 9, 2: 8, 3: 8} if folded else {3: 15}
+    table = Listing(*headings, "usable", left=(3, len(headings)), folds=folds)
+    for some in rows:
+        node = some[0]
+        count = len(node.cpu_cores)
         cells = [
-            str(node.node_id),
+            listed(one.node_id for one in some).replace(",", ", "),
             _memory_text(node.total_memory_bytes),
-            "-" if node.total_memory_bytes == 0 else "unknown" if free is None else size_text(free),
-            _short_cpus_text(node),
+            "-" if node.total_memory_bytes == 0 else range_text(map(_free_bytes, some)),
+            _short_cpus_text(node) if len(some) == 1 or not count else f"{count} each",
         ]
         if with_tier:
             cells.append("-" if node.memory_tier is None else str(node.memory_tier))
@@ -142,14 +168,7 @@ def _nodes_table(topology: NumaTopology) -> Listing:
         if with_bandwidth:
             bandwidth = node.read_bandwidth_bytes_s
             cells.append("-" if bandwidth is None else rate_text(bandwidth))
-        if node.node_id in default:
-            cells.append("yes")
-        elif node.total_memory_bytes == 0:
-            cells.append("[dim]no memory")
-        else:
-            allowed = node.node_id in topology.allowed_node_ids
-            cells.append("[yellow]if named" if allowed else "[red]not allowed")
-        table.add_row(*cells)
+        table.add_row(*cells, _usable_text(topology, node))
     return table
 
 
@@ -207,10 +226,18 @@ def show_topology(console: Console, topology: NumaTopology) -> None:
             highlight=False,
         )
     console.print()
-    console.print(_nodes_table(topology))
-    _show_cpus(console, topology)
+    topology, left_out = without_empty(topology)
+    rows = _rows(topology)
+    console.print(_nodes_table(topology, rows))
+    if left_out:
+        console.print(f"{left_out}.", highlight=False)
+    if len(rows) < topology.node_count:
+        console.print(
+            "Nodes that are alike share a row; numapool info --json has each.", highlight=False
+        )
+    _show_cpus(console, (some[0] for some in rows if len(some) == 1))
     _show_kinds(console, topology)
-    if count > 1:
+    if topology.node_count > 1:
         console.print()
         show_distances(console, topology)
     _show_notes(console, topology)

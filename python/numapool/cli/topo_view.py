@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from numapool.base.units import ids_text
+from numapool.cli.distances import ways
 from numapool.machine.topology import NumaTopology
 from numapool.picture.machine import NodeFacts, facts_of, headline, homeless, usable_line
+from numapool.picture.many import STRIDES, AlikeFacts, alike, listed, without_empty
 
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
 _NARROWEST, _WIDEST = 36, 60
 _GAP = 1
 _BAR = 16
+_FRAME = 6  # of a card's title: corners, lines and blanks
 
 
 def _bar(facts: NodeFacts, ascii_only: bool) -> Text:
@@ -27,20 +29,8 @@ def _bar(facts: NodeFacts, ascii_only: bool) -> Text:
     return Text(full * held + empty * (_BAR - held), style="cyan")
 
 
-def _ways(topology: NumaTopology, node_id: int, width: int) -> str:
-    """Write the distances from a node, near ones first: ``16 to 1; 32 to 2-3``."""
-    ways: dict[int, list[int]] = {}
-    for other in topology.nodes:
-        if other.node_id != node_id:
-            ways.setdefault(topology.distance(node_id, other.node_id), []).append(other.node_id)
-    lines: list[str] = []
-    for distance in sorted(ways):
-        way = f"{distance} to {ids_text(ways[distance])}"
-        if lines and len(lines[-1]) + len(way) + 3 <= width:  # no line ends within a way
-            lines[-1] += f"; {way}"
-        else:
-            lines.append(way)
-    return ";\n".join(lines)
+def _ids(facts: NodeFacts) -> tuple[int, ...]:
+    return facts.ids if isinstance(facts, AlikeFacts) else (facts.node.node_id,)
 
 
 def _card(topology: NumaTopology, facts: NodeFacts, width: int, ascii_only: bool) -> Panel:
@@ -64,14 +54,18 @@ def _card(topology: NumaTopology, facts: NodeFacts, width: int, ascii_only: bool
     grid = Table.grid(padding=(0, 1))
     grid.add_column(style="dim", no_wrap=True)
     grid.add_column(overflow="fold")
+    name = facts.title
+    if isinstance(facts, AlikeFacts) and len(name) > width - _FRAME:
+        name = f"{len(facts.ids)} nodes"
+        grid.add_row("nodes", Text(listed(facts.ids).replace(",", ", ")))
     for group, names in facts.devices.items():
         grid.add_row(group, Text(", ".join(names)))
     if topology.node_count > 1:
         room = width - 5 - max(len(name) for name in ("distance", *facts.devices))
-        grid.add_row("distance", Text(_ways(topology, facts.node.node_id, room)))
+        grid.add_row("distance", Text(ways(topology, _ids(facts), room)))
     if grid.row_count:
         parts.append(grid)
-    title = Text(facts.title, style="bold")
+    title = Text(name, style="bold")
     if facts.remark:
         title.append(f", {facts.remark}", style="red")
     return Panel(Group(*parts), title=title, title_align="left", box=ROUNDED, width=width)
@@ -84,7 +78,11 @@ def show(console: Console, topology: NumaTopology) -> None:
 
     console.print(Text(headline(topology), style="bold"))
     console.print(Text(usable_line(topology)))
-    facts = facts_of(topology)
+    with_devices = {one.node_id for one in topology.devices if one.node_id is not None}
+    topology, left_out = without_empty(topology, with_devices)
+    if left_out:
+        console.print(Text(f"{left_out}."))
+    facts = alike(topology, facts_of(topology))
     fit = min(max((console.width + _GAP) // (_NARROWEST + _GAP), 1), 4, len(facts))
     columns = next((c for c in range(fit, fit // 2, -1) if len(facts) % c == 0), fit)
     width = min((console.width - (columns - 1) * _GAP) // columns, _WIDEST)
@@ -110,5 +108,10 @@ def show(console: Console, topology: NumaTopology) -> None:
     if topology.node_count > 1:
         assumed = "; assumed, the system gives none" if topology.distances_assumed else ""
         console.print(Text(f"Distances: 10 is local{assumed}.", style="dim"))
+    if any(isinstance(one, AlikeFacts) for one in facts):
+        words = "Nodes that are alike share a card; numapool info --json has each."
+        console.print(Text(words, style="dim"))
+    if any(":" in ways(topology, _ids(one), console.width) for one in facts):
+        console.print(Text(STRIDES, style="dim"))
     if any(":" in part for one in facts for part in one.cpu_ranges):
         console.print(Text("CPUs 0-6:2 are 0, 2, 4 and 6.", style="dim"))

@@ -200,6 +200,18 @@ class NumaTopology:
             for node in self._core.nodes()
         )
 
+    def _with_only(self, node_ids: Iterable[int]) -> NumaTopology:
+        """Return the machine with some of its nodes alone, for screens."""
+        wanted = set(node_ids)
+        places = [at for at, node in enumerate(self.nodes) if node.node_id in wanted]
+        made = NumaTopology(self._core, self._root)
+        made._devices = self._devices
+        made.__dict__["nodes"] = tuple(self.nodes[at] for at in places)
+        made.__dict__["distance_matrix"] = tuple(
+            tuple(self.distance_matrix[at][other] for other in places) for at in places
+        )
+        return made
+
     @cached_property
     def _by_id(self) -> dict[int, int]:
         """The place of each node in :attr:`nodes`."""

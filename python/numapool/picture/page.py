@@ -8,6 +8,7 @@ from numapool.picture.card import PAD, chips, draw_card
 from numapool.picture.distance import classes_of, is_symmetric
 from numapool.picture.edges import EdgeDrawer
 from numapool.picture.machine import NodeFacts, facts_of, headline, homeless, usable_line
+from numapool.picture.many import without_empty
 from numapool.picture.matrix import draw_matrix, matrix_width
 from numapool.picture.shapes import FAINT, LINE, Area, Box, Measure, Picture, line_height
 
@@ -61,7 +62,7 @@ def _place_cards(
 
 
 def _notes(topology: NumaTopology, facts: tuple[NodeFacts, ...], labelled: bool) -> list[str]:
-    notes = [usable_line(topology)]
+    notes = []
     if labelled:
         assumed = "; they are assumed, the system gives none" if topology.distances_assumed else ""
         notes.append(f"Edges carry the distance between nodes, where 10 is local{assumed}.")
@@ -106,6 +107,9 @@ def compose(topology: NumaTopology, measure: Measure) -> Picture:
         Tells the width of a text in inches.
     """
     picture = Picture(measure=measure)
+    whole_machine = topology
+    with_devices = {one.node_id for one in topology.devices if one.node_id is not None}
+    topology, left_out = without_empty(topology, with_devices)
     facts, rows, classes = facts_of(topology), rows_of(topology), classes_of(topology)
     count = topology.node_count
     labelled = 1 < count <= _MOST_LABELLED
@@ -115,11 +119,12 @@ def compose(topology: NumaTopology, measure: Measure) -> Picture:
     wide = whole + (0.45 + matrix_width(count) if with_table else 0)
 
     y = _MARGIN
-    for line in picture.wrap(headline(topology).split(), wide, _HEADLINE_PT, " ", bold=True):
+    for line in picture.wrap(headline(whole_machine).split(), wide, _HEADLINE_PT, " ", bold=True):
         picture.write(_MARGIN, y, line, _HEADLINE_PT, bold=True)
         y += line_height(_HEADLINE_PT)
     y += 0.04
-    for note in _notes(topology, facts, labelled):
+    notes = [usable_line(whole_machine), *([f"{left_out}."] if left_out else [])]
+    for note in [*notes, *_notes(topology, facts, labelled)]:
         for line in picture.wrap(note.split(), wide, _NOTE_PT, " "):
             picture.write(_MARGIN, y, line, _NOTE_PT, color=FAINT)
             y += line_height(_NOTE_PT)
