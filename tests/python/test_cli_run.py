@@ -18,6 +18,8 @@ from numapool.base.errors import NodeNotFoundError, UnsupportedError
 from numapool.base.units import ids_of
 from numapool.cli import run_options
 from numapool.cli.run import _binding
+from numapool.machine import node_set
+from numapool.machine.topology import NumaTopology
 from numapool.processes import binding, ranks
 from numapool.processes.binding import Binding
 
@@ -86,6 +88,39 @@ def test_options_say_which_cpus_and_which_policy(
     assert (None if found.cpus is None else sorted(found.cpus)) == cpus
     assert (None if found.mode is None else (found.mode, found.memory_nodes)) == policy
     assert found.notes == []
+
+
+@pytest.mark.parametrize(
+    ("arguments", "cpus", "policy"),
+    [
+        (["--node", "cpu"], [FIRST, *OTHERS], ("preferred-many", [0, 1])),
+        (["--node", "!0,2"], OTHERS, ("preferred", [1])),
+        (["--node", "0", "--memory", "memory-only"], [FIRST], ("preferred", [2])),
+        (["--node", "+1", "--interleave", "0,memory-only"], OTHERS, ("interleave", [0, 2])),
+        (["--node", "socket:1"], OTHERS, ("preferred", [1])),
+    ],
+)
+def test_nodes_may_be_words(
+    two_nodes: object,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    arguments: list[str],
+    cpus: list[int],
+    policy: object,
+) -> None:
+    machine = NumaTopology.from_sysfs(tmp_path)
+    for cpu in (FIRST, *OTHERS):
+        place = tmp_path / f"sys/devices/system/cpu/cpu{cpu}/topology/physical_package_id"
+        place.parent.mkdir(parents=True, exist_ok=True)
+        place.write_text(f"{int(cpu != FIRST)}\n")
+    monkeypatch.setattr(node_set, "current_topology", lambda: machine)
+    found = bound(*arguments)
+    assert sorted(found.cpus or ()) == cpus
+    assert (found.mode, found.memory_nodes) == policy
+    with pytest.raises(run_options.UsageError, match=r"a socket that is there .there are 0-1"):
+        bound("--node", "socket:7")
+    with pytest.raises(run_options.UsageError, match="'none' names no node"):
+        bound("--node", "none")
 
 
 def test_a_node_without_cpus_runs_on_the_nearest_and_says_so(two_nodes: object) -> None:
@@ -172,6 +207,8 @@ def test_texts_that_are_no_ids(text: str) -> None:
         (["--node", "0", "--"], "Missing argument 'COMMAND'"),
         (["--report=1", "true"], "does not take a value"),
         (["--node", "x", "true"], "Invalid value for '--node': 'x'"),
+        (["--node", "near:/nowhere", "true"], "'near:/nowhere': [Errno 2]"),
+        (["--node", "1023,cpu", "true"], "there is no node 1023"),
         (["--node", "0", "--near", "/", "true"], "do not go together"),
         (["--memory", "0", "--interleave", "0", "true"], "do not go together"),
         (["--interleave", "0", "--node", "0", "--strict", "x"], "interleaving"),

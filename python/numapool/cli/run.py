@@ -7,6 +7,7 @@ import sys
 from numapool.base.errors import NodeNotFoundError
 from numapool.base.units import ids_of
 from numapool.cli.failure import one_line
+from numapool.cli.run_nodes import nodes_named
 from numapool.cli.run_options import NAME, RANKS, USAGE, Options, UsageError, help_text, read
 from numapool.processes import binding as bind
 from numapool.processes.binding import Binding
@@ -94,7 +95,7 @@ def _binding(options: Options) -> Binding:
         ("--memory", strict_or_preferred),
     ):
         if options.has(name):
-            bind.bind_memory(binding, _nodes(options, name), mode)
+            bind.bind_memory(binding, _nodes(options, name, binding), mode)
             return binding
     if nodes:
         bind.bind_memory(binding, nodes, strict_or_preferred)
@@ -106,7 +107,7 @@ def _nodes_of_the_program(options: Options, binding: Binding) -> list[int]:
     if options.has("--near"):
         return _nodes_near(options, binding)
     if options.has("--node"):
-        nodes = _nodes(options, "--node")
+        nodes = _nodes(options, "--node", binding)
     elif options.has("--by-rank"):
         nodes = bind.nodes_with_cpus()
     else:
@@ -140,10 +141,12 @@ def _nodes_near(options: Options, binding: Binding) -> list[int]:
     return []
 
 
-def _nodes(options: Options, name: str) -> list[int]:
+def _nodes(options: Options, name: str, binding: Binding) -> list[int]:
     if options.values[name] == "all":
         return bind.nodes_with_cpus() if name == "--node" else bind.nodes_with_memory()
-    return bind.existing(_ids(options, name))
+    found, notes = nodes_named(name, options.values[name], strict=options.has("--strict"))
+    binding.notes += notes
+    return bind.existing(found)
 
 
 def _ids(options: Options, name: str) -> list[int]:

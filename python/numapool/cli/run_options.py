@@ -5,7 +5,7 @@ from __future__ import annotations
 NAME = "numapool run"
 #: (option, what it takes, what it does); those that take nothing are flags.
 OPTIONS = (
-    ("--node", "NODES", "CPUs and memory of these nodes: 1, 0-1,3 or all."),
+    ("--node", "NODES", "CPUs and memory of these nodes: 1, 0-1,3, socket:0, gpu:0, all."),
     ("--near", "PATH", "CPUs and memory of the node of this file, disk, adapter or GPU."),
     ("--cpus", "CPUS", "These CPUs, by number: 0-3,8."),
     ("--memory", "NODES", "Memory of these nodes first, then of the nearest with room."),

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import signal
+import sys
 from types import FrameType
 
-from numapool.base.units import ids_of
+from numapool.cli.failure import one_line
+from numapool.cli.run_nodes import nodes_named
 from numapool.cli.run_options import Options, UsageError
 from numapool.processes.launch import launch, numbered, places_of
 
@@ -48,10 +50,10 @@ def _per(options: Options) -> str | list[int]:
         return f"device:{options.values['--per-device']}"
     if not options.has("--node") or options.values["--node"] == "all":
         return "node"
-    try:
-        return ids_of(options.values["--node"])
-    except ValueError as error:
-        raise UsageError(f"Invalid value for '--node': {error}") from None
+    found, notes = nodes_named("--node", options.values["--node"])
+    for note in notes:
+        print(f"numapool: {one_line(note)}", file=sys.stderr)
+    return found
 
 
 def _number(options: Options, name: str, default: int) -> int:
