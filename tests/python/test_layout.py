@@ -18,7 +18,7 @@ if not CSRC.is_dir():
 #: From the lowest floor to the highest: a package imports from itself and from what is before it.
 FLOORS = (
     "_core", "base", "machine", "memory", "pools", "arrays", "threads", "processes", "pressure",
-    "balloon", "storage", "metrics", "probes", "bench", "picture", "cli", "__main__",
+    "balloon", "storage", "metrics", "engines", "probes", "bench", "picture", "cli", "__main__",
 )  # fmt: skip
 
 

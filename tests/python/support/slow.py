@@ -18,6 +18,7 @@ SLOW = (
     "test_cli_topo.py::test_nothing_overlaps_and_nothing_leaves_the_page[64",
     "test_containers.py",
     "test_dlpack.py::test_torch_gets_the_same_bytes",
+    "test_engine_dask.py",
     "test_examples.py",
     "test_node_buffer.py::test_many_cycles_leak_neither_memory_nor_descriptors",
     "test_placement_of.py::test_tensors",
