@@ -287,10 +287,11 @@ def _received(passed: Any, size: int, asked: int | None, bound: bool, token: str
     return SharedNodeBuffer._adopt(passed.detach(), size, asked, bound, token)
 
 
-def _reduce(shared: SharedNodeBuffer) -> tuple[Any, ...]:
+def reduce_for_children(shared: SharedNodeBuffer) -> tuple[Any, ...]:
+    """Pickle a buffer by its handle, for the picklers that pass objects to child processes."""
     shared._require_open()
     passed = reduction.DupFd(shared._fd)
     return _received, (passed, len(shared), shared.requested_node, shared.bound, shared._token)
 
 
-reduction.ForkingPickler.register(SharedNodeBuffer, _reduce)
+reduction.ForkingPickler.register(SharedNodeBuffer, reduce_for_children)

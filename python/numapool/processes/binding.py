@@ -138,6 +138,13 @@ def bind_cpus_near(binding: Binding, nodes: list[int]) -> None:
     binding.cpus = cpus
 
 
+def cpus_near(node: int) -> frozenset[int]:
+    """Return the CPUs that a program on a node would have."""
+    binding = Binding()
+    bind_cpus_near(binding, [node])
+    return binding.cpus or frozenset()
+
+
 def bind_these_cpus(binding: Binding, cpus: Collection[int]) -> None:
     """Bind to CPUs by number, those of them that this process may use.
 

@@ -19,10 +19,10 @@ from distributed.deploy.subprocess import SubprocessWorker
 from distributed.system import MEMORY_LIMIT
 
 from numapool.base import arguments
-from numapool.engines.dask.places import Place, Places, memory_by_node, threads_on
+from numapool.engines.dask.places import Place, Places, memory_by_node
 from numapool.machine.node_set import NodesLike, nodes_of
 from numapool.machine.topology import current_topology
-from numapool.processes.binding import nodes_with_cpus, require_linux
+from numapool.processes.binding import cpus_near, nodes_with_cpus, require_linux
 
 _HOST = "127.0.0.1"
 _PRELOAD = "numapool.engines.dask"
@@ -145,7 +145,7 @@ class NodeCluster(SpecCluster):  # type: ignore[misc]
         self._worker_kwargs = _fit_for_json("worker_kwargs", worker_kwargs)
         memory = memory_by_node(wanted, current_topology(), int(MEMORY_LIMIT))
         places = [
-            Place(node, max(1, threads_on(node) // each), int(memory[node] * share) // each)
+            Place(node, max(1, len(cpus_near(node)) // each), int(memory[node] * share) // each)
             for node in wanted
         ]
         self._places = Places(places, each)

@@ -6,7 +6,6 @@ from collections.abc import Collection
 from dataclasses import dataclass
 
 from numapool.machine.topology import NumaTopology
-from numapool.processes.binding import Binding, bind_cpus_near
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,13 +64,6 @@ class Places:
             threads -= place.nthreads
             count += 1
         return count
-
-
-def threads_on(node: int) -> int:
-    """Return how many CPUs a process that is bound to a node has."""
-    binding = Binding()
-    bind_cpus_near(binding, [node])
-    return len(binding.cpus or ())
 
 
 def memory_by_node(nodes: list[int], topology: NumaTopology, limit: int) -> dict[int, int]:
