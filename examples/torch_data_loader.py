@@ -12,6 +12,7 @@ import torch
 from torch.utils.data import DataLoader, Dataset, get_worker_info
 
 import numapool as nump
+from numapool.arrays.torch import worker_init
 
 SAMPLES, WIDTH = 1024, 256
 
@@ -30,16 +31,9 @@ class SharedSamples(Dataset[Any]):  # type: ignore[misc]
         return SAMPLES
 
     def __getitem__(self, index: int) -> Any:
-        worker = get_worker_info()
-        number = -1 if worker is None else worker.id
-        return self.tensor()[index], number, self._memory.requested_node
-
-
-def pin_worker(worker_id: int) -> None:
-    """Run this worker, and put its memory, on the node that its number falls to."""
-    topology = nump.NumaTopology.detect()
-    nodes = [node.node_id for node in topology.nodes if node.cpu_cores]
-    nump.bind_process(nodes[worker_id % len(nodes)])
+        worker, bound = get_worker_info(), nump.bound_node()
+        number, home = -1 if worker is None else worker.id, -1 if bound is None else bound
+        return self.tensor()[index], number, self._memory.requested_node, home
 
 
 def main(method: str = "spawn") -> None:
@@ -52,15 +46,17 @@ def main(method: str = "spawn") -> None:
             samples,
             batch_size=64,
             num_workers=2,
-            worker_init_fn=pin_worker,
+            worker_init_fn=worker_init(),
             multiprocessing_context=method,
         )
-        total, workers, asked = 0.0, set(), set()
-        for rows, numbers, nodes in loader:
+        total, workers, asked, homes = 0.0, set(), set(), set()
+        for rows, numbers, nodes, bound in loader:
             total += float(rows[:, 0].sum())
             workers.update(numbers.tolist())
             asked.update(nodes.tolist())
+            homes.update(bound.tolist())
         print(f"{SAMPLES} samples by workers {sorted(workers)} from node {sorted(asked)}")
+        print(f"the workers' own nodes: {sorted(homes)}")
         print(f"sum {total:.0f}, as it should be: {total == SAMPLES * (SAMPLES - 1) / 2}")
 
 

@@ -29,6 +29,7 @@ _LISTED = [
     *(set(nump.__all__) - {"__version__"}),
     *(f"bench.{name}" for name in bench.__all__ if name != "SECTIONS"),
     *(f"engines.dask.{name}" for name in exported_by("engines/dask/__init__.py")),
+    *(f"arrays.torch.{name}" for name in exported_by("arrays/torch.py")),
     *(f"engines.joblib.{name}" for name in exported_by("engines/joblib.py")),
 ]
 

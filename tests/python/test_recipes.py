@@ -34,6 +34,8 @@ def test_workers_of_a_data_loader_share_the_samples() -> None:
     needed("torch")
     text = output_of("torch_data_loader.py")
     assert "1024 samples by workers [0, 1] from node [" in text
+    first = nump.nodes("cpu").ids[:2]
+    assert f"the workers' own nodes: {list(first)}" in text
     assert "as it should be: True" in text
 
 

@@ -33,6 +33,7 @@ SLOW = (
     "test_soak.py",
     "test_surface.py::test_any_arguments",
     "test_topology_properties.py::test_no_tree_crashes",
+    "test_torch.py",
     "test_typing.py",
 )
 

@@ -76,6 +76,7 @@ MODULES = {
     "test_storage": _DIRECT,
     "test_stream": _DIRECT,
     "test_stream_process": _PROC,
+    "test_torch": "needs torch, which the Windows test bed does not have",
     "test_topology_errors": _TREES,
     "test_topology_machines": _TREES,
     "test_topology_pieces": _TREES,
