@@ -31,6 +31,7 @@ _LISTED = [
     *(f"engines.dask.{name}" for name in exported_by("engines/dask/__init__.py")),
     *(f"arrays.torch.{name}" for name in exported_by("arrays/torch.py")),
     *(f"engines.joblib.{name}" for name in exported_by("engines/joblib.py")),
+    *(f"engines.ray.{name}" for name in exported_by("engines/ray.py")),
 ]
 
 

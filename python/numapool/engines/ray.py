@@ -1,0 +1,73 @@
+"""Ray on nodes: actors and tasks whose workers start on a node, and a resource for each node.
+
+Nothing of Ray is imported: what it is given is text and numbers.
+"""
+
+from __future__ import annotations
+
+import shlex
+import sys
+from typing import Any
+
+from numapool.base import arguments
+from numapool.machine.node_set import NodeLike, node_of
+from numapool.processes.binding import cpus_near, existing, nodes_with_cpus, require_linux
+
+__all__ = ["node_resources", "node_runtime_env"]
+
+
+def node_runtime_env(node: NodeLike, **fields: Any) -> dict[str, Any]:
+    """Return a ``runtime_env`` for Ray, whose workers start on a node.
+
+    A worker's interpreter is started by ``numapool run``: it has the node's CPUs and prefers its
+    memory from the first page on. Ray keeps workers of different environments apart, so a worker
+    is never used for another node.
+
+    Parameters
+    ----------
+    node : NodeLike
+        The node. Where the machines of a cluster have different nodes, give an id that all of them
+        have: it is looked up where the worker starts.
+    **fields
+        Other fields of the environment, such as ``env_vars={"OMP_NUM_THREADS": "8"}``.
+
+    Raises
+    ------
+    NodeNotFoundError
+        This machine has no such node.
+    UnsupportedError
+        The platform has no way to place processes.
+    ValueError
+        `fields` has a ``py_executable``: this sets it.
+
+    Examples
+    --------
+    >>> sorted(node_runtime_env(0, working_dir="/srv"))
+    ['env_vars', 'py_executable', 'working_dir']
+    """
+    require_linux()
+    (wanted,) = existing([node_of("node", node)])
+    if "py_executable" in fields:
+        raise ValueError("fields must not have py_executable: it is what starts workers on a node")
+    # -P: a folder named numapool where the worker runs is none of ours.
+    run = [sys.executable, "-P", "-m", "numapool", "run", "--node", str(wanted), "--"]
+    return {
+        **fields,
+        "py_executable": shlex.join([*run, sys.executable]),
+        "env_vars": {"NUMAPOOL_NODE": str(wanted), **(fields.get("env_vars") or {})},
+    }
+
+
+def node_resources(prefix: str = "node") -> dict[str, int]:
+    """Return a resource for each node with CPUs of this machine, with one unit for each CPU.
+
+    For ``ray.init(resources=node_resources())``, or ``ray start --resources`` as JSON. An actor
+    that asks for ``resources={"node1": 1}`` runs on a machine that has such a node.
+
+    Parameters
+    ----------
+    prefix : str
+        What the names begin with.
+    """
+    name = arguments.text("prefix", prefix)
+    return {f"{name}{node}": len(cpus_near(node)) for node in nodes_with_cpus()}
