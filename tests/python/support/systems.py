@@ -41,6 +41,7 @@ MODULES = {
     "test_docs": "runs the examples of the documentation, which are for Linux",
     "test_engine_dask": "needs Dask, which the Windows test bed does not have",
     "test_engine_joblib": "needs joblib, which the Windows test bed does not have",
+    "test_engine_mpi": _CPUS,
     "test_engine_ray": _CPUS,
     "test_examples": "runs the examples for Linux",
     "test_executor": _CPUS,
