@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import math
 import os
-import threading
 import weakref
 from collections import deque
 from dataclasses import dataclass
@@ -18,6 +17,7 @@ from numapool._core import NodeBuffer
 from numapool.arrays import creation
 from numapool.arrays.cuda_driver import CudaDevice
 from numapool.base import arguments
+from numapool.base.locks import Rank, new_lock
 from numapool.base.warn_once import warn_once
 from numapool.machine.device_search import device_node
 from numapool.machine.node_set import NodeLike, node_of
@@ -178,7 +178,7 @@ class PinnedPool:
         gpu = CudaDevice(ordinal)
         self._node = _node_of(gpu, ordinal) if wanted is None else wanted
         self._allocator = NumaAllocator()
-        self._lock = threading.Lock()
+        self._lock = new_lock(Rank.POOL)
         self._hits = self._misses = 0
         self._blocks = _Blocks(gpu, retained)
         weakref.finalize(self, self._blocks.close).atexit = False

@@ -7,7 +7,6 @@ whose import registers the backend.
 from __future__ import annotations
 
 import multiprocessing
-import threading
 from collections.abc import Callable
 from concurrent.futures import Future
 from typing import Any
@@ -91,7 +90,6 @@ class NodeBackend(AutoBatchingMixin, ParallelBackendBase):  # type: ignore[misc]
         self._idle_s = arguments.wait("idle_worker_timeout", idle_worker_timeout)
         self._workers: dict[int, _Workers] | None = None
         self._settings: dict[str, Any] = {}
-        self._lock = threading.RLock()  # joblib hands out tasks from several threads
 
     def effective_n_jobs(self, n_jobs: int | None) -> int:
         """Return how many workers there would be; -1 stands for one on each CPU of the nodes."""
@@ -114,14 +112,13 @@ class NodeBackend(AutoBatchingMixin, ParallelBackendBase):  # type: ignore[misc]
             "env": self._prepare_worker_env(n_jobs=count),
             "options": {key: value for key, value in options.items() if key in _OF_MEMORY_MAPS},
         }
-        with self._lock:
-            if self._workers is None or settings != self._settings:
-                self._end(kill=False)
-                self._settings = settings
-                self._workers = {node: self._new(node) for node in settings["counts"]}
-            self.parallel = parallel
-            for one in self._workers.values():
-                one.files.set_current_context(parallel._id)
+        if self._workers is None or settings != self._settings:
+            self._end(kill=False)
+            self._settings = settings
+            self._workers = {node: self._new(node) for node in settings["counts"]}
+        self.parallel = parallel
+        for one in self._workers.values():
+            one.files.set_current_context(parallel._id)
         return count
 
     def _share_out(self, count: int) -> dict[int, int]:
@@ -136,17 +133,20 @@ class NodeBackend(AutoBatchingMixin, ParallelBackendBase):  # type: ignore[misc]
         return _Workers(workers, self._idle_s, self._settings["env"], self._settings["options"])
 
     def submit(self, func: Callable[[], Any], callback: Any = None) -> Future[Any]:
-        """Have a worker call `func`, on the node with the least to do for each worker."""
-        with self._lock:
-            assert self._workers is not None
-            node = min(self._workers, key=lambda one: self._workers[one].load)  # type: ignore[index]
-            with self._blocks[node]:  # a worker may be started, or a thread that starts some later
-                try:
-                    future = self._workers[node].submit(func)
-                except BrokenProcessPool:  # a worker was killed while it had nothing to do
-                    self._workers[node] = self._new(node)
-                    self._workers[node].files.set_current_context(self.parallel._id)
-                    future = self._workers[node].submit(func)
+        """Have a worker call `func`, on the node with the least to do for each worker.
+
+        joblib calls this from several threads, but from one at a time.
+        """
+        workers = self._workers
+        assert workers is not None
+        node = min(workers, key=lambda one: workers[one].load)
+        with self._blocks[node]:  # a worker may be started, or a thread that starts some later
+            try:
+                future = workers[node].submit(func)
+            except BrokenProcessPool:  # a worker was killed while it had nothing to do
+                workers[node] = self._new(node)
+                workers[node].files.set_current_context(self.parallel._id)
+                future = workers[node].submit(func)
         if callback is not None:
             future.add_done_callback(callback)
         return future
@@ -157,9 +157,8 @@ class NodeBackend(AutoBatchingMixin, ParallelBackendBase):  # type: ignore[misc]
 
     def terminate(self) -> None:
         """Remove what a call has left behind; the workers stay for the next."""
-        with self._lock:
-            for one in (self._workers or {}).values():
-                one.files._clean_temporary_resources(context_id=self.parallel._id, force=False)
+        for one in (self._workers or {}).values():
+            one.files._clean_temporary_resources(context_id=self.parallel._id, force=False)
         self.reset_batch_stats()
 
     def abort_everything(self, ensure_ready: bool = True) -> None:
@@ -169,8 +168,7 @@ class NodeBackend(AutoBatchingMixin, ParallelBackendBase):  # type: ignore[misc]
             self.configure(n_jobs=self.parallel.n_jobs, parallel=self.parallel)
 
     def _end(self, kill: bool) -> None:
-        with self._lock:
-            workers, self._workers = self._workers or {}, None
+        workers, self._workers = self._workers or {}, None
         for one in workers.values():
             one.end(kill)
 
