@@ -86,6 +86,10 @@ TEST_CASE_FIXTURE(WithDevice, "interleaving goes over a device only if that is n
   CHECK(bytes() == Bytes{{0, 6 * kMiB}, {1, 6 * kMiB}});
   spread.nodes = {0, 2};
   CHECK(bytes() == Bytes{{0, 6 * kMiB}, {2, 6 * kMiB}});
+  spread.nodes.clear();
+  for (const int node : {0, 1}) memory().rooms[node].free_bytes = 2 * kMiB;
+  CHECK(kind_of(bytes) == ErrorKind::kNoMemory);
+  CHECK(platform::fake::resident_pages() == 0);
 }
 
 TEST_CASE_FIXTURE(WithDevice, "shared memory is not put on a device unasked") {

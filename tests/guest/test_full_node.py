@@ -60,6 +60,24 @@ def test_strict_beyond_the_node_says_why_and_keeps_nothing(
         assert wait_unused(node, before[node] - 8 * MIB) >= before[node] - 8 * MIB
 
 
+@pytest.mark.parametrize("spare_mib", [-40, 0, 24])
+def test_a_node_that_is_left_out_gets_nothing_that_does_not_fit(
+    machine: Machine, spare_mib: int
+) -> None:
+    """As the memory of a device is: the kernel would go on there."""
+    allocator = nump.NumaAllocator(nump.NumaTopology.detect(default_nodes=_SMALL))
+    size = free_bytes(_SMALL) - spare_mib * MIB
+    try:
+        with allocator.allocate(size, _SMALL) as buffer:
+            assert pages.bytes_by_node(buffer) == {_SMALL: pages.rounded_up(size)}
+    except MemoryError as error:
+        assert "memory of node 0 is used only if you name it" in str(error)
+    with allocator.allocate_interleaved(8 * MIB) as spread:
+        assert set(pages.bytes_by_node(spread)) == {_SMALL}
+    with allocator.allocate(8 * MIB, 0) as named:
+        assert set(pages.bytes_by_node(named)) == {0}
+
+
 @pytest.mark.parametrize("page_size", ["base", "auto"])
 @pytest.mark.parametrize("spare_mib", [-16, -4, 0, 2, 8, 24])
 def test_strict_at_the_edge_is_exact_or_refused(

@@ -8,6 +8,7 @@
 #include "memory/page_choice.hpp"
 #include "memory/populate.hpp"
 #include "memory/range_placement.hpp"
+#include "memory/reach.hpp"
 #include "numapool/allocator.hpp"
 #include "numapool/error.hpp"
 #include "numapool/home_node.hpp"
@@ -78,6 +79,16 @@ bool spread_as_asked(const Placement& seen, const std::vector<int>& nodes,
   return counted == length;
 }
 
+// The system's own fallback knows of no memory that is left out.
+void require_not_left_out(const Topology& topology, const Placement& seen,
+                          const std::vector<int>& nodes) {
+  const std::vector<int> others = left_out(topology, nodes);
+  for (const int node : others) {
+    if (seen.bytes_on(node) != 0)
+      throw Error(ErrorKind::kNoMemory, "cannot interleave: " + left_out_text(nodes, others));
+  }
+}
+
 std::vector<int> cpus_of(const Topology& topology, const std::vector<int>& nodes) {
   std::vector<int> cpus;
   for (const int node : nodes) {
@@ -135,6 +146,7 @@ Allocation Allocator::allocate_interleaved(const InterleaveRequest& request,
       out.degradations.push_back({Degradation::Cause::kNotVerified, text});
     } else if (block.place.bound &&
                !spread_as_asked(seen, nodes, weights, block.mapping.length())) {
+      require_not_left_out(*topology, seen, nodes);
       block.place.step = AllocationStep::kAny;
       if (request.strict) {
         Error error(ErrorKind::kPlacement,

@@ -28,6 +28,7 @@ class Gpu:
 
 def gpus(root: str = "/") -> list[Gpu]:
     """Return the GPUs of a machine by PCI address: NVIDIA's, or others where there are none."""
+    root = root.rstrip("/")
     told = [
         Gpu(address.lower(), _uuid(f"{root}/{_PROC}/{address}/information"))
         for address in _names(f"{root}/{_PROC}")
