@@ -8,6 +8,9 @@ namespace numapool::bindings {
 // The SHA-256 of the sources that the module was built from (csrc/source_digest.cmake).
 extern const char* const kSourceDigest;
 
+// Whether the calling thread is in the main interpreter; else false, with an ImportError set.
+[[nodiscard]] bool in_main_interpreter();
+
 void register_errors();
 void bind_topology(pybind11::module_& module);
 void bind_allocator(pybind11::module_& module);

@@ -33,13 +33,16 @@ PYBIND11_MODULE(_core_of_main, module, py::mod_gil_not_used()) {
   numapool::bindings::bind_bench(module);
 }
 
-// The types and the handlers of forks belong to one interpreter. It is looked at before pybind11,
-// which on Python 3.11 would wait for ever for the GIL that a sub-interpreter's thread holds.
+// The types and the handlers of forks belong to one interpreter.
+bool numapool::bindings::in_main_interpreter() {
+  if (PyInterpreterState_Get() == PyInterpreterState_Main()) return true;
+  PyErr_SetString(PyExc_ImportError,
+                  "numapool works in the main interpreter only, not in a sub-interpreter");
+  return false;
+}
+
+// Looked at before pybind11, which on Python 3.11 would wait for ever for the GIL that a
+// sub-interpreter's thread holds.
 extern "C" PYBIND11_EXPORT PyObject* PyInit__core() {
-  if (PyInterpreterState_Get() != PyInterpreterState_Main()) {
-    PyErr_SetString(PyExc_ImportError,
-                    "numapool works in the main interpreter only, not in a sub-interpreter");
-    return nullptr;
-  }
-  return PyInit__core_of_main();
+  return numapool::bindings::in_main_interpreter() ? PyInit__core_of_main() : nullptr;
 }

@@ -2,7 +2,6 @@
 
 import sys as _sys
 
-from numapool._core import NodeBuffer, PinnedRange, __version__
 from numapool.base.errors import (
     NodeNotFoundError,
     NumapoolError,
@@ -18,6 +17,7 @@ from numapool.base.errors import (
 TYPE_CHECKING = False
 
 if TYPE_CHECKING:
+    from numapool._core import NodeBuffer, PinnedRange, __version__
     from numapool.arrays.arrow import arrow_buffer
     from numapool.arrays.creation import asarray, empty, full, zeros
     from numapool.arrays.numpy_allocator import numpy_allocator, set_numpy_allocator
@@ -162,6 +162,7 @@ __all__ = [
 
 # The names of each module.
 _LATE = {
+    "_core": "NodeBuffer PinnedRange __version__",
     "arrays.arrow": "arrow_buffer",
     "arrays.creation": "asarray empty full zeros",
     "arrays.numpy_allocator": "numpy_allocator set_numpy_allocator",

@@ -8,19 +8,18 @@ import signal
 import subprocess
 import sys
 from pathlib import Path
-from types import SimpleNamespace
 
 import pytest
 from support import affinity, child
 
-from numapool import _core
 from numapool.base.errors import NodeNotFoundError, UnsupportedError
 from numapool.base.units import ids_of
 from numapool.cli import run_options
 from numapool.cli.run import _binding
 from numapool.machine import node_set
 from numapool.machine.topology import NumaTopology
-from numapool.processes import binding, ranks
+from numapool.processes import binder, binding, ranks
+from numapool.processes.binder import MachineNode
 from numapool.processes.binding import Binding
 
 RUN = [sys.executable, "-m", "numapool", "run"]
@@ -45,15 +44,21 @@ def run(
 def two_nodes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, list[int]]]:
     """A machine whose node 0 has our first CPU, node 1 the others, node 2 memory alone."""
     core = affinity.split_machine(tmp_path)._core
+    ids = [node.node_id for node in core.nodes()]
+    machine = [
+        MachineNode(
+            node.node_id,
+            node.cpus,
+            node.node_id in core.usable(),
+            node.node_id in core.default_nodes(),
+            dict(zip(ids, row, strict=True)),
+        )
+        for node, row in zip(core.nodes(), core.distances(), strict=True)
+    ]
     asked: list[tuple[str, list[int]]] = []
-
-    def set_policy(mode: _core.ThreadMode, nodes: list[int]) -> None:
-        asked.append((mode.name, nodes))
-
-    stand_in = SimpleNamespace(
-        topology_now=lambda: core, set_thread_policy=set_policy, ThreadMode=_core.ThreadMode
-    )
-    monkeypatch.setattr(binding, "_core", stand_in)
+    monkeypatch.setattr(binder, "nodes", lambda: machine)
+    monkeypatch.setattr(binder, "memory_order", lambda node: list(core.memory_order(node)))
+    monkeypatch.setattr(binder, "set_policy", lambda mode, nodes: asked.append((mode, nodes)))
     for name in ranks.LOCAL_RANKS:
         monkeypatch.delenv(name, raising=False)
     return asked
@@ -153,15 +158,15 @@ def test_a_rank_that_nobody_told(
 def test_an_older_kernel_prefers_one_of_several_nodes(
     two_nodes: list[tuple[str, list[int]]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def refuse_many(mode: _core.ThreadMode, nodes: list[int]) -> None:
-        two_nodes.append((mode.name, nodes))
-        if mode is _core.ThreadMode.PREFERRED_MANY:
+    def refuse_many(mode: str, nodes: list[int]) -> None:
+        two_nodes.append((mode, nodes))
+        if mode == "preferred-many":
             raise OSError(22, "Invalid argument")
 
-    monkeypatch.setattr("numapool.processes.binding._core.set_thread_policy", refuse_many)
+    monkeypatch.setattr(binder, "set_policy", refuse_many)
     found = bound("--memory", "0-1")
     assert binding.bind_this_thread(found) == []
-    assert two_nodes == [("PREFERRED_MANY", [0, 1]), ("PREFERRED", [0])]
+    assert two_nodes == [("preferred-many", [0, 1]), ("preferred", [0])]
     assert found.memory_nodes == [0]
     assert "5.15" in found.notes[0]
 
@@ -337,8 +342,8 @@ def test_little_is_loaded_before_the_program() -> None:
     loaded = set(child.check(code % FIRST).split())
     assert "numapool.processes.exec" in loaded
     assert not loaded & {
-        "argparse", "ctypes", "dataclasses", "numpy", "pathlib", "signal",
-        "subprocess", "typer", "typing", "rich", "click",
+        "numapool._core", "argparse", "ctypes", "dataclasses", "enum", "numpy", "pathlib", "re",
+        "signal", "subprocess", "typer", "typing", "rich", "click",
     }  # fmt: skip
 
 

@@ -160,11 +160,11 @@ def test_import_loads_nothing_that_is_not_needed() -> None:
     assert tops - {"numapool"} <= set(LIGHT.split())
 
 
-def test_a_program_that_starts_another_loads_the_core_and_the_errors_alone() -> None:
+def test_a_program_that_starts_another_loads_the_errors_alone() -> None:
     """The rest is loaded by the first use of its names."""
     more = loaded_by("sys.argv = ['numapool', 'run']; import numapool") - loaded_by("pass")
     own = {name for name in more if name.partition(".")[0] == "numapool"}
-    assert own == {"numapool", "numapool._core", "numapool.base", "numapool.base.errors"}
+    assert own == {"numapool", "numapool.base", "numapool.base.errors"}
     assert not more & {"typing", "dataclasses", "contextlib", "inspect", "threading"}
 
 
@@ -182,7 +182,7 @@ def test_names_are_loaded_from_where_type_checkers_find_them() -> None:
         if isinstance(node, ast.ImportFrom) and node.module is not None:
             found.update({one.name: node.module for one in node.names})
     late = {name: f"numapool.{module}" for name, module in nump._MODULES.items()}
-    at_once = {"numapool._core", "numapool.base", "numapool.base.errors", "importlib"}
+    at_once = {"numapool.base", "numapool.base.errors", "importlib"}
     assert late == {name: module for name, module in found.items() if module not in at_once}
     assert set(found) - {"import_module", "renamed"} == set(nump.__all__)
 

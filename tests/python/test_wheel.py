@@ -7,6 +7,7 @@ import csv
 import hashlib
 import io
 import json
+import os
 import re
 import subprocess
 import sys
@@ -69,6 +70,24 @@ def test_it_runs_installed_alone(python: Path, tmp_path: Path) -> None:
     assert report["heavy"] == []
 
 
+def test_its_command_loads_nothing_before_the_package(python: Path) -> None:
+    """As a script that an installer writes may do: `numapool run` is to start at once."""
+    command = python.with_name("numapool")
+    first, *lines = command.read_text().splitlines()
+    assert first.startswith("#!") and str(python) in first
+    assert [line for line in lines if "import" in line] == [
+        "import sys",
+        "from numapool.cli.command import main",
+    ]
+    done = subprocess.run(
+        [command, "run", "--cpus", str(min(os.sched_getaffinity(0))), "--", "echo", "started"],
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (0, "started\n", "")
+
+
 def test_its_command_is_an_extra(python: Path, tmp_path: Path) -> None:
     done = subprocess.run(
         [python, "-m", "numapool", "info"], cwd=tmp_path, capture_output=True, text=True, timeout=60
@@ -97,7 +116,9 @@ def test_it_holds_the_package_the_module_and_nothing_else(contents: dict[str, by
     assert sum(re.fullmatch(r"numapool/_core\..*\.so", name) is not None for name in contents) == 1
     folders = {name.split("/")[0] for name in contents}
     version = next(f for f in folders if f.endswith(".dist-info"))
-    assert folders == {"numapool", version}
+    data = version.replace(".dist-info", ".data")
+    assert folders == {"numapool", version, data}
+    assert [name for name in contents if name.startswith(data)] == [f"{data}/scripts/numapool"]
 
 
 def test_its_record_lists_every_file_with_its_digest(contents: dict[str, bytes]) -> None:

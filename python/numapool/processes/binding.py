@@ -9,9 +9,9 @@ from __future__ import annotations
 import errno
 import os
 
-from numapool import _core
 from numapool.base.errors import UnsupportedError, no_such_node
 from numapool.base.units import ids_of, ids_text
+from numapool.processes import binder
 from numapool.threads.inherited_binding import handed_down
 
 TYPE_CHECKING = False  # as typing has it, which takes long to load
@@ -93,7 +93,7 @@ def usable_cpus() -> frozenset[int]:
 def existing(nodes: Iterable[int]) -> list[int]:
     """Return the nodes, ascending; NodeNotFoundError if one of them is not online."""
     wanted = sorted(set(nodes))
-    known = [node.node_id for node in _core.topology_now().nodes()]
+    known = [node.node_id for node in binder.nodes()]
     for node in wanted:
         if node not in known:
             raise no_such_node(node, known)
@@ -102,33 +102,29 @@ def existing(nodes: Iterable[int]) -> list[int]:
 
 def nodes_with_memory() -> list[int]:
     """Return the nodes whose memory this process may use, without the memory of devices."""
-    return list(_core.topology_now().default_nodes())
+    return [node.node_id for node in binder.nodes() if node.default]
 
 
 def nodes_with_cpus() -> list[int]:
     """Return the nodes with CPUs that this process may use."""
     usable = usable_cpus()
-    nodes = _core.topology_now().nodes()
-    return [node.node_id for node in nodes if not usable.isdisjoint(node.cpus)]
+    return [node.node_id for node in binder.nodes() if not usable.isdisjoint(node.cpus)]
 
 
 def bind_cpus_near(binding: Binding, nodes: list[int]) -> None:
     """Bind to the CPUs of nodes; to those of the nearest node with CPUs, where they have none."""
-    core = _core.topology_now()
+    machine = binder.nodes()
     usable = usable_cpus()
-    cpus_by_node = {node.node_id: usable.intersection(node.cpus) for node in core.nodes()}
+    cpus_by_node = {node.node_id: usable.intersection(node.cpus) for node in machine}
     binding.nodes = nodes
     cpus = frozenset[int]().union(*(cpus_by_node[node] for node in nodes))
     if not cpus:
-        row = dict(
-            zip(cpus_by_node, core.distances()[list(cpus_by_node).index(nodes[0])], strict=True)
-        )
         others = [node for node in cpus_by_node if cpus_by_node[node]]
         if not others:
             raise UnsupportedError(
                 f"none of the CPUs {ids_text(usable)} that this process may use belongs to a node"
             )
-        nearest = min(others, key=lambda node: (row[node], node))
+        nearest = _nearest(machine, nodes[0], others)
         cpus = cpus_by_node[nearest]
         have = "has" if len(nodes) == 1 else "have"
         binding.notes.append(
@@ -178,13 +174,12 @@ def bind_memory(binding: Binding, nodes: list[int], mode: str = "preferred") -> 
         that it may use.
     mode : "preferred", "bind", "interleave" or "weighted-interleave"
     """
-    core = _core.topology_now()
-    usable = core.usable()
+    usable = [node.node_id for node in binder.nodes() if node.usable]
     found = [node for node in nodes if node in usable]
     if len(found) < len(nodes):
         missing = [node for node in nodes if node not in usable]
         if not found and mode == "preferred":
-            found = list(core.memory_order(nodes[0]))[:1]
+            found = binder.memory_order(nodes[0])[:1]
         have = "has" if len(missing) == 1 else "have"
         instead = f"; memory comes from {nodes_text(found)}" if found else ""
         binding.notes.append(
@@ -193,6 +188,11 @@ def bind_memory(binding: Binding, nodes: list[int], mode: str = "preferred") -> 
     if found:
         binding.mode = "preferred-many" if mode == "preferred" and len(found) > 1 else mode
         binding.memory_nodes = found
+
+
+def _nearest(machine: list[binder.MachineNode], node: int, others: list[int]) -> int:
+    row = next(one.distances for one in machine if one.node_id == node)
+    return min(others, key=lambda other: (row[other], other))
 
 
 def leave_one_thread_per_core(binding: Binding) -> None:
@@ -233,19 +233,15 @@ def bind_this_thread(binding: Binding) -> list[str]:
     return refused
 
 
-def _mode_of(name: str) -> _core.ThreadMode:
-    return _core.ThreadMode[name.upper().replace("-", "_")]
-
-
 def _set_policy(binding: Binding) -> None:
     mode, nodes = str(binding.mode), binding.memory_nodes
     try:
-        _core.set_thread_policy(_mode_of(mode), nodes)
+        binder.set_policy(mode, nodes)
     except OSError as error:
         if mode != "preferred-many" or error.errno != errno.EINVAL:
             raise
         # Linux before 5.15 prefers one node only.
-        _core.set_thread_policy(_core.ThreadMode.PREFERRED, nodes[:1])
+        binder.set_policy("preferred", nodes[:1])
         binding.mode, binding.memory_nodes = "preferred", nodes[:1]
         binding.notes.append(
             f"this kernel prefers one node only (several since Linux 5.15): memory comes from "
