@@ -58,6 +58,22 @@ platform::Result<platform::ProcessMemory> read(const std::string& folder) {
   return platform::process_memory(folder);
 }
 
+py::list areas(const std::string& folder, int from, int to) {
+  const auto found = without_gil([&] { return platform::private_areas(folder, from, to); });
+  if (!found) refuse_process("cannot see the mappings of a process", found.failure());
+  py::list out;
+  for (const platform::ProcessArea& area : found.value())
+    out.append(py::make_tuple(area.begin, area.end));
+  return out;
+}
+
+std::uint64_t move(int process, std::uintptr_t begin, std::uintptr_t end, int node) {
+  const auto moved =
+      without_gil([&] { return platform::move_process_pages(process, {begin, end}, node); });
+  if (!moved) refuse_process("cannot move the pages of a process", moved.failure());
+  return moved.value();
+}
+
 platform::Result<std::uint64_t> migrate(int process, const std::vector<int>& from,
                                         const std::vector<int>& to) {
   const WithoutGil released;
@@ -93,6 +109,10 @@ void bind_process(py::module_& module) {
         return (spare ? spare.value() : room.value().free_bytes) + room.value().clean_file_bytes;
       },
       py::arg("node"));
+  module.def("private_areas", &areas, py::arg("folder"), py::arg("from_node"), py::arg("to_node"));
+  // The bytes that are on the node then.
+  module.def("move_process_pages", &move, py::arg("process"), py::arg("begin"), py::arg("end"),
+             py::arg("node"));
   // How many pages stayed.
   module.def(
       "migrate_process",

@@ -6,6 +6,7 @@
 #include <map>
 #include <span>
 #include <string>
+#include <vector>
 
 #include "platform/result.hpp"
 
@@ -34,6 +35,21 @@ struct ProcessMemory {
 // Reads the process whose folder below /proc is `folder`. A process without memory (a thread of the
 // kernel, one that has ended) has no mappings.
 Result<ProcessMemory> process_memory(const std::string& folder);
+
+// Addresses of a process.
+struct ProcessArea {
+  std::uintptr_t begin = 0;
+  std::uintptr_t end = 0;
+};
+
+// The mappings of a process that no other shares, of no file and not of hugetlb pages, with pages
+// on `from` and none on other nodes than `from` and `to`; ascending.
+Result<std::vector<ProcessArea>> private_areas(const std::string& folder, int from, int to);
+
+// Moves the pages of such an area to a node, as far as they can be moved now. Returns the bytes
+// that are there then. Several threads may move areas of one process at once: the kernel copies on
+// the CPU that asks.
+Result<std::uint64_t> move_process_pages(int process, ProcessArea area, int node);
 
 // Moves a process's pages that are on the nodes `from` to the nodes `to`: the first of the one to
 // the first of the other and so on, in turns. Returns how many pages stayed where they were. It

@@ -47,6 +47,9 @@ class Machine:
         self.room = room
         self.shared: dict[int, int] = {}
         self.calls: list[tuple[list[int], list[int]]] = []
+        self.areas: list[tuple[int, int]] = []
+        self.parts: list[tuple[int, int]] = []
+        self.refuses_parts = False
         self.failure: OSError | None = None
 
     def process_memory(self, folder: str) -> SimpleNamespace:
@@ -67,6 +70,15 @@ class Machine:
             nodes[target] = nodes.get(target, 0) + moved
         return 0
 
+    def private_areas(self, folder: str, from_node: int, to_node: int) -> list[tuple[int, int]]:
+        return self.areas
+
+    def move_process_pages(self, pid: int, begin: int, end: int, node: int) -> int:
+        if self.refuses_parts:
+            raise PermissionError(1, "move_pages")
+        self.parts.append((begin, end))
+        return end - begin
+
     def current_topology(self) -> SimpleNamespace:
         return SimpleNamespace(nearest=lambda node: tuple(sorted(self.room)))
 
@@ -83,6 +95,7 @@ def machine(monkeypatch: pytest.MonkeyPatch) -> Machine:
 
     monkeypatch.setattr(migrate, "_core", made)
     monkeypatch.setattr(migrate, "process_placement", placement)
+    monkeypatch.setattr(migrate, "placement_in", lambda folder, pid, memory: placement(pid))
     monkeypatch.setattr(migrate, "existing", sorted)
     monkeypatch.setattr(migrate, "nodes_of", lambda _, ids: ids)
     return made
@@ -105,6 +118,39 @@ def test_several_nodes_take_what_one_cannot(machine: Machine) -> None:
     done = nump.migrate_process(7, [0], [1, 2])
     assert machine.calls == [([0], [1]), ([0], [2])]
     assert done.complete
+
+
+def test_areas_are_cut_into_parts_at_their_multiples() -> None:
+    part = migrate._PART_BYTES
+    assert list(migrate.parts_of([(4096, part), (part - 4096, 2 * part + 4096)])) == [
+        (part - 4096, part),
+        (part, 2 * part),
+        (2 * part, 2 * part + 4096),
+    ]
+
+
+def test_large_areas_move_in_parts_and_the_rest_at_once(machine: Machine) -> None:
+    part = migrate._PART_BYTES
+    machine.areas = [(0, 3 * part), (4 * part, 4 * part + 4096)]
+    machine.room = {1: part}
+    done = nump.migrate_process(7, [0], [1], progress=lambda *_: None)
+    assert sorted(machine.parts) == [(0, part), (part, 2 * part), (2 * part, 3 * part)]
+    assert machine.calls == [([0], [1])] and done.complete
+
+
+def test_parts_wait_for_room(machine: Machine) -> None:
+    """The kernel logs each page that finds none."""
+    machine.areas = [(0, 3 * migrate._PART_BYTES)]
+    nump.migrate_process(7, [0], [1])
+    assert machine.parts == [] and machine.calls == [([0], [1])]
+
+
+def test_where_parts_are_refused_the_one_call_is_made(machine: Machine) -> None:
+    machine.areas = [(0, 3 * migrate._PART_BYTES)]
+    machine.room = {1: migrate._PART_BYTES}
+    machine.refuses_parts = True
+    assert nump.migrate_process(7, [0], [1]).complete
+    assert machine.calls == [([0], [1])]
 
 
 def test_room_is_asked_for_before_anything_moves(machine: Machine) -> None:

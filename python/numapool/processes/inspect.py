@@ -123,11 +123,16 @@ def process_placement(pid: SupportsIndex | None = None) -> ProcessPlacement:
     return placement_in(f"{_PROC}/{wanted}", wanted)
 
 
-def placement_in(folder: str, pid: int) -> ProcessPlacement:
-    """Return the same of the process whose folder below /proc is `folder`."""
+def placement_in(
+    folder: str, pid: int, memory: _core.ProcessMemory | None = None
+) -> ProcessPlacement:
+    """Return the same of the process whose folder below /proc is `folder`.
+
+    `memory` is where its pages are, if that has just been read.
+    """
     topology = _core.current_topology()
     try:
-        memory = _core.process_memory(folder)
+        memory = _core.process_memory(folder) if memory is None else memory
         status = _status(folder)
         tasks = tasks_of(folder, topology)
     except (FileNotFoundError, ProcessLookupError) as error:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 import threading
 import time
+from collections import deque
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, SupportsIndex
 
 from numapool import _core
@@ -15,10 +18,15 @@ from numapool.base import arguments
 from numapool.base.errors import UnsupportedError
 from numapool.base.units import size_text
 from numapool.machine.node_set import NodesLike, nodes_of
-from numapool.processes.binding import existing, nodes_text
-from numapool.processes.inspect import ProcessPlacement, process_placement
+from numapool.processes.binding import existing, nodes_text, usable_cpus
+from numapool.processes.inspect import ProcessPlacement, placement_in, process_placement
 
 _LOOK_S = 0.25
+#: One thread moves such a part at a time. The kernel makes every CPU put its own lists of pages
+#: right for each call, which is little beside so many pages.
+_PART_BYTES = 32 << 20
+#: The kernel copies on the CPU that asks; more threads wait for its locks and the memory.
+_MOST_THREADS = 4
 #: Between two looks, at least so many times as long as a look takes.
 _RARELY = 10
 
@@ -83,7 +91,10 @@ def migrate_process(
     *,
     progress: Callable[[int, int], object] | None = None,
 ) -> ProcessMigration:
-    """Move the pages that a process has on some nodes to others (migrate_pages(2)).
+    """Move the pages that a process has on some nodes to others.
+
+    Large mappings of its own move in parts, by several threads and huge page by huge page
+    (move_pages(2)), everything else in one call (migrate_pages(2)).
 
     Its CPUs and its memory policy stay as they are: pages that it touches for the first time later
     go where that policy says. The process runs on meanwhile, and waits for single pages only.
@@ -135,16 +146,17 @@ def migrate_process(
     begin = time.monotonic()
     watched = _Watched(wanted, _on(before, sources), sources, progress)
     for source in sources:
-        _empty(watched, source, targets)
+        _empty(watched, source, targets, before.bytes_by_node.get(source, 0))
     elapsed_s = time.monotonic() - begin
-    after = process_placement(wanted)
+    memory = _memory(wanted)
+    after = placement_in(f"/proc/{wanted}", wanted, memory)
     return ProcessMigration(
         pid=wanted,
         from_nodes=tuple(sources),
         to_nodes=tuple(targets),
         before=before,
         after=after,
-        kept_bytes=_kept(wanted, sources, targets),
+        kept_bytes=_kept(memory, sources, targets),
         elapsed_s=elapsed_s,
     )
 
@@ -163,16 +175,18 @@ def _require_room(before: ProcessPlacement, sources: list[int], targets: list[in
         )
 
 
-def _empty(watched: _Watched, source: int, targets: list[int]) -> None:
+def _empty(watched: _Watched, source: int, targets: list[int], left: int) -> None:
     """Move the pages of a node to the targets, until none is left or no target takes more."""
-    left = watched.left_on(source)
     core = _core.current_topology()
     nearest = [node for node in core.nearest(source) if node in targets]
     # Those that have room for all, then the others; of each the nearest first.
-    for target in sorted(nearest, key=lambda node: _core.room_for_pages(node) < left):
+    nearest.sort(key=lambda node: _core.room_for_pages(node) < left)
+    for target in nearest:
         if not left:
             return
         watched.move(source, target)
+        if target == nearest[-1]:
+            return
         now = watched.left_on(source)
         if now == left:
             return  # what stays does so for other reasons than room
@@ -200,25 +214,53 @@ class _Watched:
         return sum(nodes.get(node, 0) for nodes in by_use.values())
 
     def move(self, source: int, target: int) -> None:
-        """Move what can be moved from node to node, and tell how far it is meanwhile."""
+        """Move what can be moved from node to node, and tell how far it is meanwhile.
+
+        First large mappings that are the process's alone, in parts and by several threads; then
+        what is left, in one call.
+        """
+        parts = parts_of(_areas(self._pid, source, target))
+        try:
+            if parts:
+                self._run(*[partial(self._move_parts, parts, target)] * _threads(len(parts)))
+        finally:
+            parts.clear()  # an interrupt ends the threads
+
         failures: list[OSError] = []
 
-        def work() -> None:
+        def rest() -> None:
             try:
                 _core.migrate_process(self._pid, [source], [target])
             except OSError as error:
                 failures.append(error)
 
-        if self._progress is None:
-            work()
-        else:
-            # A daemon, so that an interrupt ends the call with the program. What has moved by then
-            # stays where it is.
-            thread = threading.Thread(target=work, daemon=True)
-            thread.start()
-            self._tell_until_the_end_of(thread)
+        self._run(rest)
         if failures:
             raise self._explained(failures[0])
+
+    def _move_parts(self, parts: deque[tuple[int, int]], target: int) -> None:
+        """Move parts until there are no more, the node is full, or the system refuses it."""
+        with contextlib.suppress(IndexError, OSError):
+            while True:
+                begin, end = parts.popleft()
+                if _core.room_for_pages(target) < end - begin:
+                    return
+                _core.move_process_pages(self._pid, begin, end, target)
+
+    def _run(self, *works: Callable[[], None]) -> None:
+        if self._progress is None and len(works) == 1:
+            works[0]()
+            return
+        # Daemons, so that an interrupt ends the call, and the program does not wait for them. What
+        # has moved by then stays where it is.
+        threads = [threading.Thread(target=work, daemon=True) for work in works]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            if self._progress is None:
+                thread.join()
+            else:
+                self._tell_until_the_end_of(thread)
 
     def _tell_until_the_end_of(self, thread: threading.Thread) -> None:
         assert self._progress is not None
@@ -258,9 +300,32 @@ def _memory(pid: int) -> _core.ProcessMemory:
         raise ProcessLookupError(errno.ESRCH, f"process {pid} has ended") from None
 
 
-def _kept(pid: int, sources: list[int], targets: list[int]) -> dict[str, int]:
+def _areas(pid: int, source: int, target: int) -> list[tuple[int, int]]:
+    try:
+        return _core.private_areas(f"/proc/{pid}", source, target)
+    except OSError:  # whatever it is, the call for all of the process will say it
+        return []
+
+
+def parts_of(areas: Iterable[tuple[int, int]]) -> deque[tuple[int, int]]:
+    """Cut areas of addresses that are large enough into parts, at multiples of their size."""
+    parts: deque[tuple[int, int]] = deque()
+    for begin, end in areas:
+        if end - begin < _PART_BYTES:
+            continue
+        while begin < end:
+            next_part = min(end, (begin // _PART_BYTES + 1) * _PART_BYTES)
+            parts.append((begin, next_part))
+            begin = next_part
+    return parts
+
+
+def _threads(parts: int) -> int:
+    return max(1, min(parts, _MOST_THREADS, len(usable_cpus())))
+
+
+def _kept(memory: _core.ProcessMemory, sources: list[int], targets: list[int]) -> dict[str, int]:
     """Return what is left on the nodes by the likely reason."""
-    memory = _memory(pid)
     by_use, shared = memory.bytes_by_use, memory.shared_bytes_by_node
     left = sum(nodes.get(node, 0) for nodes in by_use.values() for node in sources)
     huge = sum(by_use.get("huge", {}).get(node, 0) for node in sources)

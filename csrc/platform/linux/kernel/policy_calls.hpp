@@ -72,10 +72,16 @@ inline long node_of_address(int& node, const void* address) noexcept {
                  long{MPOL_F_NODE | MPOL_F_ADDR});
 }
 
-// Of this process. `nodes` null: only says in `status` where each page is.
-inline long move_pages(std::size_t count, void** pages, const int* nodes, int* status) noexcept {
-  return syscall(SYS_move_pages, 0L, count, word(pages), word(nodes), word(status),
+// `nodes` null: only says in `status` where each page is.
+inline long move_pages_of(int process, std::size_t count, void** pages, const int* nodes,
+                          int* status) noexcept {
+  return syscall(SYS_move_pages, long{process}, count, word(pages), word(nodes), word(status),
                  nodes == nullptr ? 0L : long{MPOL_MF_MOVE});
+}
+
+// Of this process.
+inline long move_pages(std::size_t count, void** pages, const int* nodes, int* status) noexcept {
+  return move_pages_of(0, count, pages, nodes, status);
 }
 
 // Moves all pages of a process from nodes to nodes; returns how many stayed.
