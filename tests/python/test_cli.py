@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -17,7 +18,9 @@ from support.child import running
 from support.sysfs_tree import NODES
 
 import numapool as nump
+from numapool.cli import run_completion
 from numapool.cli.format import cpus_text, ids_text, rate_text, size_text
+from numapool.processes import binder
 
 # As most users have it: with PYTHONUNBUFFERED nothing is left to be written at the end.
 BUFFERED = {k: v for k, v in os.environ.items() if k != "PYTHONUNBUFFERED"} | {"COLUMNS": "80"}
@@ -117,7 +120,21 @@ def test_shells_complete_commands_and_options(shell: str) -> None:
 
     assert "migrate" in completed("mi")
     assert "--watch" in completed("ps", "--w")
+    assert {"--near", "--no-smt", "--node"} <= {
+        word.strip('"') for word in re.findall(r'"?--[a-z-]+"?', completed("run", "--n"))
+    }
+    if shell == "bash":  # the others ask the same
+        assert "all" in completed("run", "--strict", "--node", "")
+        assert "--no-smt" not in completed("run", "--node", "0", "ls", "--n")
     assert f"_NUMAPOOL_COMPLETE=complete_{shell}" in completed(task="source")
+
+
+def test_lists_of_nodes_are_completed(monkeypatch: pytest.MonkeyPatch) -> None:
+    made = [binder.MachineNode(node, (), True, {}) for node in (0, 1, 10)]
+    monkeypatch.setattr(binder, "nodes", lambda: made)
+    assert run_completion._nodes("") == ["0", "1", "10", "all"]
+    assert run_completion._nodes("1") == ["1", "10"]
+    assert run_completion._nodes("0,") == ["0,0", "0,1", "0,10"]
 
 
 def test_no_command_shows_help() -> None:

@@ -17,6 +17,7 @@ from numapool.cli.info import info
 from numapool.cli.migrate import migrate
 from numapool.cli.ps import ps
 from numapool.cli.run import start
+from numapool.cli.run_completion import UntilTheProgram, signature
 from numapool.cli.topo import topo
 from numapool.cli.watch import watch
 
@@ -40,14 +41,22 @@ app.command(short_help="Move the pages of a running process to other nodes.")(mi
 app.command(short_help="Record this machine in a file, for a bug report.")(capture)
 
 
-@app.command(
+def run(**options: object) -> None:
+    """Start what command.py starts by itself: here are the help and the options to complete."""
+    raise typer.Exit(start(sys.argv[sys.argv.index("run") + 1 :]))
+
+
+run.__signature__ = signature()  # type: ignore[attr-defined]
+app.command(
+    cls=UntilTheProgram,
     short_help="Start a program on the CPUs and the memory of nodes.",
     add_help_option=False,
-    context_settings={"allow_extra_args": True, "ignore_unknown_options": True},
-)
-def run(context: typer.Context) -> None:
-    """See run.py, which reads the arguments itself."""
-    raise typer.Exit(start(context.args))
+    context_settings={
+        "allow_extra_args": True,
+        "allow_interspersed_args": False,  # what follows the program is the program's
+        "ignore_unknown_options": True,
+    },
+)(run)
 
 
 def _show_version(wanted: bool) -> None:
