@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+import select
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -147,6 +149,66 @@ def test_a_launcher_that_is_asked_to_end_ends_its_ranks(number: int, status: int
     assert process.returncode == status
     with pytest.raises(ProcessLookupError):
         os.kill(rank, 0)
+
+
+#: What a shell with job control does for its job in the foreground: it says when the job is
+#: stopped, and continues it at a line of input.
+SHELL = """
+import fcntl, os, signal, subprocess, sys, termios
+fcntl.ioctl(0, termios.TIOCSCTTY, 0)
+signal.signal(signal.SIGTTOU, signal.SIG_IGN)
+job = subprocess.Popen(sys.argv[1:], process_group=0)
+while True:
+    os.tcsetpgrp(0, job.pid)
+    os.killpg(job.pid, signal.SIGCONT)
+    _, status = os.waitpid(job.pid, os.WUNTRACED)
+    os.tcsetpgrp(0, os.getpgrp())
+    if not os.WIFSTOPPED(status):
+        break
+    print("stopped", flush=True)
+    input()
+print("ended", os.waitstatus_to_exitcode(status), flush=True)
+"""
+
+
+def test_a_terminal_stops_and_continues_launcher_and_ranks() -> None:
+    """By Ctrl-Z and `fg`. A rank that only the launcher's stop left running would say so."""
+    script = """
+        trap 'echo continued; exit 0' CONT
+        echo rank $$
+        while :; do sleep 0.05; done
+    """
+    ours, terminal = os.openpty()
+    shell = [sys.executable, "-c", SHELL, *RUN, "--per-node", *sh(script)]
+    with (
+        os.fdopen(ours, "r+b", buffering=0) as screen,
+        child.running(
+            shell, stdin=terminal, stdout=terminal, stderr=terminal, start_new_session=True
+        ) as process,
+    ):
+        os.close(terminal)
+        seen = b""
+
+        def until(text: bytes) -> bytes:
+            nonlocal seen
+            while text not in seen:
+                assert select.select([screen], [], [], 120)[0], seen
+                seen += screen.read(4096)
+            before, _, seen = seen.partition(text)
+            return before
+
+        until(b"rank ")
+        rank = int(until(b"\r\n"))
+        screen.write(b"\x1a")  # what Ctrl-Z sends
+        assert b"continued" not in until(b"stopped\r\n")
+        stat = Path(f"/proc/{rank}/stat")
+        while stat.read_text().rpartition(")")[2].split()[0] != "T":  # the kernel is about to
+            time.sleep(0.001)
+        screen.write(b"\n")
+        until(b"continued\r\n")
+        until(b"ended ")
+        assert until(b"\r\n") == b"0"
+        process.wait(timeout=120)
 
 
 def test_the_command_passes_input_and_status_on() -> None:
