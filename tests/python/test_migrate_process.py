@@ -97,6 +97,7 @@ def machine(monkeypatch: pytest.MonkeyPatch) -> Machine:
     monkeypatch.setattr(migrate, "process_placement", placement)
     monkeypatch.setattr(migrate, "placement_in", lambda folder, pid, memory: placement(pid))
     monkeypatch.setattr(migrate, "existing", sorted)
+    monkeypatch.setattr(migrate, "usable_cpus", lambda: frozenset(range(8)))
     monkeypatch.setattr(migrate, "nodes_of", lambda _, ids: ids)
     return made
 
@@ -151,6 +152,16 @@ def test_where_parts_are_refused_the_one_call_is_made(machine: Machine) -> None:
     machine.refuses_parts = True
     assert nump.migrate_process(7, [0], [1]).complete
     assert machine.calls == [([0], [1])]
+
+
+def test_few_cpus_are_left_to_the_process(
+    machine: Machine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(migrate, "usable_cpus", lambda: frozenset(range(3)))
+    machine.areas = [(0, 3 * migrate._PART_BYTES)]
+    machine.room = {1: migrate._PART_BYTES}
+    assert nump.migrate_process(7, [0], [1]).complete
+    assert machine.parts == [] and machine.calls == [([0], [1])]
 
 
 def test_room_is_asked_for_before_anything_moves(machine: Machine) -> None:

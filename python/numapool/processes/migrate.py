@@ -22,11 +22,13 @@ from numapool.processes.binding import existing, nodes_text, usable_cpus
 from numapool.processes.inspect import ProcessPlacement, placement_in, process_placement
 
 _LOOK_S = 0.25
-#: One thread moves such a part at a time. The kernel makes every CPU put its own lists of pages
-#: right for each call, which is little beside so many pages.
-_PART_BYTES = 32 << 20
-#: The kernel copies on the CPU that asks; more threads wait for its locks and the memory.
+#: One thread moves such a part at a time. For each call the kernel has every CPU put its own lists
+#: of pages right and waits for that, which is little beside so many pages.
+_PART_BYTES = 64 << 20
+#: The kernel copies on the CPU that asks. More threads wait for its locks and the memory, and half
+#: of the CPUs are left to the process, which runs on.
 _MOST_THREADS = 4
+_THREADS_PER_CPU = 0.5
 #: Between two looks, at least so many times as long as a look takes.
 _RARELY = 10
 
@@ -216,15 +218,16 @@ class _Watched:
     def move(self, source: int, target: int) -> None:
         """Move what can be moved from node to node, and tell how far it is meanwhile.
 
-        First large mappings that are the process's alone, in parts and by several threads; then
-        what is left, in one call.
+        First large mappings that are the process's alone, in parts and by several threads, where
+        there are CPUs for them; then what is left, in one call.
         """
-        parts = parts_of(_areas(self._pid, source, target))
-        try:
-            if parts:
-                self._run(*[partial(self._move_parts, parts, target)] * _threads(len(parts)))
-        finally:
-            parts.clear()  # an interrupt ends the threads
+        if (threads := _threads()) > 1:
+            parts = parts_of(_areas(self._pid, source, target))
+            try:
+                if parts:
+                    self._run(*[partial(self._move_parts, parts, target)] * threads)
+            finally:
+                parts.clear()  # an interrupt ends the threads
 
         failures: list[OSError] = []
 
@@ -320,8 +323,9 @@ def parts_of(areas: Iterable[tuple[int, int]]) -> deque[tuple[int, int]]:
     return parts
 
 
-def _threads(parts: int) -> int:
-    return max(1, min(parts, _MOST_THREADS, len(usable_cpus())))
+def _threads() -> int:
+    """Return how many threads move parts; one would gain nothing over the one call."""
+    return min(_MOST_THREADS, int(_THREADS_PER_CPU * len(usable_cpus())))
 
 
 def _kept(memory: _core.ProcessMemory, sources: list[int], targets: list[int]) -> dict[str, int]:

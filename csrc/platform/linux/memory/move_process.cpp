@@ -27,7 +27,7 @@ namespace {
 
 // Of one call. Each makes every CPU put back the pages that it has set aside
 // (lru_cache_disable() in mm/swap.c), and ends at a page that cannot be moved now.
-constexpr std::size_t kPagesPerCall = 4096;
+constexpr std::size_t kPagesPerCall = 16384;
 
 // "7f00-7f10 r--p ...": ends by beginnings.
 std::map<std::uintptr_t, std::uintptr_t> mapping_ends(const std::string& path) {
