@@ -5,6 +5,7 @@
 #include "bindings.hpp"
 #include "numapool/error.hpp"
 #include "platform/memory.hpp"
+#include "platform/node_loads.hpp"
 #include "platform/process_memory.hpp"
 #include "record.hpp"
 #include "without_gil.hpp"
@@ -109,6 +110,19 @@ void bind_process(py::module_& module) {
         return (spare ? spare.value() : room.value().free_bytes) + room.value().clean_file_bytes;
       },
       py::arg("node"));
+  using platform::NodeLoadCounters;
+  Record<NodeLoadCounters>::bind(module, "NodeLoadCounters",
+                                 {{"loads", value<&NodeLoadCounters::loads>},
+                                  {"remote", value<&NodeLoadCounters::remote>},
+                                  {"loads_are_local", value<&NodeLoadCounters::loads_are_local>}});
+  module.def(
+      "count_node_loads",
+      [](int thread) {
+        const auto counters = platform::count_node_loads(thread);
+        if (!counters) refuse_process("cannot count accesses by node", counters.failure());
+        return as_record(counters.value());
+      },
+      py::arg("thread"));
   module.def("private_areas", &areas, py::arg("folder"), py::arg("from_node"), py::arg("to_node"));
   // The bytes that are on the node then.
   module.def("move_process_pages", &move, py::arg("process"), py::arg("begin"), py::arg("end"),

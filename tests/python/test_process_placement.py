@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import json
 import os
 import re
@@ -13,12 +14,13 @@ import sys
 from collections import defaultdict
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from support import child, confined
 
 import numapool as nump
-from numapool.processes import inspect, listing
+from numapool.processes import inspect, listing, node_loads
 from numapool.processes.remote import faults_in, remote_share
 from numapool.processes.tasks import Task
 
@@ -173,6 +175,63 @@ def test_no_share_where_nothing_can_be_remote(tmp_path: Path) -> None:
     assert remote_share(str(tmp_path), tasks, {0: PAGE}, 1) == (None, "")
     assert remote_share(str(tmp_path), tasks, {}, 2) == (None, "")
     assert remote_share(str(tmp_path), [Task(1, None, 1)], {0: PAGE}, 2) == (None, "")
+
+
+def counter(folder: Path, *values: int) -> int:
+    """Return a descriptor that gives the next value with each read, as a counter does."""
+    file = folder / f"counter-{len(list(folder.iterdir()))}"
+    file.write_bytes(b"".join(value.to_bytes(8, sys.byteorder) for value in values))
+    return os.open(file, os.O_RDONLY)
+
+
+@pytest.mark.parametrize(("local", "share"), [(False, 0.25), (True, 0.2)])
+def test_the_processor_counts(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, local: bool, share: float
+) -> None:
+    """Of some processors the one counter leaves out what the other counts."""
+    made = []
+
+    def count(thread: int) -> SimpleNamespace:
+        if thread == 3:
+            raise ProcessLookupError(errno.ESRCH, "it has ended")
+        one = SimpleNamespace(
+            loads=counter(tmp_path, 100, 200),
+            remote=counter(tmp_path, 10, 35),
+            loads_are_local=local,
+        )
+        made.append(one)
+        return one
+
+    monkeypatch.setattr(node_loads, "_core", SimpleNamespace(count_node_loads=count))
+    tasks = [Task(1, 0, 5), Task(2, 1, 3), Task(3, 0, 1)]
+    assert remote_share("/proc/none", tasks, {0: PAGE}, 2, 0) == (share, "node_loads")
+    assert len(made) == 2
+    for one in made:
+        for descriptor in (one.loads, one.remote):
+            with pytest.raises(OSError, match="Bad file descriptor"):
+                os.fstat(descriptor)
+
+
+@pytest.mark.parametrize(
+    ("number", "says"),
+    [(errno.EACCES, "perf_event_paranoid"), (errno.ENOENT, "no events node-loads")],
+)
+def test_counters_that_there_are_not(
+    monkeypatch: pytest.MonkeyPatch, number: int, says: str
+) -> None:
+    def refuse(thread: int) -> None:
+        raise OSError(number, "perf_event_open: no")
+
+    monkeypatch.setattr(node_loads, "_core", SimpleNamespace(count_node_loads=refuse))
+    with pytest.raises(nump.UnsupportedError, match=says) as raised:
+        remote_share("/proc/none", [Task(1, 0, 1)], {0: PAGE}, 2, 0.1)
+    assert raised.value.errno == number
+
+
+def test_how_long_to_count_is_checked() -> None:
+    for wrong in (-1, float("nan"), float("inf")):
+        with pytest.raises(ValueError, match="count_s must be"):
+            nump.process_placement(count_s=wrong)
 
 
 def ps(*arguments: str) -> subprocess.CompletedProcess[str]:

@@ -31,12 +31,12 @@ def _wanted(targets: list[str], every: bool) -> list[int]:
     return list(dict.fromkeys(found))
 
 
-def _look(pids: list[int], strict: bool) -> list[ProcessPlacement]:
+def _look(pids: list[int], strict: bool, count_s: float | None) -> list[ProcessPlacement]:
     """Look at processes; unless `strict`, without those that end, have no pages, or are others'."""
     found = []
     for pid in pids:
         try:
-            placement = process_placement(pid)
+            placement = process_placement(pid, count_s=count_s)
         except (ProcessLookupError, PermissionError):
             if strict:
                 raise
@@ -47,7 +47,12 @@ def _look(pids: list[int], strict: bool) -> list[ProcessPlacement]:
 
 
 def _show(
-    targets: list[str], every: bool, interval_s: float | None, updates: int | None, as_json: bool
+    targets: list[str],
+    every: bool,
+    count_s: float | None,
+    interval_s: float | None,
+    updates: int | None,
+    as_json: bool,
 ) -> None:
     from rich.live import Live
     from rich.text import Text
@@ -64,7 +69,7 @@ def _show(
             live = stack.enter_context(Live(console=console, auto_refresh=False, screen=True))
         shown = 0
         while True:
-            found = _look(_wanted(targets, every), numbers)
+            found = _look(_wanted(targets, every), numbers, count_s)
             if as_json:
                 typer.echo(json.dumps(_document(found), indent=None if interval_s else 2))
             elif live is not None:
@@ -92,6 +97,15 @@ def ps(
     every: Annotated[
         bool, typer.Option("--all", help="Every process that this user may look at.")
     ] = False,
+    count: Annotated[
+        float | None,
+        typer.Option(
+            metavar="SECONDS",
+            min=0.01,
+            max=60,
+            help="Count remote accesses so long, process by process.",
+        ),
+    ] = None,
     watch: Annotated[bool, typer.Option("--watch", help="Update until Ctrl-C.")] = False,
     interval: Annotated[
         float, typer.Option(min=0.05, max=3600, help="With --watch: seconds between updates.")
@@ -110,7 +124,7 @@ def ps(
     # Ctrl-C is how it is meant to end.
     with contextlib.suppress(KeyboardInterrupt) if watch else contextlib.nullcontext():
         try:
-            _show(targets or [], every, interval if watch else None, updates, as_json)
+            _show(targets or [], every, count, interval if watch else None, updates, as_json)
         except (ProcessLookupError, PermissionError) as error:
             say_failure(str(error.strerror or error))
             raise typer.Exit(1) from None

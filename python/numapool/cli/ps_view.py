@@ -78,6 +78,7 @@ def _facts(one: ProcessPlacement) -> list[tuple[str, str]]:
         facts.append(("memory of its cgroup", text))
     if one.remote_share is not None:
         how = {
+            "node_loads": "counted by the processor (node-loads, node-load-misses)",
             "numa_faults": "sampled by the kernel (numa_faults)",
             "estimate": "an estimate: pages by node, weighted by CPU time",
         }[one.remote_evidence]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from dataclasses import dataclass, field
 from typing import Any, SupportsIndex
@@ -52,7 +53,8 @@ class ProcessPlacement:
         The share of memory accesses that went to another node than the thread's, from 0 to 1. None
         where there is only one node, or no page.
     remote_evidence : str
-        What told it. ``"numa_faults"``: the kernel's sampling of accesses (automatic balancing,
+        What told it. ``"node_loads"``: the processor counted reads from memory, as `count_s` asked
+        for. ``"numa_faults"``: the kernel's sampling of accesses (automatic balancing,
         /proc/PID/task/TID/sched). ``"estimate"``: pages by node, weighted by the CPU time of
         the threads on each node; it takes every page to be used alike. Empty where there is no
         share.
@@ -99,7 +101,9 @@ class ProcessPlacement:
         }
 
 
-def process_placement(pid: SupportsIndex | None = None) -> ProcessPlacement:
+def process_placement(
+    pid: SupportsIndex | None = None, *, count_s: float | None = None
+) -> ProcessPlacement:
     """Return where a process's pages and threads are now.
 
     The system walks every page of the process for it, which takes a second or so for each 100 GiB
@@ -109,6 +113,10 @@ def process_placement(pid: SupportsIndex | None = None) -> ProcessPlacement:
     ----------
     pid : int, optional
         The process; by default this one.
+    count_s : float, optional
+        Have the processor count for so many seconds which of the process's reads from memory go to
+        another node (perf's ``node-loads`` and ``node-load-misses``), instead of estimating the
+        remote share.
 
     Raises
     ------
@@ -117,14 +125,23 @@ def process_placement(pid: SupportsIndex | None = None) -> ProcessPlacement:
     PermissionError
         It is another user's: looking at it takes CAP_SYS_PTRACE.
     UnsupportedError
-        The system does not tell: the kernel is built without NUMA, or it is not Linux.
+        The system does not tell: the kernel is built without NUMA, or it is not Linux. With
+        `count_s`: the processor has no such counters, as in most virtual machines, or
+        kernel.perf_event_paranoid keeps them from this user.
     """
     wanted = os.getpid() if pid is None else arguments.at_least("pid", pid, 1)
-    return placement_in(f"{_PROC}/{wanted}", wanted)
+    seconds = None if count_s is None else arguments.wait("count_s", count_s)
+    if seconds == math.inf:
+        raise ValueError(arguments.must_be("count_s", "a number of seconds", count_s))
+    return placement_in(f"{_PROC}/{wanted}", wanted, count_s=seconds)
 
 
 def placement_in(
-    folder: str, pid: int, memory: _core.ProcessMemory | None = None
+    folder: str,
+    pid: int,
+    memory: _core.ProcessMemory | None = None,
+    *,
+    count_s: float | None = None,
 ) -> ProcessPlacement:
     """Return the same of the process whose folder below /proc is `folder`.
 
@@ -145,7 +162,7 @@ def placement_in(
         ) from error
     by_use = memory.bytes_by_use
     total = _sums(by_use)
-    share, evidence = remote_share(folder, tasks, total, len(topology.nodes()))
+    share, evidence = remote_share(folder, tasks, total, len(topology.nodes()), count_s)
     return ProcessPlacement(
         pid=pid,
         name=status.get("Name", ""),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from numapool.processes.node_loads import counted_share
 from numapool.processes.tasks import Task
 
 _FAULTS = "numa_faults node="
@@ -9,7 +10,11 @@ _COUNTED = ("task_private", "task_shared")
 
 
 def remote_share(
-    folder: str, tasks: list[Task], bytes_by_node: dict[int, int], node_count: int
+    folder: str,
+    tasks: list[Task],
+    bytes_by_node: dict[int, int],
+    node_count: int,
+    count_s: float | None = None,
 ) -> tuple[float | None, str]:
     """Return the share of accesses that are remote, and the evidence.
 
@@ -23,10 +28,21 @@ def remote_share(
         Its resident bytes.
     node_count : int
         The nodes of the machine.
+    count_s : float, optional
+        How long to let the processor count accesses.
+
+    Raises
+    ------
+    UnsupportedError
+        They were to be counted, and cannot be.
     """
     tasks = [task for task in tasks if task.node is not None]
     if node_count < 2 or not tasks or not sum(bytes_by_node.values()):
         return None, ""
+    if count_s is not None:
+        counted = counted_share(tasks, count_s)
+        if counted is not None:
+            return counted, "node_loads"
     sampled = _sampled(folder, tasks)
     if sampled is not None:
         return sampled, "numa_faults"
