@@ -130,7 +130,7 @@ def test_shells_complete_commands_and_options(shell: str) -> None:
 
 
 def test_lists_of_nodes_are_completed(monkeypatch: pytest.MonkeyPatch) -> None:
-    made = [binder.MachineNode(node, (), True, {}) for node in (0, 1, 10)]
+    made = [binder.MachineNode(node, (), True, True, {}) for node in (0, 1, 10)]
     monkeypatch.setattr(binder, "nodes", lambda: made)
     assert run_completion._nodes("") == ["0", "1", "10", "all"]
     assert run_completion._nodes("1") == ["1", "10"]

@@ -60,7 +60,10 @@ def nodes() -> list[MachineNode]:
     """
     found = _binder.nodes()
     ids = [one[0] for one in found]
-    return [MachineNode(*rest, dict(zip(ids, row, strict=True))) for *rest, row in found]
+    return [
+        MachineNode(node_id, cpus, usable, default, dict(zip(ids, row, strict=True)))
+        for node_id, cpus, usable, default, row in found
+    ]
 
 
 def memory_order(node: int) -> list[int]:
