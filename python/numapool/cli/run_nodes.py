@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
-
 from numapool.base.units import ids_of
 from numapool.cli.run_options import UsageError
 
@@ -31,6 +29,8 @@ def nodes_named(name: str, text: str, *, strict: bool = False) -> tuple[list[int
         return ids_of(text), []
     except ValueError:
         pass
+    import warnings
+
     from numapool.base.errors import NodeNotFoundError, PlacementError
     from numapool.machine.node_set import nodes
 
