@@ -59,13 +59,10 @@ platform::Result<platform::ProcessMemory> read(const std::string& folder) {
   return platform::process_memory(folder);
 }
 
-py::list areas(const std::string& folder, int from, int to) {
+py::object areas(const std::string& folder, int from, int to) {
   const auto found = without_gil([&] { return platform::private_areas(folder, from, to); });
   if (!found) refuse_process("cannot see the mappings of a process", found.failure());
-  py::list out;
-  for (const platform::ProcessArea& area : found.value())
-    out.append(py::make_tuple(area.begin, area.end));
-  return out;
+  return as_record(found.value());
 }
 
 std::uint64_t move(int process, std::uintptr_t begin, std::uintptr_t end, int node) {
@@ -123,6 +120,10 @@ void bind_process(py::module_& module) {
         return as_record(counters.value());
       },
       py::arg("thread"));
+  using platform::ProcessArea;
+  Record<ProcessArea>::bind(
+      module, "ProcessArea",
+      {{"begin", value<&ProcessArea::begin>}, {"end", value<&ProcessArea::end>}});
   module.def("private_areas", &areas, py::arg("folder"), py::arg("from_node"), py::arg("to_node"));
   // The bytes that are on the node then.
   module.def("move_process_pages", &move, py::arg("process"), py::arg("begin"), py::arg("end"),

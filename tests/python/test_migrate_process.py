@@ -70,8 +70,8 @@ class Machine:
             nodes[target] = nodes.get(target, 0) + moved
         return 0
 
-    def private_areas(self, folder: str, from_node: int, to_node: int) -> list[tuple[int, int]]:
-        return self.areas
+    def private_areas(self, folder: str, from_node: int, to_node: int) -> list[SimpleNamespace]:
+        return [SimpleNamespace(begin=begin, end=end) for begin, end in self.areas]
 
     def move_process_pages(self, pid: int, begin: int, end: int, node: int) -> int:
         if self.refuses_parts:

@@ -305,9 +305,10 @@ def _memory(pid: int) -> _core.ProcessMemory:
 
 def _areas(pid: int, source: int, target: int) -> list[tuple[int, int]]:
     try:
-        return _core.private_areas(f"/proc/{pid}", source, target)
+        found = _core.private_areas(f"/proc/{pid}", source, target)
     except OSError:  # whatever it is, the call for all of the process will say it
         return []
+    return [(one.begin, one.end) for one in found]
 
 
 def parts_of(areas: Iterable[tuple[int, int]]) -> deque[tuple[int, int]]:
