@@ -343,7 +343,7 @@ def test_little_is_loaded_before_the_program() -> None:
     assert "numapool.processes.exec" in loaded
     assert not loaded & {
         "numapool._core", "argparse", "ctypes", "dataclasses", "enum", "numpy", "pathlib", "re",
-        "signal", "subprocess", "typer", "typing", "rich", "click",
+        "signal", "subprocess", "typer", "typing", "warnings", "rich", "click",
     }  # fmt: skip
 
 

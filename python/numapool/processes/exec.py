@@ -35,7 +35,9 @@ def become(command: list[str]) -> tuple[int, str]:
     _signal.signal(_signal.SIGXFSZ, _signal.SIG_DFL)
     environment = _as_it_was(dict(os.environ))
     name = command[0]
-    folders = [""] if "/" in name else os.get_exec_path()
+    # As os.get_exec_path() does, which loads warnings.
+    path = environment.get("PATH", os.defpath)
+    folders = [""] if "/" in name else path.split(os.pathsep)
     error: OSError | None = None
     for folder in folders:
         try:
