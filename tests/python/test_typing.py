@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 import runpy
 import subprocess
@@ -30,6 +29,14 @@ _BLOCKS: dict[str, Block] = {
 # The oldest Python that numapool runs on, and one with the buffer protocol in its types (PEP 688).
 _VERSIONS = ("3.11", "3.13")
 
+# Other libraries' types are not looked at: it takes long, and not all of them have any.
+_SETTINGS = """
+[mypy]
+[mypy-dask.*,distributed.*,joblib.*,torch.*]
+follow_imports = skip
+ignore_missing_imports = True
+"""
+
 # By sample: the codes of the errors on each line.
 Reports = dict[str, dict[int, set[str]]]
 
@@ -40,11 +47,12 @@ def reports(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFac
     folder = tmp_path_factory.mktemp("elsewhere")  # a user has the package, not its sources
     for name, block in _BLOCKS.items():
         (folder / name).write_text(block.code)
+    (folder / "mypy.ini").write_text(_SETTINGS)
     options = ["--strict", "--output=json", "--python-version", request.param]
     done = subprocess.run(
         [
             *(sys.executable, "-m", "mypy", *options),
-            *("--config-file", os.devnull, "--cache-dir", str(folder)),
+            *("--config-file", "mypy.ini", "--cache-dir", str(folder)),
             *map(str, _SAMPLES),
             *_BLOCKS,
         ],
