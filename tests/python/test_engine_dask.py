@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -168,6 +170,32 @@ with LocalCluster(n_workers=0, **PORTS) as cluster, Client(cluster) as client:
         process.terminate()
         process.wait()
 """)
+
+
+def test_a_process_that_ends_while_it_is_closed_is_no_error() -> None:
+    """Its status comes through the event loop, later than the kernel forgets its id."""
+    needed("distributed")
+    from distributed.core import Status
+
+    from numapool.engines.dask.cluster import NodeWorker
+    from numapool.engines.dask.places import Place
+
+    with subprocess.Popen(["true"]) as ended:
+        ended.wait()
+
+    class Ending:
+        pid, returncode = ended.pid, None
+
+        def send_signal(self, number: int) -> None:
+            raise ProcessLookupError
+
+    async def closed() -> Status:
+        worker = NodeWorker("tcp://127.0.0.1:1", "node0", Place(0, 1, 1), "distributed.Nanny", {})
+        worker.process = Ending()
+        await worker.close()
+        return worker.status
+
+    assert asyncio.run(closed()) == Status.closed
 
 
 def test_without_a_place_for_them_buffers_are_plain(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -13,6 +13,7 @@ import sys
 from collections.abc import Mapping
 from typing import Any, SupportsIndex
 
+import psutil
 from distributed import Scheduler
 from distributed.deploy.spec import SpecCluster
 from distributed.deploy.subprocess import SubprocessWorker
@@ -32,6 +33,8 @@ _CLOSE_S = 5.0
 
 class NodeWorker(SubprocessWorker):  # type: ignore[misc]  # distributed has no types for users
     """A worker of a :class:`NodeCluster`: a process that ``numapool run`` starts on a node."""
+
+    process: Any  # an asyncio.subprocess.Process, or None
 
     def __init__(
         self,
@@ -76,7 +79,12 @@ class NodeWorker(SubprocessWorker):  # type: ignore[misc]  # distributed has no 
             with contextlib.suppress(ProcessLookupError, asyncio.TimeoutError):
                 self.process.send_signal(signal.SIGTERM)
                 await asyncio.wait_for(self.process.wait(), _CLOSE_S)
-        await super().close()
+        try:
+            await super().close()
+        except (ProcessLookupError, psutil.NoSuchProcess):
+            # It has just ended: its status comes with a later turn of the event loop.
+            self.process = None
+            await super().close()
 
 
 class NodeCluster(SpecCluster):  # type: ignore[misc]
