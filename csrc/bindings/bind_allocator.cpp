@@ -68,17 +68,17 @@ void bind_allocator(py::module_& module) {
            py::arg("topology").none(true))
       .def(
           "allocate",
-          [](const Allocator& self, std::size_t size_bytes, std::optional<int> preferred_node,
-             bool strict, PageRequest::Kind page_kind, std::size_t hugetlb_bytes, bool populate,
-             bool lock, bool dump) {
+          [](const Allocator& self, std::size_t size_bytes, std::vector<int> nodes, bool strict,
+             PageRequest::Kind page_kind, std::size_t hugetlb_bytes, bool populate, bool mlock,
+             bool core_dump) {
             AllocationRequest request;
             request.size_bytes = size_bytes;
-            request.preferred_node = preferred_node;
+            request.nodes = NodeIds(std::move(nodes));
             request.page = {page_kind, hugetlb_bytes};
             request.strict = strict;
             request.populate = populate;
-            request.lock = lock;
-            request.dump = dump;
+            request.mlock = mlock;
+            request.core_dump = core_dump;
             Allocation allocation;
             {
               const WithoutGil released;
@@ -86,13 +86,13 @@ void bind_allocator(py::module_& module) {
             }
             return allocated(std::move(allocation));
           },
-          py::arg("size_bytes"), py::arg("preferred_node"), py::arg("strict"), py::arg("page_kind"),
-          py::arg("hugetlb_bytes"), py::arg("populate"), py::arg("lock"), py::arg("dump"))
+          py::arg("size_bytes"), py::arg("nodes"), py::arg("strict"), py::arg("page_kind"),
+          py::arg("hugetlb_bytes"), py::arg("populate"), py::arg("mlock"), py::arg("core_dump"))
       .def(
           "allocate_interleaved",
           [](const Allocator& self, std::size_t size_bytes, std::vector<int> nodes, bool weighted,
              std::vector<unsigned> weights, bool strict, PageRequest::Kind page_kind,
-             std::size_t hugetlb_bytes, bool populate, bool lock, bool dump) {
+             std::size_t hugetlb_bytes, bool populate, bool mlock, bool core_dump) {
             InterleaveRequest request;
             request.size_bytes = size_bytes;
             request.nodes = std::move(nodes);
@@ -101,8 +101,8 @@ void bind_allocator(py::module_& module) {
             request.page = {page_kind, hugetlb_bytes};
             request.strict = strict;
             request.populate = populate;
-            request.lock = lock;
-            request.dump = dump;
+            request.mlock = mlock;
+            request.core_dump = core_dump;
             Allocation allocation;
             {
               const WithoutGil released;
@@ -112,7 +112,7 @@ void bind_allocator(py::module_& module) {
           },
           py::arg("size_bytes"), py::arg("nodes"), py::arg("weighted"), py::arg("weights"),
           py::arg("strict"), py::arg("page_kind"), py::arg("hugetlb_bytes"), py::arg("populate"),
-          py::arg("lock"), py::arg("dump"));
+          py::arg("mlock"), py::arg("core_dump"));
 }
 
 }  // namespace numapool::bindings

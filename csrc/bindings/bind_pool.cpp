@@ -19,12 +19,12 @@ namespace {
 void open_pool(const py::object& base, std::shared_ptr<Topology> topology,
                std::optional<std::uint64_t> max_bytes, std::optional<std::uint64_t> retain_bytes,
                std::optional<std::uint32_t> idle_ms, PageRequest::Kind page_kind,
-               std::size_t hugetlb_bytes, bool zero_on_reuse, bool dump) {
+               std::size_t hugetlb_bytes, bool zero_on_reuse, bool core_dump) {
   PoolOptions options;
   options.max_bytes = max_bytes;
   options.retain_bytes = retain_bytes;
   options.idle_ms = idle_ms;
-  options.dump = dump;
+  options.core_dump = core_dump;
   options.page = {page_kind, hugetlb_bytes};
   set_pool(base.ptr(), Pool::open(std::move(topology), options), zero_on_reuse);
 }
@@ -87,7 +87,7 @@ void bind_pool(py::module_& module) {
   module.def("pool_open", &open_pool, py::arg("base"), py::arg("topology").none(true),
              py::arg("max_bytes"), py::arg("retain_bytes"), py::arg("idle_ms"),
              py::arg("page_kind"), py::arg("hugetlb_bytes"), py::arg("zero_on_reuse"),
-             py::arg("dump"));
+             py::arg("core_dump"));
   module.def("pool_reserve", &reserve, py::arg("base"), py::arg("size_bytes"), py::arg("node"),
              py::arg("already"));
   module.def("pool_trim", &trim, py::arg("base"), py::arg("at_least"), py::arg("node"));

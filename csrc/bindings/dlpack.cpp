@@ -144,7 +144,7 @@ PyObject* copy_of(PyObject* buffer) noexcept {
       const WithoutGil released;
       AllocationRequest request;
       request.size_bytes = held.size_bytes;
-      request.preferred_node = held.node_id;
+      if (held.node_id) request.nodes = *held.node_id;
       made = Allocator().allocate(request, check_signals);
       std::memcpy(made.block.mapping.address(), held.region.address, held.size_bytes);
     }

@@ -84,11 +84,13 @@ inline constexpr const char* kArrayInterface =
 inline constexpr const char* kNbytes = "Size in bytes, as asked for.";
 inline constexpr const char* kAddress = "Address of the first byte; ValueError once closed.";
 inline constexpr const char* kRequestedNode =
-    "The node asked for (or the calling thread's); None if interleaved.";
+    "The node asked for (or the calling thread's); None if interleaved. Of several nodes, the one "
+    "that\n"
+    "has the most bytes, or the nearest if none of them has any.";
 inline constexpr const char* kNodeId =
     "The node that held the most bytes when placed, or that the policy names while nothing is "
     "resident;\n"
-    "None if unknown or interleaved.";
+    "None if unknown or interleaved, or if the policy names several.";
 inline constexpr const char* kStep = "The AllocationStep that the memory was placed by.";
 inline constexpr const char* kBound = "Whether the kernel accepted a memory policy for it.";
 inline constexpr const char* kLocked = "Whether it was locked into memory (mlock(2)).";

@@ -27,9 +27,11 @@ struct Pages {
 };
 
 enum class Policy {
-  kPreferred,   // this node first, others when it has none free; never the OOM killer's reason
-  kBind,        // these nodes or nothing: only ever for memory whose pages are all resident
-  kInterleave,  // page by page over the nodes
+  kPreferred,      // this node first, others when it has none free; never the OOM killer's reason
+  kPreferredMany,  // the same of several: the nearest to who touches the page
+                   // (has_preferred_many())
+  kBind,           // these nodes or nothing: only ever for memory whose pages are all resident
+  kInterleave,     // page by page over the nodes
   kWeightedInterleave,  // the same by the system's weights (Linux 6.9)
 };
 
@@ -63,6 +65,9 @@ struct NodeRoom {
 
 // Whether this system places memory by node at all (false: every policy call answers kUnsupported).
 [[nodiscard]] bool has_numa() noexcept;
+
+// Whether it takes Policy::kPreferredMany (Linux 5.15).
+[[nodiscard]] bool has_preferred_many() noexcept;
 
 [[nodiscard]] std::size_t base_page_bytes() noexcept;
 // The transparent huge page size, 0 where they are off or unknown to the system.

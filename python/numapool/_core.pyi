@@ -680,13 +680,13 @@ class Allocator:
     def allocate(
         self,
         size_bytes: SupportsIndex,
-        preferred_node: SupportsIndex | None,
+        nodes: Sequence[SupportsIndex],
         strict: bool,
         page_kind: PageKind,
         hugetlb_bytes: SupportsIndex,
         populate: bool,
-        lock: bool,
-        dump: bool,
+        mlock: bool,
+        core_dump: bool,
     ) -> Allocation: ...
     def allocate_interleaved(
         self,
@@ -698,8 +698,8 @@ class Allocator:
         page_kind: PageKind,
         hugetlb_bytes: SupportsIndex,
         populate: bool,
-        lock: bool,
-        dump: bool,
+        mlock: bool,
+        core_dump: bool,
     ) -> Allocation: ...
 
 @disjoint_base
@@ -859,7 +859,7 @@ def pool_open(
     page_kind: PageKind,
     hugetlb_bytes: SupportsIndex,
     zero_on_reuse: bool,
-    dump: bool,
+    core_dump: bool,
 ) -> None: ...
 def pool_reserve(
     base: PoolBase,

@@ -25,7 +25,7 @@ TEST_CASE_FIXTURE(Scripted, "a node that has room gets all of it") {
 TEST_CASE_FIXTURE(Scripted, "no node asked for is the node of the calling thread") {
   memory().current_node = 2;
   AllocationRequest here = request(kMiB, 0);
-  here.preferred_node.reset();
+  here.nodes = {};
   const Allocation got = allocate(here);
   CHECK(got.block.place.requested_node == 2);
   CHECK(got.block.place.node_id == 2);
@@ -45,21 +45,6 @@ TEST_CASE_FIXTURE(Scripted, "what no node holds alone is split, the preferred on
   CHECK(got.block.place.step == AllocationStep::kAny);
   CHECK(where(got).bytes_by_node == Bytes{{0, 64 * kMiB}, {1, 36 * kMiB}});
 }
-
-// Two sockets of two nodes each: 0 and 1 are near to each other, 2 and 3 are far from both.
-struct TwoSockets : Scripted {
-  TwoSockets() {
-    using platform::fake::node;
-    set_nodes({node(0, {0}, 64 * kMiB, {10, 12, 21, 21}), node(1, {1}, 64 * kMiB, {12, 10, 21, 21}),
-               node(2, {2}, 64 * kMiB, {21, 21, 10, 12}),
-               node(3, {3}, 64 * kMiB, {21, 21, 12, 10})});
-    set_room({26, 28, 61, 38});
-  }
-  static void set_room(std::initializer_list<std::uint64_t> mebibytes) {
-    int id = 0;
-    for (const std::uint64_t room : mebibytes) memory().rooms[id++] = {room * kMiB, 0};
-  }
-};
 
 TEST_CASE_FIXTURE(TwoSockets, "near nodes share what none of them holds before a far one is used") {
   const Allocation got = allocate(request(31 * kMiB, 0));
@@ -121,7 +106,7 @@ struct Bound {
 TEST_CASE_FIXTURE(TwoSockets, "where no node is named an inherited bind says which") {
   const Bound bound({1, 3});
   AllocationRequest anywhere = request(8 * kMiB, 0);
-  anywhere.preferred_node.reset();
+  anywhere.nodes = {};
   const Allocation got = allocate(anywhere);
   CHECK(got.block.place.requested_node == 1);
   CHECK(where(got).bytes_by_node == Bytes{{1, 8 * kMiB}});
@@ -143,7 +128,7 @@ TEST_CASE_FIXTURE(TwoSockets, "a bind that leaves no usable node is not believed
   for (const std::vector<int>& nodes : {std::vector<int>{}, std::vector<int>{9}}) {
     const Bound bound(nodes);
     AllocationRequest anywhere = request(8 * kMiB, 0);
-    anywhere.preferred_node.reset();
+    anywhere.nodes = {};
     CHECK(where(allocate(anywhere)).bytes_by_node == Bytes{{0, 8 * kMiB}});
   }
 }
@@ -173,7 +158,7 @@ TEST_CASE_FIXTURE(Scripted, "pages that cannot be discarded are left with their 
   memory().failures["discard"] = Failure{Cause::kInvalid, "madvise(MADV_DONTNEED)", EINVAL, {}};
   AllocationRequest reserved = request(8 * kMiB, 0);
   reserved.page = {PageRequest::Kind::kHugetlb, platform::fake::kHugePage};
-  reserved.dump = false;
+  reserved.core_dump = false;
   const Allocation got = allocate(reserved);
   CHECK(got.block.place.step == AllocationStep::kAny);
   CHECK(where(got).bytes_by_node == Bytes{{0, 6 * kMiB}, {1, 2 * kMiB}});
@@ -355,7 +340,7 @@ TEST_CASE_FIXTURE(Scripted, "what went missing meanwhile is noticed between chun
 TEST_CASE_FIXTURE(Scripted, "memory that cannot be locked is not kept") {
   memory().failures["lock"] = Failure{Cause::kNoMemory, "mlock", 12, {}};
   AllocationRequest locked = request(kMiB, 0);
-  locked.lock = true;
+  locked.mlock = true;
   CHECK(kind_of([&] { return allocate(locked); }) == ErrorKind::kSystem);
   CHECK(platform::fake::live_mappings() == 0);
 }

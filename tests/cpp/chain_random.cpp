@@ -190,4 +190,56 @@ TEST_CASE_FIXTURE(Scripted, "strict: all of it there, or nothing is kept") {
   CHECK(placed < 450);
 }
 
+TEST_CASE_FIXTURE(Scripted, "a set has all of it, together if need be, or could not hold it") {
+  Random random(20262);
+  std::map<AllocationStep, int> steps;
+  int spread = 0;
+  for (int round = 0; round < 500; ++round) {
+    CAPTURE(round);
+    const Machine machine = make_machine(random);
+    std::vector<int> some;
+    for (int node = 0; node < machine.nodes; ++node) {
+      if (up_to(random, 1) != 0) some.push_back(node);
+    }
+    memory().preferred_many = up_to(random, 3) != 0;
+    memory().current_node =
+        static_cast<int>(up_to(random, static_cast<std::uint64_t>(machine.nodes) - 1));
+    AllocationRequest wish = request(kMiB + up_to(random, 39 * kMiB), 0, up_to(random, 3) == 0);
+    if (some.empty()) some.push_back(0);
+    wish.nodes = NodeIds(some);
+    const std::uint64_t length = (wish.size_bytes + 4095) / 4096 * 4096;
+    std::uint64_t room = 0;
+    for (const int node : some) {
+      const auto found = machine.rooms.find(node);
+      if (found != machine.rooms.end())
+        room += found->second.free_bytes + found->second.clean_file_bytes;
+    }
+    CAPTURE(length);
+    try {
+      const Allocation got = allocate(wish);
+      const Placement seen = where(got);
+      const AllocationStep step = got.block.place.step;
+      CHECK((step == AllocationStep::kPreferred) == (room >= length));
+      CHECK(wish.nodes.contains(*got.block.place.requested_node));
+      CHECK(got.block.place.node_id == seen.majority_node());
+      if (step == AllocationStep::kPreferred) {
+        for (const auto& [node, bytes] : seen.bytes_by_node) CHECK(wish.nodes.contains(node));
+        CHECK(got.block.place.requested_node == got.block.place.node_id);
+        spread += seen.sole_node() ? 0 : 1;
+      }
+      ++steps[step];
+    } catch (const Error& error) {
+      CHECK((length > room_of_all(machine) || wish.strict));
+      CHECK(room < length);
+    }
+    CHECK(memory().misuses == 0);
+    CHECK_FALSE(memory().allocated_under_bind);
+    REQUIRE(platform::fake::live_mappings() == 0);
+  }
+  for (const AllocationStep step :
+       {AllocationStep::kPreferred, AllocationStep::kNearest, AllocationStep::kAny})
+    CHECK(steps[step] > 15);
+  CHECK(spread > 15);
+}
+
 }  // namespace numapool

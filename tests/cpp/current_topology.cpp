@@ -97,7 +97,7 @@ TEST_CASE_FIXTURE(ChangingMachine, "a node that goes is an error that names the 
   CHECK(gone([&] { return make(kept, 2); }));
   CHECK(gone([&] { return make(kept, 2, true); }));
   CHECK(gone([&] { return kept.allocate(lazy, kNoInterrupts); }));
-  CHECK(gone([&] { return kept.try_node(request(4 * kMiB, 2), kNoInterrupts); }));
+  CHECK(gone([&] { return kept.try_preferred(request(4 * kMiB, 2), kNoInterrupts); }));
   CHECK(make(given, 2).block.place.node_id == 1);  // the chain goes on
 }
 

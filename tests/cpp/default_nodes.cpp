@@ -25,7 +25,7 @@ struct WithDevice : Scripted {
   static platform::NodeRecord& third() { return platform::fake::topology_script().nodes[2]; }
   static AllocationRequest anywhere(std::uint64_t bytes) {
     AllocationRequest out = request(bytes, 0);
-    out.preferred_node.reset();
+    out.nodes = {};
     return out;
   }
   static Allocator with_defaults(const std::string& words) {

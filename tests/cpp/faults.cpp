@@ -28,7 +28,7 @@ std::vector<Case> cases() {
                         {"strict", Scripted::request(4 * kMiB, 0, true)},
                         {"strict on cache", Scripted::request(12 * kMiB, 1, true)}};
   out.push_back({"locked", Scripted::request(4 * kMiB, 0)});
-  out.back().request.lock = true;
+  out.back().request.mlock = true;
   return out;
 }
 

@@ -49,7 +49,7 @@ void Workload::run(std::uint32_t seed) {
   attempt([&] {
     PoolOptions options;
     options.max_bytes = 64 * kMiB;
-    options.dump = seed % 3 != 0;
+    options.core_dump = seed % 3 != 0;
     if (seed % 2 == 1) options.retain_bytes = 2 * kMiB;
     open(options);
   });
@@ -155,8 +155,9 @@ void Workload::let_go(std::size_t index) {
 
 void Workload::allocate_some() {
   AllocationRequest wish = request(any_size(), any_node(), pick(4) == 0);
-  wish.lock = pick(8) == 0;
-  wish.dump = pick(4) != 0;
+  if (wish.size_bytes / 4096 % 4 == 2) wish.nodes = NodeIds(std::vector<int>{0, 2});
+  wish.mlock = pick(8) == 0;
+  wish.core_dump = pick(4) != 0;
   wish.populate = wish.strict || pick(8) != 0;
   if (pick(8) == 0) {
     wish.page.kind = PageRequest::Kind::kHugetlb;
@@ -174,7 +175,7 @@ void Workload::interleave_some() {
   wish.size_bytes = any_size();
   wish.strict = pick(3) == 0;
   wish.weighted = pick(2) == 0;
-  wish.lock = pick(8) == 0;
+  wish.mlock = pick(8) == 0;
   attempt([&] {
     Held held;
     held.allocation = Allocator(topology()).allocate_interleaved(wish, kNoInterrupts);

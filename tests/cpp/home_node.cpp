@@ -16,7 +16,7 @@ struct AtHome : Scripted {
 
   static Allocation allocate_anywhere() {
     AllocationRequest anywhere = request(kMiB, 0);
-    anywhere.preferred_node.reset();
+    anywhere.nodes = {};
     return allocate(anywhere);
   }
 };

@@ -54,7 +54,7 @@ TEST_CASE_FIXTURE(Scripted, "a strict policy of the thread bounds what has no po
   memory().thread_policy_bytes = kMiB;
   CHECK(allocate(request(8 * kMiB, 0)).block.place.node_id == 0);
   AllocationRequest anywhere = request(8 * kMiB, 0);
-  anywhere.preferred_node.reset();
+  anywhere.nodes = {};
   CHECK(kind_of([&] { return allocate(anywhere); }) == ErrorKind::kNoMemory);
   memory().failures["set_policy"] = Failure{Cause::kRefused, "mbind", EPERM, {}};
   CHECK(kind_of([&] { return allocate(request(8 * kMiB, 0)); }) == ErrorKind::kNoMemory);

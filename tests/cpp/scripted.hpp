@@ -45,7 +45,7 @@ struct Scripted {
   static AllocationRequest request(std::uint64_t bytes, int node, bool strict = false) {
     AllocationRequest out;
     out.size_bytes = bytes;
-    out.preferred_node = node;
+    out.nodes = node;
     out.strict = strict;
     return out;
   }
@@ -54,6 +54,21 @@ struct Scripted {
   }
   static Placement where(const Allocation& allocation) {
     return placement_of(allocation.block.mapping.region());
+  }
+};
+
+// Two sockets of two nodes each: 0 and 1 are near to each other, 2 and 3 are far from both.
+struct TwoSockets : Scripted {
+  TwoSockets() {
+    using platform::fake::node;
+    set_nodes({node(0, {0}, 64 * kMiB, {10, 12, 21, 21}), node(1, {1}, 64 * kMiB, {12, 10, 21, 21}),
+               node(2, {2}, 64 * kMiB, {21, 21, 10, 12}),
+               node(3, {3}, 64 * kMiB, {21, 21, 12, 10})});
+    set_room({26, 28, 61, 38});
+  }
+  static void set_room(std::initializer_list<std::uint64_t> mebibytes) {
+    int id = 0;
+    for (const std::uint64_t room : mebibytes) memory().rooms[id++] = {room * kMiB, 0};
   }
 };
 

@@ -11,7 +11,7 @@ using platform::Failure;
 
 TEST_CASE_FIXTURE(Scripted, "an allocation is left out of core dumps before it is populated") {
   AllocationRequest wish = request(kMiB, 0);
-  wish.dump = false;
+  wish.core_dump = false;
   memory().before = [](platform::fake::MemoryScript& script, std::string_view call, int) {
     if (call == "populate") CHECK(script.calls["keep_out_of_dumps"] == 1);
   };
@@ -20,7 +20,7 @@ TEST_CASE_FIXTURE(Scripted, "an allocation is left out of core dumps before it i
   CHECK(platform::fake::dumped_mappings() == 0);
   InterleaveRequest spread;
   spread.size_bytes = kMiB;
-  spread.dump = false;
+  spread.core_dump = false;
   const Allocation wide = Allocator(topology()).allocate_interleaved(spread, kNoInterrupts);
   CHECK(platform::fake::dumped_mappings() == 0);
   const Allocation plain = allocate(request(kMiB, 0));
@@ -29,7 +29,7 @@ TEST_CASE_FIXTURE(Scripted, "an allocation is left out of core dumps before it i
 
 TEST_CASE_FIXTURE(Scripted, "memory that would be dumped all the same is not handed out") {
   AllocationRequest wish = request(kMiB, 0);
-  wish.dump = false;
+  wish.core_dump = false;
   memory().failures["keep_out_of_dumps"] =
       Failure{Cause::kInvalid, "madvise(MADV_DONTDUMP)", 22, {}};
   const auto [kind, words] = error_of([&] { return allocate(wish); });
@@ -42,7 +42,7 @@ TEST_CASE_FIXTURE(Scripted, "memory that would be dumped all the same is not han
 
 TEST_CASE_FIXTURE(Pools, "nothing of a pool that is not dumped is dumped") {
   PoolOptions options;
-  options.dump = false;
+  options.core_dump = false;
   open(options);
   const Lease small = take(4096, 0);
   const Lease large = take(3 * kMiB, 1);

@@ -12,6 +12,7 @@ from numapool.memory.allocator import PageSize
 from .harness.machine import Machine
 from .support import pages, policy
 from .support.children import in_child
+from .support.kernel_log import KernelLog
 from .support.nodes import (
     MIB,
     drop_caches,
@@ -212,6 +213,52 @@ def test_near_nodes_share_before_a_far_one_is_used(
     finally:
         for one in held:
             one.close()
+
+
+def test_a_set_is_filled_before_another_node_is_used(
+    machine: Machine, allocator: nump.NumaAllocator
+) -> None:
+    """Memory of any of two nodes: the thread's own, the other one, both, and then the spill."""
+    if machine.name != "four_asymmetric":
+        pytest.skip("needs nodes beside the set")
+    drop_caches()
+    members = {1, 2}
+    log = KernelLog()
+    held: list[nump.NodeBuffer] = []
+    with on_cpus({2}):
+        first = allocator.allocate(16 * MIB, members)
+        assert (first.node_id, first.requested_node) == (2, 2)
+        assert pages.bytes_by_node(first) == {2: 16 * MIB}
+        assert pages.numa_maps(first).policy == "prefer-many:1-2"
+        with allocator.allocate(4 * MIB, "1,2", populate=False) as lazy:
+            assert lazy.node_id is None
+            memoryview(lazy)[::PAGE_BYTES] = b"x" * (4 * MIB // PAGE_BYTES)
+            assert pages.bytes_by_node(lazy) == {2: 4 * MIB}
+        held.append(first)
+        # More than one of them has free, and less than both.
+        size = max(free_bytes(node) for node in members) + 30 * MIB
+        both = allocator.allocate(size, members, strict=True)
+        held.append(both)
+        assert both.step is nump.AllocationStep.PREFERRED
+        assert set(pages.bytes_by_node(both)) == members
+        assert pages.numa_maps(both).policy == "prefer-many:1-2"
+        steps: list[nump.AllocationStep] = []
+        while not steps or steps[-1] is nump.AllocationStep.PREFERRED:
+            held.append(allocator.allocate(32 * MIB, members))
+            steps.append(held[-1].step)
+        assert steps[-1] in (nump.AllocationStep.NEAREST, nump.AllocationStep.ANY)
+        assert all(
+            set(pages.bytes_by_node(one)) <= members
+            for one in held
+            if one.step is nump.AllocationStep.PREFERRED
+        )
+        with pytest.raises(nump.PlacementError, match="on nodes 1, 2 alone"):
+            allocator.allocate(200 * MIB, members, strict=True)
+    for one in held:
+        one.close()
+    kills = log.oom_kills()
+    log.close()
+    assert kills == []
 
 
 def test_an_inherited_bind_says_the_node_where_none_is_named(

@@ -240,10 +240,31 @@ def test_one_node_wherever_a_node_is_asked_for(node: int, allocator: nump.NumaAl
         with allocator.allocate_interleaved(4096, "all") as spread:
             assert spread.nbytes == 4096
     with pytest.raises(ValueError, match="node must be one node, not 'none'"):
-        allocator.allocate(4096, nump.NodeSet())
+        nump.migrate(bytearray(4096), nump.NodeSet())
 
 
 def test_several_nodes_are_refused_where_one_is_meant(machine: Machine) -> None:
     machine.is_("cxl")
     with pytest.raises(ValueError, match=r"node must be one node, not 'all \("):
-        nump.NumaAllocator().allocate(4096, "all")
+        nump.migrate(bytearray(4096), "all")
+
+
+@pytest.mark.parametrize("several", [[0, 1], (1, 0), {0, 1}, "0,1", ["0", 1], nump.NodeSet([0, 1])])
+def test_memory_of_any_of_several_nodes(several: nump.NodesLike, machine: Machine) -> None:
+    two = machine.is_("two_socket")
+    allocator = nump.NumaAllocator(two)
+    with allocator.allocate(4096, several) as buffer:
+        assert buffer.requested_node in (0, 1)
+        assert memoryview(buffer)[0] == 0
+
+
+def test_a_set_without_nodes_is_none_to_allocate_on(allocator: nump.NumaAllocator) -> None:
+    nothing: Any
+    for nothing in ([], (), "none", nump.NodeSet(), [[]]):
+        with pytest.raises(ValueError, match=r"node must be at least one node, not "):
+            allocator.allocate(4096, nothing)
+    for wrong in (b"0", [0.5], ["zero"], 1.5, object()):
+        with pytest.raises((TypeError, ValueError), match=r"node must be the id of a node"):
+            allocator.allocate(4096, wrong)  # type: ignore[arg-type]
+    with pytest.raises(nump.NodeNotFoundError, match="no node 4000"):
+        allocator.allocate(4096, [0, 4000])

@@ -1,4 +1,4 @@
-// Allocation along the chain preferred node -> nearest by distance -> any, and the step it used.
+// Allocation along the chain preferred nodes -> nearest by distance -> any, and the step it used.
 // Near goes before far: what no node holds alone is split over the nodes up to a distance before
 // one that is farther away is taken.
 //
@@ -16,6 +16,7 @@
 
 #include "numapool/buffer.hpp"
 #include "numapool/current_topology.hpp"
+#include "numapool/node_ids.hpp"
 #include "numapool/topology.hpp"
 
 namespace numapool {
@@ -31,12 +32,12 @@ struct PageRequest {
 
 struct AllocationRequest {
   std::size_t size_bytes = 0;
-  std::optional<int> preferred_node;  // nothing: the node of the calling thread
+  NodeIds nodes;  // memory of any of them, nearest to the calling thread first; none: its own
   PageRequest page;
   bool strict = false;
   bool populate = true;
-  bool lock = false;
-  bool dump = true;  // false: core dumps leave the memory out
+  bool mlock = false;
+  bool core_dump = true;  // false: core dumps leave the memory out
 };
 
 struct InterleaveRequest {
@@ -47,8 +48,8 @@ struct InterleaveRequest {
   PageRequest page;
   bool strict = false;
   bool populate = true;
-  bool lock = false;
-  bool dump = true;
+  bool mlock = false;
+  bool core_dump = true;
 };
 
 // Throws Error: kNodeNotFound for a node the machine does not have, kPlacement for one without
@@ -78,21 +79,21 @@ class Allocator {
   explicit Allocator(SharedTopology topology) : topology_(std::move(topology)) {}
 
   // Throws Error: kInvalidArgument, kNodeNotFound, kNoMemory, kPlacement (strict only),
-  // kUnsupported, kSystem (lock, dump), kInterrupted. On any of them every page is back with the
-  // system.
+  // kUnsupported, kSystem (mlock, core_dump), kInterrupted. On any of them every page is back with
+  // the system.
   [[nodiscard]] Allocation allocate(const AllocationRequest& request,
                                     const InterruptCheck& check) const;
   [[nodiscard]] Allocation allocate_interleaved(const InterleaveRequest& request,
                                                 const InterruptCheck& check) const;
-  // The preferred node alone; nothing where it cannot hold all of it, or has no memory. Where the
-  // system accepts no policy at all, what allocate() gives. Not for strict requests.
+  // The preferred nodes alone; nothing where they cannot hold all of it, or have no memory. Where
+  // the system accepts no policy at all, what allocate() gives. Not for strict requests.
   struct Attempt {
     std::optional<Allocation> allocation;
     std::string reason;  // why there is none
   };
-  [[nodiscard]] Attempt try_node(const AllocationRequest& request,
-                                 const InterruptCheck& check) const;
-  // Split over the nodes that are no farther from the preferred one than `farthest` is; nothing
+  [[nodiscard]] Attempt try_preferred(const AllocationRequest& request,
+                                      const InterruptCheck& check) const;
+  // Split over the nodes that are no farther from the preferred ones than `farthest` is; nothing
   // where they cannot hold all of it together. For what none of them holds alone, not strict.
   [[nodiscard]] Attempt try_as_far_as(const AllocationRequest& request, int farthest,
                                       const InterruptCheck& check) const;
@@ -110,7 +111,7 @@ class Allocator {
   auto on_machine(const SharedTopology& topology, const Work& work) const;
   [[nodiscard]] SharedTopology changed_since(const Topology& seen) const;
   void require_current(const Topology& topology, const std::string& reason) const;
-  [[nodiscard]] SharedTopology topology_for(const std::optional<int>& node) const;
+  [[nodiscard]] SharedTopology topology_for(const NodeIds& nodes) const;
 
   SharedTopology topology_;
 };

@@ -49,8 +49,10 @@ class Mapping {
 
 // What is known of where a block is, as of the call that placed or moved it.
 struct BlockPlace {
-  std::optional<int> requested_node;  // nothing for interleaved memory
-  std::optional<int> node_id;         // nothing where unknown, or spread by design
+  // Of several nodes that were asked for: the one that has the memory, or most of it; where none of
+  // them has, the nearest. Nothing for interleaved memory.
+  std::optional<int> requested_node;
+  std::optional<int> node_id;  // nothing where unknown, or spread by design
   AllocationStep step = AllocationStep::kUnbound;
   bool bound = false;  // the system accepted a policy for it
 };

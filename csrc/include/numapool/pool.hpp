@@ -21,7 +21,7 @@ struct PoolOptions {
   std::optional<std::uint64_t> retain_bytes;  // retained at most; nothing: an eighth of the peak
   std::optional<std::uint32_t> idle_ms;       // trim blocks unused for so long; nothing: never
   PageRequest page;
-  bool dump = true;  // false: core dumps leave all of it out
+  bool core_dump = true;  // false: core dumps leave all of it out
 };
 
 // Bytes are those of whole blocks: sizes are rounded up to the size class.

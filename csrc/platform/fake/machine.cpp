@@ -149,6 +149,17 @@ bool make_resident(Machine& m, Range& range, std::size_t page, int toucher) {
     node = *script.huge_pages_only_on;
     return true;
   }
+  // First those of the set that are free, from the toucher on; then as if there were no set.
+  const bool many = range.policy == Policy::kPreferredMany && !range.nodes.empty();
+  const auto free_in_set = [&](int candidate) {
+    const bool in =
+        std::find(range.nodes.begin(), range.nodes.end(), candidate) != range.nodes.end();
+    if (!in || !take(script, candidate, false)) return false;
+    node = candidate;
+    return true;
+  };
+  if (many) first = toucher;
+  if (many && along_zone_list(script, first, free_in_set)) return true;
   for (const bool reclaim : {false, true}) {
     const auto attempt = [&](int candidate) {
       if (!take(script, candidate, reclaim)) return false;

@@ -54,6 +54,7 @@ HugetlbPool* pool_of(Machine& m, const Pages& pages) {
 }  // namespace
 
 bool has_numa() noexcept { return true; }
+bool has_preferred_many() noexcept { return machine().script.preferred_many; }
 std::size_t base_page_bytes() noexcept { return kBasePage; }
 std::size_t transparent_page_bytes() noexcept { return machine().script.transparent_page_bytes; }
 std::vector<HugetlbPool> hugetlb_pools() {
@@ -159,7 +160,10 @@ Status set_policy(void* address, std::size_t length, Policy policy, std::span<co
       if (m.script.rooms.contains(node) && !m.script.not_allowed.contains(node))
         valid.push_back(node);
     }
-    if (valid.empty()) return Failure{Cause::kInvalid, "mbind", EINVAL, text};
+    const bool unknown = policy == Policy::kPreferredMany && !m.script.preferred_many;
+    if (valid.empty() || unknown) return Failure{Cause::kInvalid, "mbind", EINVAL, text};
+    m.script.policies.push_back({policy, valid, move});
+    std::sort(m.script.policies.back().nodes.begin(), m.script.policies.back().nodes.end());
     Range& range = *part.range;
     range.policy = policy;
     range.nodes = valid;

@@ -45,12 +45,21 @@ struct MemoryScript {
   std::optional<std::uint64_t> thread_policy_bytes;  // nothing: threads have no strict policy
   std::optional<std::uint64_t> hugetlb_limit_bytes;  // nothing: no cgroup limits huge pages
   std::map<int, unsigned> weights;                   // empty: a kernel before weighted interleaving
+  bool preferred_many = true;                        // false: a kernel before Linux 5.15
   int current_node = 0;                              // of every thread but the core's workers
 
   bool workers_roam = false;  // no worker gets the CPUs that it asks for
 
   // Counts of calls, for tests that ask what was not done.
   std::map<std::string, int> calls;
+  // The policies that were set, in order, as mbind(2) takes them: the nodes are a mask.
+  struct PolicyCall {
+    Policy policy;
+    std::vector<int> nodes;
+    bool move;
+    bool operator==(const PolicyCall&) const = default;
+  };
+  std::vector<PolicyCall> policies;
   // The CPUs that each worker thread was prepared for, in the order of preparation.
   std::vector<std::vector<int>> worker_cpus;
   // True for good once a page was asked for under kBind: on a real kernel this is the OOM killer's

@@ -21,6 +21,8 @@ void** origin_of(void* address) { return static_cast<void**>(address) - 1; }
 
 bool has_numa() noexcept { return false; }
 
+bool has_preferred_many() noexcept { return false; }
+
 std::size_t base_page_bytes() noexcept { return unsupported::page_bytes(); }
 
 std::size_t transparent_page_bytes() noexcept { return 0; }

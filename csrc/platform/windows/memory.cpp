@@ -17,6 +17,8 @@ using windows::no_such;
 
 bool has_numa() noexcept { return true; }
 
+bool has_preferred_many() noexcept { return false; }
+
 std::size_t base_page_bytes() noexcept {
   static const std::size_t bytes = [] {
     SYSTEM_INFO info{};

@@ -1,4 +1,4 @@
-// The chain: preferred node -> nearest by distance -> any, without ever asking for memory under a
+// The chain: preferred nodes -> nearest by distance -> any, without ever asking for memory under a
 // strict bind.
 #include "numapool/allocator.hpp"
 
@@ -17,15 +17,18 @@
 namespace numapool {
 namespace {
 
-int resolve_node(const Topology& topology, const std::optional<int>& preferred) {
-  if (preferred) return topology.node(*preferred).node_id;  // throws kNodeNotFound
-  return node_here(topology);
+// The nodes of a request, those nearest to the calling thread first.
+std::vector<int> resolve_nodes(const Topology& topology, const NodeIds& nodes) {
+  for (const int node : nodes) static_cast<void>(topology.node(node));  // throws kNodeNotFound
+  if (nodes.size() == 1) return nodes.ids();
+  const int here = node_here(topology);
+  return nodes.empty() ? std::vector<int>{here} : nearest_first(topology, here, nodes);
 }
 
-[[noreturn]] void refuse_strict(const AllocationRequest& request, int preferred,
+[[noreturn]] void refuse_strict(const AllocationRequest& request, const std::vector<int>& wanted,
                                 const Chain::Outcome& outcome) {
-  std::string text = "cannot place " + size_text(request.size_bytes) + " on node " +
-                     std::to_string(preferred) + " alone: " + outcome.reason;
+  std::string text = "cannot place " + size_text(request.size_bytes) + " on " +
+                     nodes_text(NodeIds(wanted).ids()) + " alone: " + outcome.reason;
   if (outcome.denied) throw Error(ErrorKind::kUnsupported, text, outcome.denied->code);
   if (outcome.placement.unknown_bytes != 0) throw Error(ErrorKind::kUnsupported, text);
   Error error(ErrorKind::kPlacement, text + "; nothing was kept");
@@ -35,7 +38,7 @@ int resolve_node(const Topology& topology, const std::optional<int>& preferred) 
 
 // Memory that is put on a node has a policy of its own, whatever the thread's is.
 PolicyOf policy_of(const AllocationRequest& request) {
-  return request.preferred_node ? PolicyOf::kMapping : PolicyOf::kThread;
+  return request.nodes.empty() ? PolicyOf::kThread : PolicyOf::kMapping;
 }
 
 // What every allocation begins with: whole pages, and room for them.
@@ -49,23 +52,29 @@ PageChoice checked_choice(const AllocationRequest& request) {
 
 Mapping map_for(const AllocationRequest& request, const PageChoice& choice) {
   Mapping mapping = map_chosen(choice);
-  if (!request.dump) keep_out_of_dumps(mapping);
+  if (!request.core_dump) keep_out_of_dumps(mapping);
   return mapping;
 }
 
-Allocation finish(const AllocationRequest& request, int preferred, Chain& chain,
+// Of several nodes the one that has the memory counts as the one that was asked for.
+int requested(const std::vector<int>& wanted, const std::optional<int>& landed) {
+  const bool there = landed && std::find(wanted.begin(), wanted.end(), *landed) != wanted.end();
+  return there ? *landed : wanted.front();
+}
+
+Allocation finish(const AllocationRequest& request, const std::vector<int>& wanted, Chain& chain,
                   const Chain::Outcome& outcome) {
   Allocation out;
   Block& block = out.block;
   block.size_bytes = request.size_bytes;
   block.mapping = chain.take_mapping();
-  block.place = {preferred, outcome.node_id, outcome.step, outcome.bound};
+  block.place = {requested(wanted, outcome.node_id), outcome.node_id, outcome.step, outcome.bound};
   if (outcome.denied) {
     out.degradations.push_back({Degradation::Cause::kPolicyRefused, outcome.reason});
   } else if (outcome.placement.unknown_bytes != 0) {
     out.degradations.push_back({Degradation::Cause::kNotVerified, outcome.reason});
   }
-  if (request.lock) lock_block(block, request.populate);
+  if (request.mlock) lock_block(block, request.populate);
   return out;
 }
 
@@ -119,9 +128,11 @@ void Allocator::require_current(const Topology& topology, const std::string& rea
     throw Error(ErrorKind::kPlacement, "the machine's nodes have changed: " + reason);
 }
 
-// The topology for a request that names `node`, or else is for the thread's own.
-SharedTopology Allocator::topology_for(const std::optional<int>& node) const {
-  if (node) return topology_for(*node);
+// The topology for a request that names nodes, or else is for the thread's own.
+SharedTopology Allocator::topology_for(const NodeIds& nodes) const {
+  SharedTopology topology;
+  for (const int node : nodes) topology = topology_for(node);
+  if (topology != nullptr) return topology;
   const int home = home_node();
   return topology_for(home != kNoHome ? home : platform::current_node());
 }
@@ -133,59 +144,58 @@ Allocation Allocator::allocate(const AllocationRequest& request,
                 "strict=True needs populate=True: where a page lands is known once it is there");
   }
   const auto attempt = [&](const Topology& topology) {
-    const int preferred = resolve_node(topology, request.preferred_node);
+    const std::vector<int> wanted = resolve_nodes(topology, request.nodes);
     const PageChoice choice = checked_choice(request);
-    Chain chain(topology, preferred, map_for(request, choice), request.dump, check);
+    Chain chain(topology, wanted, map_for(request, choice), request.core_dump, check);
     Chain::Outcome outcome;
     if (!request.populate) {
       outcome = chain.set_policy_only();
       if (outcome.invalid) require_current(topology, outcome.reason);
     } else {
-      outcome = chain.place_on(
-          preferred, request.strict ? platform::Precision::kExact : platform::Precision::kSampled);
-      if (outcome.invalid) require_current(topology, outcome.reason);
-      if (request.strict && !outcome.placed) refuse_strict(request, preferred, outcome);
-      if (!outcome.placed) outcome = chain.place_beyond_preferred(std::move(outcome));
+      outcome = chain.place_on_wanted(request.strict ? platform::Precision::kExact
+                                                     : platform::Precision::kSampled);
+      if (outcome.invalid && !outcome.placed) require_current(topology, outcome.reason);
+      if (request.strict && !outcome.placed) refuse_strict(request, wanted, outcome);
+      if (!outcome.placed) outcome = chain.place_beyond_wanted(std::move(outcome));
     }
-    return finish(request, preferred, chain, outcome);
+    return finish(request, wanted, chain, outcome);
   };
-  return on_machine(topology_for(request.preferred_node), attempt);
+  return on_machine(topology_for(request.nodes), attempt);
 }
 
-Allocator::Attempt Allocator::try_node(const AllocationRequest& request,
-                                       const InterruptCheck& check) const {
+Allocator::Attempt Allocator::try_preferred(const AllocationRequest& request,
+                                            const InterruptCheck& check) const {
   const auto attempt = [&](const Topology& topology) -> Attempt {
-    const int preferred = resolve_node(topology, request.preferred_node);
+    const std::vector<int> wanted = resolve_nodes(topology, request.nodes);
     const PageChoice choice = checked_choice(request);
-    Chain chain(topology, preferred, map_for(request, choice), request.dump, check);
-    Chain::Outcome outcome = chain.place_on(preferred, platform::Precision::kSampled);
-    if (outcome.invalid) require_current(topology, outcome.reason);
-    if (!outcome.placed && outcome.denied)
-      outcome = chain.place_beyond_preferred(std::move(outcome));
+    Chain chain(topology, wanted, map_for(request, choice), request.core_dump, check);
+    Chain::Outcome outcome = chain.place_on_wanted(platform::Precision::kSampled);
+    if (outcome.invalid && !outcome.placed) require_current(topology, outcome.reason);
+    if (!outcome.placed && outcome.denied) outcome = chain.place_beyond_wanted(std::move(outcome));
     if (!outcome.placed) return {std::nullopt, std::move(outcome.reason)};
-    return {finish(request, preferred, chain, outcome), {}};
+    return {finish(request, wanted, chain, outcome), {}};
   };
-  return on_machine(topology_for(request.preferred_node), attempt);
+  return on_machine(topology_for(request.nodes), attempt);
 }
 
 Allocator::Attempt Allocator::try_as_far_as(const AllocationRequest& request, int farthest,
                                             const InterruptCheck& check) const {
   const auto attempt = [&](const Topology& topology) -> Attempt {
-    const int preferred = resolve_node(topology, request.preferred_node);
+    const std::vector<int> wanted = resolve_nodes(topology, request.nodes);
     const PageChoice choice = checked_choice(request);
     std::vector<int> within;
-    for (const std::vector<int>& group : nodes_by_distance(topology, preferred)) {
+    for (const std::vector<int>& group : nodes_by_distance(topology, wanted)) {
       within.insert(within.end(), group.begin(), group.end());
       if (std::find(group.begin(), group.end(), farthest) != group.end()) break;
     }
     if (!may_hold(within, choice.length, choice.pages))
       return {std::nullopt, "the nodes as near as node " + std::to_string(farthest) + " are full"};
-    Chain chain(topology, preferred, map_for(request, choice), request.dump, check);
-    Chain::Outcome outcome = chain.split_over(within);
+    Chain chain(topology, wanted, map_for(request, choice), request.core_dump, check);
+    Chain::Outcome outcome = chain.split_over(within, platform::Precision::kSampled);
     if (!outcome.placed) return {std::nullopt, std::move(outcome.reason)};
-    return {finish(request, preferred, chain, outcome), {}};
+    return {finish(request, wanted, chain, outcome), {}};
   };
-  return on_machine(topology_for(request.preferred_node), attempt);
+  return on_machine(topology_for(request.nodes), attempt);
 }
 
 }  // namespace numapool

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <array>
 #include <chrono>
+#include <iterator>
 #include <thread>
 #include <utility>
 
@@ -29,14 +30,13 @@ constexpr std::uint64_t kTightBytes = std::uint64_t{64} << 20;
 constexpr int kMostPulls = 8;
 constexpr int kMostInVain = 4;
 
-[[noreturn]] void fail_policy(int node, const platform::Failure& failure) {
-  throw Error(
-      failure.cause == Cause::kNoMemory ? ErrorKind::kNoMemory : ErrorKind::kSystem,
-      "cannot set the memory policy for node " + std::to_string(node) + ": " + describe(failure),
-      failure.code);
-}
-
 }  // namespace
+
+void fail_policy(const std::vector<int>& nodes, const platform::Failure& failure) {
+  throw Error(failure.cause == Cause::kNoMemory ? ErrorKind::kNoMemory : ErrorKind::kSystem,
+              "cannot set the memory policy for " + nodes_text(nodes) + ": " + describe(failure),
+              failure.code);
+}
 
 std::string spread_text(const Placement& placement) {
   std::string text;
@@ -53,17 +53,19 @@ std::uint64_t bytes_elsewhere(const Placement& placement, std::span<const int> n
   return sum;
 }
 
-Chain::Chain(const Topology& topology, int preferred, Mapping mapping, bool dump,
+Chain::Chain(const Topology& topology, std::vector<int> wanted, Mapping mapping, bool core_dump,
              const InterruptCheck& check)
     : topology_(topology),
-      preferred_(preferred),
+      wanted_(std::move(wanted)),
       mapping_(std::move(mapping)),
-      dump_(dump),
+      core_dump_(core_dump),
       check_(check),
-      groups_(nodes_by_distance(topology, preferred)) {
+      groups_(nodes_by_distance(topology, wanted_)) {
   for (const std::vector<int>& group : groups_)
     order_.insert(order_.end(), group.begin(), group.end());
   left_out_ = left_out(topology_, order_);
+  std::copy_if(order_.begin(), order_.end(), std::back_inserter(usable_),
+               [this](int node) { return is_wanted(node); });
 }
 
 platform::Status Chain::prefer(int node) const {
@@ -108,16 +110,18 @@ Chain::Outcome Chain::set_policy_only() {
   for (const int node : order_) {
     const platform::Status bound = prefer(node);
     if (bound) {
-      Outcome out = settle(
-          node == preferred_ ? AllocationStep::kPreferred : AllocationStep::kNearest, {}, "");
+      Outcome out =
+          settle(is_wanted(node) ? AllocationStep::kPreferred : AllocationStep::kNearest, {}, "");
       out.node_id = node;  // where the policy will put the pages
+      // Of several nodes each page comes from the nearest to whoever touches it.
+      if (is_wanted(node) && prefer_wanted()) out.node_id = std::nullopt;
       out.invalid = none.invalid;
       return out;
     }
     const platform::Failure& why = bound.failure();
-    if (!platform::is_denied(why) && why.cause != Cause::kInvalid) fail_policy(node, why);
+    if (!platform::is_denied(why) && why.cause != Cause::kInvalid) fail_policy({node}, why);
     none.reason =
-        "memory is not bound to node " + std::to_string(preferred_) + ": " + describe(why);
+        "memory is not bound to " + nodes_text(NodeIds(wanted_).ids()) + ": " + describe(why);
     none.denied = why;
     if (platform::is_denied(why)) break;
     none.invalid = true;
@@ -158,7 +162,7 @@ Chain::Outcome Chain::place_on(int node, Precision precision) {
     const platform::Failure& why = bound.failure();
     out.reason = describe(why);
     if (platform::is_denied(why)) out.denied = why;
-    if (!out.denied && why.cause != Cause::kInvalid) fail_policy(node, why);
+    if (!out.denied && why.cause != Cause::kInvalid) fail_policy({node}, why);
     out.invalid = !out.denied;
     return out;
   }
@@ -170,7 +174,7 @@ Chain::Outcome Chain::place_on(int node, Precision precision) {
   Placement seen = look_now(precision);
   if (seen.unknown_bytes != 0) {
     out =
-        settle(node == preferred_ ? AllocationStep::kPreferred : AllocationStep::kNearest, seen,
+        settle(is_wanted(node) ? AllocationStep::kPreferred : AllocationStep::kNearest, seen,
                "the policy was accepted, but this process may not see where pages are (move_pages, "
                "get_mempolicy and numa_maps are refused)");
     out.node_id = std::nullopt;
@@ -195,7 +199,7 @@ Chain::Outcome Chain::place_on(int node, Precision precision) {
     seen = pull_onto(alone, node, std::move(seen), precision);
   }
   if (seen.wholly_on(node, length)) {
-    return settle(node == preferred_ ? AllocationStep::kPreferred : AllocationStep::kNearest,
+    return settle(is_wanted(node) ? AllocationStep::kPreferred : AllocationStep::kNearest,
                   std::move(seen), "");
   }
   out.bound = true;
@@ -257,7 +261,7 @@ Placement Chain::pull_onto(std::span<const int> nodes, int home, Placement seen,
 
 void Chain::restore_preferred(int node) const {
   const platform::Status restored = prefer(node);
-  if (!restored) fail_policy(node, restored.failure());
+  if (!restored) fail_policy({node}, restored.failure());
 }
 
 }  // namespace numapool

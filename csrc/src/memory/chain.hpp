@@ -1,5 +1,6 @@
-// One allocation's walk along the chain of nodes, on one mapping: one node in chain.cpp, what
-// follows where that cannot hold it in chain_beyond.cpp.
+// One allocation's walk along the chain of nodes, on one mapping: one node in chain.cpp, the
+// several that are wanted in chain_wanted.cpp, what follows where those cannot hold it in
+// chain_beyond.cpp.
 #pragma once
 
 #include <optional>
@@ -23,27 +24,35 @@ class Chain {
     Placement placement;
     std::string reason;                       // why it is not placed, or only with less certainty
     std::optional<platform::Failure> denied;  // the policy call was refused: containers
-    bool invalid = false;                     // the policy call does not know the preferred node
+    bool invalid = false;                     // the policy call does not know a wanted node
   };
 
-  Chain(const Topology& topology, int preferred, Mapping mapping, bool dump,
+  // `wanted`: one node or several, the nearest first.
+  Chain(const Topology& topology, std::vector<int> wanted, Mapping mapping, bool core_dump,
         const InterruptCheck& check);
 
   // No page is populated: the policy says where they will go.
   Outcome set_policy_only();
-  // The whole mapping on `node`, or not at all.
-  Outcome place_on(int node, platform::Precision precision);
-  // After place_on(preferred) failed: from distance to distance, one node that holds all of it,
-  // else the nodes up to that distance together.
-  Outcome place_beyond_preferred(Outcome first);
+  // On a wanted node that holds all of it, else over the wanted nodes together, or not at all.
+  Outcome place_on_wanted(platform::Precision precision);
+  // After place_on_wanted() failed: from distance to distance, one node that holds all of it, else
+  // the nodes up to that distance together.
+  Outcome place_beyond_wanted(Outcome first);
   // Over these nodes, which are the nearest ones, or not at all. Every usable node: wherever the
   // system finds room.
-  Outcome split_over(std::span<const int> nodes);
+  Outcome split_over(std::span<const int> nodes, platform::Precision precision);
 
   [[nodiscard]] Mapping take_mapping() { return std::move(mapping_); }
 
  private:
+  // The whole mapping on `node`, or not at all.
+  Outcome place_on(int node, platform::Precision precision);
   Outcome place_unbound(platform::Failure denied);
+  [[nodiscard]] bool is_wanted(int node) const;
+  [[nodiscard]] bool wanted_hold_all(const Placement& seen) const;
+  // Pages to come prefer all of the wanted nodes. False where one is wanted, or the system knows no
+  // policy for several: the policy stays as it is.
+  bool prefer_wanted() const;  // NOLINT(modernize-use-nodiscard)
   struct Fit {
     std::optional<std::string> cannot;  // why the node could not hold the whole mapping
     bool roomy = true;                  // it can, with free memory to spare
@@ -62,14 +71,17 @@ class Chain {
   Outcome settle(AllocationStep step, Placement placement, const std::string& reason) const;
 
   const Topology& topology_;
-  int preferred_;
+  std::vector<int> wanted_;
+  std::vector<int> usable_;  // of those
   Mapping mapping_;
-  bool dump_;
+  bool core_dump_;
   const InterruptCheck& check_;
   std::vector<std::vector<int>> groups_;  // of nodes_by_distance()
   std::vector<int> order_;                // the same in one list
   std::vector<int> left_out_;             // where nothing is to stay
 };
+
+[[noreturn]] void fail_policy(const std::vector<int>& nodes, const platform::Failure& failure);
 
 // For reasons: "2 MiB on node 0, 6 MiB on node 1".
 [[nodiscard]] std::string spread_text(const Placement& placement);

@@ -1,5 +1,4 @@
-// What follows where the preferred node cannot hold an allocation: nearer nodes before farther
-// ones.
+// What follows where the wanted nodes cannot hold an allocation: nearer nodes before farther ones.
 #include <algorithm>
 #include <utility>
 
@@ -16,12 +15,12 @@ namespace numapool {
 using platform::PageKind;
 using platform::Precision;
 
-Chain::Outcome Chain::place_beyond_preferred(Outcome first) {
+Chain::Outcome Chain::place_beyond_wanted(Outcome first) {
   if (first.denied) return place_unbound(*first.denied);
   std::vector<int> within;
   for (const std::vector<int>& group : groups_) {
     for (const int node : group) {
-      if (node == preferred_) continue;
+      if (is_wanted(node)) continue;
       // The kernel's own fallback goes by distance too: it may have put everything where the chain
       // goes next.
       if (first.placement.sole_node() == node &&
@@ -36,13 +35,14 @@ Chain::Outcome Chain::place_beyond_preferred(Outcome first) {
     }
     within.insert(within.end(), group.begin(), group.end());
     const bool everywhere = within.size() == order_.size();
-    if (within.size() < 2 && !everywhere) continue;
+    // The wanted nodes together were tried.
+    if (within.size() <= std::max(usable_.size(), std::size_t{1}) && !everywhere) continue;
     // Less than a mebibyte is not worth being in two places.
     if (!everywhere && mapping_.length() < kLookBytes) continue;
     const bool confined = !everywhere || !left_out_.empty();
     if (confined && !may_hold(within, mapping_.length(), mapping_.pages())) continue;
     if (!first.placement.bytes_by_node.empty()) empty();
-    first = split_over(within);
+    first = split_over(within, Precision::kSampled);
     if (first.placed) return first;
   }
   // Every node is usable, and the system wants none of them in a policy: sandboxes answer so.
@@ -56,7 +56,7 @@ Chain::Outcome Chain::place_beyond_preferred(Outcome first) {
 
 // The zone list of the first node (by distance) decides where the pages go that it cannot hold. It
 // passes over nodes full of clean cache, and perhaps all that are wanted here: then it is repaired.
-Chain::Outcome Chain::split_over(std::span<const int> nodes) {
+Chain::Outcome Chain::split_over(std::span<const int> nodes, Precision precision) {
   Outcome out;
   std::optional<int> home;
   for (const int node : nodes) {
@@ -70,11 +70,14 @@ Chain::Outcome Chain::split_over(std::span<const int> nodes) {
   }
   if (!home) return out;
   out.denied.reset();
+  // Over the wanted nodes alone the system may go by itself.
+  if (std::all_of(nodes.begin(), nodes.end(), [this](int node) { return is_wanted(node); }))
+    prefer_wanted();
   populate(mapping_, {cpus_for(*home), false}, check_);
   const bool everywhere = nodes.size() == order_.size();
   // The system's own fallback knows of no inherited bind, and of no memory that is left out.
   const bool anywhere = everywhere && order_.size() == topology_.usable_nodes().size();
-  Placement seen = look_now(anywhere ? Precision::kSampled : Precision::kExact);
+  Placement seen = look_now(anywhere ? precision : Precision::kExact);
   if (!anywhere) {
     seen = pull_onto(nodes, *home, std::move(seen), Precision::kExact);
     if (mapping_.pages().kind == PageKind::kTransparent && bytes_elsewhere(seen, nodes) != 0) {
@@ -89,9 +92,10 @@ Chain::Outcome Chain::split_over(std::span<const int> nodes) {
       return out;
     }
   }
-  const bool preferred_holds_all = seen.sole_node() == preferred_;
-  return settle(preferred_holds_all ? AllocationStep::kPreferred : AllocationStep::kAny,
-                std::move(seen), preferred_holds_all ? "" : "no node as near could hold it alone");
+  prefer_wanted();
+  const bool as_wanted = wanted_hold_all(seen);
+  return settle(as_wanted ? AllocationStep::kPreferred : AllocationStep::kAny, std::move(seen),
+                as_wanted ? "" : "no node as near could hold it alone");
 }
 
 // Before Linux 5.18 hugetlb pages do not go back by MADV_DONTNEED: nobody has the memory yet, so
@@ -102,19 +106,21 @@ void Chain::empty() {
   const platform::Pages pages = mapping_.pages();
   mapping_.reset();  // first: the pages of the next one may be these
   mapping_ = map_chosen({pages, length});
-  if (!dump_) keep_out_of_dumps(mapping_);
+  if (!core_dump_) keep_out_of_dumps(mapping_);
 }
 
 // No policy was accepted. First touch on the node's own CPUs is what remains.
 Chain::Outcome Chain::place_unbound(platform::Failure denied) {
   const bool several = order_.size() > 1;
-  const std::vector<int> cpus = cpus_for(preferred_);
+  const std::vector<int> cpus = cpus_for(wanted_.front());
   populate(mapping_, {cpus, several}, check_);
   Outcome out = settle(AllocationStep::kUnbound, look_now(Precision::kSampled), "");
   out.bound = false;
   if (out.placement.unknown_bytes != 0) out.node_id = std::nullopt;
-  out.reason = "memory is not bound to node " + std::to_string(preferred_) + ": " +
-               describe(denied) + "; it was first touched on that node's CPUs instead";
+  out.reason = "memory is not bound to " + nodes_text(NodeIds(wanted_).ids()) + ": " +
+               describe(denied) + "; it was first touched on the CPUs of " +
+               (wanted_.size() == 1 ? "that node" : "node " + std::to_string(wanted_.front())) +
+               " instead";
   // The system lets nobody choose but whoever started this process.
   if (const std::vector<int> bind = inherited_bind(topology_); !bind.empty())
     out.reason += ", and the policy that this process was started with binds it to " +

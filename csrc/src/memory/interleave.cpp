@@ -118,7 +118,7 @@ Allocation Allocator::allocate_interleaved(const InterleaveRequest& request,
   Block& block = out.block;
   block.size_bytes = request.size_bytes;
   block.mapping = map_chosen(choice);
-  if (!request.dump) keep_out_of_dumps(block.mapping);
+  if (!request.core_dump) keep_out_of_dumps(block.mapping);
   const auto policy =
       request.weighted ? platform::Policy::kWeightedInterleave : platform::Policy::kInterleave;
   const platform::Status bound =
@@ -157,7 +157,7 @@ Allocation Allocator::allocate_interleaved(const InterleaveRequest& request,
       }
     }
   }
-  if (request.lock) lock_block(block, request.populate);
+  if (request.mlock) lock_block(block, request.populate);
   return out;
 }
 

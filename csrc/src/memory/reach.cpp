@@ -9,16 +9,19 @@
 
 namespace numapool {
 
-std::vector<std::vector<int>> nodes_by_distance(const Topology& topology, int node) {
-  std::vector<std::vector<int>> groups;
-  std::vector<int> nodes = unasked_nodes(topology);
-  const bool listed = std::find(nodes.begin(), nodes.end(), node) != nodes.end();
-  if (!listed && topology.is_usable(node)) nodes.push_back(node);
-  std::pair<bool, int> last;
-  for (const int one : topology.order_among(node, std::move(nodes))) {
-    // Firmware may give another node the distance of the node itself.
-    const int distance = one == node ? -1 : topology.distance(node, one);
-    const std::pair reach(one != node && topology.node(one).is_expander(), distance);
+std::vector<std::vector<int>> nodes_by_distance(const Topology& topology,
+                                                std::span<const int> wanted) {
+  std::vector<std::vector<int>> groups(1);
+  for (const int one : wanted) {
+    static_cast<void>(topology.node(one));  // throws kNodeNotFound
+    if (topology.is_usable(one)) groups.front().push_back(one);
+  }
+  if (groups.front().empty()) groups.clear();
+  // Firmware may give another node the distance of the node itself.
+  std::pair<bool, int> last{false, -1};
+  for (const int one : topology.order_among(wanted.front(), unasked_nodes(topology))) {
+    if (std::find(wanted.begin(), wanted.end(), one) != wanted.end()) continue;
+    const std::pair reach(topology.node(one).is_expander(), topology.distance(wanted.front(), one));
     if (groups.empty() || reach != last) groups.emplace_back();
     groups.back().push_back(one);
     last = reach;
@@ -40,6 +43,13 @@ std::string left_out_text(std::span<const int> order, const std::vector<int>& le
          nodes_text(left_out) +
          " is used only if you name it (it belongs to a device, or "
          "NUMAPOOL_DEFAULT_NODES leaves it out)";
+}
+
+std::vector<int> nearest_first(const Topology& topology, int here, const NodeIds& nodes) {
+  std::vector<int> out = nodes.ids();
+  const auto far = [&](int node) { return node == here ? -1 : topology.distance(here, node); };
+  std::stable_sort(out.begin(), out.end(), [&](int a, int b) { return far(a) < far(b); });
+  return out;
 }
 
 std::optional<std::uint64_t> room_on(std::span<const int> nodes, const platform::Pages& pages) {

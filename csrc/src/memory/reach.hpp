@@ -7,15 +7,25 @@
 #include <string>
 #include <vector>
 
+#include "numapool/node_ids.hpp"
 #include "numapool/topology.hpp"
 #include "platform/memory.hpp"
 
 namespace numapool {
 
-// The nodes that may be used unasked in groups of equal distance from `node`, nearest first,
-// expanders after the others; `node` itself is a group of its own, if it is usable: it was named.
+// The nodes of `wanted` that are usable, in its order, and then those that may be used unasked in
+// groups of equal distance from the first of `wanted`, nearest first, expanders after the others.
 // Throws Error(kNodeNotFound).
-[[nodiscard]] std::vector<std::vector<int>> nodes_by_distance(const Topology& topology, int node);
+[[nodiscard]] std::vector<std::vector<int>> nodes_by_distance(const Topology& topology,
+                                                              std::span<const int> wanted);
+[[nodiscard]] inline std::vector<std::vector<int>> nodes_by_distance(const Topology& topology,
+                                                                     int node) {
+  return nodes_by_distance(topology, std::span<const int>(&node, 1));
+}
+
+// The nodes by their distance from `here`, then by id. Throws Error(kNodeNotFound).
+[[nodiscard]] std::vector<int> nearest_first(const Topology& topology, int here,
+                                             const NodeIds& nodes);
 
 // The usable nodes that are not in `order` and not used unasked either: the memory of devices, and
 // what an operator excludes. Nothing is left on them.

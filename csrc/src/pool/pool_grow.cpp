@@ -238,17 +238,17 @@ PoolImpl::Got PoolImpl::make(const Want& want, int node, Reach reach, const Inte
     // Should the node turn out to be full, a block retained on a farther one is to be there still.
     Budget budget(*this, request.size_bytes, want.reserves, retains(want.size_class));
     if (!budget) continue;
-    request.preferred_node = reach == Reach::kAsFarAs ? want.node : node;
+    request.nodes = reach == Reach::kAsFarAs ? want.node : node;
     request.page = options_.page;
     request.strict = want.strict;
-    request.dump = options_.dump;
+    request.core_dump = options_.core_dump;
     std::optional<Allocation> got;
     try {
       if (reach == Reach::kAnywhere || want.strict) {
         got = allocator_.allocate(request, check);
       } else {
         Allocator::Attempt attempt = reach == Reach::kNode
-                                         ? allocator_.try_node(request, check)
+                                         ? allocator_.try_preferred(request, check)
                                          : allocator_.try_as_far_as(request, node, check);
         got = std::move(attempt.allocation);
         reason = attempt.reason.empty() ? "it is full" : attempt.reason;

@@ -122,10 +122,10 @@ Allocation PoolImpl::take_fixed(std::size_t size_bytes, std::optional<int> node,
   const std::uint64_t bytes = choose_pages(size_bytes, options_.page).length;
   AllocationRequest request;
   request.size_bytes = size_bytes;
-  request.preferred_node = want.node;
+  request.nodes = want.node;
   request.page = options_.page;
   request.strict = strict;
-  request.dump = options_.dump;
+  request.core_dump = options_.core_dump;
   const char* const remedy = "use fewer or smaller blocks, close buffers, or raise max_bytes";
   require_fits(size_bytes, bytes, remedy);
   const auto used = reserve_budget(bytes, false, false);

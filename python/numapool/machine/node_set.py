@@ -68,7 +68,8 @@ class NodeSet(frozenset[int]):
 NodeLike: TypeAlias = SupportsIndex | str | NodeSet
 """One node: an id, or what :func:`nodes` takes where that is one node."""
 NodesLike: TypeAlias = NodeLike | Iterable[SupportsIndex | str]
-"""Nodes: an id, a text, a :class:`NodeSet`, or several of them; see :func:`nodes`."""
+"""One node or several: an id, a text, a :class:`NodeSet`, or several ids and texts; see
+:func:`nodes`. Memory for several nodes comes from any of them, nearest to the thread first."""
 
 
 def nodes(spec: NodesLike | None = None, *, strict: bool = False) -> NodeSet:
@@ -147,6 +148,34 @@ def optional_node_of(name: str, value: NodeLike | None, *, strict: bool = False)
 def nodes_of(name: str, value: NodesLike) -> list[int]:
     """Return the ids of the nodes that an argument names, ascending; see :func:`nodes`."""
     return list(_nodes(name, value, False).ids)
+
+
+def wanted_of(name: str, value: NodesLike | None) -> list[int]:
+    """Return the ids of the nodes that an argument names, ascending; none of them where it is None.
+
+    Ids need not be of this machine: whoever uses them has a machine, and tells.
+    """
+    if value is None:
+        return []
+    if type(value) is int:
+        return [arguments.node(name, value)]
+    found = _ids_of(name, value)
+    if not found:
+        what = str(value) if isinstance(value, NodeSet) else value
+        raise ValueError(arguments.must_be(name, "at least one node", what))
+    return sorted(found)
+
+
+def _ids_of(name: str, value: NodesLike) -> set[int]:
+    if isinstance(value, str | NodeSet):
+        return set(_nodes(name, value, False))
+    try:
+        several = iter(value) if not isinstance(value, bytes | bytearray) else None  # type: ignore[arg-type]
+    except TypeError:
+        several = None
+    if several is None:
+        return {arguments.node(name, value, TAKES)}  # type: ignore[arg-type]
+    return {id_ for one in several for id_ in _ids_of(f"each of {name}", one)}
 
 
 def _nodes(name: str, spec: NodesLike | None, strict: bool) -> NodeSet:

@@ -12,7 +12,7 @@ from numapool.base.arguments import PathLike, SizeLike
 from numapool.base.errors import PlacementError
 from numapool.base.warn_once import warn_once
 from numapool.machine.device_search import DeviceLocality, locality_by, node_by, why_unknown
-from numapool.machine.node_set import NodeLike, NodesLike, nodes_of, optional_node_of
+from numapool.machine.node_set import NodesLike, nodes_of, wanted_of
 from numapool.machine.topology import NumaTopology, current_topology, known_topology
 from numapool.memory.interleave_weights import Weights, checked_weights
 
@@ -60,7 +60,7 @@ def _warn_once(degradations: Iterable[_core.Degradation], stacklevel: int = 3) -
 class NumaAllocator:
     """Allocates memory on NUMA nodes and says where it went.
 
-    Every allocation follows the chain *preferred node → nearest by distance → any*, without ever
+    Every allocation follows the chain *preferred nodes → nearest by distance → any*, without ever
     asking the kernel for memory under a strict bind, so none of them can invoke the
     policy-constrained OOM killer. Nodes that you do not name are used only if they are among
     :attr:`NumaTopology.default_node_ids`: no memory of a device. Safe to use from many threads at
@@ -103,7 +103,7 @@ class NumaAllocator:
     def allocate(
         self,
         size_bytes: SizeLike,
-        node: NodeLike | None = None,
+        node: NodesLike | None = None,
         *,
         strict: bool = False,
         page_size: PageSize = "auto",
@@ -111,17 +111,19 @@ class NumaAllocator:
         mlock: bool = False,
         core_dump: bool = True,
     ) -> NodeBuffer:
-        """Allocate zeroed memory on a node, or as near to it as it fits.
+        """Allocate zeroed memory on a node, or on any of several, or as near as it fits.
 
         Parameters
         ----------
         size_bytes : int or str
             Size, at least 1 byte: in bytes, or text with a unit, such as ``"64MiB"``.
-        node : NodeLike, optional
-            The node to use; by default the node of the CPU that the calling thread runs on.
+        node : NodesLike, optional
+            The node to use; by default the node of the CPU that the calling thread runs on. Of
+            several nodes, such as ``[0, 1]`` or ``"all"``, the nearest to the calling thread that
+            can hold all of it, else all of them together (MPOL_PREFERRED_MANY, Linux 5.15).
         strict : bool
-            Every byte on that node, proved page by page, or an error; clean file cache on the node
-            makes way.
+            Every byte on that node, or those nodes, proved page by page, or an error; clean file
+            cache there makes way.
         page_size : "auto", "base", "transparent" or int
             ``"auto"`` uses transparent huge pages from their own size (2 MiB on x86-64) up; an int
             is a hugetlb page size in bytes, which an administrator has reserved (hugetlbpage.rst).
@@ -148,14 +150,14 @@ class NumaAllocator:
         ValueError
             A size of 0 or less, an invalid page size, or ``strict`` without ``populate``.
         TypeError
-            An argument is not an integer.
+            An argument is not an integer, or not a node.
         NodeNotFoundError
             The machine has no such node.
         MemoryError
             More than the machine, this process's cgroups or its allowed nodes have available;
             nothing was populated.
         PlacementError
-            ``strict`` only: the node cannot hold it; nothing was kept.
+            ``strict`` only: the nodes cannot hold it; nothing was kept.
         UnsupportedError
             A page size that this machine does not have or has not reserved; with ``strict``, a
             kernel that refuses mbind(2) or does not show where pages are.
@@ -168,7 +170,7 @@ class NumaAllocator:
             Once per cause, when the system refused what placement needs and `strict` is false.
         """
         size = _size(size_bytes)
-        wanted = optional_node_of("node", node)
+        wanted = wanted_of("node", node)
         kind, hugetlb_bytes = _page_kind(page_size)
         if not (
             strict.__class__ is populate.__class__ is mlock.__class__ is core_dump.__class__ is bool

@@ -66,6 +66,7 @@ TEST_CASE("what needs an operating system's help says that it is not supported")
   REQUIRE(mapped);
   void* const page = mapped.value();
   CHECK(!has_numa());
+  CHECK(!has_preferred_many());
   CHECK(transparent_page_bytes() == 0);
   CHECK(hugetlb_pools().empty());
   CHECK(is_unsupported(map(length, {PageKind::kHugetlb, std::size_t{2} << 20})));

@@ -32,7 +32,7 @@ Allocation allocate(std::size_t bytes, int node, bool strict = false) {
   const Allocator allocator(std::make_shared<const Topology>(Topology::detect()));
   AllocationRequest request;
   request.size_bytes = bytes;
-  request.preferred_node = node;
+  request.nodes = node;
   request.strict = strict;
   return allocator.allocate(request, [] {});
 }

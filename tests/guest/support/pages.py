@@ -52,8 +52,9 @@ def mappings() -> list[Mapping]:
         ends[int(start, 16)] = int(end, 16)
     found = []
     for line in Path("/proc/self/numa_maps").read_text().splitlines():
-        # A policy of two words: "weighted interleave:0-1".
-        start_text, policy, *words = line.replace("weighted ", "weighted-").split()
+        # Policies of two words: "weighted interleave:0-1", "prefer (many):0-1".
+        one_word = line.replace("weighted ", "weighted-").replace("prefer (many)", "prefer-many")
+        start_text, policy, *words = one_word.split()
         start_address = int(start_text, 16)
         if start_address not in ends:
             continue  # mapped between the two reads

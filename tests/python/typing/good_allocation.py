@@ -16,6 +16,9 @@ first = alloc.topology.nearest(alloc.topology.nodes[0].node_id)[0]
 
 buf = alloc.allocate(1 << 16, first, strict=False, page_size="base", populate=True, mlock=False)
 assert_type(buf, nump.NodeBuffer)
+assert_type(alloc.allocate(4096, [first, "local"]), nump.NodeBuffer)
+assert_type(alloc.allocate(4096, {first}), nump.NodeBuffer)
+assert_type(alloc.allocate(4096, nump.nodes("all")), nump.NodeBuffer)
 assert_type(buf.nbytes, int)
 assert_type(len(buf), int)
 assert_type(buf.requested_node, int | None)

@@ -32,6 +32,8 @@ int kernel_mode(Policy policy) noexcept {
   switch (policy) {
     case Policy::kPreferred:
       return MPOL_PREFERRED;
+    case Policy::kPreferredMany:
+      return kernel::kPreferredMany;
     case Policy::kBind:
       return MPOL_BIND;
     case Policy::kInterleave:
@@ -98,6 +100,17 @@ bool has_numa() noexcept {
     const bool answers =
         kernel::get_mempolicy(mode) == 0 || (errno != ENOSYS && errno != EOPNOTSUPP);
     known.store(answers ? kPresent : kAbsent, std::memory_order_relaxed);
+  }
+  return known.load(std::memory_order_relaxed) == kPresent;
+}
+
+// The kernel looks at the mode of an empty range, and does nothing more (mm/mempolicy.c, do_mbind).
+bool has_preferred_many() noexcept {
+  enum : int { kUnknown, kAbsent, kPresent };
+  static std::atomic<int> known{kUnknown};
+  if (known.load(std::memory_order_relaxed) == kUnknown) {
+    const bool takes = kernel::mbind(nullptr, 0, kernel::kPreferredMany, NodeMask(), 0) == 0;
+    known.store(takes ? kPresent : kAbsent, std::memory_order_relaxed);
   }
   return known.load(std::memory_order_relaxed) == kPresent;
 }

@@ -1,0 +1,34 @@
+// The nodes that a request names: one, several, or none.
+#pragma once
+
+#include <algorithm>
+#include <utility>
+#include <vector>
+
+namespace numapool {
+
+// Ids, ascending, each once. None of them says that nothing was named; whether a machine has them
+// is for whoever reads the request to find out.
+class NodeIds {
+ public:
+  NodeIds() = default;
+  NodeIds(int node) : ids_{node} {}  // NOLINT: implicit by design, for most requests name one
+  explicit NodeIds(std::vector<int> ids) : ids_(std::move(ids)) {
+    std::sort(ids_.begin(), ids_.end());
+    ids_.erase(std::unique(ids_.begin(), ids_.end()), ids_.end());
+  }
+
+  [[nodiscard]] bool empty() const noexcept { return ids_.empty(); }
+  [[nodiscard]] std::size_t size() const noexcept { return ids_.size(); }
+  [[nodiscard]] const std::vector<int>& ids() const noexcept { return ids_; }
+  [[nodiscard]] auto begin() const noexcept { return ids_.begin(); }
+  [[nodiscard]] auto end() const noexcept { return ids_.end(); }
+  [[nodiscard]] bool contains(int node) const noexcept {
+    return std::binary_search(ids_.begin(), ids_.end(), node);
+  }
+
+ private:
+  std::vector<int> ids_;
+};
+
+}  // namespace numapool
