@@ -70,7 +70,7 @@ def cases(file: Path) -> Iterator[Case]:
     ours = "object of ours"
     yield "NumaAllocator", nump.NumaAllocator, {"topology": ours}
     sized = {"size_bytes": "bytes", **PLACE}
-    yield "allocate", part(allocator.allocate, 4096), {"node": "node", **sized}
+    yield "allocate", part(allocator.allocate, 4096), {"node": "nodes", **sized}
     spread = {"nodes": "nodes", "weights": "weights", **sized}
     yield "allocate_interleaved", part(allocator.allocate_interleaved, 4096), spread
     near = part(allocator.allocate_near, path=file, size_bytes=4096)
