@@ -15,6 +15,19 @@ py::object call(const char* function, const py::tuple& values) {
   return call_python(py::module_::import("numapool.base.arguments").attr(function), values);
 }
 
+// Calls a function with what `arguments` makes.
+template <class Arguments>
+PyObject* call_in(const char* module, const char* function, const Arguments& arguments) noexcept {
+  return sleep_if_ending([&]() -> PyObject* {
+    try {
+      return call_python(import_module(module).attr(function), arguments()).release().ptr();
+    } catch (py::error_already_set& error) {
+      error.restore();
+      return nullptr;
+    }
+  });
+}
+
 }  // namespace
 
 void refuse_argument(PyObject* kind, const char* name, const char* takes,
@@ -30,16 +43,15 @@ void refuse_argument(PyObject* kind, const char* name, const char* takes,
   });
 }
 
-PyObject* node_by_python(const char* name, PyObject* value) noexcept {
-  return sleep_if_ending([&]() -> PyObject* {
-    try {
-      const py::object find = import_module("numapool.machine.node_set").attr("node_of");
-      return call_python(find, py::make_tuple(name, py::handle(value))).release().ptr();
-    } catch (py::error_already_set& error) {
-      error.restore();
-      return nullptr;
-    }
+PyObject* target_by_python(PyObject* buffer, PyObject* value) noexcept {
+  return call_in("numapool.memory.migration", "target_of", [&] {
+    return py::make_tuple(py::handle(value), py::handle(buffer).attr("placement"));
   });
+}
+
+PyObject* nodes_by_python(const char* name, PyObject* value) noexcept {
+  return call_in("numapool.machine.node_set", "wanted_of",
+                 [&] { return py::make_tuple(name, py::handle(value)); });
 }
 
 PyObject* read_by_python(const char* function, const char* name, PyObject* value) noexcept {

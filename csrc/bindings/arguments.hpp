@@ -9,7 +9,6 @@ namespace numapool::bindings {
 inline constexpr const char* kBytes =
     "a number of bytes (an integer, or text with a unit, such as \"64MiB\" or \"2GB\")";
 inline constexpr const char* kNode = "the id of a node (an integer)";
-inline constexpr const char* kNodeOrNone = "the id of a node (an integer) or None";
 
 // Sets an error of that kind: "NAME must be TAKES, not VALUE", in place of one that is set.
 void refuse_argument(PyObject* kind, const char* name, const char* takes, PyObject* value) noexcept;
@@ -19,9 +18,13 @@ void refuse_argument(PyObject* kind, const char* name, const char* takes, PyObje
 [[nodiscard]] PyObject* read_by_python(const char* function, const char* name,
                                        PyObject* value) noexcept;
 
-// The id of the node that a NodeSet or words name (numapool.machine.node_set.node_of): a new
-// reference, or nullptr with an error set.
-[[nodiscard]] PyObject* node_by_python(const char* name, PyObject* value) noexcept;
+// The id of the node that a buffer is to be moved to, of those that a NodeSet, words or several ids
+// name (numapool.memory.migration.target_of): a new reference, or nullptr with an error set.
+[[nodiscard]] PyObject* target_by_python(PyObject* buffer, PyObject* value) noexcept;
+
+// The ids of the nodes that an argument names, a list of one at least
+// (numapool.machine.node_set.wanted_of): a new reference, or nullptr with an error set.
+[[nodiscard]] PyObject* nodes_by_python(const char* name, PyObject* value) noexcept;
 
 // False with an error set. True and False alone are taken here; other truths are Python's to judge.
 [[nodiscard]] inline bool read_flag(const char* name, PyObject* value, bool& out) noexcept {

@@ -29,14 +29,15 @@ void open_pool(const py::object& base, std::shared_ptr<Topology> topology,
   set_pool(base.ptr(), Pool::open(std::move(topology), options), zero_on_reuse);
 }
 
-std::uint64_t reserve(const py::object& base, std::size_t size_bytes, std::optional<int> node,
+std::uint64_t reserve(const py::object& base, std::size_t size_bytes, std::vector<int> nodes,
                       std::uint64_t already) {
   Pool& pool = pool_of(base.ptr());
+  const NodeIds wanted(std::move(nodes));
   std::vector<Degradation> degradations;
   std::uint64_t added = 0;
   {
     const WithoutGil released;
-    added = pool.reserve(size_bytes, node, already, check_signals,
+    added = pool.reserve(size_bytes, wanted, already, check_signals,
                          [&](const Degradation& one) { degradations.push_back(one); });
   }
   warn_of(degradations);
@@ -88,7 +89,7 @@ void bind_pool(py::module_& module) {
              py::arg("max_bytes"), py::arg("retain_bytes"), py::arg("idle_ms"),
              py::arg("page_kind"), py::arg("hugetlb_bytes"), py::arg("zero_on_reuse"),
              py::arg("core_dump"));
-  module.def("pool_reserve", &reserve, py::arg("base"), py::arg("size_bytes"), py::arg("node"),
+  module.def("pool_reserve", &reserve, py::arg("base"), py::arg("size_bytes"), py::arg("nodes"),
              py::arg("already"));
   module.def("pool_trim", &trim, py::arg("base"), py::arg("at_least"), py::arg("node"));
   module.def("pool_statistics", &pool_statistics, py::arg("base"));

@@ -29,14 +29,15 @@ struct RingHandle {
 };
 
 RingHandle open_ring(const py::object& base, std::size_t block_bytes, std::uint32_t count,
-                     std::optional<int> node, bool strict) {
+                     std::vector<int> nodes, bool strict) {
   Pool& pool = pool_of(base.ptr());
   RingHandle handle;
   handle.block_bytes = block_bytes;
   std::vector<Degradation> degradations;
   {
     const WithoutGil released;
-    handle.ring.reset(Ring::open(pool, {block_bytes, count, node, strict}, check_signals,
+    handle.ring.reset(Ring::open(pool, {block_bytes, count, NodeIds(std::move(nodes)), strict},
+                                 check_signals,
                                  [&](const Degradation& one) { degradations.push_back(one); }));
   }
   warn_of(degradations);
@@ -72,7 +73,7 @@ void bind_ring(py::module_& module) {
         return handle.ring->place().node_id;
       });
   module.def("ring_open", &open_ring, py::arg("base"), py::arg("block_bytes"), py::arg("count"),
-             py::arg("node"), py::arg("strict"));
+             py::arg("nodes"), py::arg("strict"));
 }
 
 }  // namespace numapool::bindings

@@ -166,9 +166,10 @@ class PyStream {
 // A stream, or the failure to open the file.
 py::object open_stream(const std::string& path, const py::object& base, std::size_t block_bytes,
                        std::uint32_t depth, std::uint64_t offset, std::optional<std::uint64_t> size,
-                       std::optional<int> node, bool strict, std::vector<int> cpus, bool direct) {
+                       std::vector<int> nodes, bool strict, std::vector<int> cpus, bool direct) {
   Pool& pool = pool_of(base.ptr());
-  StreamOptions options{block_bytes, depth, offset, size, node, strict, std::move(cpus)};
+  StreamOptions options{block_bytes, depth,          offset, size, NodeIds(std::move(nodes)),
+                        strict,      std::move(cpus)};
   std::vector<Degradation> degradations;
   std::optional<platform::Failure> failure;
   StreamHandle stream;
@@ -254,7 +255,7 @@ void bind_storage(py::module_& module) {
       .def("closed", [](const PyStream& self) { return self->closed(); })
       .def("figures", [](const PyStream& self) { return as_record(self->figures()); });
   module.def("stream_open", &open_stream, py::arg("path"), py::arg("base"), py::arg("block_bytes"),
-             py::arg("depth"), py::arg("offset"), py::arg("size"), py::arg("node"),
+             py::arg("depth"), py::arg("offset"), py::arg("size"), py::arg("nodes"),
              py::arg("strict"), py::arg("cpus"), py::arg("direct"));
 }
 

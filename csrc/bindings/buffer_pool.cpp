@@ -5,11 +5,14 @@
 
 #include <pybind11/pybind11.h>
 
+#include <array>
 #include <climits>
 #include <cmath>
 #include <cstring>
 #include <limits>
 #include <optional>
+#include <span>
+#include <vector>
 
 #include "arguments.hpp"
 #include "errors.hpp"
@@ -36,9 +39,17 @@ PyTypeObject* pool_type = nullptr;
 
 PoolBase* as_pool(PyObject* object) noexcept { return reinterpret_cast<PoolBase*>(object); }
 
+constexpr std::size_t kFewNodes = 32;
+
 struct Arguments {
   std::size_t size_bytes = 0;
-  int node = -1;  // the calling thread's
+  int node = -1;  // the calling thread's, unless there are several
+  std::size_t few_count = 0;
+  std::array<int, kFewNodes> few;  // NOLINT: of several nodes the first `few_count` are set
+  std::vector<int> many;           // several nodes that are more than these
+  [[nodiscard]] std::span<const int> several() const noexcept {
+    return many.empty() ? std::span<const int>(few.data(), few_count) : std::span<const int>(many);
+  }
   bool strict = false;
   bool block = false;
   std::optional<double> timeout_s;
@@ -75,24 +86,68 @@ int read_size(PyObject* object, std::size_t& size) noexcept {
   return 0;
 }
 
-int read_node(PyObject* object, int& node) noexcept {
-  if (object == Py_None) return 0;
-  if (PyIndex_Check(object) == 0) {
-    PyObject* const id = node_by_python("node", object);
-    if (id == nullptr) return -1;
-    const int read = read_node(id, node);
-    Py_DECREF(id);
-    return read;
+// What no node has becomes INT_MAX.
+int id_of(Py_ssize_t value) noexcept {
+  return value < 0 || value > INT_MAX ? INT_MAX : static_cast<int>(value);
+}
+
+// The ids of a NodeSet, in any order, without calling Python. False where it has others than a few,
+// or an error is set.
+bool read_few(PyObject* object, Arguments& out) noexcept {
+  PyObject* const iterator = PyFrozenSet_Type.tp_iter(object);
+  if (iterator == nullptr) return false;
+  std::size_t count = 0;
+  bool good = true;
+  while (PyObject* const item = good ? Py_TYPE(iterator)->tp_iternext(iterator) : nullptr) {
+    good = count < kFewNodes && PyLong_CheckExact(item) != 0;
+    if (good) out.few[count++] = id_of(PyNumber_AsSsize_t(item, nullptr));
+    Py_DECREF(item);
   }
-  const Py_ssize_t value = PyNumber_AsSsize_t(object, nullptr);
-  if (value == -1 && PyErr_Occurred() != nullptr) return refuse_type("node", kNodeOrNone, object);
-  node = value < 0 || value > INT_MAX ? INT_MAX : static_cast<int>(value);  // INT_MAX: none is it
-  return 0;
+  Py_DECREF(iterator);
+  if (!good || count == 0 || PyErr_Occurred() != nullptr) return false;
+  if (count == 1) {
+    out.node = out.few[0];
+  } else {
+    out.few_count = count;
+  }
+  return true;
+}
+
+int read_listed(PyObject* ids, Arguments& out) noexcept {
+  return guarded(-1, [&] {
+    const Py_ssize_t count = PyList_GET_SIZE(ids);
+    for (Py_ssize_t i = 0; i < count && count > 1; ++i)
+      out.many.push_back(id_of(PyNumber_AsSsize_t(PyList_GET_ITEM(ids, i), nullptr)));
+    if (count == 1) out.node = id_of(PyNumber_AsSsize_t(PyList_GET_ITEM(ids, 0), nullptr));
+    return 0;
+  });
+}
+
+int read_nodes(PyObject* object, Arguments& out) noexcept {
+  if (object == Py_None) return 0;
+  if (PyIndex_Check(object) != 0) {
+    const Py_ssize_t value = PyNumber_AsSsize_t(object, nullptr);
+    if (value != -1 || PyErr_Occurred() == nullptr) {
+      out.node = id_of(value);
+      return 0;
+    }
+    // An array of NumPy says that it is an integer, and may hold several.
+    if (PyErr_ExceptionMatches(PyExc_TypeError) == 0) return -1;
+    PyErr_Clear();
+  } else if (PyFrozenSet_Check(object) != 0) {
+    if (read_few(object, out)) return 0;
+    if (PyErr_Occurred() != nullptr) return -1;
+  }
+  PyObject* const ids = nodes_by_python("node", object);
+  if (ids == nullptr) return -1;
+  const int read = read_listed(ids, out);
+  Py_DECREF(ids);
+  return read;
 }
 
 int read_option(const char* name, PyObject* value, Arguments& out) noexcept {
   if (std::strcmp(name, "size_bytes") == 0) return read_size(value, out.size_bytes);
-  if (std::strcmp(name, "node") == 0) return read_node(value, out.node);
+  if (std::strcmp(name, "node") == 0) return read_nodes(value, out);
   if (std::strcmp(name, "timeout_s") == 0) {
     if (value == Py_None) return 0;
     return read_wait(name, value, out.timeout_s.emplace()) ? 0 : -1;
@@ -114,7 +169,7 @@ int parse(PyObject* const* values, Py_ssize_t count, PyObject* names, Arguments&
     return -1;
   }
   if (count > 0 && read_size(values[0], out.size_bytes) != 0) return -1;
-  if (count > 1 && read_node(values[1], out.node) != 0) return -1;
+  if (count > 1 && read_nodes(values[1], out) != 0) return -1;
   const Py_ssize_t named = names == nullptr ? 0 : PyTuple_GET_SIZE(names);
   for (Py_ssize_t i = 0; i < named; ++i) {
     const char* const name = PyUnicode_AsUTF8(PyTuple_GET_ITEM(names, i));
@@ -152,7 +207,9 @@ int acquire_slowly(PoolBase* self, const Arguments& arguments, Lease& lease) noe
     Pool& pool = pool_of(reinterpret_cast<PyObject*>(self));
     AcquireRequest request;
     request.size_bytes = arguments.size_bytes;
-    if (arguments.node >= 0) request.node = arguments.node;
+    if (arguments.node >= 0) request.nodes = arguments.node;
+    if (const std::span<const int> several = arguments.several(); !several.empty())
+      request.nodes = NodeIds({several.begin(), several.end()});
     request.strict = arguments.strict;
     request.wait_ms = wait_ms(arguments);
     std::vector<Degradation> degradations;
@@ -195,8 +252,11 @@ PyObject* acquire_with(PyObject* object, PyObject* const* values, Py_ssize_t cou
   Arguments arguments;
   if (parse(values, count, names, arguments) != 0) return nullptr;
   Lease lease;
-  const bool quick = self->pool != nullptr && !arguments.strict &&
-                     self->pool->try_acquire(arguments.size_bytes, arguments.node, lease);
+  const std::span<const int> several = arguments.several();
+  const bool quick =
+      self->pool != nullptr && !arguments.strict &&
+      (several.empty() ? self->pool->try_acquire(arguments.size_bytes, arguments.node, lease)
+                       : self->pool->try_acquire_near(arguments.size_bytes, several, lease));
   if (!quick && acquire_slowly(self, arguments, lease) != 0) {
     tell_if_exhausted(object);
     return nullptr;
@@ -240,8 +300,10 @@ const char* const kAcquire =
     "dropped.\n\n"
     "Parameters\n----------\n"
     "size_bytes : int\n    Size in bytes, at least 1.\n"
-    "node : int, optional\n    The node; by default that of the calling thread.\n"
-    "strict : bool\n    Every byte on that node, looked at now, or an error.\n"
+    "node : NodesLike, optional\n    The node; by default that of the calling thread. Of several "
+    "nodes, the nearest to the calling\n    thread that has a block, retained or new; a block of "
+    "none of them is a spill.\n"
+    "strict : bool\n    Every byte on that node, or those nodes, looked at now, or an error.\n"
     "block : bool\n    At max_bytes, wait until a buffer comes back. A size that is larger than "
     "max_bytes is refused at once.\n"
     "timeout_s : float, optional\n    Wait for so many seconds at most.\n\n"

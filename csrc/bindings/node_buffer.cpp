@@ -201,7 +201,7 @@ PyObject* move_to(PyObject* object, PyObject* argument) {
   const Hold hold(self);
   if (!hold) return nullptr;
   if (PyIndex_Check(argument) == 0) {
-    PyObject* const id = node_by_python("node", argument);
+    PyObject* const id = target_by_python(object, argument);
     PyObject* const report = id == nullptr ? nullptr : move_to(object, id);
     Py_XDECREF(id);
     return report;

@@ -42,7 +42,11 @@ inline constexpr const char* kPlacement =
     "Raises\n------\nValueError\n    The buffer is closed.";
 inline constexpr const char* kMigrate =
     "migrate($self, node, /)\n--\n\n"
-    "Move the pages to `node` as far as they fit; every byte keeps its value and address.\n\n"
+    "Move the pages to `node` as far as they fit; every byte keeps its value and address. Of "
+    "several "
+    "nodes,\n"
+    "to the one that has all of them already, else to the nearest to the calling thread with "
+    "room.\n\n"
     "Returns\n-------\nMigrationReport\n    What moved, what stayed and why; node_id, step and "
     "requested_node follow.\n\n"
     "Raises\n------\nNodeNotFoundError\n    The machine has no such node.\n"

@@ -109,12 +109,12 @@ void drop(PyObject* capsule) {
   Py_DECREF(pool);
 }
 
-py::object make_handler(const py::object& base, std::optional<int> node, bool strict,
+py::object make_handler(const py::object& base, std::vector<int> nodes, bool strict,
                         bool zero_on_reuse) {
   Pool& pool = pool_of(base.ptr());
   const NumpyAllocator& own = numpy().own->allocator;
   const SmallMemory small{own.context, own.allocate, own.allocate_zeroed, own.reallocate, own.free};
-  const ArrayMemoryOptions options{node, strict, zero_on_reuse};
+  const ArrayMemoryOptions options{NodeIds(std::move(nodes)), strict, zero_on_reuse};
   auto handler =
       std::unique_ptr<Handler>(new Handler{{}, {pool, options, small, let_others_run}, base.ptr()});
   std::vector<Degradation> degradations;
@@ -123,8 +123,9 @@ py::object make_handler(const py::object& base, std::optional<int> node, bool st
     handler->memory.try_out([&](const Degradation& one) { degradations.push_back(one); });
   }
   warn_of(degradations);
-  if (node) {
-    std::snprintf(handler->numpy.name, sizeof handler->numpy.name, "numapool_node%d", *node);
+  if (options.nodes.size() == 1) {
+    std::snprintf(handler->numpy.name, sizeof handler->numpy.name, "numapool_node%d",
+                  options.nodes.ids().front());
   } else {
     std::snprintf(handler->numpy.name, sizeof handler->numpy.name, "numapool");
   }
@@ -155,7 +156,7 @@ py::object set_handler(const py::object& handler) {
 }  // namespace
 
 void bind_numpy(py::module_& module) {
-  module.def("numpy_handler", &make_handler, py::arg("base"), py::arg("node"), py::arg("strict"),
+  module.def("numpy_handler", &make_handler, py::arg("base"), py::arg("nodes"), py::arg("strict"),
              py::arg("zero_on_reuse"));
   module.def("set_numpy_handler", &set_handler, py::arg("handler").none(true));
 }

@@ -10,7 +10,7 @@ from typing_extensions import CapsuleType, disjoint_base
 
 from numapool.arrays.creation import Shape
 from numapool.base.arguments import SizeLike
-from numapool.machine.node_set import NodeLike
+from numapool.machine.node_set import NodesLike
 from numapool.memory.migration import MigrationReport
 from numapool.memory.placement import AllocationStep as PublicStep
 from numapool.memory.placement import Placement
@@ -605,7 +605,7 @@ class NodeBuffer:
     @property
     def closed(self) -> bool: ...
     def placement(self) -> Placement: ...
-    def migrate(self, node: NodeLike, /) -> MigrationReport: ...
+    def migrate(self, node: NodesLike, /) -> MigrationReport: ...
     def pin(self) -> PinnedRange: ...
     def hold(self) -> PinnedRange: ...
     @overload
@@ -707,7 +707,7 @@ class PoolBase:
     def acquire(
         self,
         size_bytes: SizeLike,
-        node: NodeLike | None = None,
+        node: NodesLike | None = None,
         *,
         strict: bool = False,
         block: bool = False,
@@ -716,7 +716,7 @@ class PoolBase:
     def _acquire_zeroed(
         self,
         size_bytes: SizeLike,
-        node: NodeLike | None = None,
+        node: NodesLike | None = None,
         *,
         strict: bool = False,
         block: bool = False,
@@ -864,7 +864,7 @@ def pool_open(
 def pool_reserve(
     base: PoolBase,
     size_bytes: SupportsIndex,
-    node: SupportsIndex | None,
+    nodes: Sequence[SupportsIndex],
     already: SupportsIndex,
 ) -> int: ...
 def pool_statistics(base: PoolBase) -> PoolStatistics: ...
@@ -882,14 +882,14 @@ def read_file(
 ) -> Transfer: ...
 def resident_memory() -> ResidentMemory: ...
 def numpy_handler(
-    base: PoolBase, node: SupportsIndex | None, strict: bool, zero_on_reuse: bool
+    base: PoolBase, nodes: Sequence[SupportsIndex], strict: bool, zero_on_reuse: bool
 ) -> object: ...
 def set_numpy_handler(handler: object | None) -> object: ...
 def ring_open(
     base: PoolBase,
     block_bytes: SupportsIndex,
     count: SupportsIndex,
-    node: SupportsIndex | None,
+    nodes: Sequence[SupportsIndex],
     strict: bool,
 ) -> Ring: ...
 def thread_policy() -> ThreadPolicy: ...
@@ -918,7 +918,7 @@ def stream_open(
     depth: SupportsIndex,
     offset: SupportsIndex,
     size: SupportsIndex | None,
-    node: SupportsIndex | None,
+    nodes: Sequence[SupportsIndex],
     strict: bool,
     cpus: Sequence[SupportsIndex],
     direct: bool,

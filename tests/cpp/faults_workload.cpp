@@ -154,8 +154,10 @@ void Workload::let_go(std::size_t index) {
 }
 
 void Workload::allocate_some() {
-  AllocationRequest wish = request(any_size(), any_node(), pick(4) == 0);
-  if (wish.size_bytes / 4096 % 4 == 2) wish.nodes = NodeIds(std::vector<int>{0, 2});
+  AllocationRequest wish;
+  wish.strict = pick(4) == 0;
+  const int node = any_node();
+  wish.size_bytes = any_size();
   wish.mlock = pick(8) == 0;
   wish.core_dump = pick(4) != 0;
   wish.populate = wish.strict || pick(8) != 0;
@@ -164,6 +166,8 @@ void Workload::allocate_some() {
     wish.page.hugetlb_bytes = platform::fake::kHugePage;
   }
   attempt([&] {
+    const bool several = wish.size_bytes / 4096 % 4 == 2;
+    wish.nodes = several ? NodeIds(std::vector<int>{0, 2}) : NodeIds(node);
     Held held;
     held.allocation = allocate(wish);
     if (wish.populate) hold(std::move(held));
@@ -209,11 +213,14 @@ void Workload::use_ring() {
   RingOptions options;
   options.block_bytes = any_size() / 8 + 1;
   options.count = 3;
-  options.node = any_node();
+  const int node = any_node();
   options.strict = pick(4) == 0;
   if (pool == nullptr) return;
   if (ring_ == nullptr) {
-    attempt([&] { ring_ = Ring::open(*pool, options, kNoInterrupts, {}); });
+    attempt([&] {
+      options.nodes = node;
+      ring_ = Ring::open(*pool, options, kNoInterrupts, {});
+    });
   } else if (pick(3) == 0) {
     std::exchange(ring_, nullptr)->drop();
   }

@@ -59,7 +59,7 @@ TEST_CASE_FIXTURE(Rings, "a ring is where most of its blocks are; its pool's boo
 TEST_CASE_FIXTURE(Streams, "a stream's block that was migrated says so when it is lent again") {
   file(12 * 4096);
   StreamOptions options = of(4096, 1);
-  options.node = 0;
+  options.nodes = 0;
   open(options);
   CHECK(stream->figures().node_id == 0);
   int moved = 0;

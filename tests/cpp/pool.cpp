@@ -260,7 +260,7 @@ TEST_CASE_FIXTURE(Pools, "waiting for room ends when a block comes back") {
   const Lease all = take(kMiB, 0);
   AcquireRequest request;
   request.size_bytes = kMiB;
-  request.node = 0;
+  request.nodes = 0;
   request.wait_ms = 1u << 30;
   std::thread waiter([&] { give(pool->acquire(request, kNoInterrupts, {})); });
   std::this_thread::sleep_for(std::chrono::milliseconds(30));

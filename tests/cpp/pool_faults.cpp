@@ -110,8 +110,10 @@ class Life : public Pools {
     RingOptions options;
     options.block_bytes = 5000;
     options.count = 3;
-    options.node = 1;
-    attempt([&] { ring = Ring::open(*pool, options, kNoInterrupts, {}); });
+    attempt([&] {
+      options.nodes = 1;
+      ring = Ring::open(*pool, options, kNoInterrupts, {});
+    });
     if (ring == nullptr) return;
     Lease lease;
     const bool got = ring->try_acquire(lease);

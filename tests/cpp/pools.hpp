@@ -32,7 +32,7 @@ struct Pools : Scripted {
     if (!strict && pool->try_acquire(bytes, node, lease)) return lease;
     AcquireRequest request;
     request.size_bytes = bytes;
-    request.node = node;
+    request.nodes = node;
     request.strict = strict;
     return pool->acquire(request, kNoInterrupts, {});
   }

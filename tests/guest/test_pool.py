@@ -14,6 +14,7 @@ import numapool as nump
 
 from .harness.machine import Machine
 from .support import pages
+from .support.kernel_log import KernelLog
 from .support.nodes import MIB, drop_caches, on_cpus, settled_unused, wait_unused
 from .support.pages import rounded_up
 
@@ -110,6 +111,37 @@ def test_a_full_node_spills_and_says_so() -> None:
     held.pop()[0].close()  # room on node 1 again
     with pool.acquire(size, 1, strict=True) as strict:
         assert _sole_node(strict) == 1
+
+
+@pytest.mark.machine("four_asymmetric")
+def test_a_set_is_served_by_its_members_before_it_spills() -> None:
+    drop_caches()
+    members = {1, 2}
+    pool = nump.BufferPool()
+    log = KernelLog()
+    held: list[nump.NodeBuffer] = []
+    with on_cpus({2}):
+        while pool.statistics().total.spills == 0:
+            held.append(pool.acquire(64 * MIB, members))
+            assert len(held) < 20
+        *inside, spilled = held
+        assert {_sole_node(one) for one in inside} == members
+        assert _sole_node(held[0]) == 2  # the thread's own comes first
+        assert all(one.step is nump.AllocationStep.PREFERRED for one in inside)
+        assert spilled.node_id not in members
+        by_node = pool.statistics().by_node
+        assert by_node[2].spills == 1
+        assert by_node[1].misses + by_node[2].misses == len(held)
+        from_one = next(one for one in inside if one.node_id == 1)
+        from_one.close()
+        with pool.acquire(64 * MIB, nump.NodeSet(members)) as again:  # the one that came back
+            assert again.node_id == again.requested_node == 1
+        assert pool.statistics().total.spills == 1
+    for one in held:
+        one.close()
+    kills = log.oom_kills()
+    log.close()
+    assert kills == []
 
 
 @pytest.mark.machine("lopsided")

@@ -48,11 +48,11 @@ PLACE = {
     "mlock": "flag",
     "core_dump": "flag",
 }
-ARRAY = {"node": "node", "strict": "flag", "page_size": "pages", "order": "word"}
+ARRAY = {"node": "nodes", "strict": "flag", "page_size": "pages", "order": "word"}
 STREAM = {
     "block_bytes": "bytes",
     "depth": "integer",
-    "node": "node",
+    "node": "nodes",
     "pool": "object of ours",
     "offset": "bytes",
     "size_bytes": "bytes",
@@ -80,22 +80,22 @@ def cases(file: Path) -> Iterator[Case]:
     made = {"allocator": ours, "max_bytes": "bytes", "retain_bytes": "bytes", "idle_s": "real"}
     made |= {"zero_on_reuse": "flag", "page_size": "pages", "core_dump": "flag", "name": "text"}
     yield "BufferPool", nump.BufferPool, made
-    lent = {"size_bytes": "bytes", "node": "node", "strict": "flag", "block": "flag"}
+    lent = {"size_bytes": "bytes", "node": "nodes", "strict": "flag", "block": "flag"}
     yield (
         "pool.acquire",
         part(pool.acquire, size_bytes=4096, block=True),
         lent | {"timeout_s": "real"},
     )
-    kept = {"size_bytes": "bytes", "count": "integer", "node": "node", "progress": "function"}
+    kept = {"size_bytes": "bytes", "count": "integer", "node": "nodes", "progress": "function"}
     yield "pool.reserve", part(pool.reserve, size_bytes=4096, count=0), kept
-    yield "pool.trim", pool.trim, {"at_least_bytes": "bytes", "node": "node"}
-    blocks = {"block_bytes": "bytes", "count": "integer", "node": "node", "strict": "flag"}
+    yield "pool.trim", pool.trim, {"at_least_bytes": "bytes", "node": "nodes"}
+    blocks = {"block_bytes": "bytes", "count": "integer", "node": "nodes", "strict": "flag"}
     yield "pool.ring", part(pool.ring, block_bytes=4096, count=1), blocks
     yield "ring.acquire", part(ring.acquire, block=True), {"block": "flag", "timeout_s": "real"}
-    yield "buffer.migrate", lambda node: buffer.migrate(node), {"node": "node"}
+    yield "buffer.migrate", lambda node: buffer.migrate(node), {"node": "nodes"}
     exported = {"max_version": "pair", "dl_device": "pair", "copy": "flag"}
     yield "buffer.__dlpack__", buffer.__dlpack__, exported | {"copy": "flag or None"}
-    yield "migrate", part(nump.migrate, bytearray(9), node=0), {"node": "node"}
+    yield "migrate", part(nump.migrate, bytearray(9), node=0), {"node": "nodes"}
     yield "migrate", part(nump.migrate, node=0), {"obj": "integer"}
     yield "placement_of", nump.placement_of, {"obj": "integer"}
     shared = {"size_bytes": "bytes", "node": "node", "strict": "flag"}
@@ -109,12 +109,17 @@ def cases(file: Path) -> Iterator[Case]:
     yield "filled", part(nump.full, 3, dtype="f4"), {"fill_value": "values"}
     yield "copied", part(nump.asarray, dtype="f4"), {"data": "values"}
     yield "asarray", part(nump.asarray, [1]), {**ARRAY, "dtype": "dtype", "allocator": ours}
-    yield "numpy_allocator", nump.numpy_allocator, {"node": "node", "pool": ours, "strict": "flag"}
-    yield "set_numpy_allocator", nump.set_numpy_allocator, {"node": "node", "pool": ours}
+    yield "numpy_allocator", nump.numpy_allocator, {"node": "nodes", "pool": ours, "strict": "flag"}
+    yield "set_numpy_allocator", nump.set_numpy_allocator, {"node": "nodes", "pool": ours}
     yield "memory_policy", nump.memory_policy, {"node": "nodes", "mode": "word"}
     yield "run_on", part(nump.run_on, node=0), {"node": "node", "topology": ours}
     yield "bind_process", part(nump.bind_process, node=0), {"node": "node", "topology": ours}
-    threads = {"node": "node", "max_workers": "integer", "thread_name_prefix": "text", "pool": ours}
+    threads = {
+        "node": "node",
+        "max_workers": "integer",
+        "thread_name_prefix": "text",
+        "pool": ours,
+    }
     threads |= {"initializer": "function", "topology": ours, "numpy_arrays": "flag"}
     yield "NodeExecutor", part(nump.NodeExecutor, node=0), threads
     yield "from_sysfs", nump.NumaTopology.from_sysfs, {"root": "root"}

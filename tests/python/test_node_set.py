@@ -6,6 +6,7 @@ import pickle
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -13,6 +14,7 @@ from support import sysfs_tree, systems
 
 import numapool as nump
 from numapool.machine import gpus, node_set
+from numapool.memory import migration
 
 IDS = st.frozensets(st.integers(0, 1023), max_size=40)
 
@@ -239,14 +241,45 @@ def test_one_node_wherever_a_node_is_asked_for(node: int, allocator: nump.NumaAl
             pass
         with allocator.allocate_interleaved(4096, "all") as spread:
             assert spread.nbytes == 4096
-    with pytest.raises(ValueError, match="node must be one node, not 'none'"):
+    with pytest.raises(ValueError, match="node must be at least one node, not 'none'"):
         nump.migrate(bytearray(4096), nump.NodeSet())
 
 
 def test_several_nodes_are_refused_where_one_is_meant(machine: Machine) -> None:
     machine.is_("cxl")
-    with pytest.raises(ValueError, match=r"node must be one node, not 'all \("):
-        nump.migrate(bytearray(4096), "all")
+    for call in (lambda: nump.SharedNodeBuffer(4096, "all"), lambda: nump.children_on("all")):
+        with pytest.raises(ValueError, match=r"node must be one node, not 'all \("):
+            call()
+
+
+def test_of_several_nodes_memory_goes_to_one_that_has_it_or_has_room(
+    node: int, allocator: nump.NumaAllocator, monkeypatch: pytest.MonkeyPatch, machine: Machine
+) -> None:
+    topology = machine.is_("two_socket")
+    monkeypatch.setattr(migration, "current_topology", lambda: topology)
+    room = {0: 10_000, 1: 20_000}
+    monkeypatch.setattr("numapool._core.room_for_pages", room.__getitem__)
+
+    def target(nodes: nump.NodesLike, held: dict[int, int]) -> int:
+        where = nump.Placement(bytes_by_node=held, page_size_bytes=4096, method="move_pages")
+        return migration.target_of(nodes, lambda: where)
+
+    assert target("0,1", {1: 8_000}) == 1  # nothing is moved
+    with nump.run_on(node):  # node 0 of the tree
+        assert target([1, 0], {1: 4_000, 0: 4_000}) == 0
+        assert target([1, 0], {5: 15_000}) == 1
+        assert target([1, 0], {5: 90_000}) == 0
+    assert target(1, {0: 1}) == 1
+    with pytest.raises(nump.NodeNotFoundError):
+        target([0, 4000], {0: 1})
+    with pytest.raises(TypeError, match="node must be the id"):
+        nump.migrate(bytearray(10), None)  # type: ignore[arg-type]
+    monkeypatch.undo()
+    with allocator.allocate(4096, node) as buffer:
+        assert buffer.migrate([node]).node_id == node
+        assert buffer.migrate({node, str(node)}).node_id == node
+        with pytest.raises(ValueError, match="node must be at least one node"):
+            buffer.migrate([])
 
 
 @pytest.mark.parametrize("several", [[0, 1], (1, 0), {0, 1}, "0,1", ["0", 1], nump.NodeSet([0, 1])])
@@ -256,6 +289,50 @@ def test_memory_of_any_of_several_nodes(several: nump.NodesLike, machine: Machin
     with allocator.allocate(4096, several) as buffer:
         assert buffer.requested_node in (0, 1)
         assert memoryview(buffer)[0] == 0
+
+
+@pytest.mark.parametrize("several", [[0, 1], {1, 0}, "0-1", nump.NodeSet([0, 1]), ("0", 1)])
+def test_a_pool_lends_of_any_of_several_nodes(several: nump.NodesLike, machine: Machine) -> None:
+    pool = nump.BufferPool(nump.NumaAllocator(machine.is_("two_socket")))
+    with pool:
+        assert pool.reserve("64KiB", 1, several) >= 1
+        for block in (pool.acquire(1 << 16, several), pool.acquire(1 << 20, node=several)):
+            assert block.requested_node in (0, 1)
+            block.close()
+        with pool.ring(4096, 2, several) as ring, ring.acquire() as lent:
+            assert lent.node_id in (0, 1)
+        array = nump.zeros(1000, node=several, pool=pool)
+        assert array.sum() == 0
+        del array
+        total = pool.statistics().total
+        assert (total.spills, total.in_use_bytes) == (0, 0)
+        assert total.hits >= 1
+        freed = pool.trim(1, several)
+        assert 0 < freed <= total.retained_bytes
+        assert freed + pool.trim(node=several) == total.retained_bytes
+        with nump.numpy_allocator(several, pool) as handler:
+            assert (handler.node_id, handler.node_ids) == (None, (0, 1))
+            assert "0-1" in repr(handler)
+    nothing: Any
+    for nothing in ([], nump.NodeSet()):
+        with pytest.raises(ValueError, match="node must be at least one node, not "):
+            nump.BufferPool().acquire(4096, nothing)
+    with nump.BufferPool() as other, pytest.raises(nump.NodeNotFoundError, match="no node 4000"):
+        other.acquire(4096, [0, 4000])
+
+
+def test_a_pool_reads_many_nodes_and_arrays_of_them(node: int) -> None:
+    with nump.BufferPool() as pool:
+        with pytest.raises(nump.NodeNotFoundError):
+            pool.acquire(4096, nump.NodeSet({node, *range(900, 940)}))
+        with pytest.raises(nump.NodeNotFoundError):
+            pool.acquire(4096, frozenset({node, 2**40}))  # too large for any
+        with pool.acquire(4096, np.array([node, node])) as lent:
+            assert lent.requested_node == node
+        with pool.acquire(4096, np.array(node)) as lent:
+            assert lent.requested_node == node
+        with pool.acquire(4096, frozenset({str(node)})) as lent:
+            assert lent.requested_node == node
 
 
 def test_a_set_without_nodes_is_none_to_allocate_on(allocator: nump.NumaAllocator) -> None:

@@ -22,8 +22,8 @@ struct SmallMemory {
 };
 
 struct ArrayMemoryOptions {
-  std::optional<int> node;  // nothing: that of the thread that asks
-  bool strict = false;      // on that node, or not at all
+  NodeIds nodes;        // none: that of the thread that asks
+  bool strict = false;  // on those nodes, or not at all
   bool zero_on_reuse = false;
 };
 
@@ -37,7 +37,7 @@ class ArrayMemory {
   static constexpr std::size_t kLeastBytes = 65536;
 
   // Pins the pool until it is destroyed; blocks that are out live on without it.
-  ArrayMemory(Pool& pool, const ArrayMemoryOptions& options, const SmallMemory& small,
+  ArrayMemory(Pool& pool, ArrayMemoryOptions options, const SmallMemory& small,
               Slowly slowly) noexcept;
   ~ArrayMemory();
   ArrayMemory(const ArrayMemory&) = delete;

@@ -9,6 +9,7 @@
 #include <map>
 #include <memory>
 #include <optional>
+#include <span>
 #include <string>
 
 #include "numapool/allocator.hpp"
@@ -44,7 +45,7 @@ struct PoolStatistics {
 
 struct AcquireRequest {
   std::size_t size_bytes = 0;
-  std::optional<int> node;  // nothing: the node of the calling thread
+  NodeIds nodes;  // a block of any of them; none: of the node of the calling thread
   bool strict = false;
   std::optional<std::uint64_t> wait_ms;  // at max_bytes: wait for so long; nothing: do not wait
 };
@@ -64,18 +65,22 @@ class Pool : public Keeper {
   // A retained block of that node, or false: the fast path. `node` -1: the calling thread's.
   [[nodiscard]] virtual bool try_acquire(std::size_t size_bytes, int node,
                                          Lease& lease) noexcept = 0;
-  // A block by every means: retained on the node, new on it, and so on along the chain. Throws
-  // Error: kExhausted at max_bytes (after the wait; at once for what never fits), kPlacement
-  // (strict), kNodeNotFound, kNoMemory, kInterrupted, kClosed. `degraded` gets what the allocator
-  // had to say.
+  // The same for several nodes: of the one that is nearest to the calling thread. False, too, where
+  // which one that is was not worked out yet.
+  [[nodiscard]] virtual bool try_acquire_near(std::size_t size_bytes, std::span<const int> nodes,
+                                              Lease& lease) noexcept = 0;
+  // A block by every means: retained on the node, new on it, and so on along the chain. Of several
+  // nodes, one that is retained on any of them comes before a new one; the node that lends counts
+  // as the one that was asked for, and a spill is a block of none of them. Throws Error: kExhausted
+  // at max_bytes (after the wait; at once for what never fits), kPlacement (strict), kNodeNotFound,
+  // kNoMemory, kInterrupted, kClosed. `degraded` gets what the allocator had to say.
   [[nodiscard]] virtual Lease acquire(const AcquireRequest& request, const InterruptCheck& check,
                                       const Degraded& degraded) = 0;
   // Adds one block of the size's class to what is retained (for small classes a whole slab of
   // them), and returns how many were added. `already`: how many the same reservation has added; at
   // max_bytes they make no room for more. Errors as acquire().
-  virtual std::uint64_t reserve(std::size_t size_bytes, std::optional<int> node,
-                                std::uint64_t already, const InterruptCheck& check,
-                                const Degraded& degraded) = 0;
+  virtual std::uint64_t reserve(std::size_t size_bytes, const NodeIds& nodes, std::uint64_t already,
+                                const InterruptCheck& check, const Degraded& degraded) = 0;
   // Gives retained blocks back to the system, largest and oldest first, until `at_least` bytes are
   // back (nothing: all), of one node or of all. Returns the bytes. Live blocks are untouched.
   virtual std::uint64_t trim(std::optional<std::uint64_t> at_least,
@@ -98,7 +103,7 @@ class Pool : public Keeper {
   virtual void unpin() noexcept = 0;  // the last: *this may be gone
 
   // Memory of a fixed use that counts as the pool's: for rings. Throws as acquire().
-  [[nodiscard]] virtual Allocation take_fixed(std::size_t size_bytes, std::optional<int> node,
+  [[nodiscard]] virtual Allocation take_fixed(std::size_t size_bytes, const NodeIds& nodes,
                                               bool strict, const InterruptCheck& check) = 0;
   virtual void drop_fixed(Block&& block) noexcept = 0;
 

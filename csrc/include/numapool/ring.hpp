@@ -13,7 +13,7 @@ namespace numapool {
 struct RingOptions {
   std::size_t block_bytes = 0;
   std::uint32_t count = 0;
-  std::optional<int> node;  // nothing: the node of the calling thread
+  NodeIds nodes;  // none: the node of the calling thread
   bool strict = false;
 };
 

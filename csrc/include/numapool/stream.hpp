@@ -19,7 +19,7 @@ struct StreamOptions {
   std::uint32_t depth = 0;  // blocks that are read at once, each by a thread of its own
   std::uint64_t offset = 0;
   std::optional<std::uint64_t> size;  // bytes to read at most; nothing: to the end of the file
-  std::optional<int> node;            // of the blocks; nothing: the node of the calling thread
+  NodeIds nodes;                      // of the blocks; none: the node of the calling thread
   bool strict = false;
   std::vector<int> cpus;  // where the threads run; empty: anywhere
 };

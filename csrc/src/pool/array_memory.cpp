@@ -6,6 +6,7 @@
 #include <exception>
 #include <functional>
 #include <limits>
+#include <span>
 #include <utility>
 
 #include "numapool/error.hpp"
@@ -23,9 +24,9 @@ void give_back(const Lease& lease) noexcept {
 
 }  // namespace
 
-ArrayMemory::ArrayMemory(Pool& pool, const ArrayMemoryOptions& options, const SmallMemory& small,
+ArrayMemory::ArrayMemory(Pool& pool, ArrayMemoryOptions options, const SmallMemory& small,
                          Slowly slowly) noexcept
-    : pool_(pool), options_(options), small_(small), slowly_(std::move(slowly)) {
+    : pool_(pool), options_(std::move(options)), small_(small), slowly_(std::move(slowly)) {
   pool_.pin();
 }
 
@@ -37,15 +38,17 @@ bool ArrayMemory::is_small(std::size_t bytes) const noexcept {
 }
 
 bool ArrayMemory::take(std::size_t bytes, bool may_let_go, Lease& lease) noexcept {
-  const int node = options_.node.value_or(-1);
-  bool taken = !options_.strict && pool_.try_acquire(bytes, node, lease);
+  const std::span<const int> nodes = options_.nodes.ids();
+  bool taken = !options_.strict &&
+               (nodes.size() < 2 ? pool_.try_acquire(bytes, nodes.empty() ? -1 : nodes[0], lease)
+                                 : pool_.try_acquire_near(bytes, nodes, lease));
   if (!taken) {
     const auto acquire = [&]() noexcept {
-      AcquireRequest request;
-      request.size_bytes = bytes;
-      request.node = options_.node;
-      request.strict = options_.strict;
       try {
+        AcquireRequest request;
+        request.size_bytes = bytes;
+        request.nodes = options_.nodes;
+        request.strict = options_.strict;
         lease = pool_.acquire(request, [] {}, [](const Degradation&) {});
         taken = true;
       } catch (const std::exception&) {  // malloc(3) says no more than that there is none
@@ -133,7 +136,7 @@ void ArrayMemory::free_page(void* old, std::size_t bytes) noexcept {
 void ArrayMemory::try_out(const Pool::Degraded& degraded) {
   AcquireRequest request;
   request.size_bytes = kLeastBytes;
-  request.node = options_.node;
+  request.nodes = options_.nodes;
   request.strict = options_.strict;
   give_back(pool_.acquire(request, [] {}, degraded));
 }

@@ -65,6 +65,8 @@ PoolImpl::PoolImpl(Allocator allocator, const Topology& machine, const PoolOptio
     slot = slot_of_node_[static_cast<std::size_t>(node)];
   }
   books_.resize(nodes_.size());
+  ranks_.resize(nodes_.size());
+  ranks_now_ = std::vector<std::atomic<const Ranks*>>(nodes_.size());
   order_.resize(nodes_.size());
   holders_ = Holders(nodes_.size(), shard_of_cpu_.size() + 1);
   if (options.retain_bytes) {

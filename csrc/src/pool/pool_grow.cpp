@@ -57,7 +57,7 @@ bool PoolImpl::finds_change(Want& want) const {
   return true;
 }
 
-PoolImpl::Want PoolImpl::wanted(std::size_t size_bytes, std::optional<int> node) {
+PoolImpl::Want PoolImpl::wanted(std::size_t size_bytes, const NodeIds& nodes) {
   require_open();
   if (size_bytes == 0) throw Error(ErrorKind::kInvalidArgument, "size_bytes must be at least 1");
   Want want;
@@ -66,9 +66,13 @@ PoolImpl::Want PoolImpl::wanted(std::size_t size_bytes, std::optional<int> node)
     throw Error(ErrorKind::kNoMemory, "cannot allocate " + std::to_string(size_bytes) +
                                           " bytes: no address space holds that much");
   }
-  want.named = node.has_value();
-  want.node = node ? *node : node_here(*allocator_.topology());
-  want.machine = machine_for(want.node);
+  want.named = !nodes.empty();
+  if (nodes.size() > 1) {
+    name_members(want, nodes);
+  } else {
+    want.node = want.named ? nodes.ids().front() : node_here(*allocator_.topology());
+    want.machine = machine_for(want.node);
+  }
   static_cast<void>(want.machine->node(want.node));  // throws kNodeNotFound
   const std::optional<std::uint16_t> slot = open_slot(want.node);
   if (!slot) {
@@ -84,7 +88,7 @@ PoolImpl::Want PoolImpl::wanted(std::size_t size_bytes, std::optional<int> node)
 
 Lease PoolImpl::acquire(const AcquireRequest& request, const InterruptCheck& check,
                         const Degraded& degraded) {
-  Want want = wanted(request.size_bytes, request.node);
+  Want want = wanted(request.size_bytes, request.nodes);
   want.strict = request.strict;
   const std::uint64_t bytes = classes_.bytes(want.size_class);
   require_fits(request.size_bytes, bytes, "ask for less, or raise max_bytes");
@@ -92,6 +96,7 @@ Lease PoolImpl::acquire(const AcquireRequest& request, const InterruptCheck& che
   while (true) {
     const Got got = find(want, check, degraded);
     if (got.block != nullptr) {
+      ask_of_lender(want, *got.block);
       count_lent(*got.block, want, got.made == 0);
       Lease lease;
       fill(lease, *got.block, want.node);
@@ -109,8 +114,17 @@ Lease PoolImpl::acquire(const AcquireRequest& request, const InterruptCheck& che
 }
 
 // Nodes by distance, worked out when a node is first asked for, and again on another machine: of a
-// thousand nodes it takes a while.
+// thousand nodes it takes a while. Not kept for several nodes: there are too many sets of them.
 std::shared_ptr<const PoolImpl::Order> PoolImpl::order_from(const Want& want) {
+  if (!want.members.empty()) {
+    auto order = std::make_shared<Order>();
+    order->machine = want.machine;
+    for (const std::vector<int>& group : nodes_by_distance(*want.machine, want.members))
+      order->nodes.insert(order->nodes.end(), group.begin(), group.end());
+    order->asked = static_cast<std::size_t>(std::count_if(
+        order->nodes.begin(), order->nodes.end(), [&](int node) { return want.is_for(node); }));
+    return order;
+  }
   {
     const std::lock_guard guard(mutex_);
     const auto& kept = order_[want.slot];
@@ -130,6 +144,11 @@ std::shared_ptr<const PoolImpl::Order> PoolImpl::order_from(const Want& want) {
 // away, new over those that are nearer; at last new wherever there is room. Nothing where max_bytes
 // leaves no room.
 PoolImpl::Got PoolImpl::find(Want want, const InterruptCheck& check, const Degraded& degraded) {
+  for (std::size_t at = 0; at < want.members.size() && !want.reserves; ++at) {
+    const std::optional<std::uint16_t> slot = open_slot(want.members[at]);
+    PoolBlock* const block = slot ? take_retained(want, *slot) : nullptr;
+    if (block != nullptr) return {block, 0};
+  }
   const std::shared_ptr<const Order> by_distance = order_from(want);
   const std::vector<int>& order = by_distance->nodes;
   const std::size_t bytes = classes_.bytes(want.size_class);
@@ -149,7 +168,7 @@ PoolImpl::Got PoolImpl::find(Want want, const InterruptCheck& check, const Degra
   bool at_limit = false;
   for (std::size_t at = 0; at < order.size(); ++at) {
     const int node = order[at];
-    if (want.strict && node != want.node) break;
+    if (want.strict && !want.is_for(node)) break;
     const std::optional<std::uint16_t> opened = open_slot(node);
     if (!opened) continue;
     const std::uint16_t slot = *opened;
@@ -171,21 +190,20 @@ PoolImpl::Got PoolImpl::find(Want want, const InterruptCheck& check, const Degra
   if (at_limit) return {};
   if (finds_change(want)) return find(std::move(want), check, degraded);
   if (want.strict) {
-    throw Error(ErrorKind::kPlacement, "cannot place " + size_text(bytes) + " on node " +
-                                           std::to_string(want.node) + " alone: " + reason +
+    throw Error(ErrorKind::kPlacement, "cannot place " + size_text(bytes) + " on " +
+                                           nodes_text(want.asked().ids()) + " alone: " + reason +
                                            "; nothing was kept");
   }
   return make_or_trim(want.node, Reach::kAnywhere);
 }
 
-// Whether several nodes were tried alone, and the next one is farther away than the last of them:
-// then a large block may be split over those.
+// Whether several nodes were tried alone, and the next one is farther away than the last of them,
+// or was not asked for: then a large block may be split over those.
 bool PoolImpl::farther_next(const Want& want, const Order& order, std::size_t at) const {
   const std::vector<int>& nodes = order.nodes;
-  if (want.strict || at == 0 || at + 1 == nodes.size() ||
-      classes_.bytes(want.size_class) < kLookBytes) {
-    return false;
-  }
+  if (at == 0 || classes_.bytes(want.size_class) < kLookBytes || at + 1 < order.asked) return false;
+  if (at + 1 == order.asked) return true;
+  if (want.strict || at + 1 == nodes.size()) return false;
   const Topology& machine = *order.machine;
   return machine.distance(want.node, nodes[at + 1]) != machine.distance(want.node, nodes[at]);
 }
@@ -238,7 +256,7 @@ PoolImpl::Got PoolImpl::make(const Want& want, int node, Reach reach, const Inte
     // Should the node turn out to be full, a block retained on a farther one is to be there still.
     Budget budget(*this, request.size_bytes, want.reserves, retains(want.size_class));
     if (!budget) continue;
-    request.nodes = reach == Reach::kAsFarAs ? want.node : node;
+    request.nodes = reach == Reach::kNode ? NodeIds(node) : want.asked();
     request.page = options_.page;
     request.strict = want.strict;
     request.core_dump = options_.core_dump;
@@ -256,9 +274,12 @@ PoolImpl::Got PoolImpl::make(const Want& want, int node, Reach reach, const Inte
     } catch (const Error& error) {
       const bool short_of_it =
           error.kind() == ErrorKind::kPlacement || error.kind() == ErrorKind::kNoMemory;
+      // Another of the nodes may do.
+      const bool goes_on = want.strict && !want.members.empty() && reach == Reach::kNode &&
+                           error.kind() == ErrorKind::kPlacement;
       const bool gone = error.kind() == ErrorKind::kNodeNotFound && reach != Reach::kAnywhere &&
                         (node != want.node || !want.named);
-      if (!gone && (!slab || !short_of_it)) throw;
+      if (!gone && !goes_on && (!slab || !short_of_it)) throw;
       reason = error.message();
     }
     if (got) {
@@ -267,13 +288,18 @@ PoolImpl::Got PoolImpl::make(const Want& want, int node, Reach reach, const Inte
       if (degraded) {
         for (const Degradation& one : got->degradations) degraded(one);
       }
+      // Over several nodes that were asked for: no node has all of it, or that is to be looked up.
+      const bool shared = !want.members.empty() && reach != Reach::kNode;
+      if (shared && got->block.place.step == AllocationStep::kPreferred)
+        got->block.place.step = AllocationStep::kAny;
       const Got made = slab ? cut(*std::move(got), want.size_class, on)
                             : Got{own(*std::move(got), want.size_class, on), 1};
       budget.spend(on);
+      if (shared && !slab) look_again(*made.block);
       return made;
     }
     if (reach == Reach::kAsFarAs) {
-      remember_full_together(want, slot);
+      if (want.members.empty()) remember_full_together(want, slot);
     } else {
       remember_full(slot, request.size_bytes);
     }
@@ -335,10 +361,9 @@ void PoolImpl::count_lent(PoolBlock& block, const Want& want, bool hit) noexcept
   lends.shard.live.add(1);
 }
 
-std::uint64_t PoolImpl::reserve(std::size_t size_bytes, std::optional<int> node,
-                                std::uint64_t already, const InterruptCheck& check,
-                                const Degraded& degraded) {
-  Want want = wanted(size_bytes, node);
+std::uint64_t PoolImpl::reserve(std::size_t size_bytes, const NodeIds& nodes, std::uint64_t already,
+                                const InterruptCheck& check, const Degraded& degraded) {
+  Want want = wanted(size_bytes, nodes);
   want.reserves = true;
   const std::uint64_t bytes = classes_.bytes(want.size_class);
   require_fits(size_bytes, bytes, "reserve smaller blocks, or raise max_bytes");

@@ -1,5 +1,5 @@
 // The pool's state and its jobs; each job has a file: pool, pool_shards, pool_grow, pool_room,
-// pool_cut, pool_place, pool_budget, pool_trim, pool_life, pool_fork, pool_idle.
+// pool_cut, pool_place, pool_near, pool_budget, pool_trim, pool_life, pool_fork, pool_idle.
 #pragma once
 
 #include <algorithm>
@@ -8,6 +8,7 @@
 #include <memory>
 #include <mutex>
 #include <optional>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -30,9 +31,11 @@ class PoolImpl final : public Pool, private platform::ForkOwner {
   PoolImpl(Allocator allocator, const Topology& machine, const PoolOptions& options);
 
   bool try_acquire(std::size_t size_bytes, int node, Lease& lease) noexcept override;
+  bool try_acquire_near(std::size_t size_bytes, std::span<const int> nodes,
+                        Lease& lease) noexcept override;
   Lease acquire(const AcquireRequest& request, const InterruptCheck& check,
                 const Degraded& degraded) override;
-  std::uint64_t reserve(std::size_t size_bytes, std::optional<int> node, std::uint64_t already,
+  std::uint64_t reserve(std::size_t size_bytes, const NodeIds& nodes, std::uint64_t already,
                         const InterruptCheck& check, const Degraded& degraded) override;
   std::uint64_t trim(std::optional<std::uint64_t> at_least,
                      std::optional<int> node) noexcept override;
@@ -48,7 +51,7 @@ class PoolImpl final : public Pool, private platform::ForkOwner {
   bool closed() const noexcept override { return closing_.load(std::memory_order_acquire); }
   void pin() noexcept override;
   void unpin() noexcept override;
-  Allocation take_fixed(std::size_t size_bytes, std::optional<int> node, bool strict,
+  Allocation take_fixed(std::size_t size_bytes, const NodeIds& nodes, bool strict,
                         const InterruptCheck& check) override;
   void drop_fixed(Block&& block) noexcept override;
 
@@ -64,15 +67,31 @@ class PoolImpl final : public Pool, private platform::ForkOwner {
     int node = 0;
     std::uint16_t slot = 0;
     bool strict = false;
-    bool reserves = false;   // for reserve(): a new block that stays, none that is retained
-    bool named = false;      // the caller named the node
-    bool looked = false;     // `machine` is as the machine is now
-    SharedTopology machine;  // as far as is known
+    bool reserves = false;     // for reserve(): a new block that stays, none that is retained
+    bool named = false;        // the caller named the node
+    bool looked = false;       // `machine` is as the machine is now
+    SharedTopology machine;    // as far as is known
+    std::vector<int> members;  // where several nodes were named: nearest first, from `node` on
+
+    [[nodiscard]] NodeIds asked() const {
+      return members.empty() ? NodeIds(node) : NodeIds(members);
+    }
+    [[nodiscard]] bool is_for(int other) const noexcept {
+      return members.empty() ? other == node
+                             : std::find(members.begin(), members.end(), other) != members.end();
+    }
   };
-  // The usable nodes by distance from one, on the machine as it was.
+  // The usable nodes, those that were asked for first, then by distance, on the machine as it was.
   struct Order {
     SharedTopology machine;
     std::vector<int> nodes;
+    std::size_t asked = 1;  // how many of them were asked for
+  };
+  // Of each slot its place in the order by distance from one of them; kNoRank: it cannot be used.
+  struct Ranks {
+    SharedTopology machine;
+    std::vector<std::uint16_t> by_slot;
+    std::unique_ptr<Ranks> former;  // another thread may read it at any time
   };
   // Where a new block may come from: one node, the nodes as far as that one, or any.
   enum class Reach { kNode, kAsFarAs, kAnywhere };
@@ -167,9 +186,15 @@ class PoolImpl final : public Pool, private platform::ForkOwner {
   void look_again(PoolBlock& block) noexcept;
   void look_for_moves() noexcept;
 
+  // pool_near.cpp: which of several nodes is nearest to a thread
+  [[nodiscard]] std::optional<std::uint16_t> slot_here() const noexcept;
+  void work_out_ranks(int here, const SharedTopology& machine);
+  void name_members(Want& want, const NodeIds& nodes);
+  void ask_of_lender(Want& want, const PoolBlock& block) const noexcept;
+
   // pool_grow.cpp: blocks from the system
   [[nodiscard]] std::shared_ptr<const Order> order_from(const Want& want);
-  [[nodiscard]] Want wanted(std::size_t size_bytes, std::optional<int> node);
+  [[nodiscard]] Want wanted(std::size_t size_bytes, const NodeIds& nodes);
   [[nodiscard]] SharedTopology machine_for(int node);
   [[nodiscard]] bool finds_change(Want& want) const;
   [[nodiscard]] Got find(Want want, const InterruptCheck& check, const Degraded& degraded);
@@ -242,8 +267,9 @@ class PoolImpl final : public Pool, private platform::ForkOwner {
   std::vector<std::int32_t> slot_of_cpu_;   // -1: no node's
 
   // Shards and shelves are added with mutex_ held, and stay as long as the pool.
-  std::vector<std::atomic<Shard*>> shard_of_cpu_;  // nullptr: not made yet
-  Shard common_;                                   // of every other CPU, and for want of memory
+  std::vector<std::atomic<Shard*>> shard_of_cpu_;     // nullptr: not made yet
+  Shard common_;                                      // of every other CPU, and for want of memory
+  std::vector<std::atomic<const Ranks*>> ranks_now_;  // by slot; nullptr: not worked out yet
   std::atomic<Shard*> shards_{nullptr};
   std::atomic<Shelf*> shelves_{nullptr};
   Holders holders_;
@@ -276,6 +302,7 @@ class PoolImpl final : public Pool, private platform::ForkOwner {
   [[nodiscard]] static bool still_full(const NodeBooks::Full& full, std::uint64_t bytes) noexcept;
   // Guarded by mutex_, all below.
   std::vector<NodeBooks> books_;                     // by slot
+  std::vector<std::unique_ptr<Ranks>> ranks_;        // by slot, once asked for
   std::vector<std::shared_ptr<const Order>> order_;  // by slot, once asked for
   std::uint64_t held_bytes_ = 0;
   std::uint64_t high_water_bytes_ = 0;

@@ -116,13 +116,13 @@ void PoolImpl::forget_slab(Slab* slab) noexcept {
 }
 
 // Counted is the mapping, which is larger than the request where pages are huge.
-Allocation PoolImpl::take_fixed(std::size_t size_bytes, std::optional<int> node, bool strict,
+Allocation PoolImpl::take_fixed(std::size_t size_bytes, const NodeIds& nodes, bool strict,
                                 const InterruptCheck& check) {
-  const Want want = wanted(size_bytes, node);
+  const Want want = wanted(size_bytes, nodes);
   const std::uint64_t bytes = choose_pages(size_bytes, options_.page).length;
   AllocationRequest request;
   request.size_bytes = size_bytes;
-  request.nodes = want.node;
+  request.nodes = want.asked();
   request.page = options_.page;
   request.strict = strict;
   request.core_dump = options_.core_dump;

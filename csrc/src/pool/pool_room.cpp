@@ -36,6 +36,7 @@ void PoolImpl::remember_full(std::uint16_t slot, std::uint64_t bytes) noexcept {
 }
 
 bool PoolImpl::recently_full_together(const Want& want, std::uint16_t farthest) noexcept {
+  if (!want.members.empty()) return false;
   const std::lock_guard guard(mutex_);
   const NodeBooks& books = books_[farthest];
   return books.together_for == want.slot &&

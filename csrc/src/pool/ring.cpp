@@ -192,7 +192,7 @@ Ring* Ring::open(Pool& pool, const RingOptions& options, const InterruptCheck& c
   }
   const std::size_t stride = (options.block_bytes + page - 1) / page * page;
   Allocation allocation =
-      pool.take_fixed(stride * options.count, options.node, options.strict, check);
+      pool.take_fixed(stride * options.count, options.nodes, options.strict, check);
   try {
     if (degraded) {
       for (const Degradation& one : allocation.degradations) degraded(one);

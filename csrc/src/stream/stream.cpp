@@ -62,7 +62,7 @@ std::unique_ptr<Stream> Stream::open(File&& file, Pool& pool, const StreamOption
                                           " bytes: no address space holds that much");
   }
   const std::size_t stride = (options.block_bytes + page - 1) / page * page;
-  Allocation allocation = pool.take_fixed(stride * count, options.node, options.strict, check);
+  Allocation allocation = pool.take_fixed(stride * count, options.nodes, options.strict, check);
   std::shared_ptr<StreamState> state;
   try {
     if (degraded) {

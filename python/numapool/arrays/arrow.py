@@ -6,7 +6,7 @@ from typing import Any
 
 from numapool.arrays.creation import _default_allocator
 from numapool.base import arguments
-from numapool.machine.node_set import NodeLike, optional_node_of
+from numapool.machine.node_set import NodesLike, several_of
 from numapool.memory.allocator import NodeBuffer, _size
 from numapool.pools.pool import BufferPool
 
@@ -24,7 +24,7 @@ def _pyarrow() -> Any:
 def arrow_buffer(
     data: Any,
     *,
-    node: NodeLike | None = None,
+    node: NodesLike | None = None,
     pool: BufferPool | None = None,
     strict: bool = False,
 ) -> Any:
@@ -36,8 +36,9 @@ def arrow_buffer(
         A size in bytes makes a writable buffer of that size, whose content is not set where a pool
         gives it. Data is copied, all its buffers into one block of memory; slices are copied
         without what they leave out.
-    node : NodeLike, optional
-        The node; by default that of the calling thread.
+    node : NodesLike, optional
+        The node; by default that of the calling thread. Of several nodes, as for
+        :meth:`NumaAllocator.allocate`.
     pool : BufferPool, optional
         Where to take the memory from, and where it goes once the last of the data is gone.
     strict : bool
@@ -58,7 +59,7 @@ def arrow_buffer(
         As for :meth:`NumaAllocator.allocate`.
     """
     pa = _pyarrow()
-    wanted = optional_node_of("node", node)
+    wanted = several_of("node", node)
     exact = arguments.flag("strict", strict)
     arguments.optional_instance("pool", pool, BufferPool)
 

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping, Set
 from typing import TYPE_CHECKING, Any, Literal, SupportsIndex, TypedDict, Unpack
 
 from numapool.base import arguments
-from numapool.machine.node_set import NodeLike, optional_node_of
+from numapool.machine.node_set import NodesLike, several_of
 from numapool.memory.allocator import NodeBuffer, NumaAllocator, PageSize
 from numapool.pools.pool import BufferPool
 
@@ -26,7 +26,7 @@ Order = Literal["C", "F"]
 class ArrayOptions(TypedDict, total=False):
     """What every function of this module takes by keyword; see :func:`empty`."""
 
-    node: NodeLike | None
+    node: NodesLike | None
     strict: bool
     page_size: PageSize | None
     allocator: NumaAllocator | None
@@ -88,7 +88,7 @@ def empty(
     dtype: npt.DTypeLike = float,
     order: Order = "C",
     *,
-    node: NodeLike | None = None,
+    node: NodesLike | None = None,
     strict: bool = False,
     page_size: PageSize | None = None,
     allocator: NumaAllocator | None = None,
@@ -108,8 +108,9 @@ def empty(
         Any dtype without Python objects.
     order : "C" or "F"
         Row-major or column-major.
-    node : NodeLike, optional
-        The node; by default that of the calling thread.
+    node : NodesLike, optional
+        The node; by default that of the calling thread. Of several nodes, as for
+        :meth:`NumaAllocator.allocate`, or :meth:`BufferPool.acquire` where a pool is given.
     strict, page_size
         As for :meth:`NumaAllocator.allocate`.
     allocator : NumaAllocator, optional
@@ -135,7 +136,7 @@ def zeros(
     dtype: npt.DTypeLike = float,
     order: Order = "C",
     *,
-    node: NodeLike | None = None,
+    node: NodesLike | None = None,
     strict: bool = False,
     page_size: PageSize | None = None,
     allocator: NumaAllocator | None = None,
@@ -149,7 +150,7 @@ def _make(
     shape: Shape,
     dtype: npt.DTypeLike,
     order: Order,
-    node: NodeLike | None,
+    node: NodesLike | None,
     strict: bool,
     page_size: PageSize | None,
     allocator: NumaAllocator | None,
@@ -173,7 +174,7 @@ def _make(
         arguments.choice("order", order, ("C", "F"))
     if strict is not False:
         arguments.flag("strict", strict)
-    wanted = optional_node_of("node", node)
+    wanted = several_of("node", node)
     kind = _dtype(dtype)
     dimensions = _dimensions(shape)
     size = math.prod(dimensions) * kind.itemsize

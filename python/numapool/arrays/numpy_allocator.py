@@ -8,7 +8,8 @@ from typing import Self
 
 from numapool import _core
 from numapool.base import arguments
-from numapool.machine.node_set import NodeLike, optional_node_of
+from numapool.base.units import ids_text
+from numapool.machine.node_set import NodesLike, wanted_of
 from numapool.pools.default_pool import default_pool
 from numapool.pools.pool import BufferPool
 
@@ -29,14 +30,16 @@ class numpy_allocator:
 
     Parameters
     ----------
-    node : NodeLike, optional
-        The node; by default that of the thread that makes the array.
+    node : NodesLike, optional
+        The node; by default that of the thread that makes the array. Of several nodes, any of
+        them, the nearest to that thread first.
     pool : BufferPool, optional
         Where large arrays take their memory from; by default :func:`default_pool`, which gives
         back to the system what nobody used for 10 s. Once it is closed, NumPy's own
         allocator serves everything; at its ``max_bytes`` arrays raise MemoryError.
     strict : bool
-        An array that cannot be on the node raises MemoryError, instead of going to the nearest.
+        An array that cannot be on the node, or those nodes, raises MemoryError, instead of going
+        to the nearest.
 
     Raises
     ------
@@ -63,27 +66,32 @@ class numpy_allocator:
     196608.0
     """
 
-    __slots__ = ("_handler", "_node", "_pool", "_strict")
+    __slots__ = ("_handler", "_nodes", "_pool", "_strict")
 
     def __init__(
         self,
-        node: NodeLike | None = None,
+        node: NodesLike | None = None,
         pool: BufferPool | None = None,
         *,
         strict: bool = False,
     ) -> None:
         given = arguments.optional_instance("pool", pool, BufferPool)
-        self._node = optional_node_of("node", node)
+        self._nodes = wanted_of("node", node)
         self._strict = arguments.flag("strict", strict)
         self._pool = default_pool() if given is None else given
         self._handler = _core.numpy_handler(
-            self._pool, self._node, self._strict, self._pool.zero_on_reuse
+            self._pool, self._nodes, self._strict, self._pool.zero_on_reuse
         )
 
     @property
     def node_id(self) -> int | None:
-        """The node; None for that of the thread that makes an array."""
-        return self._node
+        """The node; None for that of the thread that makes an array, or for several."""
+        return self._nodes[0] if len(self._nodes) == 1 else None
+
+    @property
+    def node_ids(self) -> tuple[int, ...]:
+        """The nodes, ascending; none for that of the thread that makes an array."""
+        return tuple(self._nodes)
 
     @property
     def pool(self) -> BufferPool:
@@ -116,12 +124,12 @@ class numpy_allocator:
         _core.set_numpy_handler(before)
 
     def __repr__(self) -> str:
-        where = "the thread's node" if self._node is None else f"node {self._node}"
+        where = f"node {ids_text(self._nodes)}" if self._nodes else "the thread's node"
         return f"<numpy_allocator {where}{', strict' if self._strict else ''}: {self._pool!r}>"
 
 
 def set_numpy_allocator(
-    node: NodeLike | None = None, pool: BufferPool | None = None, *, strict: bool = False
+    node: NodesLike | None = None, pool: BufferPool | None = None, *, strict: bool = False
 ) -> None:
     """Put every NumPy array that is made from here on in this context on a node.
 

@@ -12,7 +12,7 @@ from numapool.base.units import ids_of, ids_text
 from numapool.base.warn_once import warn_once
 from numapool.machine import gpus
 from numapool.machine.device_search import device_locality, device_node, why_unknown
-from numapool.machine.topology import current_topology
+from numapool.machine.topology import current_topology, known_topology
 
 TAKES = (
     "the id of a node (an integer) or words for nodes ('0-3', 'all', 'cpu', 'memory-only', "
@@ -166,6 +166,23 @@ def wanted_of(name: str, value: NodesLike | None) -> list[int]:
     return sorted(found)
 
 
+def named_of(name: str, value: NodesLike) -> list[int]:
+    """Return the same where None names nothing; TypeError for it."""
+    if value is None:
+        raise TypeError(arguments.must_be(name, TAKES, value))
+    return wanted_of(name, value)
+
+
+def several_of(name: str, value: NodesLike | None) -> int | NodeSet | None:
+    """Return the same as what a pool reads fastest: an id, a set of several, or None."""
+    if value is None or type(value) is NodeSet:
+        return value
+    if type(value) is int:
+        return arguments.node(name, value)
+    found = wanted_of(name, value)
+    return found[0] if len(found) == 1 else NodeSet(found)
+
+
 def _ids_of(name: str, value: NodesLike) -> set[int]:
     if isinstance(value, str | NodeSet):
         return set(_nodes(name, value, False))
@@ -234,6 +251,9 @@ def _of_word(name: str, word: str, strict: bool) -> NodeSet:
 
 
 def _known(ids: list[int]) -> NodeSet:
+    known = known_topology()._known_ids
+    if all(one in known for one in ids):  # a look at the machine costs ten times as much
+        return NodeSet(ids)
     exist = [node.node_id for node in current_topology().nodes]
     for one in ids:
         if one not in exist:
@@ -261,11 +281,16 @@ def _memory_only() -> NodeSet:
     return _usable() - _with_cpus()
 
 
-def _local() -> NodeSet:
+def node_here() -> int:
+    """Return the node that the calling thread works for: its home, else that of its CPU."""
     here = _core.home_node()
     if here < 0:
         here = _core.current_node()
-    return NodeSet([here if here >= 0 else current_topology().nodes[0].node_id])
+    return here if here >= 0 else current_topology().nodes[0].node_id
+
+
+def _local() -> NodeSet:
+    return NodeSet([node_here()])
 
 
 def _fastest(name: str) -> NodeSet:

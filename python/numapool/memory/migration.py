@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field, fields
 from typing import Any
 
 from numapool import _core
 from numapool.base import renamed
-from numapool.machine.node_set import NodeLike, node_of
+from numapool.machine.node_set import NodesLike, named_of, node_here
+from numapool.machine.topology import current_topology
 from numapool.memory.object_memory import extents_of
 from numapool.memory.placement import Placement
 
@@ -77,7 +79,35 @@ def elsewhere(placement: Placement, node: int) -> int:
     return sum(placement.bytes_by_node.values()) - placement.bytes_by_node.get(node, 0)
 
 
-def migrate(obj: Any, node: NodeLike) -> MigrationReport:
+def target_of(node: NodesLike, placement: Callable[[], Placement]) -> int:
+    """Return the node to move memory to; the core calls it too.
+
+    Parameters
+    ----------
+    node : NodesLike
+        One node, or several to choose from.
+    placement : callable
+        Says where the memory is; asked if there are several.
+    """
+    nodes = named_of("node", node)
+    if len(nodes) == 1:
+        return nodes[0]
+    machine = current_topology()
+    for one in nodes:
+        machine.node(one)
+    held = placement().bytes_by_node
+    total = sum(held.values())
+    near = [one for one in machine.nearest(node_here()) if one in nodes]
+    for one in near:
+        if held.get(one) == total:
+            return one
+    for one in near:
+        if _core.room_for_pages(one) >= total - held.get(one, 0):
+            return one
+    return (near or nodes)[0]
+
+
+def migrate(obj: Any, node: NodesLike) -> MigrationReport:
     """Move the pages of an object's memory to a node; every byte keeps its value and address.
 
     Whole pages are moved, with what else is on them. No memory policy is set: pages that are
@@ -89,8 +119,9 @@ def migrate(obj: Any, node: NodeLike) -> MigrationReport:
     ----------
     obj : object
         As for :func:`placement_of`.
-    node : NodeLike
-        The node to move to.
+    node : NodesLike
+        The node to move to. Of several nodes, the one that has all of it already, else the nearest
+        to the calling thread that has room; the report's ``node_id`` says which it was.
 
     Returns
     -------
@@ -110,10 +141,11 @@ def migrate(obj: Any, node: NodeLike) -> MigrationReport:
     TypeError, ValueError
         As for :func:`placement_of`.
     """
-    target = node_of("node", node)
     if isinstance(obj, _core.NodeBuffer):
-        return obj.migrate(target)
-    moved = _core.move_extents(extents_of(obj), target)
+        return obj.migrate(node)
+    extents = extents_of(obj)
+    target = target_of(node, lambda: _core.placement_of_extents(extents))
+    moved = _core.move_extents(extents, target)
     kept = {
         "shared": moved.shared_bytes,
         "busy": moved.busy_bytes,

@@ -17,7 +17,7 @@ from numapool import _core
 from numapool.base import arguments
 from numapool.base.errors import UnsupportedError
 from numapool.base.warn_once import warn_once
-from numapool.machine.node_set import NodeLike, optional_node_of
+from numapool.machine.node_set import NodeLike, NodesLike, optional_node_of
 from numapool.machine.topology import current_topology
 from numapool.memory.allocator import _size
 from numapool.memory.migration import MigrationReport, migrate
@@ -219,7 +219,7 @@ class SharedNodeBuffer(mmap.mmap):
             return AllocationStep.PREFERRED
         return AllocationStep.NEAREST if len(held) == 1 else AllocationStep.ANY
 
-    def migrate(self, node: NodeLike) -> MigrationReport:
+    def migrate(self, node: NodesLike) -> MigrationReport:
         """Move the pages to a node, as :func:`numapool.migrate`; pages that others map stay."""
         report = migrate(self, node)
         self.requested_node = report.node_id

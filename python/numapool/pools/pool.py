@@ -16,7 +16,7 @@ from numapool.base.arguments import SizeLike
 from numapool.base.errors import PoolExhaustedError
 from numapool.base.live_objects import Living
 from numapool.base.units import size_text
-from numapool.machine.node_set import NodeLike, node_of
+from numapool.machine.node_set import NodesLike, wanted_of
 from numapool.memory.allocator import NumaAllocator, PageSize, _page_kind, _size
 from numapool.pools.ring import BufferRing
 
@@ -254,7 +254,7 @@ class BufferPool(_core.PoolBase):
         self,
         size_bytes: SizeLike,
         count: SupportsIndex,
-        node: NodeLike | None = None,
+        node: NodesLike | None = None,
         *,
         progress: Callable[[int, int], None] | None = None,
     ) -> int:
@@ -266,8 +266,9 @@ class BufferPool(_core.PoolBase):
             Size of each block in bytes.
         count : int
             How many; small blocks come by the slab, so there may be a few more.
-        node : NodeLike, optional
-            The node; by default that of the calling thread.
+        node : NodesLike, optional
+            The node; by default that of the calling thread. Of several nodes, the nearest to it
+            that has room.
         progress : callable, optional
             Called with (blocks added so far, `count`) as the work goes on.
 
@@ -286,7 +287,7 @@ class BufferPool(_core.PoolBase):
             As for :meth:`NumaAllocator.allocate`; what was added so far stays.
         """
         size, wanted = _size(size_bytes), arguments.at_least("count", count, 0)
-        chosen = None if node is None else self._node(node)
+        chosen = self._nodes(node)
         if progress is not None:
             arguments.function("progress", progress)
         added = 0
@@ -301,7 +302,7 @@ class BufferPool(_core.PoolBase):
         return added
 
     @renamed.parameters(max_bytes="at_least_bytes")
-    def trim(self, at_least_bytes: SizeLike | None = None, node: NodeLike | None = None) -> int:
+    def trim(self, at_least_bytes: SizeLike | None = None, node: NodesLike | None = None) -> int:
         """Give retained blocks back to the system, the largest and oldest first.
 
         Buffers that are out are not touched.
@@ -311,8 +312,8 @@ class BufferPool(_core.PoolBase):
         at_least_bytes : int or str, optional
             Stop once so many bytes are back; the last block may exceed it. By default everything
             goes.
-        node : NodeLike, optional
-            Only blocks on that node.
+        node : NodesLike, optional
+            Only blocks on that node, or on these nodes, one after the other by id.
 
         Returns
         -------
@@ -320,14 +321,20 @@ class BufferPool(_core.PoolBase):
             Bytes that were given back. Of a huge page that is partly in use the kernel takes its
             part when it splits the page, which it does when memory is short.
         """
-        chosen = None if node is None else self._node(node)
-        return _core.pool_trim(self, _limit("at_least_bytes", at_least_bytes), chosen)
+        least = _limit("at_least_bytes", at_least_bytes)
+        if node is None:
+            return _core.pool_trim(self, least, None)
+        freed = 0
+        for one in self._nodes(node):
+            if least is None or freed < least:
+                freed += _core.pool_trim(self, None if least is None else least - freed, one)
+        return freed
 
     def ring(
         self,
         block_bytes: SizeLike,
         count: SupportsIndex,
-        node: NodeLike | None = None,
+        node: NodesLike | None = None,
         *,
         strict: bool = False,
     ) -> BufferRing:
@@ -344,7 +351,7 @@ class BufferPool(_core.PoolBase):
         NodeNotFoundError, MemoryError, PlacementError
             As for :meth:`NumaAllocator.allocate`.
         """
-        chosen = None if node is None else self._node(node)
+        chosen = self._nodes(node)
         size = _size(block_bytes, "block_bytes")
         blocks = arguments.integer("count", count)
         try:
@@ -363,8 +370,12 @@ class BufferPool(_core.PoolBase):
         """Give everything retained back; buffers that are out stay valid. Twice is allowed."""
         _core.pool_close(self)
 
-    def _node(self, node: NodeLike) -> int:
-        return self._allocator.topology.node(node_of("node", node)).node_id
+    def _nodes(self, node: NodesLike | None) -> list[int]:
+        wanted = wanted_of("node", node)
+        if wanted:
+            machine = self._allocator.topology
+            wanted = [machine.node(one).node_id for one in wanted]
+        return wanted
 
     def __enter__(self) -> Self:
         if self.closed:

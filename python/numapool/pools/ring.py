@@ -27,14 +27,14 @@ class BufferRing:
     __slots__ = ("__weakref__", "_block_bytes", "_core", "_count")
 
     def __init__(
-        self, pool: _core.PoolBase, block_bytes: int, count: int, node: int | None, *, strict: bool
+        self, pool: _core.PoolBase, block_bytes: int, count: int, nodes: list[int], *, strict: bool
     ) -> None:
         if not 1 <= count <= _MAX_COUNT:
             raise ValueError(arguments.must_be("count", f"from 1 to {_MAX_COUNT}", count))
         arguments.flag("strict", strict)
         self._block_bytes = block_bytes
         self._count = count
-        self._core = _core.ring_open(pool, block_bytes, count, node, strict)
+        self._core = _core.ring_open(pool, block_bytes, count, nodes, strict)
 
     def acquire(self, *, block: bool = False, timeout_s: float | None = None) -> _core.NodeBuffer:
         """Lend the next block in turn.

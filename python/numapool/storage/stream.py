@@ -15,7 +15,7 @@ from numapool.base import arguments, renamed
 from numapool.base.arguments import PathLike, SizeLike
 from numapool.base.errors import PoolExhaustedError
 from numapool.machine.device_search import device_node
-from numapool.machine.node_set import NodeLike, optional_node_of
+from numapool.machine.node_set import NodesLike, wanted_of
 from numapool.machine.topology import NumaTopology
 from numapool.pools.default_pool import default_pool
 from numapool.pools.pool import BufferPool
@@ -80,7 +80,7 @@ class FileStream:
         path: PathLike,
         block_bytes: SizeLike,
         depth: SupportsIndex,
-        node: NodeLike | None,
+        node: NodesLike | None,
         pool: BufferPool | None,
         offset: SizeLike,
         size_bytes: SizeLike | None,
@@ -235,7 +235,7 @@ def stream(
     path: PathLike,
     block_bytes: SizeLike = BLOCK_BYTES,
     depth: SupportsIndex = DEPTH,
-    node: NodeLike | None = "near",
+    node: NodesLike | None = "near",
     pool: BufferPool | None = None,
     *,
     offset: SizeLike = 0,
@@ -262,9 +262,10 @@ def stream(
         cache on every device; then the first block is shorter, if `offset` is no multiple.
     depth : int
         How many blocks are read at once, each by a thread of its own. There is memory for one more.
-    node : "near", NodeLike or None
-        Where the blocks are: on the usable node nearest to the device, a node, or the node of the
-        calling thread (also where the device's node is not known).
+    node : "near", NodesLike or None
+        Where the blocks are: on the usable node nearest to the device, a node, any of several
+        nodes (nearest to the calling thread first), or the node of the calling thread (also where
+        the device's node is not known).
     pool : BufferPool, optional
         What the memory counts for; by default :func:`default_pool`.
     offset : int or str
@@ -300,17 +301,16 @@ def _device_of(path: str) -> int | None:
 
 
 def _place(
-    topology: NumaTopology, node: NodeLike | None, device: int | None
-) -> tuple[int | None, list[int]]:
-    """Return the node of the blocks, and the CPUs of the threads: those of the device's node."""
+    topology: NumaTopology, node: NodesLike | None, device: int | None
+) -> tuple[list[int], list[int]]:
+    """Return the nodes of the blocks, and the CPUs of the threads: those of the device's node."""
     known = topology._known_ids
-    chosen: int | None
-    if node == "near":
+    if isinstance(node, str) and node == "near":
         there = device if device in known else None
         near = () if there is None else topology._core.memory_order(there)
-        chosen = near[0] if near else None
+        chosen = list(near[:1])
     else:
-        chosen = optional_node_of("node", node)
-    beside = device if device is not None else chosen
-    cpus = topology.node(beside).cpu_cores if beside is not None and beside in known else ()
-    return chosen, list(cpus)
+        chosen = wanted_of("node", node)
+    beside = chosen if device is None else [device]
+    cpus = {cpu for one in beside if one in known for cpu in topology.node(one).cpu_cores}
+    return chosen, sorted(cpus)

@@ -125,7 +125,7 @@ TEST_CASE("nobody waits for a condition in the child") {
 TEST_CASE("a child may use whatever other threads use at the fork") {
   PoolOptions options;
   Pool* const pool = Pool::open(std::make_shared<const Topology>(Topology::detect()), options);
-  Ring* const ring = Ring::open(*pool, {4096, 2, std::nullopt, false}, [] {}, {});
+  Ring* const ring = Ring::open(*pool, {4096, 2, {}, false}, [] {}, {});
   EventQueue queue;
   {
     const Busy lends([&] {

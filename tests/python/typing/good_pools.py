@@ -53,3 +53,9 @@ try:
         small.acquire(1 << 20)
 except nump.PoolExhaustedError as error:
     exhausted: MemoryError = error
+
+several = nump.nodes("all")
+with nump.BufferPool() as of_any:
+    assert_type(of_any.acquire(4096, several), nump.NodeBuffer)
+    assert_type(of_any.acquire(4096, ["local"]), nump.NodeBuffer)
+    assert_type(of_any.trim(node=several), int)
