@@ -112,10 +112,10 @@ def cases(file: Path) -> Iterator[Case]:
     yield "numpy_allocator", nump.numpy_allocator, {"node": "nodes", "pool": ours, "strict": "flag"}
     yield "set_numpy_allocator", nump.set_numpy_allocator, {"node": "nodes", "pool": ours}
     yield "memory_policy", nump.memory_policy, {"node": "nodes", "mode": "word"}
-    yield "run_on", part(nump.run_on, node=0), {"node": "node", "topology": ours}
-    yield "bind_process", part(nump.bind_process, node=0), {"node": "node", "topology": ours}
+    yield "run_on", part(nump.run_on, node=0), {"node": "nodes", "topology": ours}
+    yield "bind_process", part(nump.bind_process, node=0), {"node": "nodes", "topology": ours}
     threads = {
-        "node": "node",
+        "node": "nodes",
         "max_workers": "integer",
         "thread_name_prefix": "text",
         "pool": ours,

@@ -227,3 +227,16 @@ assert own_cpus() == everywhere
 assert VARIABLE not in os.environ
 """
     )
+
+
+def test_several_nodes_are_all_their_cpus() -> None:
+    check("""
+bound = nump.bind_process([0, 1], topology=topology)
+assert set(cpus_of_threads().values()) == {first | rest}
+assert (bound.requested_node, bound.node_id) == (0, 0)
+assert bound.cpus == tuple(sorted(first | rest))
+assert set(homes()) == {-2}
+nump.bind_process(1, topology=topology)
+assert set(cpus_of_threads().values()) == {rest}
+assert homes() == [1, 1]
+""")

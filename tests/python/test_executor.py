@@ -54,6 +54,22 @@ def test_threads_run_on_the_nodes_cpus_and_the_maker_does_not(tmp_path: Path) ->
 
 
 @pytest.mark.filterwarnings("ignore::numapool.PlacementWarning")
+def test_several_nodes_are_all_their_cpus(tmp_path: Path) -> None:
+    topology = split_machine(tmp_path)
+    both = {cpu for node in (0, 1) for cpu in topology.node(node).cpu_cores}
+    with nump.NodeExecutor({1, 0}, topology=topology) as executor:
+        assert {executor.submit(own_cpus).result() for _ in range(4)} == {frozenset(both)}
+        assert executor.submit(kernel_policy).result()[0] in (1, 5)  # one node, before Linux 5.15
+        assert executor.submit(nump._core.home_node).result() == -2
+        assert (executor.requested_node, executor.node_id, executor.memory_node) == (0, 0, 0)
+        assert executor.cpus == tuple(sorted(both))
+        assert repr(executor).startswith("<NodeExecutor node 0-1: CPUs ")
+        assert executor.submit(np.ones, 100_000).result().sum() == 100_000
+        assert executor.numpy_allocator is not None
+        assert executor.numpy_allocator.node_ids == (0, 1)
+
+
+@pytest.mark.filterwarnings("ignore::numapool.PlacementWarning")
 def test_a_maker_confined_meanwhile_does_not_confine_the_threads(tmp_path: Path) -> None:
     """Threads are started by whoever submits; they are put where the executor was made for."""
     topology = split_machine(tmp_path)

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import errno
 import threading
+from pathlib import Path
 
 import numpy as np
 import pytest
+from support import sysfs_tree
 from support.policy import kernel_policy
 
 import numapool as nump
+from numapool import _core
 
 
 @pytest.mark.parametrize(("mode", "number"), [("preferred", 1), ("interleave", 3), ("local", 4)])
@@ -44,6 +47,32 @@ def test_a_node_outside_the_cpuset_is_named_with_a_remedy(
         pass
     assert bare.value.errno == told.value.errno == errno.EINVAL
     assert f"node {node}:" in str(told.value) and f"Name node {node + 1}" in str(told.value)
+
+
+def test_several_nodes_are_preferred_together(
+    node: int, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    tree = sysfs_tree.write(tmp_path, sysfs_tree.machine("two_socket"))
+    two = nump.NumaTopology.from_sysfs(tree)
+    for module in ("machine.node_set", "memory.memory_policy"):
+        monkeypatch.setattr(f"numapool.{module}.current_topology", lambda: two)
+    policy = nump.memory_policy([0, 1])
+    before = kernel_policy()
+    with policy:
+        mode, mask = kernel_policy()
+        assert (mode, mask & 1) == (5, 1)  # of the two, what this machine has
+    assert kernel_policy() == before
+    set_policy = _core.set_thread_policy
+
+    def before_5_15(mode: _core.ThreadMode, nodes: list[int]) -> _core.SavedPolicy:
+        if mode is _core.ThreadMode.PREFERRED_MANY:
+            raise OSError(errno.EINVAL, "set_mempolicy(mode 5): Invalid argument")
+        return set_policy(mode, nodes)
+
+    monkeypatch.setattr("numapool.memory.memory_policy._core.set_thread_policy", before_5_15)
+    with nump.run_on(node), policy:
+        assert kernel_policy() == (1, 1 << node)
+    assert kernel_policy() == before
 
 
 def test_blocks_nest_and_survive_exceptions(node: int) -> None:
@@ -88,7 +117,7 @@ def test_other_threads_are_not_concerned(node: int) -> None:
     [
         (0, "bind", "mode must be 'preferred', 'interleave' or 'local', not 'bind'"),
         (0, "local", "node must be None for mode='local'"),
-        (None, "preferred", "node must be one node for mode='preferred'"),
+        (None, "preferred", "node must be at least one node for mode='preferred'"),
         (None, "interleave", "at least one node"),
         ([], "interleave", "at least one node"),
     ],

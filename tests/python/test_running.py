@@ -49,6 +49,22 @@ def cpus_of(topology: nump.NumaTopology, node: int) -> frozenset[int]:
     return frozenset(topology.node(node).cpu_cores)
 
 
+def test_several_nodes_are_all_their_cpus(topology: nump.NumaTopology) -> None:
+    both = cpus_of(topology, 0) | cpus_of(topology, 1)
+    with nump.run_on(1, topology=topology):
+        with nump.run_on([0, 1, 2], topology=topology) as placement:
+            assert own_cpus() == both
+            assert placement == nump.CpuPlacement(
+                requested_node=0, node_id=0, cpus=tuple(sorted(both)), node_ids=(0, 1)
+            )
+            assert _core.home_node() == -2  # the CPU that it runs on tells
+            assert nump.zeros(3).sum() == 0
+        assert own_cpus() == cpus_of(topology, 1)
+        assert _core.home_node() == 1
+    with pytest.raises(ValueError, match="node must be at least one node"):
+        nump.run_on([], topology=topology)
+
+
 @pytest.mark.parametrize("node", [0, 1])
 def test_the_kernel_runs_the_thread_on_the_nodes_cpus(
     topology: nump.NumaTopology, node: int

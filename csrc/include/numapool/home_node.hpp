@@ -9,6 +9,8 @@
 namespace numapool {
 
 inline constexpr int kNoHome = -1;
+// Of a thread that works for several nodes: its CPU tells, whatever the process's home is.
+inline constexpr int kHomeOfCpu = -2;
 
 // Sets the home of the calling thread, and returns the one that it had; kNoHome forgets it. A CPU
 // does not tell the node that a thread works for: a node may have no CPUs, or share them with

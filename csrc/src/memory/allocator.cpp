@@ -134,7 +134,7 @@ SharedTopology Allocator::topology_for(const NodeIds& nodes) const {
   for (const int node : nodes) topology = topology_for(node);
   if (topology != nullptr) return topology;
   const int home = home_node();
-  return topology_for(home != kNoHome ? home : platform::current_node());
+  return topology_for(home >= 0 ? home : platform::current_node());
 }
 
 Allocation Allocator::allocate(const AllocationRequest& request,

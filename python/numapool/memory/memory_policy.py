@@ -11,7 +11,7 @@ from numapool import _core
 from numapool.base import arguments
 from numapool.base.errors import no_such_node
 from numapool.base.units import ids_text
-from numapool.machine.node_set import NodesLike, nodes_of
+from numapool.machine.node_set import NodesLike, node_here, nodes_of
 from numapool.machine.topology import current_topology
 
 PolicyMode = Literal["preferred", "interleave", "local"]
@@ -28,10 +28,13 @@ class memory_policy:
     Parameters
     ----------
     node : NodesLike, optional
-        The node for ``"preferred"``; the nodes for ``"interleave"``; nothing for ``"local"``.
+        The node or nodes for ``"preferred"`` and ``"interleave"``; nothing for ``"local"``. Of
+        several nodes that are preferred, a page comes from the nearest to the CPU that touches it
+        (MPOL_PREFERRED_MANY). Linux before 5.15 prefers one: the one nearest to the thread as it
+        enters.
     mode : "preferred", "interleave" or "local"
-        ``"preferred"`` falls back to other nodes when its node is full: no strict mode is offered,
-        because under one the kernel kills the process when a node fills.
+        ``"preferred"`` falls back to other nodes when its nodes are full: no strict mode is
+        offered, because under one the kernel kills the process when a node fills.
 
     Raises
     ------
@@ -59,10 +62,8 @@ class memory_policy:
                 "node must be None for mode='local', which is the node of the CPU that touches the "
                 f"memory, not {nodes}"
             )
-        if mode == "preferred" and len(nodes) != 1:
-            raise ValueError(f"node must be one node for mode='preferred', not {nodes or None}")
-        if mode == "interleave" and not nodes:
-            raise ValueError("node must be at least one node for mode='interleave', not none")
+        if mode != "local" and not nodes:
+            raise ValueError(f"node must be at least one node for mode='{mode}', not none")
         exist = [known.node_id for known in current_topology().nodes]
         for one in nodes:
             if one not in exist:
@@ -77,7 +78,10 @@ class memory_policy:
 
     def __enter__(self) -> memory_policy:
         try:
-            saved = _core.set_thread_policy(_core.ThreadMode[self._mode.upper()], self._nodes)
+            if self._mode == "preferred":
+                saved = prefer(self._nodes)
+            else:
+                saved = _core.set_thread_policy(_core.ThreadMode[self._mode.upper()], self._nodes)
         except OSError as error:
             raise self._explained(error) from None
         self._entered.append((threading.get_ident(), saved))
@@ -110,3 +114,22 @@ class memory_policy:
             raise RuntimeError("memory_policy must be left in the thread that entered it")
         self._entered.pop()
         _core.restore_thread_policy(saved)
+
+
+def prefer(nodes: list[int]) -> _core.SavedPolicy:
+    """Have the calling thread prefer the memory of nodes; before Linux 5.15, of the nearest one.
+
+    Raises
+    ------
+    OSError
+        The system refuses it.
+    """
+    if len(nodes) > 1:
+        try:
+            return _core.set_thread_policy(_core.ThreadMode.PREFERRED_MANY, nodes)
+        except OSError as error:
+            if error.errno != errno.EINVAL:
+                raise
+    by_distance = current_topology().nearest(node_here()) if len(nodes) > 1 else ()
+    near = [one for one in by_distance if one in nodes]
+    return _core.set_thread_policy(_core.ThreadMode.PREFERRED, (near or nodes)[:1])

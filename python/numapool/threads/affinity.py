@@ -6,7 +6,7 @@ import errno
 import functools
 import os
 import threading
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import SupportsIndex
 
@@ -19,22 +19,29 @@ from numapool.threads.inherited_binding import handed_down
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class CpuPlacement:
-    """The CPUs that stand for a node, as the kernel gave them.
+    """The CPUs that stand for a node, or for several, as the kernel gave them.
 
     Attributes
     ----------
     requested_node : int
-        The node that was asked for.
+        The node that was asked for; of several, the one with the lowest id.
     node_id : int
         The node that the CPUs belong to: the one asked for, or the nearest with CPUs that this
-        process may use.
+        process may use. Of several, the lowest of `node_ids`.
     cpus : tuple[int, ...]
         The CPUs, ascending.
+    node_ids : tuple[int, ...]
+        Every node that the CPUs belong to, ascending.
     """
 
     requested_node: int
     node_id: int
     cpus: tuple[int, ...]
+    node_ids: tuple[int, ...] = ()
+
+    def __post_init__(self) -> None:
+        if not self.node_ids:
+            object.__setattr__(self, "node_ids", (self.node_id,))
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,12 +125,33 @@ def _by_distance(topology: NumaTopology, wanted: int) -> list[NumaNode]:
     )
 
 
-def pin(node: SupportsIndex, topology: NumaTopology, base: frozenset[int] | None = None) -> Pinned:
+def _candidates(
+    topology: NumaTopology, wanted: list[int], base: frozenset[int]
+) -> list[tuple[int, frozenset[int]]]:
+    """Return CPUs of `base`, all of the nodes that are wanted first, then of others by distance."""
+    found = []
+    together = base.intersection(cpu for one in wanted for cpu in topology.node(one).cpu_cores)
+    if len(wanted) > 1 and together:
+        first = min(one for one in wanted if base.intersection(topology.node(one).cpu_cores))
+        found.append((first, together))
+    return found + [
+        (node.node_id, cpus)
+        for node in _by_distance(topology, wanted[0])
+        if (cpus := base.intersection(node.cpu_cores))
+    ]
+
+
+def pin(
+    node: SupportsIndex | Sequence[int],
+    topology: NumaTopology,
+    base: frozenset[int] | None = None,
+) -> Pinned:
     """Have the calling thread run on the CPUs of a node, or of the nearest node with CPUs.
 
     Parameters
     ----------
-    node : int
+    node : int, or several
+        Of several nodes all the CPUs.
     topology : NumaTopology
     base : frozenset of int, optional
         The CPUs to choose from, by default :func:`usable_cpus`.
@@ -136,16 +164,13 @@ def pin(node: SupportsIndex, topology: NumaTopology, base: frozenset[int] | None
         The platform has no way, the system refuses it, or none of the CPUs that this thread may use
         belongs to a node.
     """
-    wanted = topology.node(node).node_id
+    named = node if isinstance(node, Sequence) else [node]
+    wanted = [topology.node(one).node_id for one in named]
     require_affinity()
     before = thread_cpus.get()
     outer = _thread.narrowed
     base = usable_cpus() if base is None else base
-    candidates = [
-        (node.node_id, cpus)
-        for node in _by_distance(topology, wanted)
-        if (cpus := base.intersection(node.cpu_cores))
-    ]
+    candidates = _candidates(topology, wanted, base)
     if not candidates:
         raise UnsupportedError(
             f"none of the CPUs {sorted(base)} that this thread may use belongs to a node"
@@ -162,7 +187,13 @@ def pin(node: SupportsIndex, topology: NumaTopology, base: frozenset[int] | None
     if cpus != base:
         _narrowed_from[cpus] = base
     _thread.narrowed = (cpus, base)
-    placement = CpuPlacement(requested_node=wanted, node_id=node_id, cpus=tuple(sorted(cpus)))
+    several = [one for one in wanted if cpus.intersection(topology.node(one).cpu_cores)]
+    placement = CpuPlacement(
+        requested_node=wanted[0],
+        node_id=node_id,
+        cpus=tuple(sorted(cpus)),
+        node_ids=tuple(several) if len(wanted) > 1 else (),
+    )
     return Pinned(placement, base, before, before_was_all, outer)
 
 
@@ -216,7 +247,7 @@ def unpin(pinned: Pinned) -> None:
 def warn_of_other_node(placement: CpuPlacement, stacklevel: int = 2) -> None:
     """Tell once that a node's work is done by another node's CPUs."""
     wanted, used = placement.requested_node, placement.node_id
-    if wanted != used:
+    if wanted != used and len(placement.node_ids) < 2:
         warn_once(
             f"no CPUs on node {wanted}",
             f"node {wanted} has no CPUs that this process may use; the CPUs of node {used}, the "

@@ -12,19 +12,20 @@ from numapool.arrays.numpy_allocator import numpy_allocator
 from numapool.base import arguments, renamed
 from numapool.base.errors import NodeNotFoundError
 from numapool.base.live_objects import Living
+from numapool.base.units import ids_text
 from numapool.base.warn_once import warn_once
-from numapool.machine.node_set import NodeLike, node_of
+from numapool.machine.node_set import NodesLike, named_of
 from numapool.machine.topology import NumaTopology, current_topology
 from numapool.memory.allocator import NumaAllocator
 from numapool.pools.default_pool import IDLE_S
 from numapool.pools.pool import BufferPool
 from numapool.threads import thread_cpus
 from numapool.threads.affinity import pin, unpin, warn_of_other_node
-from numapool.threads.running import prefer_memory_of
+from numapool.threads.running import home_of, prefer_memory_of
 
 
 class NodeExecutor(ThreadPoolExecutor):
-    """An executor (:mod:`concurrent.futures`) whose threads run on one node's CPUs.
+    """An executor (:mod:`concurrent.futures`) whose threads run on the CPUs of a node.
 
     The threads also prefer the node's memory for whatever libraries allocate in them, numapool's
     allocations that name no node go to it, and the arrays that NumPy makes in them live on it, as
@@ -37,8 +38,9 @@ class NodeExecutor(ThreadPoolExecutor):
 
     Parameters
     ----------
-    node : NodeLike
-        The node to work on.
+    node : NodesLike
+        The node to work on. With several nodes the threads run on all their CPUs, and memory is
+        that of the node of a thread's CPU first, then of the other ones.
     max_workers : int, optional
         The most threads; by default one for each CPU to be used. They are started as work comes.
     thread_name_prefix : str
@@ -79,7 +81,7 @@ class NodeExecutor(ThreadPoolExecutor):
     @renamed.parameters(workers="max_workers")
     def __init__(
         self,
-        node: NodeLike,
+        node: NodesLike,
         max_workers: SupportsIndex | None = None,
         *,
         thread_name_prefix: str = "",
@@ -102,27 +104,26 @@ class NodeExecutor(ThreadPoolExecutor):
         count = None if max_workers is None else arguments.at_least("max_workers", max_workers, 1)
         given = arguments.optional_instance("topology", topology, NumaTopology)
         topology = current_topology() if given is None else given
-        node = topology.node(node_of("node", node)).node_id
+        wanted = [topology.node(one).node_id for one in named_of("node", node)]
         # Tried out in this thread, so that what is refused is known before there is work.
-        pinned = pin(node, topology)
+        pinned = pin(wanted, topology)
         unpin(pinned)
         self._placement = pinned.placement
-        wanted = self._placement.requested_node
         warn_of_other_node(self._placement, 2 + renamed.FRAMES)
-        self._memory_node = _try_memory_of(topology, wanted)
+        self._memory_nodes = _try_memory_of(topology, wanted)
         self._numpy_allocator = (
-            _numpy_on(self._memory_node, given, pool)
-            if numpy_arrays and self._memory_node is not None
+            _numpy_on(self._memory_nodes, given, pool)
+            if numpy_arrays and self._memory_nodes
             else None
         )
         self._most_workers = len(self._placement.cpus) if count is None else count
         self._is_shut_down = False
-        self._thread_name = thread_name_prefix or f"numapool-node{wanted}"
+        self._thread_name = thread_name_prefix or f"numapool-node{ids_text(wanted)}"
         self._settle = _Settle(
             topology,
             wanted,
             pinned.base,
-            self._memory_node,
+            bool(self._memory_nodes),
             self._numpy_allocator,
             initializer,
             initargs,
@@ -141,12 +142,12 @@ class NodeExecutor(ThreadPoolExecutor):
 
     @property
     def requested_node(self) -> int:
-        """The node that was asked for."""
+        """The node that was asked for; of several, the one with the lowest id."""
         return self._placement.requested_node
 
     @property
     def node_id(self) -> int:
-        """The node whose CPUs the threads run on."""
+        """The node whose CPUs the threads run on; of several, the one with the lowest id."""
         return self._placement.node_id
 
     @property
@@ -156,8 +157,11 @@ class NodeExecutor(ThreadPoolExecutor):
 
     @property
     def memory_node(self) -> int | None:
-        """The node whose memory the threads prefer; None where the system let no policy be set."""
-        return self._memory_node
+        """The node whose memory the threads prefer; of several, the one with the lowest id.
+
+        None where the system let no policy be set.
+        """
+        return self._memory_nodes[0] if self._memory_nodes else None
 
     @property
     def numpy_allocator(self) -> numpy_allocator | None:
@@ -191,7 +195,7 @@ class NodeExecutor(ThreadPoolExecutor):
     def __repr__(self) -> str:
         shut = ", shut down" if self._is_shut_down else ""
         return (
-            f"<NodeExecutor node {self.requested_node}: CPUs {list(self.cpus)}, "
+            f"<NodeExecutor node {ids_text(self._settle.nodes)}: CPUs {list(self.cpus)}, "
             f"{self.max_workers} workers{shut}>"
         )
 
@@ -202,74 +206,75 @@ class _Settle:
     def __init__(
         self,
         topology: NumaTopology,
-        node: int,
+        nodes: list[int],
         base: frozenset[int],
-        memory_node: int | None,
+        prefers_memory: bool,
         numpy_memory: numpy_allocator | None,
         initializer: Callable[..., object] | None,
         initargs: tuple[Any, ...],
     ) -> None:
         self._topology = topology
-        self._node = node
+        self.nodes = nodes
         self._base = base
-        self._memory_node = memory_node
+        self._prefers_memory = prefers_memory
         self._numpy_memory = numpy_memory
         self._initializer = initializer
         self._initargs = initargs
 
     def __call__(self) -> None:
         try:
-            pin(self._node, self._topology, self._base)
+            pin(self.nodes, self._topology, self._base)
         except OSError:  # the cpuset has other CPUs by now
-            pin(self._node, self._topology)
-        if self._memory_node is not None:
-            prefer_memory_of(self._topology, self._node)
-        _core.set_home_node(self._node)
+            pin(self.nodes, self._topology)
+        if self._prefers_memory:
+            prefer_memory_of(self._topology, self.nodes)
+        _core.set_home_node(home_of(self.nodes))
         if self._numpy_memory is not None:
             self._numpy_memory.initializer()
         if self._initializer is not None:
             self._initializer(*self._initargs)
 
 
-def _try_memory_of(topology: NumaTopology, node: int) -> int | None:
-    """Return the node whose memory threads can be made to prefer, None with a warning if none."""
+def _try_memory_of(topology: NumaTopology, nodes: list[int]) -> list[int]:
+    """Return the nodes whose memory threads can be made to prefer; none of them with a warning."""
+    memory_nodes: list[int]
     try:
         before = (
             _core.set_thread_policy(_core.ThreadMode.LOCAL, []) if thread_cpus.INHERITED else None
         )
     except OSError as error:
-        memory_node, why_not = None, str(error.strerror or error)
+        memory_nodes, why_not = [], str(error.strerror or error)
     else:
         try:
-            memory_node, why_not = prefer_memory_of(topology, node)
+            memory_nodes, why_not = prefer_memory_of(topology, nodes)
         finally:
             if before is not None:
                 _core.restore_thread_policy(before)
-    if memory_node is None and topology.multi_node:
+    if not memory_nodes and topology.multi_node:
         warn_once(
             "no thread policy",
-            f"threads cannot be made to prefer the memory of node {node}: {why_not}; memory that "
-            "names no node comes from that of their CPUs (said once)",
+            f"threads cannot be made to prefer the memory of node {ids_text(nodes)}: {why_not}; "
+            "memory that names no node comes from that of their CPUs (said once)",
             stacklevel=3 + renamed.FRAMES,
         )
-    return memory_node
+    return memory_nodes
 
 
 def _numpy_on(
-    node: int, given: NumaTopology | None, pool: BufferPool | None
+    nodes: list[int], given: NumaTopology | None, pool: BufferPool | None
 ) -> numpy_allocator | None:
-    """Return what puts NumPy's arrays on the node; None where there is no NumPy to do so."""
+    """Return what puts NumPy's arrays on the nodes; None where there is no NumPy to do so."""
     try:
         import numpy  # noqa: F401
     except ImportError:
         return None
     try:
-        return numpy_allocator(node, pool)
+        return numpy_allocator(nodes, pool)
     except NodeNotFoundError:
         if pool is not None or given is None:
             raise
     # The pool that all share is of the running machine, and `given` of another one.
-    return numpy_allocator(node, BufferPool(NumaAllocator(given), idle_s=IDLE_S))
+    return numpy_allocator(nodes, BufferPool(NumaAllocator(given), idle_s=IDLE_S))
 
 
 _executors: Living[NodeExecutor] = Living()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+from collections.abc import Sequence
 from contextlib import ContextDecorator
 from dataclasses import dataclass
 from types import TracebackType
@@ -11,8 +12,10 @@ from types import TracebackType
 from numapool import _core
 from numapool.base import arguments
 from numapool.base.errors import UnsupportedError
-from numapool.machine.node_set import NodeLike, node_of
+from numapool.base.units import ids_text
+from numapool.machine.node_set import NodesLike, named_of
 from numapool.machine.topology import NumaTopology, current_topology
+from numapool.memory.memory_policy import prefer
 from numapool.threads import thread_cpus
 from numapool.threads.affinity import CpuPlacement, Pinned, pin, unpin, warn_of_other_node
 from numapool.threads.inherited_binding import hand_down
@@ -24,8 +27,12 @@ _QUIET_LOOKS = 2
 _QUIET_S = 0.001
 
 
+#: To :func:`_core.set_home_node`: the CPU that the thread runs on tells (home_node.hpp).
+HOME_OF_CPU = -2
+
+
 class run_on(ContextDecorator):
-    """Have the calling thread run on the CPUs of a node in a ``with`` block.
+    """Have the calling thread run on the CPUs of a node, or of several, in a ``with`` block.
 
     Only CPUs are used that the thread may use anyway, as its cpuset or ``taskset`` left them. Where
     none of them is on the node, or the node is memory without CPUs, the nearest node that has some
@@ -38,12 +45,13 @@ class run_on(ContextDecorator):
     they have this one's).
 
     Memory follows: what is first touched inside comes from that node unless a policy says
-    otherwise, and numapool's allocations that name no node go to it.
+    otherwise, and numapool's allocations that name no node go to it. On several nodes they go to
+    the node of the CPU that the thread runs on at the moment.
 
     Parameters
     ----------
-    node : NodeLike
-        The node to run on.
+    node : NodesLike
+        The node to run on. Of several nodes, all the CPUs.
     topology : NumaTopology, optional
         The machine; detected now if not given.
 
@@ -69,19 +77,20 @@ class run_on(ContextDecorator):
     0
     """
 
-    def __init__(self, node: NodeLike, *, topology: NumaTopology | None = None) -> None:
-        wanted = node_of("node", node)
+    def __init__(self, node: NodesLike, *, topology: NumaTopology | None = None) -> None:
+        wanted = named_of("node", node)
         given = arguments.optional_instance("topology", topology, NumaTopology)
         self._topology = current_topology() if given is None else given
-        self._node = self._topology.node(wanted).node_id
+        self._nodes = [self._topology.node(one).node_id for one in wanted]
         self._open: OpenBlocks[tuple[Pinned, int]] = OpenBlocks()
 
     def __repr__(self) -> str:
-        return f"<run_on node {self._node}>"
+        return f"<run_on node {ids_text(self._nodes)}>"
 
     def __enter__(self) -> CpuPlacement:
-        pinned = pin(self._node, self._topology)
-        self._open.enter((pinned, _core.set_home_node(pinned.placement.node_id)))
+        pinned = pin(self._nodes, self._topology)
+        home = home_of(pinned.placement.node_ids)
+        self._open.enter((pinned, _core.set_home_node(home)))
         try:
             warn_of_other_node(pinned.placement)
         except Warning:
@@ -110,14 +119,14 @@ class ProcessBinding:
     Attributes
     ----------
     requested_node : int
-        The node that was asked for.
+        The node that was asked for; of several, the one with the lowest id.
     node_id : int
-        The node whose CPUs are used.
+        The node whose CPUs are used; of several, the lowest.
     cpus : tuple[int, ...]
         The CPUs, ascending.
     memory_node : int or None
-        The node that the calling thread, and threads that it starts, prefer for memory; None where
-        the system let no policy be set.
+        The node that the calling thread, and threads that it starts, prefer for memory; of several,
+        the lowest. None where the system let no policy be set.
     thread_ids : tuple[int, ...]
         The kernel's ids of the threads that run on these CPUs now.
     not_done : tuple[str, ...]
@@ -132,35 +141,43 @@ class ProcessBinding:
     not_done: tuple[str, ...]
 
 
-def prefer_memory_of(topology: NumaTopology, node: int) -> tuple[int | None, str]:
-    """Prefer the memory of a node, or of the nearest with memory, in the calling thread from now.
+def prefer_memory_of(topology: NumaTopology, nodes: list[int]) -> tuple[list[int], str]:
+    """Prefer the memory of nodes, or of the nearest with memory, in the calling thread from now.
 
     Returns
     -------
     tuple
-        The node that is preferred, None where that could not be said to the system, and why not.
+        The nodes that are preferred, none where that could not be said to the system, and why not.
     """
-    nearest = topology._core.memory_order(node)
+    nearest = topology._core.memory_order(nodes[0])
     if not nearest:
-        return None, "this process may use the memory of no node"
+        return [], "this process may use the memory of no node"
+    usable = [one for one in nodes if one in topology.nearest(one)] or [nearest[0]]
     if not thread_cpus.INHERITED:
-        return _memory_that_follows(nearest[0], node)
+        return _memory_that_follows(usable, nodes)
     try:
-        _core.set_thread_policy(_core.ThreadMode.PREFERRED, [nearest[0]])
+        prefer(usable)
     except OSError as error:
-        return None, str(error.strerror or error)
-    return nearest[0], ""
+        return [], str(error.strerror or error)
+    return usable, ""
 
 
-def _memory_that_follows(nearest: int, node: int) -> tuple[int | None, str]:
+def _memory_that_follows(usable: list[int], nodes: list[int]) -> tuple[list[int], str]:
     """Windows: threads have no policy, what they touch comes from the node that they run on."""
-    if nearest == node:
-        return node, ""
-    return None, f"Windows threads have no memory policy, and node {node} has no memory to be used"
+    if usable == nodes:
+        return nodes, ""
+    without = next(one for one in nodes if one not in usable)
+    why = f"Windows threads have no memory policy, and node {without} has no memory to be used"
+    return [], why
 
 
-def bind_process(node: NodeLike, *, topology: NumaTopology | None = None) -> ProcessBinding:
-    """Have every thread of this process run on the CPUs of a node, for good.
+def home_of(nodes: Sequence[int]) -> int:
+    """Return what :func:`_core.set_home_node` takes for a thread that works for these nodes."""
+    return nodes[0] if len(nodes) == 1 else HOME_OF_CPU
+
+
+def bind_process(node: NodesLike, *, topology: NumaTopology | None = None) -> ProcessBinding:
+    """Have every thread of this process run on the CPUs of a node, or of several, for good.
 
     All threads there are now are moved, and those that they start follow; the calling thread, and
     threads that it starts, also prefer the node's memory; numapool's allocations that name no node
@@ -172,8 +189,9 @@ def bind_process(node: NodeLike, *, topology: NumaTopology | None = None) -> Pro
 
     Parameters
     ----------
-    node : NodeLike
-        The node; where it has no CPUs that this process may use, the nearest that has.
+    node : NodesLike
+        The node; where it has no CPUs that this process may use, the nearest that has. Of several
+        nodes all the CPUs; their memory is preferred, and that of the CPU's node comes first.
     topology : NumaTopology, optional
         The machine; detected now if not given.
 
@@ -197,10 +215,10 @@ def bind_process(node: NodeLike, *, topology: NumaTopology | None = None) -> Pro
     PlacementWarning
         Once per node that has no CPUs to be used.
     """
-    wanted = node_of("node", node)
+    named = named_of("node", node)
     arguments.optional_instance("topology", topology, NumaTopology)
     topology = current_topology() if topology is None else topology
-    wanted = topology.node(wanted).node_id
+    wanted = [topology.node(one).node_id for one in named]
     own = threading.get_native_id()
     if thread_cpus.AVAILABLE:  # else pin() says what is missing
         _threads()
@@ -211,9 +229,9 @@ def bind_process(node: NodeLike, *, topology: NumaTopology | None = None) -> Pro
     except Warning:
         unpin(pinned)
         raise
-    memory_node, why_not = prefer_memory_of(topology, wanted)
-    not_done = [f"memory policy of this thread: {why_not}"] if memory_node is None else []
-    _core.set_process_home_node(wanted)
+    memory_nodes, why_not = prefer_memory_of(topology, wanted)
+    not_done = [] if memory_nodes else [f"memory policy of this thread: {why_not}"]
+    _core.set_process_home_node(home_of(wanted))
     _core.set_home_node(-1)  # this thread's own, which a block may have set
     try:
         thread_cpus.have_follow(frozenset(placement.cpus))
@@ -233,10 +251,10 @@ def bind_process(node: NodeLike, *, topology: NumaTopology | None = None) -> Pro
             "its own, by memory_policy"
         )
     return ProcessBinding(
-        requested_node=wanted,
+        requested_node=wanted[0],
         node_id=placement.node_id,
         cpus=placement.cpus,
-        memory_node=memory_node,
+        memory_node=memory_nodes[0] if memory_nodes else None,
         thread_ids=tuple(sorted([own, *bound])),
         not_done=tuple(not_done),
     )
