@@ -43,6 +43,19 @@ TEST_CASE_FIXTURE(WithDevice,
   CHECK_FALSE(memory().allocated_under_bind);
 }
 
+TEST_CASE_FIXTURE(WithDevice, "a set has memory of a device if it names it, and else none") {
+  AllocationRequest wish = anywhere(100 * kMiB);
+  wish.nodes = NodeIds({0, 2});
+  const Allocation named = allocate(wish);
+  CHECK(named.block.place.step == AllocationStep::kPreferred);
+  CHECK(where(named).bytes_by_node == Bytes{{2, 100 * kMiB}});
+  wish.nodes = NodeIds({0, 1});
+  const Allocation ordinary = allocate(wish);
+  CHECK(ordinary.block.place.step == AllocationStep::kPreferred);
+  CHECK(where(ordinary).bytes_by_node == Bytes{{0, 64 * kMiB}, {1, 36 * kMiB}});
+  CHECK(kind_of([&] { return allocate(wish); }) == ErrorKind::kNoMemory);
+}
+
 TEST_CASE_FIXTURE(WithDevice, "more than ordinary nodes hold is refused, and nothing is kept") {
   const auto [kind, text] = error_of([&] { return allocate(request(200 * kMiB, 0)); });
   CHECK(kind == ErrorKind::kNoMemory);
