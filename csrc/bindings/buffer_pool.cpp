@@ -5,6 +5,7 @@
 
 #include <pybind11/pybind11.h>
 
+#include <algorithm>
 #include <array>
 #include <climits>
 #include <cmath>
@@ -12,6 +13,7 @@
 #include <limits>
 #include <optional>
 #include <span>
+#include <utility>
 #include <vector>
 
 #include "arguments.hpp"
@@ -30,18 +32,28 @@ namespace {
 constexpr std::size_t kZeroUnderGil = std::size_t{256} << 10;  // clearing more takes longer than a
                                                                // switch
 
+constexpr std::size_t kFewNodes = 32;
+
+// The set of nodes that a pool was asked for last, and its ids: a loop asks for the same one, which
+// cannot change. The GIL guards it.
+struct LastSet {
+  PyObject* set;
+  std::size_t count;
+  std::array<int, kFewNodes> ids;
+};
+
 struct PoolBase {
   PyObject_HEAD Pool* pool;
   bool zero_on_reuse;
+  LastSet last;
 };
 
 PyTypeObject* pool_type = nullptr;
 
 PoolBase* as_pool(PyObject* object) noexcept { return reinterpret_cast<PoolBase*>(object); }
 
-constexpr std::size_t kFewNodes = 32;
-
 struct Arguments {
+  PoolBase* pool = nullptr;
   std::size_t size_bytes = 0;
   int node = -1;  // the calling thread's, unless there are several
   std::size_t few_count = 0;
@@ -91,9 +103,42 @@ int id_of(Py_ssize_t value) noexcept {
   return value < 0 || value > INT_MAX ? INT_MAX : static_cast<int>(value);
 }
 
+void take_few(std::size_t count, Arguments& out) noexcept {
+  if (count == 1) {
+    out.node = out.few[0];
+  } else {
+    out.few_count = count;
+  }
+}
+
+#ifdef Py_GIL_DISABLED
+bool read_last(PyObject*, Arguments&) noexcept { return false; }
+void remember(PyObject*, std::size_t, const Arguments&) noexcept {}
+#else
+bool read_last(PyObject* object, Arguments& out) noexcept {
+  const LastSet& last = out.pool->last;
+  if (last.set != object) return false;
+  std::copy_n(last.ids.begin(), last.count, out.few.begin());
+  take_few(last.count, out);
+  return true;
+}
+
+// What has attributes of its own may hold the pool: two that hold each other would never go.
+void remember(PyObject* object, std::size_t count, const Arguments& arguments) noexcept {
+  if (Py_TYPE(object)->tp_dictoffset != 0) return;
+  LastSet& last = arguments.pool->last;
+  Py_INCREF(object);
+  PyObject* const former = std::exchange(last.set, object);
+  last.count = count;
+  std::copy_n(arguments.few.begin(), count, last.ids.begin());
+  Py_XDECREF(former);
+}
+#endif
+
 // The ids of a NodeSet, in any order, without calling Python. False where it has others than a few,
 // or an error is set.
 bool read_few(PyObject* object, Arguments& out) noexcept {
+  if (read_last(object, out)) return true;
   PyObject* const iterator = PyFrozenSet_Type.tp_iter(object);
   if (iterator == nullptr) return false;
   std::size_t count = 0;
@@ -105,11 +150,8 @@ bool read_few(PyObject* object, Arguments& out) noexcept {
   }
   Py_DECREF(iterator);
   if (!good || count == 0 || PyErr_Occurred() != nullptr) return false;
-  if (count == 1) {
-    out.node = out.few[0];
-  } else {
-    out.few_count = count;
-  }
+  remember(object, count, out);
+  take_few(count, out);
   return true;
 }
 
@@ -250,6 +292,7 @@ PyObject* acquire_with(PyObject* object, PyObject* const* values, Py_ssize_t cou
                        bool zeroed) noexcept {
   PoolBase* const self = as_pool(object);
   Arguments arguments;
+  arguments.pool = self;
   if (parse(values, count, names, arguments) != 0) return nullptr;
   Lease lease;
   const std::span<const int> several = arguments.several();
@@ -290,6 +333,7 @@ void dealloc(PyObject* object) {
     self->pool->close();
     self->pool->unpin();
   }
+  Py_XDECREF(self->last.set);
   type->tp_free(object);
   Py_DECREF(type);
 }

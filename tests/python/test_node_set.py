@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gc
 import pickle
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -345,3 +347,26 @@ def test_a_set_without_nodes_is_none_to_allocate_on(allocator: nump.NumaAllocato
             allocator.allocate(4096, wrong)  # type: ignore[arg-type]
     with pytest.raises(nump.NodeNotFoundError, match="no node 4000"):
         allocator.allocate(4096, [0, 4000])
+
+
+def test_a_pool_knows_the_set_that_it_was_asked_for_last(node: int) -> None:
+    class Asked(frozenset[int]):
+        """A set with attributes: it may hold the pool."""
+
+    pool = nump.BufferPool()
+    for nodes in (nump.NodeSet([node]), frozenset({node}), Asked({node})):
+        before = sys.getrefcount(nodes)
+        for _ in range(3):
+            with pool.acquire(4096, nodes) as lent:
+                assert lent.requested_node == node
+        with pool.acquire(4096, node) as lent:
+            assert lent.requested_node == node
+        assert sys.getrefcount(nodes) - before in (0, 1)
+        pool.acquire(4096, nump.NodeSet([node])).close()
+        assert sys.getrefcount(nodes) == before  # another one is kept now
+    last = nump.NodeSet([node])
+    before = sys.getrefcount(last)
+    pool.acquire(4096, last).close()
+    del pool
+    gc.collect()
+    assert sys.getrefcount(last) == before
