@@ -50,7 +50,6 @@ struct Tensor {
 
 struct Managed {  // before DLPack 1.0
   static constexpr const char* kName = "dltensor";
-  static constexpr const char* kUsedName = "used_dltensor";
   Tensor tensor;
   void* context;
   void (*deleter)(Managed*);
@@ -58,7 +57,6 @@ struct Managed {  // before DLPack 1.0
 
 struct ManagedVersioned {
   static constexpr const char* kName = "dltensor_versioned";
-  static constexpr const char* kUsedName = "used_dltensor_versioned";
   std::uint32_t major;
   std::uint32_t minor;
   void* context;
