@@ -21,9 +21,16 @@ function(numapool_unite target)
 endfunction()
 
 # numapool_add_core(<target> <platform>): all of csrc/src and of csrc/platform/<platform>, no Python. What is of no
-# platform is compiled once, however many cores a build has.
+# platform is compiled once, however many cores a build has. The core of NUMAPOOL_PLATFORM is linked from NUMAPOOL_CORE,
+# if that names one: modules for several Pythons share it.
 function(numapool_add_core target platform)
   if(TARGET ${target})
+    return()
+  endif()
+  if(NUMAPOOL_CORE AND platform STREQUAL NUMAPOOL_PLATFORM)
+    add_library(${target} STATIC IMPORTED GLOBAL)
+    set_target_properties(${target} PROPERTIES IMPORTED_LOCATION "${NUMAPOOL_CORE}")
+    target_link_libraries(${target} INTERFACE Threads::Threads)
     return()
   endif()
   if(NOT IS_DIRECTORY "${PROJECT_SOURCE_DIR}/csrc/platform/${platform}")
@@ -31,7 +38,7 @@ function(numapool_add_core target platform)
   endif()
   if(NOT TARGET numapool_neutral)
     file(GLOB_RECURSE sources CONFIGURE_DEPENDS "${PROJECT_SOURCE_DIR}/csrc/src/*.cpp")
-    add_library(numapool_neutral OBJECT ${sources})
+    add_library(numapool_neutral OBJECT EXCLUDE_FROM_ALL ${sources})
     target_include_directories(numapool_neutral PUBLIC
       "${PROJECT_SOURCE_DIR}/csrc/include" "${PROJECT_SOURCE_DIR}/csrc")
     target_include_directories(numapool_neutral PRIVATE "${PROJECT_SOURCE_DIR}/csrc/src")
@@ -48,7 +55,7 @@ function(numapool_add_core target platform)
       TARGET_DIRECTORY numapool_neutral PROPERTIES COMPILE_OPTIONS "${flags}")
   endif()
   file(GLOB_RECURSE sources CONFIGURE_DEPENDS "${PROJECT_SOURCE_DIR}/csrc/platform/${platform}/*.cpp")
-  add_library(${target} STATIC ${sources} $<TARGET_OBJECTS:numapool_neutral>)
+  add_library(${target} STATIC EXCLUDE_FROM_ALL ${sources} $<TARGET_OBJECTS:numapool_neutral>)
   target_include_directories(${target} PUBLIC
     "${PROJECT_SOURCE_DIR}/csrc/include" "${PROJECT_SOURCE_DIR}/csrc")
   target_link_libraries(${target} PUBLIC Threads::Threads)
