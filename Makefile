@@ -24,11 +24,12 @@ REPAIRED := build/stamps/repaired
 UNSUPPORTED := build/stamps/unsupported
 WINDOWS := build/stamps/windows
 PEERS := $(VENV)/.peers
+WHEEL_TOOLS := $(VENV)/.wheels
 DOCS_TOOLS := $(VENV)/.docs
 FUZZ_TOOLS := $(VENV)/.fuzz
 
 .PHONY: help setup demo dev check wheel test lint docs bench clean apt-build apt-test apt-bench apt-fuzz apt-sanitize
-.PHONY: wheel-windows test-windows apt-windows
+.PHONY: wheel-windows test-windows apt-windows wheels test-wheels apt-wheels
 .PHONY: test-asan test-ubsan test-tsan test-valgrind test-parallel fuzz soak
 
 help:
@@ -51,6 +52,13 @@ demo: $(INSTALLED)
 
 ## make wheel   a wheel in dist/ that runs on other machines
 wheel: $(REPAIRED)
+
+## make wheels  the wheels of a release in dist/wheels (ONLY=cp313-manylinux_aarch64: these alone); test-wheels runs each
+wheels: $(WHEEL_TOOLS) | apt-wheels
+	@$(IN_VENV) PYTHONPATH=.ci python -m wheels build $(ONLY)
+
+test-wheels: $(WHEEL_TOOLS) | apt-wheels
+	@$(IN_VENV) PYTHONPATH=.ci python -m wheels test $(ONLY)
 
 ## make wheel-windows, test-windows   a wheel for 64-bit Windows in build/wheel-windows; the tests with it, under Wine
 wheel-windows: $(WINDOWS)
@@ -99,7 +107,7 @@ clean:
 	rm -rf build dist $(VENV) .mypy_cache .pytest_cache .ruff_cache .hypothesis .benchmarks
 	find csrc python tests benchmarks .ci -name __pycache__ -prune -exec rm -rf {} + 2>/dev/null || true
 
-apt-build apt-test apt-bench apt-fuzz apt-sanitize apt-windows: apt-%:
+apt-build apt-test apt-bench apt-fuzz apt-sanitize apt-windows apt-wheels: apt-%:
 	@.ci/apt-install $*
 
 # A peer is built here and now, with the pinned setuptools and the headers of libnuma, which it wraps.
@@ -108,6 +116,10 @@ $(PEERS): .ci/requirements/bench.txt $(TEST_TOOLS) | apt-build apt-bench
 	@touch $@
 
 $(FUZZ_TOOLS): .ci/requirements/fuzz.txt $(REQUIREMENTS)
+	$(PIP) install --quiet -r $<
+	@touch $@
+
+$(WHEEL_TOOLS): .ci/requirements/wheels.txt $(REQUIREMENTS)
 	$(PIP) install --quiet -r $<
 	@touch $@
 

@@ -86,6 +86,7 @@ MODULES = {
     "test_typing": "needs mypy; the types are the same everywhere",
     "test_unsupported": "looks at the module built for Linux",
     "test_wheel": "looks at the wheel for Linux",
+    "test_wheel_matrix": "tests scripts that run on Debian",
 }
 
 #: Tests, by the beginning of what pytest calls them.

@@ -1,0 +1,76 @@
+"""Compiles the core once for each target, and for each Python the module with it (CMake, zig)."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import shutil
+import subprocess
+from pathlib import Path
+
+import pybind11
+
+from . import headers
+from .matrix import Cell, Target
+from .places import BUILD, ROOT
+
+
+def core(target: Target) -> Path:
+    """Return the core for `target`, a static library."""
+    folder = BUILD / target.name / "core"
+    _configure(folder, target, NUMAPOOL_BUILD_MODULE="OFF")
+    _build(folder, "numapool_core_linux")
+    return folder / "libnumapool_core_linux.a"
+
+
+def module(cell: Cell) -> Path:
+    """Return the extension module of `cell`."""
+    folder = BUILD / cell.target.name / cell.python.tag
+    _configure(
+        folder,
+        cell.target,
+        NUMAPOOL_CORE=core(cell.target),
+        Python_INCLUDE_DIR=headers.prepared(cell),
+        PYTHON_MODULE_EXTENSION=cell.module.removeprefix("_core"),
+        pybind11_DIR=pybind11.get_cmake_dir(),
+    )
+    _build(folder, "_core")
+    return folder / "csrc" / "bindings" / cell.module
+
+
+def zig() -> Path:
+    """Return zig's program, of the package ziglang."""
+    found = importlib.util.find_spec("ziglang")
+    assert found is not None
+    assert found.origin is not None
+    return Path(found.origin).with_name("zig")
+
+
+def _configure(folder: Path, target: Target, **values: str | Path) -> None:
+    if not (folder / "build.ninja").exists():
+        shutil.rmtree(folder, ignore_errors=True)
+    values |= {
+        "CMAKE_TOOLCHAIN_FILE": ROOT / "csrc" / "zig.cmake",
+        "CMAKE_BUILD_TYPE": "Release",
+        "NUMAPOOL_ZIG": zig(),
+        "NUMAPOOL_ZIG_TARGET": target.zig,
+        "NUMAPOOL_UNITY": "ON",
+        "NUMAPOOL_WERROR": "ON",
+    }
+    defines = [f"-D{name}={value}" for name, value in values.items()]
+    run("cmake", "-G", "Ninja", "-S", ROOT, "-B", folder, *defines)
+
+
+def _build(folder: Path, target: str) -> None:
+    run("cmake", "--build", folder, "--target", target)
+
+
+def run(*command: str | Path) -> None:
+    """Run a command that may run zig; it prints only if it fails."""
+    # What zig compiles of its own, a libc++ for each target, is kept beside the builds.
+    cache = str(BUILD / "zig")
+    environment = {**os.environ, "ZIG_GLOBAL_CACHE_DIR": cache, "ZIG_LOCAL_CACHE_DIR": cache}
+    done = subprocess.run(command, env=environment, capture_output=True, text=True)
+    if done.returncode != 0:
+        said = done.stdout[-8000:] + done.stderr[-8000:]
+        raise SystemExit(f"wheels: {' '.join(map(str, command))} failed:\n{said}")

@@ -1,0 +1,160 @@
+"""The scripts that cross-compile wheels (.ci/wheels): their tables, and how they pack."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import sys
+import zipfile
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+if not (ROOT / ".ci" / "wheels").is_dir():
+    pytest.skip("the scripts are not beside the tests", allow_module_level=True)
+sys.path.insert(0, str(ROOT / ".ci"))
+
+from wheels import audit, headers, matrix, pack, table  # noqa: E402
+
+CELLS = matrix.cells()
+
+
+def test_every_python_is_built_for_every_target() -> None:
+    names = {cell.name for cell in CELLS}
+    pythons = ["cp311", "cp312", "cp313", "cp314", "cp314t"]
+    targets = ["manylinux_x86_64", "manylinux_aarch64", "musllinux_x86_64"]
+    assert names == {f"{python}-{target}" for python in pythons for target in targets}
+
+
+def test_a_cell_knows_its_names() -> None:
+    (cell,) = matrix.chosen("cp314t-manylinux_aarch64", CELLS)
+    assert cell.tags == "cp314-cp314t-manylinux_2_28_aarch64"
+    assert cell.module == "_core.cpython-314t-aarch64-linux-gnu.so"
+    assert (cell.python.version, cell.python.free_threaded) == ("3.14", True)
+    assert cell.target.processor == "aarch64"
+
+
+def test_the_choice_takes_names_and_nothing_else() -> None:
+    assert matrix.chosen("", CELLS) == CELLS
+    two = matrix.chosen(" cp311-manylinux_x86_64, cp313-musllinux_x86_64\n", CELLS)
+    assert [cell.name for cell in two] == ["cp311-manylinux_x86_64", "cp313-musllinux_x86_64"]
+    with pytest.raises(SystemExit, match="unknown in ONLY: cp310-manylinux_x86_64"):
+        matrix.chosen("cp311-manylinux_x86_64 cp310-manylinux_x86_64", CELLS)
+
+
+def test_a_wheel_that_is_left_out_is_one_of_the_matrix(tmp_path: Path) -> None:
+    text = (ROOT / ".ci" / "wheels" / "matrix.toml").read_text()
+    file = tmp_path / "matrix.toml"
+    file.write_text(text.replace("[left_out]", '[left_out]\ncp311-musllinux_x86_64 = "so"'))
+    reasons = {cell.name: cell.left_out for cell in matrix.cells(file)}
+    assert reasons["cp311-musllinux_x86_64"] == "so"
+    file.write_text(text.replace("[left_out]", '[left_out]\ncp310-nowhere = "so"'))
+    with pytest.raises(SystemExit, match="does not have: cp310-nowhere"):
+        matrix.cells(file)
+
+
+def test_headers_are_pinned_or_an_interpreters() -> None:
+    pins = headers.pins()
+    wanted = {(cell.python.suite, cell.target.debian) for cell in CELLS if cell.python.suite}
+    assert pins.keys() == wanted
+    assert all(len(digest) == 64 for _, digest in pins.values())
+    for cell in CELLS:
+        if cell.python.suite:
+            path, _ = pins[cell.python.suite, cell.target.debian]
+            assert f"libpython{cell.python.version}-dev_" in path
+        else:
+            assert cell.python.no_interpreter
+
+
+@pytest.mark.parametrize(
+    ("found", "kept"),
+    [
+        ("manylinux_2_28_x86_64", True),
+        ("manylinux_2_5_x86_64", True),
+        ("manylinux_2_29_x86_64", False),
+        ("manylinux_2_17_aarch64", False),
+        ("musllinux_1_2_x86_64", False),
+        ("linux_x86_64", False),
+    ],
+)
+def test_a_tag_promises_no_more_than_the_module_keeps(found: str, kept: bool) -> None:
+    assert audit.keeps("manylinux_2_28_x86_64", found) is kept
+
+
+def test_two_packs_have_the_same_bytes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pack, "DIST", tmp_path / "dist")
+    monkeypatch.setenv("SOURCE_DATE_EPOCH", "1700000000")
+    (cell,) = matrix.chosen("cp313-manylinux_x86_64", CELLS)
+    package = tmp_path / "numapool-9.9-py3-none-any.whl"
+    about = "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n\n"
+    names = [
+        "numapool/__init__.py",
+        "numapool-9.9.dist-info/WHEEL",
+        "numapool-9.9.dist-info/RECORD",
+    ]
+    module = tmp_path / "_core.so"
+    module.write_bytes(b"\x7fELF")
+
+    found = []
+    for when, order in ((1980, 1), (2020, -1)):
+        with zipfile.ZipFile(package, "w") as archive:
+            for name in names[::order]:
+                entry = zipfile.ZipInfo(name, (when, 1, 1, 0, 0, 0))
+                archive.writestr(entry, about if name.endswith("WHEEL") else "")
+        wheel = pack.packed(cell, package, module)
+        found.append(wheel.read_bytes())
+    assert wheel.name == "numapool-9.9-cp313-cp313-manylinux_2_28_x86_64.whl"
+    assert found[0] == found[1]
+
+    with zipfile.ZipFile(io.BytesIO(found[0])) as archive:
+        read = {name: archive.read(name).decode() for name in archive.namelist()}
+        modes = {one.filename: one.external_attr >> 16 & 0o777 for one in archive.infolist()}
+    module_name = "numapool/_core.cpython-313-x86_64-linux-gnu.so"
+    assert sorted(read) == sorted([*names, module_name])
+    assert (modes[module_name], modes[names[0]]) == (0o755, 0o644)
+    assert read[names[1]] == (
+        "Wheel-Version: 1.0\nRoot-Is-Purelib: false\nTag: cp313-cp313-manylinux_2_28_x86_64\n"
+    )
+    rows = read[names[2]].splitlines()
+    assert rows[-1] == "numapool-9.9.dist-info/RECORD,,"
+    assert f"{module_name},sha256=" in "\n".join(rows)
+    assert len(rows) == len(read)
+
+
+def test_the_table_is_made_of_the_records() -> None:
+    page = (ROOT / "docs" / "platforms.md").read_text()
+    made = page.split(table.BEGIN)[1].split(table.END)[0]
+    assert made == table.table(table.RECORDS), "run .ci/wheels/table"
+
+
+def test_the_table_says_what_failed_and_what_was_not_tried(tmp_path: Path) -> None:
+    run = {"python": "3.13.5", "where": "here", "what": "alone", "result": "passed"}
+    failed = {**run, "what": "with NumPy", "result": "failed: status 1: no"}
+    record = {
+        "name": "cp313-manylinux_x86_64",
+        "bytes": 1234567,
+        "needs": "manylinux_2_17",
+        "runs": [run, failed],
+    }
+    file = tmp_path / "wheels.json"
+    file.write_text(json.dumps([record, {"name": "cp312-manylinux_x86_64", "left_out": "so"}]))
+    lines = table.table(file).splitlines()
+    assert (
+        "| cp313-manylinux_x86_64 | 1.23 MB | glibc 2.17 "
+        "| Python 3.13.5, here: alone, with NumPy (failed) |"
+    ) in lines
+    assert "| cp312-manylinux_x86_64 | | | not built: so |" in lines
+    assert any(line.startswith("| cp311-manylinux_x86_64 | | | not built: ") for line in lines)
+
+
+def test_a_download_is_what_was_pinned(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from wheels import apt
+
+    monkeypatch.setattr(apt, "DOWNLOADS", tmp_path)
+    file = tmp_path / "libpython_1_amd64.deb"
+    file.write_bytes(b"another")
+    with pytest.raises(SystemExit, match=r"libpython_1_amd64\.deb is not what was pinned"):
+        apt.fetch("pool/libpython_1_amd64.deb", hashlib.sha256(b"this").hexdigest())
+    assert apt.fetch("pool/libpython_1_amd64.deb", hashlib.sha256(b"another").hexdigest()) == file
