@@ -40,9 +40,9 @@ def prepared(cell: Cell) -> Path:
             (root / folder).mkdir(parents=True)
         for link in ("bin", "sbin", "lib"):
             (root / link).symlink_to(f"usr/{link}")
-        for package in packages(
-            Suite(suite, cell.target.debian), f"{name}-minimal", f"lib{name}-stdlib"
-        ):
+        # NumPy's wheels link the system's libstdc++, ours nothing of the kind.
+        names = f"{name}-minimal", f"lib{name}-stdlib", "libstdc++6"
+        for package in packages(Suite(suite, cell.target.debian), *names):
             data = subprocess.run(
                 ["dpkg-deb", "--fsys-tarfile", package], capture_output=True, check=True
             ).stdout

@@ -45,12 +45,13 @@ def test_the_choice_takes_names_and_nothing_else() -> None:
 
 
 def test_a_wheel_that_is_left_out_is_one_of_the_matrix(tmp_path: Path) -> None:
-    text = (ROOT / ".ci" / "wheels" / "matrix.toml").read_text()
+    text = (ROOT / ".ci" / "wheels" / "matrix.toml").read_text().split("[left_out]")[0]
+    text += "[left_out]\n"
     file = tmp_path / "matrix.toml"
-    file.write_text(text.replace("[left_out]", '[left_out]\ncp311-musllinux_x86_64 = "so"'))
+    file.write_text(f'{text}cp311-musllinux_x86_64 = "so"\n')
     reasons = {cell.name: cell.left_out for cell in matrix.cells(file)}
     assert reasons["cp311-musllinux_x86_64"] == "so"
-    file.write_text(text.replace("[left_out]", '[left_out]\ncp310-nowhere = "so"'))
+    file.write_text(f'{text}cp310-nowhere = "so"\n')
     with pytest.raises(SystemExit, match="does not have: cp310-nowhere"):
         matrix.cells(file)
 
