@@ -135,9 +135,8 @@ with started(nanny=False) as cluster, Client(cluster) as client:
     until(lambda: worker()["in_use"] > 3 * 16 * MIB - MIB or worker()["on_disk"])
     with open(os.environ["MEMORY_PRESSURE_WATCH"], "w") as file:
         file.write("!")
-    until(lambda: worker()["on_disk"])
-    now = worker()
-    assert now["spilled"] >= 16 * MIB
+    until(lambda: worker()["spilled"] >= 16 * MIB)
+    assert worker()["on_disk"]
     assert [client.submit(np.sum, one).result() for one in kept] == [i * 2 * MIB for i in range(3)]
 
     client.register_plugin(NodePlugin(least_bytes="4MiB"))  # in place of the first
