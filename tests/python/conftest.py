@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, settings
-from support import machine_wide, signals, slow, strays, systems, threads
+from support import machine_wide, signals, slow, strays, systems, thread_state, threads
 
 import numapool as nump
 
@@ -56,6 +56,14 @@ def _no_process_outlives_its_test() -> Iterator[None]:
     yield
     left = strays.end_left(before)
     assert not left, f"the test left processes behind, which were killed: {left}"
+
+
+@pytest.fixture(autouse=True)
+def _threads_stay_where_they_were() -> Iterator[None]:
+    """Tests come in any order: what one leaves to its thread, another would take for its own."""
+    before = thread_state.of_this_thread()
+    yield
+    assert thread_state.of_this_thread() == before, "the test left its thread bound"
 
 
 @pytest.fixture(scope="session")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-import runpy
 import subprocess
 import sys
 from collections import defaultdict
@@ -101,8 +100,8 @@ def test_bad_samples_mark_errors(path: Path) -> None:
     assert len(_marked(path)) > 10
 
 
-@pytest.mark.filterwarnings("default")  # a container may refuse placement, and warns of it
 @pytest.mark.parametrize("path", _GOOD, ids=lambda path: path.stem)
 def test_good_samples_run(path: Path) -> None:
+    """In a process of its own, which it may bind."""
     assert not _marked(path)
-    assert "nump" in runpy.run_path(str(path))
+    subprocess.run([sys.executable, str(path)], check=True, timeout=120)
