@@ -63,6 +63,8 @@ TEST_CASE_FIXTURE(PoolSets, "else the nearest, which is worked out once") {
   CHECK(lease.place.node_id == 2);  // as far as node 3, and first by id
   give(lease);
   CHECK_FALSE(pool->try_acquire_near(kMiB, std::vector<int>{2, 900}, lease));
+  give(take_any({1, 0}));
+  CHECK(kind_of([&] { return take_any({1, 900}); }) == ErrorKind::kNodeNotFound);
 }
 
 TEST_CASE_FIXTURE(PoolSets, "a block that any of them retains comes before a new one") {

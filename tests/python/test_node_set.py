@@ -364,6 +364,8 @@ def test_a_pool_knows_the_set_that_it_was_asked_for_last(node: int) -> None:
         assert sys.getrefcount(nodes) - before in (0, 1)
         pool.acquire(4096, nump.NodeSet([node])).close()
         assert sys.getrefcount(nodes) == before  # another one is kept now
+        with pytest.raises(nump.NodeNotFoundError, match="no node 4000"):
+            pool.acquire(4096, nump.NodeSet([node, 4000]))
     last = nump.NodeSet([node])
     before = sys.getrefcount(last)
     pool.acquire(4096, last).close()

@@ -26,6 +26,9 @@ bool PoolImpl::try_acquire_near(std::size_t size_bytes, std::span<const int> nod
                                 Lease& lease) noexcept {
   const std::optional<std::uint16_t> here = slot_here();
   if (!here) return false;
+  for (const int node : nodes) {
+    if (!slot_of(node)) return false;  // the slow path says what is wrong with it
+  }
   const int own = nodes_[*here];
   if (std::find(nodes.begin(), nodes.end(), own) != nodes.end())
     return try_acquire(size_bytes, own, lease);
@@ -35,8 +38,7 @@ bool PoolImpl::try_acquire_near(std::size_t size_bytes, std::span<const int> nod
   std::uint16_t least = kNoRank;
   for (const int node : nodes) {
     const std::optional<std::uint16_t> slot = slot_of(node);
-    if (!slot) return false;  // the slow path says what is wrong with it
-    if (ranks->by_slot[*slot] >= least) continue;
+    if (!slot || ranks->by_slot[*slot] >= least) continue;
     least = ranks->by_slot[*slot];
     nearest = node;
   }
