@@ -167,6 +167,12 @@ int read_listed(PyObject* ids, Arguments& out) noexcept {
 
 int read_nodes(PyObject* object, Arguments& out) noexcept {
   if (object == Py_None) return 0;
+  if (PyLong_CheckExact(object) != 0) {  // most often; too large a number is clipped
+    int overflow = 0;
+    const long value = PyLong_AsLongAndOverflow(object, &overflow);
+    out.node = overflow != 0 ? INT_MAX : id_of(value);
+    return 0;
+  }
   if (PyIndex_Check(object) != 0) {
     const Py_ssize_t value = PyNumber_AsSsize_t(object, nullptr);
     if (value != -1 || PyErr_Occurred() == nullptr) {
