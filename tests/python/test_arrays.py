@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -130,3 +131,15 @@ def test_the_memory_of_an_array_cannot_be_closed_under_it(pooled: bool, node: in
         with pool.acquire(2400, node) as other:
             memoryview(other)[:] = bytes(2400)
         assert part.tolist() == [7] * 100
+
+
+@pytest.mark.parametrize(
+    ("name", "make"),
+    [
+        ("fill_value", lambda: nump.full(3, 2**70, dtype=np.int8)),
+        ("data", lambda: nump.asarray([2**70], dtype=np.int8)),
+    ],
+)
+def test_numbers_that_the_dtype_does_not_hold(name: str, make: Callable[[], object]) -> None:
+    with pytest.raises(OverflowError, match=f"^{name} must be what NumPy can"):
+        make()

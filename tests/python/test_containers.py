@@ -113,7 +113,7 @@ def test_what_is_refused_is_told_once(mounts: tuple[str, ...], unprivileged: boo
     )
     count, *words = out.splitlines()
     assert count == "1", out
-    assert "mbind" in words[0] and "first touched on that node's CPUs" in words[0]
+    assert "mbind" in words[0] and "first touched on the CPUs of that node" in words[0]
 
 
 @pytest.mark.parametrize("mounts", MOUNTS.values(), ids=MOUNTS.keys())

@@ -231,7 +231,7 @@ def full(
     array = empty(shape, kind, order, **options)
     try:
         np.copyto(array, fill_value, casting="unsafe")
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, OverflowError) as error:
         takes = f"what NumPy can fill an array of shape {array.shape} and dtype {array.dtype} with"
         raise _renamed(error, arguments.must_be("fill_value", takes, fill_value)) from error
     return array
@@ -239,7 +239,8 @@ def full(
 
 def _renamed(error: Exception, words: str) -> Exception:
     """Return the same kind of error, which says which parameter it is about."""
-    kind = ValueError if isinstance(error, ValueError) else TypeError
+    kinds = (ValueError, OverflowError)
+    kind = next((one for one in kinds if isinstance(error, one)), TypeError)
     return kind(f"{words}: {error}")
 
 
@@ -258,7 +259,7 @@ def asarray(
 
     try:
         source = np.asarray(data, None if dtype is None else _dtype(dtype))
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, OverflowError) as error:
         if str(error).startswith("dtype "):
             raise
         takes = "what NumPy can make an array of the dtype of"

@@ -51,7 +51,7 @@ class Mine(nump.NodeBuffer):  # E: misc
 
 nump.run_on(0.0)  # E: arg-type
 nump.run_on(0, topo)  # E: call-arg
-nump.bind_process([0])  # E: arg-type
+nump.bind_process(0.5)  # E: arg-type
 nump.NodeExecutor()  # E: call-arg
 nump.NodeExecutor(0, "2")  # E: arg-type
 nump.NodeExecutor(0, workers=2)  # E: call-arg
