@@ -9,6 +9,7 @@
 #include "numapool/allocator.hpp"
 #include "numapool/error.hpp"
 #include "numapool/home_node.hpp"
+#include "numapool/size_text.hpp"
 
 namespace numapool {
 

@@ -5,6 +5,7 @@
 #include "memory/reach.hpp"
 #include "numapool/allocator.hpp"
 #include "numapool/error.hpp"
+#include "numapool/size_text.hpp"
 
 namespace numapool {
 
