@@ -122,7 +122,9 @@ def test_default_beyond_the_node_goes_to_the_nearest_whole(
 
 
 def test_more_than_any_node_is_split(machine: Machine, allocator: nump.NumaAllocator) -> None:
-    size = free_bytes(0) + 48 * MIB
+    for node in (0, 1):  # what lies in lists of CPUs, from Linux 6.7 on an eighth, is not available
+        settled_unused(node)
+    size = free_bytes(0) + 24 * MIB
     with allocator.allocate(size, 0) as buffer:
         found = pages.bytes_by_node(buffer)
         assert buffer.step is nump.AllocationStep.ANY
