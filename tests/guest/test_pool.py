@@ -125,14 +125,18 @@ def test_a_set_is_served_by_its_members_before_it_spills() -> None:
             held.append(pool.acquire(64 * MIB, members))
             assert len(held) < 20
         *inside, spilled = held
-        assert {_sole_node(one) for one in inside} == members
+        whole = [one for one in inside if one.step is nump.AllocationStep.PREFERRED]
+        assert {_sole_node(one) for one in whole} == members
         assert _sole_node(held[0]) == 2  # the thread's own comes first
-        assert all(one.step is nump.AllocationStep.PREFERRED for one in inside)
+        # What is left on both may hold one more together, which is no spill either.
+        shared = [one for one in inside if one.step is not nump.AllocationStep.PREFERRED]
+        assert len(shared) <= 1
+        assert all(set(pages.bytes_by_node(one)) <= members for one in shared)
         assert spilled.node_id not in members
         by_node = pool.statistics().by_node
         assert by_node[2].spills == 1
         assert by_node[1].misses + by_node[2].misses == len(held)
-        from_one = next(one for one in inside if one.node_id == 1)
+        from_one = next(one for one in whole if one.node_id == 1)
         from_one.close()
         with pool.acquire(64 * MIB, nump.NodeSet(members)) as again:  # the one that came back
             assert again.node_id == again.requested_node == 1
