@@ -47,7 +47,7 @@ class Stream {
                                                     const Pool::Degraded& degraded);
   virtual ~Stream() = default;  // reads that are on their way end by themselves
 
-  // The next block if it is there already.
+  // The next block or failure if it is there already; only next() tells of the end.
   [[nodiscard]] virtual std::optional<StreamItem> try_next() = 0;
   // Waits for the next item; while every block is with consumers, for `starved_ms` at most
   // (nothing: as long as it takes), then throws Error(kExhausted). Throws kClosed after close() and

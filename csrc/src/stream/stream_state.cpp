@@ -156,11 +156,9 @@ bool StreamState::is_starved() const {
 
 std::optional<StreamItem> StreamState::try_next() {
   const std::lock_guard guard(mutex_);
-  require_open();
-  if (ended_ || failure_ || window_.empty() || window_.front()->use != Use::kFilled ||
-      window_.front()->got.bytes == 0)
-    return std::nullopt;
-  return take();
+  std::optional<StreamItem> item = take();
+  if (item && item->kind == StreamItem::Kind::kEnd) item.reset();  // next() tells of it again
+  return item;
 }
 
 StreamItem StreamState::next(std::optional<std::uint64_t> starved_ms, const InterruptCheck& check) {

@@ -30,7 +30,7 @@ class StreamState final : public Keeper,
 
   // Threads on `cpus`. Throws Error(kSystem) if there is not even one.
   void start(std::uint32_t threads, const std::vector<int>& cpus);
-  [[nodiscard]] std::optional<StreamItem> try_next();  // a block
+  [[nodiscard]] std::optional<StreamItem> try_next();  // not the end
   [[nodiscard]] StreamItem next(std::optional<std::uint64_t> starved_ms,
                                 const InterruptCheck& check);
   [[nodiscard]] bool starved() const;
