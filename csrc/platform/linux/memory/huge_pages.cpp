@@ -111,8 +111,8 @@ TransparentState state_in(const Folder& root) {
 
 std::size_t read_transparent_page_bytes() {
   const TransparentState state = transparent_state("/");
-  return state.mode.empty() || state.mode == "never" ? 0
-                                                     : static_cast<std::size_t>(state.page_bytes);
+  const TransparentSwitch counts{state.mode, state.of_size};
+  return counts.on() ? static_cast<std::size_t>(state.page_bytes) : 0;
 }
 
 }  // namespace
