@@ -6,10 +6,10 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from numapool.machine.cpu_groups import cache_bytes
 from numapool.probes.machine import Machine
 
 _CPUS = "/sys/devices/system/cpu"
-_UNITS = {"": 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30}
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -30,7 +30,7 @@ def caches(machine: Machine, cpus: Iterable[int]) -> tuple[Cache, ...]:
             if not name.startswith("index"):
                 continue
             level = machine.number(f"{folder}/{name}/level")
-            size = _size(machine.read(f"{folder}/{name}/size"))
+            size = cache_bytes(machine.read(f"{folder}/{name}/size") or "")
             if level is None or not size or machine.read(f"{folder}/{name}/type") == "Instruction":
                 continue
             sharing = ids(machine.read(f"{folder}/{name}/shared_cpu_list") or str(cpu))
@@ -52,11 +52,6 @@ def ids(text: str) -> tuple[int, ...]:
         if ends:
             out.update(range(int(ends[1]), int(ends[2] or ends[1]) + 1))
     return tuple(sorted(out))
-
-
-def _size(text: str | None) -> int:
-    found = re.fullmatch(r"(\d+)([KMG]?)", text or "")
-    return int(found[1]) * _UNITS[found[2]] if found else 0
 
 
 def largest_bytes(found: Iterable[Cache]) -> int:

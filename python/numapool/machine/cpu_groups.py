@@ -140,7 +140,7 @@ class CpuGroups:
             sharing = {cpu}
         return LastLevelCache(
             level=best[0],
-            size_bytes=_size_of(self._read(f"{place}/size")),
+            size_bytes=cache_bytes(self._read(f"{place}/size")),
             cpu_cores=tuple(sorted(sharing)),
             node_ids=self._nodes_of(sharing),
         )
@@ -162,7 +162,8 @@ class CpuGroups:
             return ""
 
 
-def _size_of(text: str) -> int | None:
+def cache_bytes(text: str) -> int | None:
+    """Return the size of a cache that sysfs writes as ``32K``; None if the text is not a size."""
     digits, unit = (text[:-1], text[-1]) if text[-1:] in _UNITS else (text, "")
     if not (digits.isascii() and digits.isdigit() and len(digits) <= 15):
         return None
