@@ -29,7 +29,7 @@ std::optional<int> number_of(std::string_view text) {
   return number;
 }
 
-// "0-1,4"; nothing where the text is no such list.
+// "0-1,4"; nothing if the text is not such a list.
 std::optional<std::vector<int>> list_of(std::string_view text) {
   std::vector<int> ids;
   while (true) {

@@ -81,8 +81,8 @@ std::map<int, DaxDevice> nodes_of_dax(const Folder& root, Notes& notes) {
   return found;
 }
 
-// The name of a driver that added memory and is none of the kernel's own; nothing where there is
-// none. Names are there for everybody, addresses for root alone.
+// The name of a driver, other than the kernel's own, that added memory; nothing if there is no such
+// driver. Everybody may read the names; only root may read the addresses.
 std::optional<std::string> foreign_memory(const Folder& root, Notes& notes) {
   const auto map = root.read_whole(kMap);
   if (!map) {

@@ -26,7 +26,7 @@ int open_counter(int thread, std::uint32_t type, std::uint64_t config, int besid
   attributes.size = sizeof attributes;
   attributes.type = type;
   attributes.config = config;
-  // With kernel.perf_event_paranoid 2, the default, only that is left to others than root.
+  // With kernel.perf_event_paranoid at 2, its default, only root may count more than this.
   attributes.exclude_kernel = 1;
   attributes.exclude_hv = 1;
   return static_cast<int>(syscall(SYS_perf_event_open, &attributes, long{thread}, -1L, long{beside},

@@ -55,7 +55,7 @@ class SomePages {
   [[nodiscard]] bool is_full() const noexcept { return pages_.size() == kPagesPerCall; }
   void clear() noexcept { pages_.clear(); }
 
-  // False with errno where the kernel refuses the call as a whole. That some pages stay is none.
+  // False with errno if the kernel refuses the call as a whole. Pages that stay are no refusal.
   bool move() {
     if (pages_.empty()) return true;
     targets_.assign(pages_.size(), node_);
