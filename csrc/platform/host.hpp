@@ -1,4 +1,4 @@
-// What an operating system must provide about what is below it: hypervisor, balloon, free memory.
+// What an operating system must provide about the layer below it: hypervisor, balloon, free memory.
 #pragma once
 
 #include <cstdint>
@@ -10,19 +10,19 @@
 
 namespace numapool::platform {
 
-// One thing seen that may tell which hypervisor the system runs on.
+// A piece of evidence for the hypervisor that the system runs on.
 enum class ClueKind {
   kProduct,           // DMI product_name
   kVendor,            // DMI sys_vendor, board_vendor, bios_vendor, in this order
-  kHypervisorType,    // the kernel's own name for it (/sys/hypervisor/type)
+  kHypervisorType,    // the kernel's own name for the hypervisor (/sys/hypervisor/type)
   kXen,               // the kernel runs on Xen; `text` is "control_d" in the control domain
   kDeviceTree,        // `compatible` of the device tree's hypervisor node
   kMachine,           // `compatible` and `model` of the device tree's root
   kPartition,         // the name of an IBM partition
-  kControlProgram,    // what an IBM mainframe's guest runs on
-  kKernelRelease,     // the kernel's version, where a vendor's name is in it
-  kHypervisorFlag,    // a processor's flag says that there is a hypervisor
-  kNoHypervisorFlag,  // the flags are there and none says so
+  kControlProgram,    // the control program of an IBM mainframe's guest
+  kKernelRelease,     // the kernel's version, if it contains a vendor's name
+  kHypervisorFlag,    // a processor flag that says there is a hypervisor
+  kNoHypervisorFlag,  // there are flags, and none says that there is a hypervisor
 };
 
 struct Clue {
@@ -31,38 +31,38 @@ struct Clue {
   std::string text;
 };
 
-// All there is of them, CPUID apart (which needs no operating system). `root` is "/" or a tree of
-// the same files elsewhere; of a tree elsewhere, /proc/cpuinfo stands in for CPUID.
+// All evidence except CPUID, which needs no operating system. `root` is "/" or a copy of the same
+// files elsewhere; for a copy, /proc/cpuinfo replaces CPUID.
 Result<std::vector<Clue>> hypervisor_clues(const std::string& root);
 
-// The cgroup of this process that a controller limits: its folder, and the highest folder above it
-// that can be seen.
+// The folder of this process's cgroup for a controller, and the highest visible ancestor.
 struct CgroupFolder {
-  int version = 0;  // 2 or 1; 0: none, or not known
+  int version = 0;  // 2 or 1; 0: there is no cgroup, or it is unknown
   std::string folder;
   std::string top;
-  std::string unknown;  // why it is not known; empty: known, or there is none
+  std::string unknown;  // why the cgroup is unknown; empty: it is known, or there is none
 };
-// `controller` "" means version 2, whichever controllers it has. Paths do not start with `root`.
+// An empty `controller` means version 2 with any controllers. Paths do not start with `root`.
 [[nodiscard]] CgroupFolder cgroup_folder(const std::string& root, const std::string& controller);
 
 struct BalloonRecord {
   std::string driver;             // "virtio", "xen", "vmware", "hyperv"; empty: no device
-  bool at_work = false;           // the kernel's driver has taken the device
-  std::string place;              // what shows the device
-  std::vector<int> feature_bits;  // virtio: the bits that were negotiated, ascending
-  std::string source;             // the file and figure that `inflated_bytes` is from; may be empty
+  bool at_work = false;           // the kernel's driver is bound to the device
+  std::string place;              // the file or folder that proves the device
+  std::vector<int> feature_bits;  // virtio: the negotiated feature bits, ascending
+  std::string source;             // file and figure that `inflated_bytes` is from; may be empty
   std::optional<std::uint64_t> inflated_bytes;
-  std::optional<std::uint64_t> target_bytes;  // what the host wants in the balloon
+  std::optional<std::uint64_t> target_bytes;  // the balloon size that the host wants
 };
 
-// Reads it now. Throws nothing but std::bad_alloc.
+// Reads it at each call. Throws only std::bad_alloc.
 Result<BalloonRecord> read_balloon(const std::string& root);
 
-// The smallest free block that the kernel tells a host of, if the balloon reports free pages.
+// The smallest free block that the kernel reports to a host, if the balloon supports free page
+// reporting.
 struct ReportingOrder {
   int order = 0;         // blocks of 2^order pages
-  bool assumed = false;  // the kernel does not say: its default
+  bool assumed = false;  // the kernel does not tell; this is its default
   std::uint64_t page_bytes = 0;
 };
 Result<ReportingOrder> page_reporting_order(const std::string& root);
@@ -70,19 +70,19 @@ Result<ReportingOrder> page_reporting_order(const std::string& root);
 // Free memory in blocks of 2^order pages, by order.
 Result<std::vector<std::uint64_t>> free_bytes_by_order(const std::string& root);
 
-// Makes the kernel move pages together until free memory is in large blocks; takes from
-// milliseconds to seconds. kRefused without the privilege, kUnsupported where the kernel cannot.
+// Makes the kernel compact memory, so that free memory is in large blocks. Takes from milliseconds
+// to seconds. kRefused without the privilege, kUnsupported if the kernel cannot do it.
 Status compact_memory(const std::string& root);
 
-// Memory of this process that is in RAM, now and at its highest. Batched per CPU by the kernel: off
-// by up to some MiB.
+// Memory of this process that is in RAM, now and at its peak. The kernel updates it in batches per
+// CPU, so it is inexact by up to a few MiB.
 struct ResidentBytes {
   std::uint64_t now = 0;
   std::uint64_t peak = 0;
 };
 Result<ResidentBytes> resident_bytes();
 
-// Asks the C library for the free pages of its heap. False where it has no such call.
+// Asks the C library to release free pages of its heap. False if the library cannot.
 bool trim_heap() noexcept;
 
 }  // namespace numapool::platform

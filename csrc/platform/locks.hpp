@@ -1,5 +1,5 @@
-// The locks of the library. A fork takes every one of them, so that its child, which has none of
-// the other threads, finds each lock open and what it guards whole.
+// The locks of the library. A fork takes all of them, so that its child, which has none of the
+// other threads, finds each lock free and the data behind it consistent.
 #pragma once
 
 #include <array>
@@ -15,31 +15,31 @@
 
 namespace numapool::platform {
 
-// The order in which locks are taken, by a thread that holds several and by a fork, which takes
-// all. A thread holds one lock of a rank at most. While it holds one, it may make and destroy locks
-// of later ranks only. Whoever holds a lock never waits for Python's GIL.
+// The order for a thread that takes several locks, and for a fork, which takes all. A thread holds
+// at most one lock of each rank. While it holds one, it may create and destroy only locks of later
+// ranks. A thread that holds a lock never waits for Python's GIL.
 enum class LockRank : std::uint8_t {
-  kDirectReads,     // src/stream/direct_gate.cpp: direct reads on their way, which a fork waits for
+  kDirectReads,     // src/stream/direct_gate.cpp: direct reads in flight, which a fork waits for
   kMonitorControl,  // src/pressure/monitor_impl.hpp: start and stop, one at a time
-  kMonitorTrim,     // src/pressure/monitor_impl.hpp: attached pools, while they are trimmed too
-  kMonitorState,    // src/pressure/monitor_impl.hpp: queues, counts, the last look
-  kEventQueue,      // include/numapool/pressure.hpp: what a subscriber has not fetched
-  kPressureWatch,   // linux/pressure/pressure_watch.hpp: how the sources are watched
+  kMonitorTrim,     // src/pressure/monitor_impl.hpp: attached pools, also during a trim
+  kMonitorState,    // src/pressure/monitor_impl.hpp: queues, counters, the last look
+  kEventQueue,      // include/numapool/pressure.hpp: events that a subscriber has not fetched
+  kPressureWatch,   // linux/pressure/pressure_watch.hpp: how each source is watched
   kStream,          // src/stream/stream_state.hpp: slots and window
   kRing,            // src/pool/ring.cpp: slots; spins
-  kPool,            // src/pool/pool_impl.hpp: budget, slabs, what forks left
-  kShard,           // src/pool/pool_parts.hpp: a CPU's lists and counts; spins
-  kIdleThread,      // src/pool/pool_idle.hpp: whether it ends
-  kPopulate,        // src/memory/populate.cpp: the first failure of a chunk
-  kLentBlocks,  // src/pool/blocks_by_address.hpp: blocks out as plain pointers, by address; spins
-  kClaims,      // bindings/claims.cpp: pages held or being moved
-  kTopology,    // src/machine/current_topology.cpp: the topology that was read last
-  kAvailable,   // linux/memory/available.cpp: the kept files
-  kPageMoves,   // linux/machine/process.cpp: the kept /proc/vmstat
+  kPool,            // src/pool/pool_impl.hpp: budget, slabs, what forks left behind
+  kShard,           // src/pool/pool_parts.hpp: lists and counters of one CPU; spins
+  kIdleThread,      // src/pool/pool_idle.hpp: whether the thread must end
+  kPopulate,        // src/memory/populate.cpp: the first failure in a chunk
+  kLentBlocks,  // src/pool/blocks_by_address.hpp: blocks lent as plain pointers, by address; spins
+  kClaims,      // bindings/claims.cpp: pages that are pinned or being moved
+  kTopology,    // src/machine/current_topology.cpp: the topology as last read
+  kAvailable,   // linux/memory/available.cpp: files that stay open
+  kPageMoves,   // linux/machine/process.cpp: the open /proc/vmstat
   kCount,
 };
 
-// The part of a lock by which forks find it.
+// The part of a lock that lets forks find it.
 class ForkLock {
  public:
   ForkLock(const ForkLock&) = delete;
@@ -54,16 +54,17 @@ class ForkLock {
   explicit ForkLock(LockRank rank) noexcept : rank_(rank) {}
   ~ForkLock() = default;
 
-  // From the last line of a constructor to the first of the destructor: what is listed is whole.
+  // Called in the last line of a constructor and the first of the destructor: a listed lock is
+  // complete.
   void enlist() noexcept;
   void leave() noexcept;
-  // The lock of this one's list, which a fork holds from beginning to end.
+  // The lock of the list itself, which a fork holds from beginning to end.
   [[nodiscard]] std::mutex& list_mutex() const noexcept;
 
  private:
   virtual void lock_for_fork() noexcept = 0;
   virtual void unlock_after_fork() noexcept = 0;
-  // With every lock held, before any is opened:
+  // Called with every lock held, before any is released:
   virtual void tell_parent() noexcept {}
   virtual void tell_child() noexcept {}
 
@@ -72,16 +73,17 @@ class ForkLock {
   const LockRank rank_;
 };
 
-// All locks there are, by rank.
+// All locks, by rank.
 struct ForkLocks {
   struct List {
-    std::mutex mutex;  // before the locks of its rank, after those of earlier ones
+    std::mutex mutex;  // before the locks of its own rank, after those of earlier ranks
     ForkLock* first = nullptr;
   };
   std::array<List, static_cast<std::size_t>(LockRank::kCount)> lists;
 };
 inline ForkLocks fork_locks;
-// False where nothing forks, or there is no memory for it: forks are as without it then.
+// False if this system has no forks, or there is no memory for the handler: forks then work as if
+// there were no lock.
 inline const bool forks_take_locks =
     on_fork(ForkLock::before_fork, ForkLock::after_fork_in_parent, ForkLock::after_fork_in_child);
 
@@ -133,12 +135,13 @@ inline void ForkLock::after_fork_in_child() noexcept {
   }
 }
 
-// What a fork tells the owner of a mutex.
+// What the owner of a mutex is told of a fork.
 class ForkOwner {
  public:
   // Its mutex is `held`; a condition variable may be waited for with it.
   virtual void before_fork(std::unique_lock<std::mutex>& held) noexcept { static_cast<void>(held); }
-  // Every lock of the library is held; none may be taken, made or destroyed, and nothing freed.
+  // Every lock of the library is held. The function must not take, create or destroy a lock, or
+  // free memory.
   virtual void after_fork_in_parent() noexcept {}
   virtual void after_fork_in_child() noexcept {}
 
@@ -178,7 +181,7 @@ class Mutex final : public std::mutex, private ForkLock {
   ForkOwner* owner_ = nullptr;
 };
 
-// For a few instructions at a time. A waiter yields, for the holder may have lost its CPU.
+// To be held for a few instructions. A waiter yields, as the holder may have lost its CPU.
 class SpinLock final : private ForkLock {
  public:
   explicit SpinLock(LockRank rank) noexcept : ForkLock(rank) { enlist(); }
@@ -200,7 +203,7 @@ class SpinLock final : private ForkLock {
   std::atomic_flag flag_;
 };
 
-// Anew in the child, where those who wait for it are not. Of the rank of its mutex.
+// Created anew in the child, where the waiting threads do not exist. Has the rank of its mutex.
 class Condition final : public std::condition_variable, private ForkLock {
  public:
   explicit Condition(LockRank rank) noexcept : ForkLock(rank) { enlist(); }

@@ -1,21 +1,22 @@
-// What an operating system must provide to count which accesses to memory went to another node.
+// What an operating system must provide to count memory accesses that went to another node.
 #pragma once
 
 #include "platform/result.hpp"
 
 namespace numapool::platform {
 
-// Two running counters of one thread, as file descriptors that the caller reads (8 bytes each, a
-// number that grows) and closes. They count at the same times, so that their ratio holds even where
-// the processor has too few counters for all who want some.
+// Two running counters of one thread, as file descriptors that the caller reads (8 bytes each, an
+// increasing number) and closes. They always count at the same times, so their ratio is right even
+// if the processor has too few counters for all users.
 struct NodeLoadCounters {
-  int loads = -1;   // reads that memory answered
-  int remote = -1;  // those that memory of another node answered
-  // Whether `loads` leaves out what `remote` counts, as it does on some processors.
+  int loads = -1;   // reads that were served from memory
+  int remote = -1;  // those that were served from another node's memory
+  // `loads` leaves out the reads in `remote`, as on some processors.
   bool loads_are_local = false;
 };
 
-// Of a thread of any process that this one may look at. Nothing of the kernel's own is counted.
+// Counts for a thread of any process that this one may inspect. The kernel's own accesses are not
+// counted.
 Result<NodeLoadCounters> count_node_loads(int thread);
 
 }  // namespace numapool::platform

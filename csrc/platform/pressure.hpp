@@ -1,5 +1,5 @@
 // What an operating system must provide to notice memory pressure: looks at its sources, and one
-// wait that those can end that wake by themselves.
+// wait that ends when a source sends a notice.
 #pragma once
 
 #include <array>
@@ -25,23 +25,23 @@ enum class PressureSource : std::uint8_t {
 };
 inline constexpr int kPressureSources = 8;
 
-// A source, and how it is watched or why it is not.
+// A source, and how it is watched, or why it is not.
 struct SourceState {
   PressureSource source = PressureSource::kMachine;
   bool active = false;
-  bool wakes = false;  // ends a wait by itself; else it is looked at now and then
+  bool wakes = false;  // ends a wait by itself; else it is polled
   std::string path;
   std::string detail;
 };
 
-// Time in which some or all runnable tasks waited for memory, since some time in the past.
+// Time in which some or all runnable tasks waited for memory, counted from some time in the past.
 struct StallTotals {
   PressureSource source = PressureSource::kStall;
   std::uint64_t some_us = 0;
   std::uint64_t full_us = 0;
 };
 
-// Memory that can be had without swapping, of so much.
+// Available memory (without swapping) and total memory.
 struct Supply {
   std::uint64_t available_bytes = 0;
   std::uint64_t total_bytes = 0;
@@ -51,38 +51,39 @@ struct NodeSupply {
   int node_id = 0;
   Supply supply;
   std::uint64_t free_bytes = 0;
-  std::uint64_t reserve_bytes = 0;  // the kernel's high watermarks and protections: not available
+  std::uint64_t reserve_bytes =
+      0;  // below the kernel's high watermarks, or protected: not available
 };
 
-// The cgroup, of this process's and its ancestors, with the least room below its limit.
+// Of this process's cgroup and its ancestors, the one with the least room below its limit.
 struct CgroupSupply {
   std::uint64_t limit_bytes = 0;
-  std::uint64_t needed_bytes = 0;  // charged, file cache left out; may be over the limit
+  std::uint64_t needed_bytes = 0;  // charged memory without file cache; may exceed the limit
 };
 
 struct PressureLook {
   std::optional<StallTotals> stall;
   std::optional<Supply> machine;
-  std::vector<NodeSupply> nodes;  // those with memory
+  std::vector<NodeSupply> nodes;  // nodes with memory
   std::optional<CgroupSupply> cgroup;
   std::optional<std::uint64_t> balloon_bytes;
-  std::optional<std::uint64_t> balloon_target_bytes;  // what the host wants in it, where it shows
-  std::uint32_t notices = 0;  // bit of each source that gave notice by itself since the last look
-  bool near_the_killer = false;  // the cgroup came to its hard limit since the last look
+  std::optional<std::uint64_t> balloon_target_bytes;  // the size that the host wants, if known
+  std::uint32_t notices = 0;     // bits of the sources that sent a notice since the last look
+  bool near_the_killer = false;  // the cgroup reached its hard limit since the last look
 };
 
-// Thresholds for those sources that wake: of `window_us`, the stall that is worth a look.
+// Thresholds for the sources that send notices: the stall within `window_us` that is worth a look.
 struct WatchRequest {
-  std::uint32_t sources = 0;  // bits; 0: whatever there is
-  // $MEMORY_PRESSURE_WATCH and _WRITE as they were when the caller could safely look: the
-  // environment may change while the watch's thread runs. Empty: not set.
+  std::uint32_t sources = 0;  // bit mask; 0: all available sources
+  // $MEMORY_PRESSURE_WATCH and _WRITE, read when the caller could do so safely: the environment may
+  // change while the watch's thread runs. Empty: not set.
   std::string service_watch;
   std::string service_write;
   std::uint32_t wake_stall_us = 0;
   std::uint32_t window_us = 0;
 };
 
-// One thread waits and looks; ring() is for all.
+// One thread waits and looks; any thread may call ring().
 class PressureWatch {
  public:
   PressureWatch() = default;
@@ -90,14 +91,14 @@ class PressureWatch {
   PressureWatch(const PressureWatch&) = delete;
   PressureWatch& operator=(const PressureWatch&) = delete;
 
-  // Until a source wakes, ring() is called, or the time is over. True where a source gave notice of
-  // pressure by itself: look() tells which.
+  // Waits until a source sends a notice, ring() is called, or the time is over. True if a source
+  // sent a notice of pressure: look() tells which one.
   virtual bool wait(std::uint32_t timeout_ms) noexcept = 0;
   virtual void ring() noexcept = 0;
 
-  // Everything. Sources that died meanwhile, or came back, are found here.
+  // Looks at all sources. Also notices sources that disappeared or came back meanwhile.
   [[nodiscard]] virtual PressureLook look() = 0;
-  // The stall alone, a few microseconds.
+  // Looks at the stall alone, which takes a few microseconds.
   [[nodiscard]] virtual std::optional<StallTotals> look_at_stall() = 0;
   // Whether a stall ends a wait within its window.
   [[nodiscard]] virtual bool stall_wakes() const noexcept = 0;
@@ -105,17 +106,17 @@ class PressureWatch {
   [[nodiscard]] virtual std::vector<SourceState> sources() const = 0;
 };
 
-// kUnsupported where the system tells nothing of memory pressure.
+// kUnsupported if the system tells nothing about memory pressure.
 Result<std::unique_ptr<PressureWatch>> open_pressure_watch(const WatchRequest& request);
 
 [[nodiscard]] std::uint64_t monotonic_ns() noexcept;
 
-// Tells a waiter that owns an event loop, such as Python, that there is something to fetch:
-// descriptor() becomes readable. Where a program closed the descriptor and opened another file
-// under its number, that file is left alone: the bell is silent then.
+// Wakes a waiter that owns an event loop, such as Python: descriptor() becomes readable. If the
+// program closed the descriptor and opened another file under its number, that file is left alone,
+// and no more notices are sent.
 class Bell {
  public:
-  Bell();  // descriptor() is -1 where there is none left
+  Bell();  // descriptor() is -1 if none is left
   ~Bell();
   Bell(const Bell&) = delete;
   Bell& operator=(const Bell&) = delete;
@@ -125,7 +126,7 @@ class Bell {
 
  private:
   int descriptor_ = -1;
-  std::array<std::uint64_t, 3> identity_{};  // of what was opened, where the system can tell
+  std::array<std::uint64_t, 3> identity_{};  // identity of the opened file, if the system tells it
 };
 
 }  // namespace numapool::platform

@@ -7,21 +7,20 @@
 
 namespace numapool::platform {
 
-// The operating system's answer, put in terms the core can decide on.
+// The operating system's answer, reduced to what the core's decisions need.
 enum class Cause {
   kOther,
-  kUnsupported,  // the call does not exist here (ENOSYS, EOPNOTSUPP; no such job on this platform)
-  kRefused,      // it exists and we may not (EPERM, EACCES)
-  kNoMemory,     // ENOMEM
-  kInvalid,      // EINVAL: of mbind, a node that is offline, without memory or not allowed
-  kPartial,      // EIO of mbind(MPOL_MF_STRICT): some pages stayed where they were
-  kUnintelligible,  // a file of the system holds what cannot be: `call` is the file, `detail` what
-                    // it says
+  kUnsupported,     // the call does not exist here (ENOSYS, EOPNOTSUPP)
+  kRefused,         // the call exists, but is not allowed (EPERM, EACCES)
+  kNoMemory,        // ENOMEM
+  kInvalid,         // EINVAL: of mbind, a node that is offline, without memory or not allowed
+  kPartial,         // EIO of mbind(MPOL_MF_STRICT): some pages stayed where they were
+  kUnintelligible,  // a system file makes no sense: `call` is the file, `detail` its contents
 };
 
-// `call` is the name of the system call or file operation as the manual spells it; `code` is errno;
-// on Windows its nearest equivalent, the system's own number and words being in `detail`, which
-// names the object (a path, a node, a length).
+// `call` is the name of the system call or file operation as in the manual. `code` is errno; on
+// Windows it is the nearest equivalent, and `detail` has the system's own number and words.
+// `detail` also names the object (a path, a node, a length).
 struct Failure {
   Cause cause = Cause::kOther;
   std::string call;
@@ -29,16 +28,16 @@ struct Failure {
   std::string detail;
 };
 
-// "mbind(node 3): Operation not permitted". Implemented in src/memory/failure_text.cpp, the same
-// everywhere.
+// "mbind(node 3): Operation not permitted". Implemented in src/memory/failure_text.cpp for all
+// platforms.
 [[nodiscard]] std::string describe(const Failure& failure);
 
-// True where the system has no such call or does not let us make it: the container case.
+// True if the system has no such call or does not allow it, as in many containers.
 [[nodiscard]] inline bool is_denied(const Failure& failure) noexcept {
   return failure.cause == Cause::kUnsupported || failure.cause == Cause::kRefused;
 }
 
-// True where the system has no way to do it at all, as opposed to a call that is refused here.
+// True if the system cannot do it at all, as opposed to a call that is not allowed here.
 [[nodiscard]] inline bool is_no_job(const Failure& failure) noexcept {
   return failure.cause == Cause::kUnsupported && failure.code == 0;
 }

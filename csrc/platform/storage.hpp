@@ -1,5 +1,5 @@
-// What an operating system must provide about files: transfers at an offset, past the page cache
-// where it can.
+// What an operating system must provide about files: transfers at an offset, bypassing the page
+// cache if possible.
 #pragma once
 
 #include <cstddef>
@@ -17,26 +17,26 @@ inline constexpr FileHandle kNoFile = -1;
 
 struct FileRequest {
   bool write = false;     // else read; never both
-  bool create = false;    // writing: make it where it is not there
-  bool truncate = false;  // writing: drop what it holds
-  bool direct = true;     // transfer past the page cache where that can be
+  bool create = false;    // writing: create the file if it does not exist
+  bool truncate = false;  // writing: truncate the file
+  bool direct = true;     // bypass the page cache if possible
 };
 
-// One file, opened by its path; handles are passed to close_handle(), each once.
+// One file, opened by its path. Each handle must be passed to close_handle() once.
 struct OpenedFile {
-  FileHandle handle = kNoFile;         // through the page cache
-  FileHandle direct_handle = kNoFile;  // past it; kNoFile: that cannot be
-  std::uint64_t size_bytes = 0;        // when it was opened; 0 where the system does not tell
-  // What direct transfers are multiples of; powers of two, 1 without a direct handle.
-  std::size_t memory_align = 1;    // the address
-  std::size_t transfer_align = 1;  // offset and length
-  std::string why_not_direct;      // empty with a direct handle
+  FileHandle handle = kNoFile;         // for transfers through the page cache
+  FileHandle direct_handle = kNoFile;  // for direct transfers; kNoFile: not possible
+  std::uint64_t size_bytes = 0;        // when the file was opened; 0 if the system does not tell
+  // Direct transfers must be multiples of these powers of two; 1 without a direct handle.
+  std::size_t memory_align = 1;    // for the address
+  std::size_t transfer_align = 1;  // for offset and length
+  std::string why_not_direct;      // why there is no direct handle; empty if there is one
 };
 
-// Fails with code EISDIR for a folder and ESPIPE for what has no offsets (pipes, sockets). Never
-// waits for another process: EINTR (a signal came) and EAGAIN (another process must first give up a
-// lease on the file) ask the caller to look for signals and to try again, EAGAIN after a moment.
-// Throws nothing but std::bad_alloc.
+// Fails with code EISDIR for a folder, and ESPIPE for a file without offsets (pipes, sockets).
+// Never waits for another process: after EINTR (a signal came) or EAGAIN (another process must
+// first give up a lease on the file), the caller should check for signals and try again, after
+// EAGAIN with a short delay. Throws only std::bad_alloc.
 Result<OpenedFile> open_file(const std::string& path, const FileRequest& request);
 
 struct Piece {
@@ -45,10 +45,10 @@ struct Piece {
 };
 
 enum class IoEnd {
-  kDone,         // `bytes` were transferred, perhaps fewer than asked; none: the end of the file
-  kInterrupted,  // by a signal, before a byte was transferred
-  kMisaligned,   // direct only: the system does not take this address, offset or length
-  kFailed,       // `code` says why
+  kDone,         // `bytes` were transferred, perhaps fewer than asked for; 0: the end of the file
+  kInterrupted,  // interrupted by a signal before any byte was transferred
+  kMisaligned,   // direct only: the system does not accept this address, offset or length
+  kFailed,       // `code` tells why
 };
 
 struct IoResult {
@@ -57,21 +57,21 @@ struct IoResult {
   int code = 0;
 };
 
-// Offsets of files are signed on every system: no byte is beyond this one.
+// File offsets are signed on every system: no byte is beyond this one.
 inline constexpr std::uint64_t kLastOffset = std::numeric_limits<std::int64_t>::max();
 
-// One system call each, on at most kMostPieces pieces that lie one after the other in the file and
-// end at kLastOffset or before.
+// One system call each, for at most kMostPieces pieces that are consecutive in the file and end at
+// kLastOffset or before.
 inline constexpr std::size_t kMostPieces = 64;
 [[nodiscard]] IoResult read_at(FileHandle handle, std::span<const Piece> pieces,
                                std::uint64_t offset) noexcept;
 [[nodiscard]] IoResult write_at(FileHandle handle, std::span<const Piece> pieces,
                                 std::uint64_t offset) noexcept;
 
-// Waits until what was written is on the device. `code` as IoResult's, 0 if it worked; EINTR: a
+// Waits until written data is on the device. Returns `code` as in IoResult, 0 for success. EINTR: a
 // signal came first, call it again.
 [[nodiscard]] int sync_data(FileHandle handle) noexcept;
-// 0, or why the system could not keep what was written.
+// Returns 0, or why the system could not keep what was written.
 int close_handle(FileHandle handle) noexcept;
 
 }  // namespace numapool::platform

@@ -1,4 +1,4 @@
-// What an operating system must provide about threads: where they run, and their own memory policy.
+// What an operating system must provide about threads: where they run, and their memory policy.
 #pragma once
 
 #include <array>
@@ -9,14 +9,14 @@
 
 namespace numapool::platform {
 
-// The node of the CPU that the calling thread runs on; -1 where the system cannot tell.
+// The node of the CPU that the calling thread runs on; -1 if the system cannot tell.
 [[nodiscard]] int current_node() noexcept;
-// The CPU that the calling thread runs on, without a system call where the system allows it; -1
-// where it cannot tell. It may be another one by the time the caller looks at it.
+// The CPU that the calling thread runs on, found without a system call if possible; -1 if the
+// system cannot tell. The thread may move to another CPU before the caller uses the answer.
 [[nodiscard]] int current_cpu() noexcept;
 
-// While one lives, no signal of others is handled on the calling thread, nor ever on a thread that
-// it starts meanwhile: a new thread has its maker's signal mask from its first instruction.
+// While this object exists, the calling thread handles no signals, and threads that it starts
+// meanwhile never do: a new thread inherits its creator's signal mask.
 class NoSignals {
  public:
   NoSignals() noexcept;
@@ -27,28 +27,28 @@ class NoSignals {
   NoSignals& operator=(NoSignals&&) = delete;
 
  private:
-  std::array<unsigned long, 16> saved_{};  // the system's own set of signals
+  std::array<unsigned long, 16> saved_{};  // the system's own type for a set of signals
 };
 
-// Prepares a thread of our own: where the system allows it runs on `cpus` only; none of them:
-// anywhere. False where the system does not let it have its CPUs (which who fills memory may
-// ignore: placement does not depend on it).
+// Prepares a thread of ours: if the system allows it, the thread runs on `cpus` only; empty: on any
+// CPU. False if the system refuses these CPUs. Code that populates memory may ignore that, as
+// placement does not depend on it.
 bool prepare_worker(std::span<const int> cpus) noexcept;
 
-// The memory policy of the calling thread, for memory that other libraries allocate.
+// The memory policy of the calling thread, which applies to memory that other libraries allocate.
 enum class ThreadMode {
   kDefault,
-  kPreferred,  // of one node
+  kPreferred,  // one node
   kBind,
   kInterleave,
   kLocal,
-  kPreferredMany,       // Linux 5.15; refused with Cause::kInvalid before
+  kPreferredMany,       // Linux 5.15; before that, refused with Cause::kInvalid
   kWeightedInterleave,  // Linux 6.9; the same
   kOther
 };
 struct ThreadPolicy {
   ThreadMode mode = ThreadMode::kDefault;
-  int raw_mode = 0;  // the system's number, mode flags included, so that any policy can be restored
+  int raw_mode = 0;  // the system's number with mode flags, so that any policy can be restored
   std::vector<int> nodes;  // ascending
 };
 Result<ThreadPolicy> thread_policy();

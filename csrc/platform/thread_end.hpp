@@ -1,4 +1,4 @@
-// A call in which the calling thread may be ended, as an ending Python interpreter does.
+// Calls a function in which the calling thread may be ended, as an exiting Python interpreter does.
 #pragma once
 
 #include <chrono>
@@ -7,14 +7,14 @@
 
 namespace numapool::platform {
 
-// Calls call(argument). A thread that ends itself in there (pthread_exit) does not come back to its
-// callers: it sleeps until the process is gone, and gives nothing of theirs back. Exceptions pass.
-// Frames between here and the end of the thread must have nothing to clean up: where the module has
-// another unwinder than the C library, these could not be unwound.
+// Calls call(argument). A thread that ends itself in there (pthread_exit) does not return to its
+// callers: it sleeps until the process exits, and none of their cleanup runs. Exceptions pass
+// through. The frames between this one and the thread's end must have nothing to clean up: if the
+// module uses another unwinder than the C library, they could not be unwound.
 void call_or_sleep(void (*call)(void*), void* argument);
 
-// For platforms where the C++ library's unwinder is the one that ends threads: such an unwinding
-// leaves a call unfinished without an exception that C++ counts.
+// For platforms where the C++ library's unwinder also ends threads: such an unwinding leaves the
+// call without an exception that C++ counts.
 class SleepIfUnfinished {
  public:
   SleepIfUnfinished() noexcept = default;

@@ -1,11 +1,11 @@
-// Allocation along the chain preferred nodes -> nearest by distance -> any, and the step it used.
-// Near goes before far: what no node holds alone is split over the nodes up to a distance before
-// one that is farther away is taken.
+// Allocates memory along the chain preferred nodes -> nearest by distance -> any, and reports the
+// step that was used. Before the chain takes a node that is farther away, it splits the request
+// over the nearer nodes.
 //
-// No strict policy is ever in force while a page of the memory is still to come, so no allocation
-// can invoke the policy-constrained OOM killer; what the machine or its cgroups cannot hold is
-// refused before a page is touched. docs/architecture.md tells the algorithm; mbind(2), madvise(2),
-// move_pages(2) are its sources.
+// No page of an allocation is ever populated under a strict policy, so no allocation can invoke the
+// policy-constrained OOM killer. A request that the machine or its cgroups cannot hold is refused
+// before any page is touched. docs/architecture.md describes the algorithm; its sources are
+// mbind(2), madvise(2) and move_pages(2).
 #pragma once
 
 #include <cstddef>
@@ -21,7 +21,7 @@
 
 namespace numapool {
 
-// Below this size looking at free memory costs more than it saves.
+// Below this size, looking at free memory costs more than it saves.
 inline constexpr std::size_t kLookBytes = std::size_t{1} << 20;
 
 struct PageRequest {
@@ -32,19 +32,19 @@ struct PageRequest {
 
 struct AllocationRequest {
   std::size_t size_bytes = 0;
-  NodeIds nodes;  // memory of any of them, nearest to the calling thread first; none: its own
+  NodeIds nodes;  // any of them, nearest to the calling thread first; empty: the thread's own node
   PageRequest page;
   bool strict = false;
   bool populate = true;
   bool mlock = false;
-  bool core_dump = true;  // false: core dumps leave the memory out
+  bool core_dump = true;  // false: core dumps leave this memory out
 };
 
 struct InterleaveRequest {
   std::size_t size_bytes = 0;
   std::vector<int> nodes;         // empty: every usable node
-  std::vector<unsigned> weights;  // one per node, by ascending node; empty: see weighted
-  bool weighted = false;  // by the system's weights, which `weights` (if any) must agree with
+  std::vector<unsigned> weights;  // one per node, by ascending node; empty: equal, or `weighted`
+  bool weighted = false;  // use the system's weights; `weights`, if given, must agree with them
   PageRequest page;
   bool strict = false;
   bool populate = true;
@@ -52,12 +52,11 @@ struct InterleaveRequest {
   bool core_dump = true;
 };
 
-// Throws Error: kNodeNotFound for a node the machine does not have, kPlacement for one without
-// memory or not allowed to this process.
+// Throws Error: kNodeNotFound if the machine does not have the node, kPlacement if the node has no
+// memory or this process may not use it.
 void require_usable(const Topology& topology, int node);
 
-// Why memory was handed out with less placement than asked for. The Python layer warns once per
-// cause.
+// Why an allocation got less placement than it asked for. The Python layer warns once per cause.
 struct Degradation {
   enum class Cause { kPolicyRefused, kNotVerified };
   Cause cause;
@@ -69,39 +68,41 @@ struct Allocation {
   std::vector<Degradation> degradations;
 };
 
-// Thread-safe: it holds only the topology it was made with, if any.
+// Thread-safe: its only state is the topology it was made with, if any.
 class Allocator {
  public:
-  // Over the running machine, which it follows: a node that seems unusable, and an error that an
-  // outdated topology may explain, are a reason to look at the machine once more.
+  // Follows the running machine: it looks at the machine again if a node seems unusable, or if an
+  // outdated topology could explain an error.
   Allocator() = default;
-  // Over a topology that never changes; nothing: as Allocator().
+  // Uses a topology that never changes; a null topology means the same as Allocator().
   explicit Allocator(SharedTopology topology) : topology_(std::move(topology)) {}
 
   // Throws Error: kInvalidArgument, kNodeNotFound, kNoMemory, kPlacement (strict only),
-  // kUnsupported, kSystem (mlock, core_dump), kInterrupted. On any of them every page is back with
+  // kUnsupported, kSystem (mlock, core_dump), kInterrupted. After an error all pages are back with
   // the system.
   [[nodiscard]] Allocation allocate(const AllocationRequest& request,
                                     const InterruptCheck& check) const;
   [[nodiscard]] Allocation allocate_interleaved(const InterleaveRequest& request,
                                                 const InterruptCheck& check) const;
-  // The preferred nodes alone; nothing where they cannot hold all of it, or have no memory. Where
-  // the system accepts no policy at all, what allocate() gives. Not for strict requests.
+  // Tries the preferred nodes alone. Returns no allocation if they have no memory or cannot hold
+  // all of it. If the system accepts no policy at all, returns what allocate() would. Not for
+  // strict requests.
   struct Attempt {
     std::optional<Allocation> allocation;
-    std::string reason;  // why there is none
+    std::string reason;  // why there is no allocation
   };
   [[nodiscard]] Attempt try_preferred(const AllocationRequest& request,
                                       const InterruptCheck& check) const;
-  // Split over the nodes that are no farther from the preferred ones than `farthest` is; nothing
-  // where they cannot hold all of it together. For what none of them holds alone, not strict.
+  // Splits the request over the nodes that are at most as far from the preferred ones as
+  // `farthest`. Returns no allocation if they cannot hold all of it together. For requests that no
+  // single node can hold; not for strict ones.
   [[nodiscard]] Attempt try_as_far_as(const AllocationRequest& request, int farthest,
                                       const InterruptCheck& check) const;
-  // The machine as it was last seen.
+  // The machine as last seen.
   [[nodiscard]] SharedTopology topology() const {
     return topology_ != nullptr ? topology_ : current_topology();
   }
-  // The same for work on a node.
+  // The same, for work on a node.
   [[nodiscard]] SharedTopology topology_for(int node) const {
     return topology_ != nullptr ? topology_ : numapool::topology_for(node);
   }

@@ -1,5 +1,5 @@
-// Memory for arrays, in the terms of malloc(3): large blocks from a pool, small ones from whoever
-// served them before. NEP 49 is what it is made for, but nothing here knows of NumPy.
+// Memory for arrays with the semantics of malloc(3): large blocks come from a pool, small ones from
+// the previous allocator. It is made for NEP 49, but nothing here depends on NumPy.
 #pragma once
 
 #include <cstddef>
@@ -11,8 +11,8 @@
 
 namespace numapool {
 
-// Who serves what is too small for a pool. The pointers may be called wherever the functions of
-// ArrayMemory are.
+// The allocator for sizes that are too small for a pool. Its functions may be called wherever those
+// of ArrayMemory may.
 struct SmallMemory {
   void* context = nullptr;
   void* (*allocate)(void* context, std::size_t bytes) = nullptr;
@@ -22,45 +22,45 @@ struct SmallMemory {
 };
 
 struct ArrayMemoryOptions {
-  NodeIds nodes;        // none: that of the thread that asks
-  bool strict = false;  // on those nodes, or not at all
+  NodeIds nodes;        // empty: the node of the calling thread
+  bool strict = false;  // fail if these nodes have no memory left
   bool zero_on_reuse = false;
 };
 
 class ArrayMemory {
  public:
-  // Runs what may take long (new memory from the system, zeroing much), perhaps without a lock of
-  // the caller's.
+  // Runs slow work (new memory from the system, zeroing a large block), possibly after releasing a
+  // lock of the caller's.
   using Slowly = std::function<void(const std::function<void()>&)>;
 
-  // Requests below this are small: a block of a pool is whole pages.
+  // Smaller requests go to the previous allocator: a pool's blocks are whole pages.
   static constexpr std::size_t kLeastBytes = 65536;
 
-  // Pins the pool until it is destroyed; blocks that are out live on without it.
+  // Keeps the pool pinned until it is destroyed. Blocks that are still lent stay valid after that.
   ArrayMemory(Pool& pool, ArrayMemoryOptions options, const SmallMemory& small,
               Slowly slowly) noexcept;
   ~ArrayMemory();
   ArrayMemory(const ArrayMemory&) = delete;
   ArrayMemory& operator=(const ArrayMemory&) = delete;
 
-  // Thread-safe, all of them; nullptr where there is no memory (max_bytes of the pool, or strict).
-  // A closed pool lends no more: then everything is small.
+  // All thread-safe. They return nullptr if there is no memory (the pool's max_bytes, or strict).
+  // After the pool was closed, every request counts as small.
   [[nodiscard]] void* allocate(std::size_t bytes) noexcept {
     return bytes < kLeastBytes ? small_.allocate(small_.context, bytes) : allocate_large(bytes);
   }
   [[nodiscard]] void* allocate_zeroed(std::size_t count, std::size_t bytes) noexcept;
-  // Keeps what fits of the contents; the old block stays as it is where there is no memory. Never
-  // calls `slowly`: the caller may rely on nobody else's looking at the array meanwhile.
+  // Keeps as much of the contents as fits. If there is no memory, the old block stays unchanged.
+  // Never calls `slowly`: the caller may rely on no other thread looking at the array meanwhile.
   [[nodiscard]] void* reallocate(void* old, std::size_t bytes) noexcept;
-  // A block of a pool begins at a page, and no system's pages are smaller than kLeastPageBytes:
-  // most of what is small is told by its address alone.
+  // A pool's block begins at a page boundary, and no system has pages smaller than kLeastPageBytes.
+  // So for most small blocks the address alone is enough to tell.
   void free(void* old, std::size_t bytes) noexcept {
     reinterpret_cast<std::uintptr_t>(old) % kLeastPageBytes != 0
         ? small_.free(small_.context, old, bytes)
         : free_page(old, bytes);
   }
 
-  // Tries what allocate() would do for a large block, and throws the Error that it hides.
+  // Does what allocate() would do for a large block, but throws the Error that allocate() hides.
   void try_out(const Pool::Degraded& degraded);
 
  private:

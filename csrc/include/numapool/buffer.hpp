@@ -1,4 +1,4 @@
-// A block of memory: a mapping of our own and what is known of its place.
+// A block of memory: our own mapping, and what is known about its placement.
 #pragma once
 
 #include <cstddef>
@@ -11,23 +11,23 @@
 
 namespace numapool {
 
-// Called between chunks of long work, without any lock; throws Error(kInterrupted) to stop it.
+// Called between chunks of long work, with no lock held. Throws Error(kInterrupted) to stop it.
 using InterruptCheck = std::function<void()>;
 
-// A range of memory that somebody else owns. `pages` is what it may be asked about by.
+// A memory range that somebody else owns. `pages` is the page size to query it by.
 struct Region {
   void* address = nullptr;
   std::size_t length = 0;
   platform::Pages pages;
 };
 
-// Owns one mapping and unmaps it. Not thread-safe; movable; an empty Mapping has address() ==
+// Owns one mapping and unmaps it. Movable, not thread-safe. An empty Mapping has address() ==
 // nullptr.
 class Mapping {
  public:
   Mapping() = default;
-  // Maps `length` bytes, a multiple of the base page (of the huge page for hugetlb). Throws
-  // Error(kNoMemory).
+  // Maps `length` bytes, a multiple of the base page size (for hugetlb, of the huge page size).
+  // Throws Error(kNoMemory).
   Mapping(std::size_t length, const platform::Pages& pages);
   ~Mapping() { reset(); }
   Mapping(Mapping&& other) noexcept;
@@ -47,49 +47,49 @@ class Mapping {
   platform::Pages pages_;
 };
 
-// What is known of where a block is, as of the call that placed or moved it.
+// What was known about a block's placement when it was placed or last moved.
 struct BlockPlace {
-  // Of several nodes that were asked for: the one that has the memory, or most of it; where none of
-  // them has, the nearest. Nothing for interleaved memory.
+  // If several nodes were asked for: the one with most of the memory, or the nearest if none of
+  // them has any. Empty for interleaved memory.
   std::optional<int> requested_node;
-  std::optional<int> node_id;  // nothing where unknown, or spread by design
+  std::optional<int> node_id;  // empty if unknown, or spread by design
   AllocationStep step = AllocationStep::kUnbound;
-  bool bound = false;  // the system accepted a policy for it
+  bool bound = false;  // the system accepted a policy for the block
 };
 
-// What NodeBuffer hands to Python. The owner guards it: nothing here is safe to change from two
-// threads.
+// What NodeBuffer gives to Python. Not thread-safe: the owner must guard it.
 struct Block {
   Mapping mapping;
-  std::size_t size_bytes = 0;  // as asked; the mapping is rounded up to whole pages
+  std::size_t size_bytes = 0;  // as requested; the mapping is rounded up to whole pages
   BlockPlace place;
   bool locked = false;
   struct Counted {
     std::uint64_t bytes = 0;
     std::uint16_t slot = 0;
   };
-  Counted counted;  // by the pool that gave it (Pool::take_fixed), for when it comes back
+  Counted counted;  // set by the pool that lent it (Pool::take_fixed), needed to give it back
 };
 
-// Page-locks the block; `resident` false locks each page as it is first touched. Throws
-// Error(kSystem).
+// Locks the block's pages into memory. With `resident` false, each page is locked when it is first
+// touched. Throws Error(kSystem).
 void lock_block(Block& block, bool resident);
 
-// Who takes memory back once its last user has let go: a pool, a ring.
+// Takes memory back when its last user is done: a pool, or a ring.
 class Keeper {
  public:
-  // Takes back what was lent under `cookie`; `moved`: its pages were migrated meanwhile. From any
-  // thread. Quick; true: call tidy() once, holding no lock of the caller's.
+  // Takes back what was lent under `cookie`; `moved`: its pages were migrated meanwhile. Callable
+  // from any thread, and quick. If it returns true, call tidy() once while holding no lock.
   [[nodiscard]] virtual bool give_back(void* cookie, bool moved) noexcept = 0;
   virtual void tidy() noexcept = 0;
-  // What was lent under `cookie` was just migrated, and perhaps what shares a huge page with it.
+  // Reports that the memory lent under `cookie` was migrated, perhaps with neighbours that share a
+  // huge page with it.
   virtual void moved(void*) noexcept {}
 
  protected:
   ~Keeper() = default;
 };
 
-// What a Keeper lends: a region, where it is, and whether an owner before has written to it.
+// What a Keeper lends: a region, its placement, and whether an earlier owner has written to it.
 struct Lease {
   Region region;
   BlockPlace place;
@@ -98,13 +98,13 @@ struct Lease {
   bool dirty = false;
 };
 
-// Where the pages of the region are now: always read, never remembered. Exact.
+// Where the region's pages are now. Always read from the system, never cached; exact.
 [[nodiscard]] Placement placement_of(const Region& region);
 
-// Moves the region's pages to `node` as far as they fit, keeping every byte. Returns what came of
-// it; the region's owner keeps it alive meanwhile and may use its contents. Throws Error:
-// kUnsupported where neither move_pages nor mbind is allowed, kSystem, kInterrupted (the pages
-// moved so far stay moved).
+// Moves as many of the region's pages to `node` as fit, and keeps every byte. Returns what was
+// moved. The region's owner must keep it alive meanwhile, and may use its contents. Throws Error:
+// kUnsupported if neither move_pages nor mbind is allowed, kSystem, kInterrupted (pages moved so
+// far stay moved).
 struct Migration {
   Placement before;
   Placement placement;

@@ -1,4 +1,4 @@
-// The one exception type of the core: what was tried, on what, what the system said, what to do.
+// The core's only exception type: what was tried, on what, what the system said, and what to do.
 #pragma once
 
 #include <cstdint>
@@ -9,19 +9,19 @@
 
 namespace numapool {
 
-// Each kind is one Python exception; bindings/errors.cpp holds the table.
+// Each kind becomes one Python exception; the table is in bindings/errors.cpp.
 enum class ErrorKind {
   kInvalidArgument,  // ValueError
-  kNoMemory,         // MemoryError: machine, cgroup or address space cannot hold the request
+  kNoMemory,         // MemoryError: the machine, cgroup or address space cannot hold the request
   kNodeNotFound,     // NodeNotFoundError
   kPlacement,        // PlacementError: carries bytes_by_node
   kUnsupported,      // UnsupportedError: carries code
-  kTopology,         // TopologyError: a tree that makes no sense
+  kTopology,         // TopologyError: the machine's files contradict each other
   kBusy,             // BufferError: a view is still exported
-  kClosed,           // ValueError: the buffer or the pool was closed
-  kExhausted,        // PoolExhaustedError: the pool is at max_bytes, or the ring is all lent
+  kClosed,           // ValueError: the buffer or pool is closed
+  kExhausted,        // PoolExhaustedError: the pool is at max_bytes, or all of the ring is lent
   kSystem,           // OSError: carries code and call
-  kInterrupted,      // a signal handler raised; the Python error indicator is already set
+  kInterrupted,      // a signal handler raised; Python's error indicator is already set
 };
 
 class Error : public std::exception {
@@ -33,10 +33,10 @@ class Error : public std::exception {
   [[nodiscard]] const char* what() const noexcept override { return message_.c_str(); }
   [[nodiscard]] ErrorKind kind() const noexcept { return kind_; }
   [[nodiscard]] const std::string& message() const noexcept { return message_; }
-  // The errno (or GetLastError value) behind kSystem and kUnsupported, 0 where there is none.
+  // The errno (or GetLastError value) behind kSystem and kUnsupported; 0 if there is none.
   [[nodiscard]] int code() const noexcept { return code_; }
 
-  // kPlacement only: bytes that landed on each node before they were given back.
+  // kPlacement only: the bytes that were on each node before they were freed.
   std::map<int, std::uint64_t> bytes_by_node;
 
  private:

@@ -1,4 +1,4 @@
-// What bounds the memory that this process may still use.
+// The limits on memory that this process may still use.
 #pragma once
 
 #include <optional>
@@ -8,11 +8,11 @@
 
 namespace numapool {
 
-// Which memory is asked about: a strict policy of the calling thread bounds what has no policy of
-// its own.
+// Which memory is asked about: a strict policy of the calling thread limits memory that has no
+// policy of its own.
 enum class PolicyOf { kThread, kMapping };
 
-// The least of the bounds that are known; nothing where none is.
+// The smallest known limit; empty if none is known.
 [[nodiscard]] std::optional<platform::Bound> least_bound(std::span<const platform::Bound> bounds,
                                                          PolicyOf policy = PolicyOf::kThread);
 

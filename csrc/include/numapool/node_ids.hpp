@@ -1,4 +1,4 @@
-// The nodes that a request names: one, several, or none.
+// The nodes in a request: one, several, or none.
 #pragma once
 
 #include <algorithm>
@@ -7,12 +7,12 @@
 
 namespace numapool {
 
-// Ids, ascending, each once. None of them says that nothing was named; whether a machine has them
-// is for whoever reads the request to find out.
+// Ids, ascending, without duplicates. Empty means that the request names no node. Whether the
+// machine has these nodes is checked by the function that gets the request.
 class NodeIds {
  public:
   NodeIds() = default;
-  NodeIds(int node) : ids_{node} {}  // NOLINT: implicit by design, for most requests name one
+  NodeIds(int node) : ids_{node} {}  // NOLINT: implicit by design, as most requests name one node
   explicit NodeIds(std::vector<int> ids) : ids_(std::move(ids)) {
     std::sort(ids_.begin(), ids_.end());
     ids_.erase(std::unique(ids_.begin(), ids_.end()), ids_.end());

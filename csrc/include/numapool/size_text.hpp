@@ -1,4 +1,4 @@
-// Writes a size in bytes the way people read it.
+// Formats a size in bytes for people.
 #pragma once
 
 #include <cstdint>

@@ -1,4 +1,4 @@
-// Files and memory: whole transfers at an offset, past the page cache where alignment allows.
+// Transfers between files and memory, at an offset, bypassing the page cache if alignment allows.
 #pragma once
 
 #include <atomic>
@@ -13,19 +13,19 @@
 
 namespace numapool {
 
-// What came of a transfer. With a failure, `bytes` were transferred before it.
+// The result of a transfer. If it failed, `bytes` were transferred before that.
 struct Transfer {
   std::uint64_t bytes = 0;
-  std::uint64_t direct_bytes = 0;  // of them, past the page cache
+  std::uint64_t direct_bytes = 0;  // the part of `bytes` that bypassed the page cache
   std::optional<platform::Failure> failure;
-  bool misplaced = false;  // direct I/O was possible, but not for this address and offset
+  bool misplaced = false;  // direct I/O works for this file, but not for this address and offset
 };
 
-// Owns the handles of one open file. Transfers are thread-safe; the rest is not. Movable.
+// Owns the handles of one open file. Transfers are thread-safe, everything else is not. Movable.
 class File {
  public:
-  // Waits while another process gives up a lease on the file; `check` is called meanwhile, and
-  // stops the waiting by what it throws. Throws nothing else but std::bad_alloc.
+  // Waits while another process gives up its lease on the file. `check` is called meanwhile, and
+  // stops the wait by throwing. Otherwise throws only std::bad_alloc.
   [[nodiscard]] static platform::Result<File> open(const std::string& path,
                                                    const platform::FileRequest& request,
                                                    const InterruptCheck& check);
@@ -35,20 +35,20 @@ class File {
   File(const File&) = delete;
   File& operator=(const File&) = delete;
 
-  // Fills the pieces, one after the other, with what the file holds from `offset` on: to their end,
-  // the end of the file (fewer bytes, no failure) or a failure. `check` is called now and then,
-  // and stops the transfer by what it throws.
+  // Fills the pieces in order with the file's contents from `offset` on, until they are full, the
+  // file ends (fewer bytes, no failure), or a read fails. `check` is called regularly, and stops
+  // the transfer by throwing.
   [[nodiscard]] Transfer read(std::span<const platform::Piece> pieces, std::uint64_t offset,
                               const InterruptCheck& check) const;
-  // The same into the file; `sync` waits until it is on the device.
+  // Writes the pieces to the file; with `sync`, waits until the data is on the device.
   [[nodiscard]] Transfer write(std::span<const platform::Piece> pieces, std::uint64_t offset,
                                bool sync, const InterruptCheck& check) const;
-  // Closes it now. A failure is one of writing that the system tells only here.
+  // Closes the file now. A failure here is a write error that the system reports only on closing.
   [[nodiscard]] std::optional<platform::Failure> close() noexcept;
 
   [[nodiscard]] std::uint64_t size_bytes() const noexcept { return opened_.size_bytes; }
   [[nodiscard]] std::size_t transfer_align() const noexcept { return opened_.transfer_align; }
-  // Why nothing goes past the page cache, however it is aligned; empty: it may.
+  // Why no transfer can bypass the page cache, whatever its alignment; empty: it can.
   [[nodiscard]] std::string why_not_direct() const;
 
  private:
@@ -59,7 +59,7 @@ class File {
                     std::uint64_t direct_end, const InterruptCheck& check) const;
 
   platform::OpenedFile opened_;
-  mutable std::atomic<bool> refused_{false};  // the system took back what it told of direct I/O
+  mutable std::atomic<bool> refused_{false};  // the system withdrew its support for direct I/O
 };
 
 }  // namespace numapool

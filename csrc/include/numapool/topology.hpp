@@ -14,27 +14,28 @@ using platform::MemoryKind;
 
 struct Node {
   int node_id = 0;
-  std::vector<int> cpus;  // online, ascending; empty for memory without CPUs (CXL, HBM)
-  // 0 for CPUs without memory; nothing where the system does not say how much there is.
+  std::vector<int> cpus;  // online CPUs, ascending; empty for memory without CPUs (CXL, HBM)
+  // 0 for CPUs without memory; empty if the system does not tell the size.
   std::optional<std::uint64_t> total_memory_bytes = 0;
   std::optional<int> memory_tier;
-  // HMAT figures of the node's best initiators; nothing unless the firmware gives them.
+  // HMAT figures from the node's best initiators; empty unless the firmware has them.
   std::optional<std::uint64_t> read_latency_ns;
   std::optional<std::uint64_t> write_latency_ns;
   std::optional<std::uint64_t> read_bandwidth_bytes_s;
   std::optional<std::uint64_t> write_bandwidth_bytes_s;
-  // The memory is the machine's: the kernel has not initialized all of the node's yet.
+  // The size is the whole machine's: the kernel has not finished initializing the node's memory.
   bool memory_of_machine = false;
   MemoryKind kind = MemoryKind::kUnknown;
-  std::string kind_evidence;  // how the kind is known, or why it is not
-  // None of the memory is for the kernel's own use (ZONE_MOVABLE).
+  std::string kind_evidence;  // how the kind is known, or why it is unknown
+  // The kernel keeps none of its own data in this memory (all of it is ZONE_MOVABLE).
   bool movable_only = false;
 
   bool operator==(const Node&) const = default;
 
-  // True unless the system says that there is none.
+  // True unless the system says that the node has no memory.
   [[nodiscard]] bool has_memory() const noexcept { return total_memory_bytes != 0; }
-  // Memory that was added to the machine, slower than what nodes with CPUs have: CXL, virtio-mem.
+  // Memory that was added to the machine and is slower than that of nodes with CPUs: CXL,
+  // virtio-mem.
   [[nodiscard]] bool is_expander() const noexcept {
     return movable_only && cpus.empty() && kind != MemoryKind::kHbm && kind != MemoryKind::kDevice;
   }
@@ -43,7 +44,7 @@ struct Node {
 // "dram", "device", "cxl", "pmem", "hbm" or "unknown".
 [[nodiscard]] const char* kind_text(MemoryKind kind) noexcept;
 
-// All that a topology says.
+// Everything that a topology tells.
 struct TopologyParts {
   std::string root;
   std::vector<Node> nodes;
@@ -57,20 +58,19 @@ struct TopologyParts {
   bool operator==(const TopologyParts&) const = default;
 };
 
-// A snapshot; immutable and therefore safe to share between threads.
+// A snapshot. Immutable, and so safe to share between threads.
 class Topology {
  public:
-  // The parts of a topology that was written elsewhere. Throws Error(kInvalidArgument) where they
-  // do not fit each other.
+  // Makes a topology from parts. Throws Error(kInvalidArgument) if they do not fit together.
   explicit Topology(TopologyParts parts);
-  // The running machine. `defaults` are words for its default nodes, see default_nodes(); without
-  // them the environment's NUMAPOOL_DEFAULT_NODES says which, where it is set. Throws
-  // Error(kTopology, kSystem), and Error(kInvalidArgument) for words that name no usable node; the
-  // same in the environment is a note, and default_nodes_problem().
+  // Reads the running machine. `defaults` is a list of words for its default nodes (see
+  // default_nodes()); if absent, the environment variable NUMAPOOL_DEFAULT_NODES is used. Throws
+  // Error(kTopology, kSystem), and Error(kInvalidArgument) if `defaults` selects no usable node.
+  // The same mistake in the environment variable adds a note, and default_nodes_problem() tells it.
   [[nodiscard]] static Topology detect(const std::optional<std::string>& defaults = {});
-  // The machine whose /sys and /proc are under `root`. What makes no sense is left out, with a
-  // note; with `strict` it is Error(kTopology), which names the file and its text. Throws
-  // Error(kSystem) and, where there is no machine under `root`, Error(kTopology); for `defaults`
+  // Reads the machine whose /sys and /proc are under `root`. A file that makes no sense is left
+  // out, with a note; with `strict` it is Error(kTopology), which names the file and quotes it.
+  // Throws Error(kSystem), and Error(kTopology) if there is no machine under `root`; for `defaults`
   // as above.
   [[nodiscard]] static Topology from_sysfs(const std::string& root, bool strict = false,
                                            const std::optional<std::string>& defaults = {});
@@ -78,46 +78,47 @@ class Topology {
   [[nodiscard]] const std::string& root() const noexcept { return parts_.root; }
   [[nodiscard]] const std::vector<Node>& nodes() const noexcept { return parts_.nodes; }
   [[nodiscard]] const std::vector<int>& allowed() const noexcept { return parts_.allowed; }
-  // Nodes that may come online, and those that are, ascending.
+  // Possible nodes, and online nodes, ascending.
   [[nodiscard]] const std::vector<int>& possible() const noexcept { return parts_.possible; }
-  // What was left out, why, and what stands in for it; empty on a machine that is in order.
+  // What was left out, why, and what is used instead; empty if nothing was.
   [[nodiscard]] const std::vector<std::string>& notes() const noexcept { return parts_.notes; }
-  // True where the system gave no distances, or not all: 10 on the diagonal, elsewhere 20, or the
-  // largest that it gave.
+  // True if the system gave no distances, or not all. Missing ones are 10 on the diagonal,
+  // elsewhere 20 or the largest given distance.
   [[nodiscard]] bool distances_assumed() const noexcept { return parts_.distances_assumed; }
 
-  // Whether the two say the same, notes included.
+  // Whether both have the same contents, notes included.
   bool operator==(const Topology&) const = default;
 
-  // nullptr where there is no such node online.
+  // nullptr if no such node is online.
   [[nodiscard]] const Node* find(int node_id) const noexcept;
-  // Throws Error(kNodeNotFound) that names the nodes there are.
+  // Throws Error(kNodeNotFound), which lists the nodes of the machine.
   [[nodiscard]] const Node& node(int node_id) const;
   // ACPI SLIT units: 10 is local. Throws Error(kNodeNotFound).
   [[nodiscard]] int distance(int from, int to) const;
-  // The distances from every node to every node, in the order of nodes().
+  // The distances between all nodes, in the order of nodes().
   [[nodiscard]] const std::vector<std::vector<int>>& distances() const noexcept {
     return parts_.distances;
   }
-  // Whether the node has memory that this process may use. A node whose memory is unknown has.
+  // Whether the node has memory that this process may use. If its memory size is unknown, it counts
+  // as having some.
   [[nodiscard]] bool is_usable(int node_id) const noexcept;
-  // The nodes of which that is true, ascending.
+  // The usable nodes, ascending.
   [[nodiscard]] std::vector<int> usable_nodes() const;
-  // The usable nodes that memory comes from where no node is named, ascending: those that words
-  // said ("0-1,4"; "!2": all but that; "all"), else all but the memory of devices. Where that
-  // leaves none, all usable nodes.
+  // The usable nodes for memory when a request names none, ascending. Words select them ("0-1,4";
+  // "!2": all but node 2; "all"). Without words, these are all nodes but those with the memory of
+  // devices. If that leaves none, all usable nodes.
   [[nodiscard]] const std::vector<int>& default_nodes() const noexcept { return parts_.defaults; }
   [[nodiscard]] bool is_default(int node_id) const noexcept;
-  // What is wrong with NUMAPOOL_DEFAULT_NODES, in words; empty where nothing is.
+  // What is wrong with NUMAPOOL_DEFAULT_NODES; empty if nothing is.
   [[nodiscard]] const std::string& default_nodes_problem() const noexcept { return problem_; }
-  // The usable nodes by distance from `node_id`, then by id. Throws Error(kNodeNotFound).
+  // The usable nodes, by distance from `node_id`, then by id. Throws Error(kNodeNotFound).
   [[nodiscard]] std::vector<int> nearest(int node_id) const;
-  // Those of `nodes` in the order in which memory for `node_id` is taken from them: itself, then by
-  // distance and id, expanders after all others. Throws Error(kNodeNotFound).
+  // `nodes` in the order in which memory for `node_id` is taken from them: the node itself, then
+  // the others by distance and id, with expanders last. Throws Error(kNodeNotFound).
   [[nodiscard]] std::vector<int> order_among(int node_id, std::vector<int> nodes) const;
-  // order_among() of the default nodes, and of `node_id` itself if it is usable.
+  // order_among() for the default nodes, and `node_id` itself if it is usable.
   [[nodiscard]] std::vector<int> memory_order(int node_id) const;
-  // The node that has the CPU (the lowest of several that claim it); nothing where none does.
+  // The node of the CPU (the lowest, if several claim it); empty if none has it.
   [[nodiscard]] std::optional<int> node_of_cpu(int cpu) const noexcept;
 
  private:
@@ -125,7 +126,8 @@ class Topology {
   [[nodiscard]] std::size_t index_of(int node_id) const;
   void complete_distances();
   void add_online_to_possible();
-  // Without words: all but the memory of devices. Returns what is wrong with the words.
+  // Without words: all nodes but those with the memory of devices. Returns what is wrong with the
+  // words.
   [[nodiscard]] std::string choose_defaults(const std::optional<std::string>& words);
   void require_defaults(const std::optional<std::string>& words);
 
@@ -133,7 +135,8 @@ class Topology {
   std::string problem_;
 };
 
-// Free memory of a node of the machine under `root`, read now. Throws Error(kSystem, kTopology).
+// Free memory of a node of the machine under `root`, read at each call. Throws Error(kSystem,
+// kTopology).
 [[nodiscard]] std::uint64_t free_memory_bytes(const std::string& root, int node_id);
 
 // "node 1", "nodes 0, 2".
