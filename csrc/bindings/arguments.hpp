@@ -1,5 +1,5 @@
-// Reads arguments of hand-made types. What they cannot take is refused in the words of
-// numapool.base.arguments, so that all parameters are told of alike; only then is Python called.
+// Reads arguments for the types made by hand. A wrong argument is refused with the message of
+// numapool.base.arguments, so that all errors read alike; Python is called only then.
 #pragma once
 
 #include <Python.h>
@@ -18,8 +18,8 @@ void refuse_argument(PyObject* kind, const char* name, const char* takes, PyObje
 [[nodiscard]] PyObject* read_by_python(const char* function, const char* name,
                                        PyObject* value) noexcept;
 
-// The id of the node that a buffer is to be moved to, of those that a NodeSet, words or several ids
-// name (numapool.memory.migration.target_of): a new reference, or nullptr with an error set.
+// Resolves the target of a migration (a NodeSet, words, or several ids) to one node id, as
+// numapool.memory.migration.target_of does. Returns a new reference, or nullptr with an error set.
 [[nodiscard]] PyObject* target_by_python(PyObject* buffer, PyObject* value) noexcept;
 
 // The ids of the nodes that an argument names, a list of one at least

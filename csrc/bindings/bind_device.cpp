@@ -15,7 +15,7 @@ namespace py = pybind11;
 namespace numapool::bindings {
 namespace {
 
-// What device_node() tells: it costs much less than the whole walk as records.
+// The result of device_node(), which costs much less than converting the whole walk to records.
 struct NearestNode {
   std::optional<int> node_id;
   std::size_t node_count = 0;

@@ -49,13 +49,13 @@ py::object placement_object(const Placement& placement) {
   return py::reinterpret_steal<py::object>(made);
 }
 
-// What an object of the buffer protocol shows, as an Extent.
+// Returns the memory behind an object of the buffer protocol as an Extent.
 Extent extent_of(const py::handle& object) {
   Py_buffer view{};
   if (PyObject_GetBuffer(object.ptr(), &view, PyBUF_FULL_RO) != 0) throw py::error_already_set();
   std::vector<std::pair<std::uint64_t, std::int64_t>> dimensions;
   bool indirect = false;
-  // ctypes gives no strides of what is contiguous.
+  // ctypes gives no strides for contiguous memory.
   if (view.strides == nullptr || view.shape == nullptr) {
     const auto item = std::max<Py_ssize_t>(view.itemsize, 1);
     dimensions.emplace_back(static_cast<std::uint64_t>(view.len / item), item);

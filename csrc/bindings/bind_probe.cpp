@@ -1,4 +1,4 @@
-// Binds what is found out by trying it on a scratch page; capabilities() in Python asks.
+// Binds the probes of a scratch page, which capabilities() in Python uses.
 #include <pybind11/native_enum.h>
 #include <pybind11/pybind11.h>
 #include <pybind11/stl.h>

@@ -22,7 +22,7 @@ struct Drop {
   void operator()(Ring* ring) const noexcept { ring->drop(); }
 };
 
-// What Python holds: blocks that are out keep the ring's memory beyond it.
+// The ring as Python sees it. Blocks that are out keep the ring's memory alive after it.
 struct RingHandle {
   std::unique_ptr<Ring, Drop> ring;
   std::size_t block_bytes = 0;

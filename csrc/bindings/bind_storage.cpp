@@ -1,5 +1,5 @@
-// Binds files and streams; numapool.storage.transfer and numapool.storage.stream raise what is
-// failures here.
+// Binds files and streams. Their failures are returned as values; numapool.storage.transfer and
+// numapool.storage.stream raise them.
 #include <pybind11/pybind11.h>
 #include <pybind11/stl.h>
 
@@ -64,7 +64,7 @@ py::object is_unsupported(const platform::Failure& failure) {
   return attribute(failure.cause == platform::Cause::kUnsupported);
 }
 
-// What came of a transfer, or that the file could not be opened.
+// The result of a transfer, or the failure to open the file.
 struct Outcome {
   Transfer done;
   std::string why;  // why some of it went through the page cache; empty: it did not

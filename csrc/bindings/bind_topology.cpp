@@ -39,7 +39,7 @@ void bind_topology_records(py::module_& module) {
                       {"kind_evidence", path<&Node::kind_evidence>}});
 }
 
-// What a pickle holds of a node.
+// The state of a node in a pickle.
 py::tuple state_of(const Node& node) {
   return py::make_tuple(node.node_id, node.total_memory_bytes, attribute(node.cpus),
                         node.memory_tier, node.read_latency_ns, node.write_latency_ns,
@@ -86,7 +86,7 @@ Topology topology_of(const py::tuple& state) {
   return Topology(std::move(parts));
 }
 
-// Python sees a topology that nobody can change, whoever holds it.
+// To Python, a topology is immutable, so all references can share it.
 std::shared_ptr<Topology> for_python(const SharedTopology& topology) {
   return std::const_pointer_cast<Topology>(topology);
 }

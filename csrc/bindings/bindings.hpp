@@ -1,4 +1,4 @@
-// What module.cpp registers, one function per idea.
+// The functions by which module.cpp registers everything, one per idea.
 #pragma once
 
 #include <pybind11/pybind11.h>

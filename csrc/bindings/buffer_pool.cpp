@@ -67,7 +67,7 @@ struct Arguments {
   std::optional<double> timeout_s;
 };
 
-// -1 with an error set. What an argument's own code raises goes on as it is.
+// -1 with an error set. An exception raised by the argument's own code is passed on unchanged.
 int refuse_type(const char* name, const char* takes, PyObject* object) noexcept {
   if (PyErr_ExceptionMatches(PyExc_TypeError) != 0)
     refuse_argument(PyExc_TypeError, name, takes, object);
@@ -98,7 +98,7 @@ int read_size(PyObject* object, std::size_t& size) noexcept {
   return 0;
 }
 
-// What no node has becomes INT_MAX.
+// An id that no node can have becomes INT_MAX.
 int id_of(Py_ssize_t value) noexcept {
   return value < 0 || value > INT_MAX ? INT_MAX : static_cast<int>(value);
 }
@@ -123,7 +123,7 @@ bool read_last(PyObject* object, Arguments& out) noexcept {
   return true;
 }
 
-// What has attributes of its own may hold the pool: two that hold each other would never go.
+// An object with attributes may hold a reference to the pool: the two would keep each other alive.
 void remember(PyObject* object, std::size_t count, const Arguments& arguments) noexcept {
   if (Py_TYPE(object)->tp_dictoffset != 0) return;
   LastSet& last = arguments.pool->last;

@@ -1,4 +1,4 @@
-// Who counts on pages staying where they are, and who is moving some: never both at once.
+// Keeps pages from being moved while other code relies on their place.
 #pragma once
 
 #include <Python.h>

@@ -65,7 +65,7 @@ struct ManagedVersioned {
   Tensor tensor;
 };
 
-// What the consumer gets, and what it keeps alive: one allocation.
+// What the consumer gets, and what keeps the memory alive, in one allocation.
 template <class Abi>
 struct Export {
   Abi abi{};
@@ -99,7 +99,7 @@ void delete_export(Abi* abi) noexcept {
   PyGILState_Release(state);
 }
 
-// A capsule that nobody consumed still has its first name.
+// A capsule that was not consumed still has its first name.
 template <class Abi>
 void drop_capsule(PyObject* capsule) noexcept {
   if (PyCapsule_IsValid(capsule, Abi::kName) == 0) return;
@@ -222,7 +222,7 @@ PyObject* dlpack(PyObject* buffer, PyObject* const* arguments, Py_ssize_t count,
     drop_view(buffer);
     Py_DECREF(buffer);
     if (exported == nullptr) return nullptr;
-    if (!add_view(exported)) return nullptr;  // never: nobody else knows it
+    if (!add_view(exported)) return nullptr;  // never an invalid pointer: the name is ours alone
   }
   return request.versioned ? make_capsule<ManagedVersioned>(exported, request.copy)
                            : make_capsule<Managed>(exported, request.copy);

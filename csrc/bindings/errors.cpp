@@ -17,8 +17,7 @@ py::object error_class(const char* name) {
 }
 
 void raise(const Error& error) {
-  if (error.kind() == ErrorKind::kInterrupted)
-    return;  // PyErr_CheckSignals has set what was raised
+  if (error.kind() == ErrorKind::kInterrupted) return;  // PyErr_CheckSignals has set the exception
   const py::str text = words(error.message());
   switch (error.kind()) {
     case ErrorKind::kInvalidArgument:

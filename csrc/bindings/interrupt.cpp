@@ -1,4 +1,4 @@
-// What a thread of Python's does for others while it waits in native code.
+// Serves other threads and signals while a Python thread waits in native code.
 #include "interrupt.hpp"
 
 #include "made_once.hpp"

@@ -6,10 +6,10 @@
 
 namespace numapool::bindings {
 
-// Takes the place of `static const T value = make();` wherever make() may run Python code. The
-// compiler's guard of such a variable is a lock, and Python code gives the GIL away: a thread that
-// comes meanwhile would wait for the guard with the GIL, and the first one for the GIL with the
-// guard. So nobody waits here: several threads may make the value, and one of theirs is kept.
+// Replaces `static const T value = make();` wherever make() may run Python code. The compiler
+// guards such a variable with a lock, and Python code may release the GIL. Another thread would
+// then wait for the lock while holding the GIL, and the first one for the GIL while holding the
+// lock. Here no thread waits: several may make the value, and one result is kept.
 template <class T>
 class MadeOnce {
  public:

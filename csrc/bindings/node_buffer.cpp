@@ -42,10 +42,10 @@ struct NodeBuffer {
                 // section)
   std::size_t size_bytes;
   bool locked;
-  std::atomic<bool> moved;  // its pages were migrated: who gets them back wants to know
-  // An array has its memory, and this object for as long as it needs the memory, but no view:
-  // np.ndarray(buffer=) lets go of the view that it takes. So nobody but the last reference frees
-  // it.
+  std::atomic<bool> moved;  // its pages were migrated: the keeper must be told
+  // An array refers to its memory, and to this object for as long as it needs the memory, but holds
+  // no view: np.ndarray(buffer=) releases the view that it takes. So only the last reference may
+  // free the memory.
   std::atomic<bool> of_array;
 };
 

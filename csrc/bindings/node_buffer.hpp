@@ -32,7 +32,7 @@ struct Held {
 };
 [[nodiscard]] Held held_memory(PyObject* buffer) noexcept;
 
-// What placement() says, and the buffer's node_id follows it: for pages that others than we moved.
+// The result of placement(), after which node_id is up to date even if others moved the pages.
 // nullptr with a Python error set on failure. The GIL is held.
 [[nodiscard]] PyObject* placement_again(PyObject* buffer) noexcept;
 

@@ -1,4 +1,4 @@
-// What a NodeBuffer says of itself: its repr, and its results as Python objects.
+// The texts of a NodeBuffer: its repr, and its results as Python objects.
 #include "node_buffer_text.hpp"
 
 #include <pybind11/pybind11.h>

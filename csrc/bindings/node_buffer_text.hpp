@@ -1,4 +1,4 @@
-// What a NodeBuffer says of itself: its repr, its results as Python objects, its docstrings.
+// The texts of a NodeBuffer: its repr, its results as Python objects, its docstrings.
 #pragma once
 
 #include <Python.h>

@@ -93,11 +93,12 @@ void let_others_run(const std::function<void()>& work) {
   work();
 }
 
-// What a capsule owns. Each array made with it holds the capsule, so all of this outlives them.
+// Owned by a capsule. Each array made with the handler holds the capsule, so all of this outlives
+// them.
 struct Handler {
   NumpyHandler numpy;
   ArrayMemory memory;
-  PyObject* pool;  // a pool that nobody has is closed
+  PyObject* pool;  // a pool without users is closed
 };
 
 ArrayMemory& memory_of(void* context) noexcept { return *static_cast<ArrayMemory*>(context); }

@@ -1,8 +1,8 @@
-// Records: what the core tells of, as Python objects with named attributes that nobody can set.
+// Records: results of the core as Python objects with read-only named attributes.
 //
-// Each is a C++ struct and the fields that Python sees of it. They are read once, when the object
-// is made: it costs no more than a tuple, and keeps nothing of C++ alive. Everything here needs the
-// GIL.
+// Each is a C++ struct and a list of the fields that Python sees. The fields are read once, when
+// the object is made. That costs no more than a tuple, and keeps no C++ object alive. Everything
+// here needs the GIL.
 #pragma once
 
 #include <pybind11/pybind11.h>
@@ -63,8 +63,8 @@ class Record {
   static inline std::vector<Field<T>> readers_;
 };
 
-// How a member becomes an attribute: numbers and enums as they are, sequences as tuples, what is
-// not there as None. A text must say which kind it is: words(), path_text() and the like.
+// How a member becomes an attribute: numbers and enums as they are, sequences as tuples, an empty
+// optional as None. A string must say which kind it is: words(), path_text() and the like.
 py::object attribute(const std::string& text) = delete;
 [[nodiscard]] inline py::object attribute(const py::object& value) { return value; }
 template <class T>

@@ -26,7 +26,7 @@ class WithoutGil {
   PyThreadState* state_;
 };
 
-// What `call` returns, called without the GIL.
+// Returns the result of `call`, called without the GIL.
 template <class Call>
 auto without_gil(const Call& call) {
   const WithoutGil released;

@@ -5,7 +5,7 @@
 
 namespace numapool::platform::fake {
 
-// What the functions of platform/host.hpp answer, whatever the root.
+// The answers of the functions in platform/host.hpp, whatever the root.
 struct HostScript {
   Result<std::vector<Clue>> clues{std::vector<Clue>{}};
   Result<BalloonRecord> balloon{BalloonRecord{}};

@@ -50,7 +50,7 @@ struct MemoryScript {
 
   bool workers_roam = false;  // no worker gets the CPUs that it asks for
 
-  // Counts of calls, for tests that ask what was not done.
+  // Counts of calls, for tests that check what was not called.
   std::map<std::string, int> calls;
   // The policies that were set, in order, as mbind(2) takes them: the nodes are a mask.
   struct PolicyCall {
@@ -80,7 +80,7 @@ void reset_memory();
 // Mappings alive that a core dump would hold.
 [[nodiscard]] std::size_t dumped_mappings();
 
-// Frees what is still mapped: after a test in which unmap() failed.
+// Unmaps all remaining mappings, after a test in which unmap() failed.
 void drop_live_mappings();
 
 }  // namespace numapool::platform::fake

@@ -18,8 +18,7 @@ struct ForkHandlers {
 struct ProcessScript {
   std::atomic<std::uint64_t> now_ms{0};
   std::atomic<std::uint64_t> page_moves{0};
-  // In the order of their registration; an array, as it is to take them where no memory is to be
-  // had.
+  // In the order of registration. An array, so that registering needs no memory.
   std::array<ForkHandlers, 16> on_fork;
   std::size_t fork_handlers = 0;
 

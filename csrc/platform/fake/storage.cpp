@@ -42,7 +42,7 @@ std::uint64_t allowed(const fake::StorageFile& file, std::uint64_t offset, std::
   return bad == file.bad.end() ? asked : std::min(asked, bad->first - offset);
 }
 
-// As a device does, whole blocks come: what is beyond the end of the file is zero.
+// Like a device, it transfers whole blocks: bytes beyond the end of the file are zero.
 void clear(const fake::StorageFile& file, std::span<const Piece> pieces, std::uint64_t from) {
   std::uint64_t end = (from + file.transfer_align - 1) / file.transfer_align * file.transfer_align;
   std::uint64_t at = 0;

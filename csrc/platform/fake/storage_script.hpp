@@ -1,4 +1,4 @@
-// The files of the scripted machine: what they hold, and what goes wrong with them.
+// The files of the scripted machine: their contents, and their failures.
 #pragma once
 
 #include <condition_variable>
@@ -26,7 +26,7 @@ struct StorageFile {
       bad;                       // a transfer stops before this byte; one that begins there fails
   std::size_t most_bytes = 0;    // that one call transfers; 0: all
   int interrupts = 0;            // so many calls are interrupted first
-  bool refuses_direct = false;   // in spite of what it told when it was opened
+  bool refuses_direct = false;   // although the file allowed it when it was opened
   std::uint64_t room = 1 << 30;  // ENOSPC from here on
   int sync_code = 0;
   int sync_interrupts = 0;  // so many calls of sync are interrupted first

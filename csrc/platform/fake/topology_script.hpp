@@ -10,8 +10,8 @@
 
 namespace numapool::platform::fake {
 
-// What read_topology() answers, whatever the root. One node with CPUs 0 to 3 and 1 GiB until a test
-// sets it. Not thread-safe to change while calls run.
+// The answer of read_topology(), whatever the root. One node with CPUs 0 to 3 and 1 GiB until a
+// test sets another. Changing it while calls run is not thread-safe.
 [[nodiscard]] TopologyRecord& topology_script();
 // Set: what read_topology() answers instead.
 [[nodiscard]] std::optional<Failure>& topology_failure();

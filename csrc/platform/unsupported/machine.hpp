@@ -9,8 +9,8 @@ namespace numapool::platform::unsupported {
 // 4096 where the system does not say.
 [[nodiscard]] std::size_t page_bytes() noexcept;
 
-// Where the system does not say, what an address space could hold: a node without memory would
-// serve nobody.
+// If the system does not tell, the size of an address space: a node without memory would be
+// useless.
 [[nodiscard]] std::uint64_t memory_bytes() noexcept;
 
 }  // namespace numapool::platform::unsupported

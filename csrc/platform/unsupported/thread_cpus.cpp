@@ -1,4 +1,4 @@
-// The CPUs of threads where the system is unknown: nobody chooses them.
+// CPUs of threads on an unknown system: they can be neither read nor set.
 #include "platform/thread_cpus.hpp"
 
 namespace numapool::platform {

@@ -8,7 +8,7 @@ namespace {
 
 std::atomic<const Api*> replaced{nullptr};
 
-// kernelbase.dll holds what has no entry in kernel32.dll (VirtualAlloc2).
+// kernelbase.dll has the functions that kernel32.dll does not export (VirtualAlloc2).
 template <class Function>
 Function late(const char* name) noexcept {
   for (const wchar_t* const library : {L"kernel32.dll", L"kernelbase.dll"}) {

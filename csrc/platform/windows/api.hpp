@@ -1,5 +1,5 @@
-// The functions of Windows that numapool calls where a machine is to be scripted: a table that
-// tests replace.
+// The functions of Windows that numapool calls on behalf of a machine that tests can script: a
+// table that tests replace.
 #pragma once
 
 #ifndef WIN32_LEAN_AND_MEAN
@@ -19,7 +19,7 @@
 
 namespace numapool::platform::windows {
 
-// What headers before Windows 10's last versions lack.
+// Declarations that headers before Windows 10's last versions lack.
 inline constexpr auto kRelationNumaNodeEx = static_cast<LOGICAL_PROCESSOR_RELATIONSHIP>(6);
 inline constexpr auto kJobMemoryUsage = static_cast<JOBOBJECTINFOCLASS>(28);
 inline constexpr DWORD kMemReservePlaceholder = 0x40000;
@@ -96,9 +96,9 @@ struct Api {
 // For tests, with no other thread in numapool; null puts the real one back. `table` must live on.
 void replace_api(const Api* table) noexcept;
 
-// errno's nearest equivalent of a Windows error; EIO where there is none.
+// errno's nearest equivalent of a Windows error; EIO if there is none.
 [[nodiscard]] int errno_of(DWORD error) noexcept;
-// What the system calls it, with its number: "Windows error 5: Access is denied".
+// The system's message with its number: "Windows error 5: Access is denied".
 [[nodiscard]] std::string error_text(DWORD error);
 // A failure of `call` on what `detail` names, with the system's words added.
 [[nodiscard]] Failure failed(const char* call, DWORD error, const std::string& detail = {});
@@ -108,7 +108,7 @@ void replace_api(const Api* table) noexcept;
 [[nodiscard]] std::string to_utf8(const wchar_t* text);
 [[nodiscard]] std::wstring to_wide(const std::string& text);
 
-// A handle that is closed at the end; null and INVALID_HANDLE_VALUE are none.
+// A handle that is closed at the end of its scope. Null and INVALID_HANDLE_VALUE count as empty.
 class Handle {
  public:
   Handle() = default;

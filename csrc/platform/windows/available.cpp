@@ -1,4 +1,5 @@
-// What this process may still use: free physical memory, what can be committed, the job's limits.
+// The memory that this process may still use: free physical memory, the commit limit, the job's
+// limits.
 #include <algorithm>
 #include <string>
 #include <utility>
@@ -15,8 +16,8 @@ std::uint64_t room_of(const JobRoom& job) noexcept {
   return job.limit_bytes > job.used_bytes ? job.limit_bytes - job.used_bytes : 0;
 }
 
-// What all processes of the job have committed: Windows 10 counts it; before, the report of
-// violations has it (Windows 8).
+// The memory committed by all processes of the job. Windows 10 counts it; in Windows 8 the report
+// of violations has it.
 std::optional<std::uint64_t> committed_by_job() noexcept {
   JobMemoryUsage usage{};
   if (api().QueryInformationJobObject(nullptr, kJobMemoryUsage, &usage, sizeof usage, nullptr) !=

@@ -40,7 +40,7 @@ class DeviceSet {
 
   [[nodiscard]] bool ok() const noexcept { return set_ != INVALID_HANDLE_VALUE; }
   [[nodiscard]] std::vector<Devnode> devices() const;
-  // The path of a device's interface, to open it by; empty where it has none.
+  // The path of a device's interface, to open it with; empty if it has none.
   [[nodiscard]] std::string interface_path(Devnode device, const GUID& interface_class) const;
   // By instance id, where such a device is known.
   [[nodiscard]] std::optional<Devnode> open(const std::string& instance_id) const;
@@ -49,11 +49,11 @@ class DeviceSet {
   [[nodiscard]] std::string instance_id(Devnode device) const;
   [[nodiscard]] std::vector<std::string> hardware_ids(Devnode device) const;
   [[nodiscard]] std::string service(Devnode device) const;
-  // What it is called: its friendly name, else its description.
+  // The device's friendly name, else its description.
   [[nodiscard]] std::string name(Devnode device) const;
   // The key by which Windows knows a network adapter; empty for others.
   [[nodiscard]] std::string adapter_guid(Devnode device) const;
-  // "0000:3b:00.0"; empty for what is no PCI function.
+  // "0000:3b:00.0"; empty if it is not a PCI function.
   [[nodiscard]] std::string pci_address(Devnode device) const;
   // The device's, or the next above it that has one.
   [[nodiscard]] NodeAnswer node_of(Devnode device) const;

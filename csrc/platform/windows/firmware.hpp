@@ -8,12 +8,11 @@
 
 namespace numapool::platform::windows {
 
-// Bytes of memory by node, from the SRAT; empty where there is none. Memory that may be plugged out
-// is left out: such ranges may hold nothing.
+// Bytes of memory by node, from the SRAT; empty if there is none. Hot-pluggable ranges are left
+// out, as they may contain no memory.
 [[nodiscard]] std::map<int, std::uint64_t> memory_by_node();
 
-// The distances between these nodes, from the SLIT; empty where there is none, or one that makes no
-// sense.
+// The distances between these nodes, from the SLIT; empty if there is none, or it makes no sense.
 [[nodiscard]] std::vector<std::vector<int>> distances(const std::vector<int>& nodes);
 
 struct MachineNames {

@@ -1,4 +1,5 @@
-// What is below a Windows guest: names from SMBIOS, the balloon's driver, this process's memory.
+// The layer below a Windows guest: names from SMBIOS, the balloon's driver. Also this process's
+// memory.
 #include "platform/host.hpp"
 
 #include <string_view>
@@ -43,7 +44,7 @@ Result<std::vector<Clue>> hypervisor_clues(const std::string& root) {
   return out;
 }
 
-// The device shows that there is a balloon; how large it is Windows tells nobody.
+// The device proves that there is a balloon; Windows does not tell its size.
 Result<BalloonRecord> read_balloon(const std::string& root) {
   if (root != "/") return other_root("read_balloon", root);
   BalloonRecord record;

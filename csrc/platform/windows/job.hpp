@@ -12,8 +12,8 @@ struct JobRoom {
   std::uint64_t used_bytes = 0;  // committed
   std::string name;              // which limit it is
 };
-// The limit with the least room below it; nothing where there is none, or it cannot be told. Of
-// nested jobs Windows shows the innermost.
+// The limit with the least room below it; empty if there is none, or it cannot be read. Of nested
+// jobs, Windows shows the innermost.
 [[nodiscard]] std::optional<JobRoom> job_room();
 
 }  // namespace numapool::platform::windows

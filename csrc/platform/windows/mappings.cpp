@@ -21,8 +21,8 @@ void* take(void* where, std::size_t length, const Pages& pages, std::optional<in
                                   PAGE_READWRITE, number);
 }
 
-// The same over a placeholder, which alone can be turned into one again; null where the system has
-// none.
+// The same over a placeholder, which is the only kind that can be turned back into one; null if the
+// system has none.
 void* take_placeholder(std::size_t length) noexcept {
   if (api().VirtualAlloc2 == nullptr) return nullptr;
   HANDLE const process = ::GetCurrentProcess();
@@ -36,8 +36,8 @@ void* take_placeholder(std::size_t length) noexcept {
   return taken;
 }
 
-// A placeholder keeps the addresses from all others in between (Windows 10 1803). Nothing where it
-// cannot be done that way: the range is as it was then.
+// A placeholder keeps other code from using the addresses in between (Windows 10 1803). Empty if
+// the system cannot do that; the range is then unchanged.
 std::optional<DWORD> take_in_place(void* address, std::size_t length, std::optional<int> node,
                                    std::optional<int> before) noexcept {
   if (api().VirtualAlloc2 == nullptr) return std::nullopt;

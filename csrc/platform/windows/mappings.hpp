@@ -1,5 +1,5 @@
-// What numapool has mapped. Windows ties a node to a range of addresses when they are reserved, so
-// that a change of the node is a new reservation of the same addresses.
+// The memory that numapool has mapped. Windows ties a range of addresses to a node when they are
+// reserved, so changing the node means reserving the same addresses again.
 #pragma once
 
 #include <cstddef>

@@ -96,7 +96,7 @@ Status set_policy(void* address, std::size_t length, Policy policy, std::span<co
   return windows::mappings().prefer(address, length, nodes.front());
 }
 
-// A new page of a mapping is zero, and one that holds an owner's bytes gets back what it had.
+// A new page of a mapping is zero; a page with an owner's bytes gets them back.
 Status populate(void* address, std::size_t length, const Pages& pages) {
   Status ready = windows::mappings().prepare(address, length);
   if (!ready) return ready;

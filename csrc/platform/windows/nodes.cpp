@@ -1,5 +1,5 @@
-// Reads the nodes: RelationNumaNodeEx where it answers, else RelationNumaNode; what has memory
-// alone, by its free bytes.
+// Reads the nodes: with RelationNumaNodeEx if it works, else with RelationNumaNode. Nodes without
+// CPUs are found by their free memory.
 #include "platform/windows/nodes.hpp"
 
 #include <algorithm>

@@ -1,4 +1,4 @@
-// The nodes that Windows tells, their CPUs and what they have free.
+// The nodes that Windows tells, their CPUs and their free memory.
 #pragma once
 
 #include <cstdint>

@@ -110,7 +110,7 @@ class WindowsPressureWatch final : public PressureWatch {
     MEMORYSTATUSEX status{};
     status.dwLength = sizeof status;
     if (api().GlobalMemoryStatusEx(&status) == FALSE) return;
-    // What cannot be committed cannot be used, however much is free.
+    // Memory that cannot be committed cannot be used, however much is free.
     out.machine =
         Supply{std::min(status.ullAvailPhys, status.ullAvailPageFile), status.ullTotalPhys};
   }

@@ -15,8 +15,8 @@ namespace {
 using windows::api;
 using windows::failed;
 
-// Sizes that nobody tells: what is free now is a lower bound; where that is not told either, every
-// node is taken to have an equal share.
+// If a size is unknown, the free memory is used as a lower bound; if that is unknown too, every
+// node is assumed to have an equal share.
 void fill_sizes(std::vector<NodeRecord>& nodes) {
   MEMORYSTATUSEX status{};
   status.dwLength = sizeof status;

@@ -8,8 +8,8 @@
 namespace numapool::platform {
 namespace {
 
-// Windows' select() takes sockets alone, so the bell is a datagram socket of this machine that is
-// connected to itself: what it sends makes it readable.
+// Windows' select() accepts only sockets, so the bell is a local datagram socket that is connected
+// to itself: sending makes it readable.
 SOCKET make_bell() noexcept {
   static const bool started = [] {
     WSADATA data;

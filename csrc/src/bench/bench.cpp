@@ -33,7 +33,7 @@ std::size_t arrays_of(Kind kind) noexcept {
   return 1;
 }
 
-// A member's share of the arrays; each on lines of its own, so that nobody else touches them.
+// A member's share of the arrays, in cache lines of its own, so that no other thread touches them.
 class alignas(2 * kLineBytes) Share {
  public:
   Share(Memory memory, std::size_t arrays, std::size_t member, std::size_t members)
@@ -116,7 +116,7 @@ class Streaming {
   }
 
  private:
-  static inline std::atomic<std::uint64_t> sink{0};  // what was read had a purpose
+  static inline std::atomic<std::uint64_t> sink{0};  // keeps the compiler from dropping the reads
 
   std::size_t members_;
   std::vector<Share> shares_;

@@ -19,7 +19,7 @@ constexpr std::uint64_t kUnrolled = 16;
 class Dice {
  public:
   explicit Dice(std::uint64_t seed) : state_(seed) {}
-  // From 0 to limit - 1; the bias of the multiplication (2^-32 at most here) matters to nobody.
+  // From 0 to limit - 1. The bias of the multiplication (2^-32 at most here) is irrelevant.
   [[nodiscard]] std::uint32_t below(std::uint32_t limit) noexcept {
     state_ += 0x9E3779B97F4A7C15;
     std::uint64_t mixed = state_;

@@ -18,7 +18,7 @@ using Clock = std::chrono::steady_clock;
       std::chrono::duration_cast<std::chrono::nanoseconds>(end - begin).count());
 }
 
-// What a member of the team does, on its thread; neither throws.
+// The work of one member of the team, on its thread. Neither function may throw.
 struct Work {
   std::function<void(std::size_t member)> prepare;  // before the first round
   // Goes on until the clock says `end`.

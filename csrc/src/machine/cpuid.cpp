@@ -39,7 +39,7 @@ constexpr unsigned kStep = 0x100;
 // none goes further than the third. A leaf traps into the hypervisor: 16 cost some 30 us.
 constexpr unsigned kSteps = 16;
 
-// Twelve characters; nothing where they are none, as in the leaves of no meaning.
+// Twelve characters; empty if they are not text, as in leaves without meaning.
 std::string signature(const Registers& registers) {
   char text[12];
   std::memcpy(text, &registers.ebx, 4);

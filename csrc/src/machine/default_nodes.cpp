@@ -11,7 +11,7 @@
 namespace numapool {
 namespace {
 
-constexpr int kLargestId = 1023;  // as of any kernel
+constexpr int kLargestId = 1023;  // the limit that any kernel has
 constexpr std::string_view kBlanks = " \t\n";
 
 std::string_view trimmed(std::string_view text) {

@@ -10,7 +10,7 @@
 namespace numapool {
 namespace {
 
-// Returns what is wrong with a node that the topology does not have, after taking it away.
+// Removes a node that the topology does not have, and returns what is wrong with it.
 std::string drop_unknown(const Topology& topology, std::optional<int>& node_id) {
   if (!node_id || topology.find(*node_id) != nullptr) return {};
   return "node " + std::to_string(*std::exchange(node_id, std::nullopt)) + " is not online";

@@ -32,8 +32,8 @@ constexpr std::array kSignatures{
 // QEMU, KVM, Xen and VirtualBox show it as well, for Windows guests: believed last.
 constexpr std::string_view kHypervSignature = "Microsoft Hv";
 
-// By the start of DMI texts. These know better than CPUID, which shows what they are built on or
-// what a guest is to take them for.
+// By the start of DMI texts. They are more reliable than CPUID, which may show the product's base,
+// or the hypervisor that a guest should see.
 constexpr std::array kFirstVendors{
     Name{"innotek GmbH", "virtualbox"},
     Name{"Xen", "xen"},
@@ -78,7 +78,7 @@ const char* named_at_start(const std::array<Name, N>& names, std::string_view te
   return nullptr;
 }
 
-// What decided: the kind, and the piece of evidence.
+// The kind, and the evidence that decided it.
 struct Verdict {
   const char* kind = nullptr;
   std::size_t evidence = 0;

@@ -1,4 +1,4 @@
-// What follows from a platform's record of its nodes: distances, nearest nodes, the node of a CPU.
+// Derives from a platform's record of its nodes: distances, nearest nodes, the node of a CPU.
 #include "numapool/topology.hpp"
 
 #include <algorithm>
@@ -112,7 +112,8 @@ void Topology::add_online_to_possible() {
                         parts_.possible.end());
 }
 
-// What a row does not say its column may. What neither says is no nearer than anything known.
+// A distance that is missing in a row may be in the column. If it is missing in both, it counts as
+// no nearer than any known one.
 void Topology::complete_distances() {
   const std::size_t count = parts_.nodes.size();
   std::vector<int> without_row;

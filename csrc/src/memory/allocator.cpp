@@ -41,7 +41,7 @@ PolicyOf policy_of(const AllocationRequest& request) {
   return request.nodes.empty() ? PolicyOf::kThread : PolicyOf::kMapping;
 }
 
-// What every allocation begins with: whole pages, and room for them.
+// The beginning of every allocation: rounds to whole pages, and checks that there is room.
 PageChoice checked_choice(const AllocationRequest& request) {
   const PageChoice choice = choose_pages(request.size_bytes, request.page);
   const bool reserved = choice.pages.kind == platform::PageKind::kHugetlb;
@@ -96,7 +96,8 @@ void require_usable(const Topology& topology, int node) {
       "node " + std::to_string(node) + " has no memory, or this process is not allowed to use it");
 }
 
-// The machine as it is now; nothing where it is as `seen` says, cannot be read, or was given.
+// The machine as it is now; empty if it is still as `seen`, cannot be read, or was given by the
+// caller.
 SharedTopology Allocator::changed_since(const Topology& seen) const {
   if (topology_ != nullptr) return nullptr;
   try {

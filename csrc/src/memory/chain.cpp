@@ -1,5 +1,5 @@
-// One allocation on one node: policy, pages, the look at them, and the repair of what went
-// elsewhere.
+// One allocation on one node: sets the policy, populates the pages, checks where they are, and
+// repairs what is elsewhere.
 #include "memory/chain.hpp"
 
 #include <algorithm>
@@ -113,7 +113,7 @@ Chain::Outcome Chain::set_policy_only() {
       Outcome out =
           settle(is_wanted(node) ? AllocationStep::kPreferred : AllocationStep::kNearest, {}, "");
       out.node_id = node;  // where the policy will put the pages
-      // Of several nodes each page comes from the nearest to whoever touches it.
+      // With several nodes, each page comes from the one nearest to the thread that touches it.
       if (is_wanted(node) && prefer_wanted()) out.node_id = std::nullopt;
       out.invalid = none.invalid;
       return out;
@@ -213,8 +213,8 @@ bool Chain::has_free(int node, std::uint64_t bytes) {
   return room && room.value().free_bytes >= bytes;
 }
 
-// Huge pages may be had only remotely while local base pages are free (fragmentation): then base
-// pages win.
+// With fragmented memory, huge pages may be free only on another node while this one has free base
+// pages: then base pages win.
 void Chain::redo_with_base_pages(std::span<const int> nodes) {
   const platform::Pages& pages = mapping_.pages();
   // On the whole mapping, once: advice on parts would split it. Huge pages that are there stay.
@@ -236,10 +236,10 @@ void Chain::redo_with_base_pages(std::span<const int> nodes) {
 }
 
 // A strict policy with MPOL_MF_MOVE reclaims clean cache on the node and moves what fits; for the
-// rest it answers EIO. It is safe because every page is resident and nobody else has the memory
-// yet: no page can be asked for while it is in force. mbind(2), MPOL_MF_STRICT.
-// Reclaim beside other work may end early with cache left (mbind asks for it without patience), so
-// the call is made again while it gets on, and after pauses of 1, 4 and 16 ms where it did not.
+// rest it returns EIO (mbind(2), MPOL_MF_STRICT). It is safe because every page is resident and no
+// other thread has the memory yet: no page can be populated while the policy is in force. Under
+// load, reclaim may end early with cache left, as mbind does not retry. So the call is repeated
+// while it makes progress, and after pauses of 1, 4 and 16 ms if it does not.
 Placement Chain::pull_onto(std::span<const int> nodes, int home, Placement seen,
                            Precision precision) {
   int in_vain = 0;

@@ -1,6 +1,5 @@
-// One allocation's walk along the chain of nodes, on one mapping: one node in chain.cpp, the
-// several that are wanted in chain_wanted.cpp, what follows where those cannot hold it in
-// chain_beyond.cpp.
+// One allocation's walk along the chain of nodes, on one mapping: one node in chain.cpp, several
+// wanted nodes in chain_wanted.cpp, and the nodes beyond them in chain_beyond.cpp.
 #pragma once
 
 #include <optional>
@@ -63,7 +62,7 @@ class Chain {
   [[nodiscard]] Placement look_now(platform::Precision precision) const;
   void redo_with_base_pages(std::span<const int> nodes);
   [[nodiscard]] static bool has_free(int node, std::uint64_t bytes);
-  // Moves what is elsewhere onto `nodes`, and prefers `home` again.
+  // Moves pages from elsewhere to `nodes`, and prefers `home` again.
   Placement pull_onto(std::span<const int> nodes, int home, Placement seen,
                       platform::Precision precision);
   void empty();  // no page is resident afterwards

@@ -1,4 +1,5 @@
-// What follows where the wanted nodes cannot hold an allocation: nearer nodes before farther ones.
+// The nodes beyond the wanted ones, if those cannot hold an allocation: nearer nodes before farther
+// ones.
 #include <algorithm>
 #include <utility>
 
@@ -46,7 +47,7 @@ Chain::Outcome Chain::place_beyond_wanted(Outcome first) {
     first = split_over(within, Precision::kSampled);
     if (first.placed) return first;
   }
-  // Every node is usable, and the system wants none of them in a policy: sandboxes answer so.
+  // All nodes are usable, but the system accepts none of them in a policy: some sandboxes do that.
   if (first.denied) return place_unbound(*first.denied);
   if (!left_out_.empty()) {
     throw Error(ErrorKind::kNoMemory, "cannot allocate " + size_text(mapping_.length()) + ": " +
@@ -99,8 +100,8 @@ Chain::Outcome Chain::split_over(std::span<const int> nodes, Precision precision
                 as_wanted ? "" : "no node as near could hold it alone");
 }
 
-// Before Linux 5.18 hugetlb pages do not go back by MADV_DONTNEED: nobody has the memory yet, so
-// that a mapping elsewhere will do.
+// Before Linux 5.18, MADV_DONTNEED does not free hugetlb pages. No other thread has the memory yet,
+// so it can be mapped again elsewhere.
 void Chain::empty() {
   if (platform::discard(mapping_.address(), mapping_.length())) return;
   const std::size_t length = mapping_.length();
@@ -122,7 +123,7 @@ Chain::Outcome Chain::place_unbound(platform::Failure denied) {
                describe(denied) + "; it was first touched on the CPUs of " +
                (wanted_.size() == 1 ? "that node" : "node " + std::to_string(wanted_.front())) +
                " instead";
-  // The system lets nobody choose but whoever started this process.
+  // The system lets only the process's starter choose nodes.
   if (const std::vector<int> bind = inherited_bind(topology_); !bind.empty())
     out.reason += ", and the policy that this process was started with binds it to " +
                   nodes_text(bind) + " (numactl --membind, or NUMAPolicy=bind of systemd)";

@@ -127,7 +127,8 @@ Allocation Allocator::allocate_interleaved(const InterleaveRequest& request,
     const platform::Failure& why = bound.failure();
     const std::string text =
         "memory is not interleaved over nodes " + join(nodes) + ": " + describe(why);
-    // The nodes are usable: a system that finds them invalid lets nobody choose (sandboxes).
+    // The nodes are usable: a system that calls them invalid does not let processes choose
+    // (sandboxes).
     if (!platform::is_denied(why) && why.cause != platform::Cause::kInvalid)
       throw Error(ErrorKind::kSystem, text, why.code);
     if (request.strict) throw Error(ErrorKind::kUnsupported, text, why.code);

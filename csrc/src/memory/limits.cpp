@@ -1,4 +1,4 @@
-// What bounds the memory that this process may still use.
+// The limits on memory that this process may still use.
 #include "numapool/limits.hpp"
 
 #include <string>

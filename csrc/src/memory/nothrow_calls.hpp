@@ -1,4 +1,4 @@
-// Calls of the platform from where nothing may be thrown: the way down of what is given back.
+// Calls of the platform for places that must not throw: where memory is given back.
 #pragma once
 
 #include <new>

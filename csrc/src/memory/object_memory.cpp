@@ -15,7 +15,7 @@ using platform::Span;
 
 constexpr std::size_t kMovedAtOnce = std::size_t{64} << 20;  // between two looks for an interrupt
 
-// One dimension after another, the widest first, until what is left touches pages without a gap.
+// Takes one dimension after another, the widest first, until the rest touches pages without a gap.
 class Walk {
  public:
   Walk(std::vector<Span>& out, std::uint64_t block, const std::vector<Dimension>& outer)

@@ -12,9 +12,9 @@ struct PageChoice {
   std::size_t length = 0;  // the size rounded up to whole pages
 };
 
-// Throws Error: kInvalidArgument (size 0, a page size that is not a power of two), kNoMemory (a
-// size no address space holds), kUnsupported (a page size that this machine does not have, with
-// what it has).
+// Throws Error: kInvalidArgument (size 0, or a page size that is not a power of two), kNoMemory (a
+// size beyond any address space), kUnsupported (a page size that this machine does not have; the
+// message lists those it has).
 [[nodiscard]] PageChoice choose_pages(std::size_t size_bytes, const PageRequest& request);
 
 // The mapping for a choice. A hugetlb mapping that fails says how many pages are reserved and how

@@ -35,7 +35,7 @@ constexpr std::uint64_t kLongPiece = 50;   // ms
 constexpr std::uint64_t kShortPiece = 10;  // ms
 constexpr std::uint64_t kCheckEvery = 50;  // ms
 
-// What the threads of one chunk share: the next piece to take, and the first failure.
+// Shared by the threads of one chunk: the next piece to take, and the first failure.
 class Work {
  public:
   Work(char* begin, std::size_t length, const platform::Pages& pages)
@@ -46,7 +46,7 @@ class Work {
         piece_(most_piece_),
         pages_(pages) {}
 
-  // Of a thread of its own: throws nothing, for nobody would catch it.
+  // Runs on its own thread, so it must not throw.
   void run() noexcept {
     while (populate_piece()) continue;
     const std::lock_guard guard(mutex_);
@@ -78,7 +78,7 @@ class Work {
   // No further piece is taken.
   void stop() noexcept { next_.store(length_, std::memory_order_relaxed); }
 
-  // Once every thread is done: throws what they met.
+  // Called when every thread is done: throws the first failure.
   void require_done(std::uint64_t whole) const {
     if (failure_) {
       throw Error(ErrorKind::kNoMemory,

@@ -35,8 +35,8 @@ namespace numapool {
 [[nodiscard]] std::string left_out_text(std::span<const int> order,
                                         const std::vector<int>& left_out);
 
-// What the nodes could still hold together: free memory and clean file pages. Nothing where that is
-// unknown, as for reserved huge pages, which are counted apart from the memory of a node.
+// How much the nodes can still hold together: free memory and clean file pages. Empty if that is
+// unknown, as for reserved huge pages, which are counted separately from a node's memory.
 [[nodiscard]] std::optional<std::uint64_t> room_on(std::span<const int> nodes,
                                                    const platform::Pages& pages);
 

@@ -45,9 +45,9 @@ std::uint64_t bytes_within(const Placement& seen, std::span<const int> nodes) {
   return sum;
 }
 
-// All pages are resident and no other process has them: the one case in which a strict policy puts
-// nobody in danger. It makes clean cache on the nodes give way; what does not fit stays.
-// The policy goes with the memory: other processes must never get it with the strict one.
+// All pages are resident and no other process has them: only here is a strict policy safe. It makes
+// clean cache on the nodes give way; pages that do not fit stay. The policy belongs to the memory,
+// so it must be replaced before other processes get it.
 void pull_onto(const Region& region, const Choice& choice, const InterruptCheck& check) {
   const std::array<int, 1> target{choice.node};
   auto* const bytes = static_cast<char*>(region.address);

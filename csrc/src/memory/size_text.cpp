@@ -12,7 +12,7 @@ std::string size_text(std::uint64_t bytes) {
   if (bytes < 1024) return std::to_string(bytes) + " bytes";
   double value = static_cast<double>(bytes) / 1024;
   std::size_t unit = 0;
-  // What rounds to 1024 of a unit is 1 of the next.
+  // A value that rounds to 1024 of a unit is 1 of the next.
   while (std::round(value) >= 1024 && unit + 1 < kUnits.size()) {
     value /= 1024;
     ++unit;

@@ -51,7 +51,7 @@ bool ArrayMemory::take(std::size_t bytes, bool may_let_go, Lease& lease) noexcep
         request.strict = options_.strict;
         lease = pool_.acquire(request, [] {}, [](const Degradation&) {});
         taken = true;
-      } catch (const std::exception&) {  // malloc(3) says no more than that there is none
+      } catch (const std::exception&) {  // malloc(3) has no other way to report failure
         taken = false;
       }
     };

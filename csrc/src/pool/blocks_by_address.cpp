@@ -54,7 +54,8 @@ void LentBlocks::Part::grow() {
   }
 }
 
-// What follows in the same run moves up, unless it is at home already: no search may end early.
+// Moves up the entries that follow in the same run, unless they are in their home slot: no search
+// may end early.
 void LentBlocks::Part::erase(Entry* entry) noexcept {
   const std::size_t mask = slots.size() - 1;
   auto hole = static_cast<std::size_t>(entry - slots.data());

@@ -1,4 +1,4 @@
-// Which blocks of pools are out as plain pointers, by address: whoever frees one has nothing else.
+// The pools' blocks that are lent as plain pointers, by address, which is all that free() gets.
 #pragma once
 
 #include <cstddef>
@@ -22,7 +22,7 @@ class LentBlocks {
 
   // False where there is no memory for the entry.
   [[nodiscard]] bool add(const Lease& lease, std::size_t bytes) noexcept;
-  // Nothing where the pointer is no block's.
+  // Empty if the pointer is not a block's.
   [[nodiscard]] std::optional<Entry> take(const void* address) noexcept;
   [[nodiscard]] std::optional<Entry> find(const void* address) noexcept;
   void resize(const void* address, std::size_t bytes) noexcept;

@@ -70,7 +70,8 @@ PoolImpl::PoolImpl(Allocator allocator, const Topology& machine, const PoolOptio
   order_.resize(nodes_.size());
   holders_ = Holders(nodes_.size(), shard_of_cpu_.size() + 1);
   if (options.retain_bytes) {
-    // What the shards have not told stays under a quarter of the limit; at the limit all is summed.
+    // The bytes that shards have not reported stay below a quarter of the limit; at the limit, all
+    // shards are summed.
     const std::uint64_t share = *options.retain_bytes / (4 * shard_of_cpu_.size());
     most_drift_bytes_ = static_cast<std::int64_t>(
         std::min<std::uint64_t>(share, static_cast<std::uint64_t>(kMostDrift)));

@@ -1,4 +1,4 @@
-// What the pool holds from the system, and what it may hold and retain.
+// The memory that the pool holds from the system, and the limits on holding and retaining it.
 #include <algorithm>
 #include <chrono>
 
@@ -24,16 +24,16 @@ std::uint64_t PoolImpl::over_retention(std::uint64_t held, std::uint64_t peak) c
   return held > limit ? held - limit : 0;
 }
 
-// What the default retention takes for used. What is reserved is meant to stay.
+// What the default retention counts as used: reserved blocks are meant to stay.
 std::uint64_t PoolImpl::used_bytes(bool reserves) const noexcept {
   std::int64_t bytes = sum(&Shelf::in_use_bytes);
   if (reserves) bytes += sum(&Shelf::retained_bytes);
   return static_cast<std::uint64_t>(std::max<std::int64_t>(0, bytes));
 }
 
-// Room for `bytes` more under max_bytes, at the cost of what is retained. What would pass the
-// default retention goes as well, or with `later` once the memory is there. Nothing is counted as
-// held or used before it is there: what fails leaves no trace.
+// Makes room for `bytes` more under max_bytes, at the cost of retained memory. Memory beyond the
+// default retention is trimmed as well, with `later` only once the new memory is mapped. Nothing is
+// counted as held or used before it is mapped, so a failure leaves no trace.
 std::optional<std::uint64_t> PoolImpl::reserve_budget(std::uint64_t bytes, bool reserves,
                                                       bool later) {
   const std::uint64_t used = used_bytes(reserves);

@@ -34,7 +34,7 @@ PoolImpl::Got PoolImpl::cut(Allocation&& allocation, std::size_t size_class, std
     block.address = begin + i * bytes;
     block.slab = slab.get();
     block.place = FiledPlace(allocation.block.place);
-    // Of a slab that is split nobody knows which block is where.
+    // If a slab's pages are on several nodes, the node of each block is unknown.
     block.epoch = block.place.step == AllocationStep::kAny ? 0 : epoch_.load();
     block.generation = generation_.load();
     block.filed_ms = now;

@@ -8,10 +8,11 @@
 
 namespace numapool {
 
-// The pages of every block are shared with the parent, copy on write: whoever writes first gets a
-// copy, on whatever node. So retained blocks are dropped (at the first slow path, for an exec may
-// follow), and blocks that are lent now are not retained when they come back. Live ones keep every
-// byte. Threads of the parent are gone, and what they were about to map as well.
+// The child shares the pages of every block with the parent, copy on write: whichever process
+// writes first gets a copy, on any node. So retained blocks are dropped (at the first slow path, as
+// an exec may follow), and blocks that are lent now are not retained when they come back. Live
+// blocks keep every byte. The parent's threads do not exist in the child, so mappings that they
+// were about to make never come.
 void PoolImpl::after_fork_in_child() noexcept {
   generation_.fetch_add(1);
   for (Shelf* shelf = shelves_; shelf != nullptr; shelf = shelf->next) {
@@ -32,8 +33,8 @@ void PoolImpl::after_fork_in_child() noexcept {
   idle_runs_ = false;
 }
 
-// What the parent retained: the child's own mappings of it go, the parent's stay. What there is no
-// memory to list waits for the next trim.
+// Drops the child's mappings of memory that the parent retained; the parent's own stay. If there is
+// no memory to list them, they wait for the next trim.
 void PoolImpl::pick_leavings(Victims& victims) noexcept {
   try {
     while (leavings_ != nullptr) {
@@ -49,7 +50,7 @@ void PoolImpl::pick_leavings(Victims& victims) noexcept {
   }
 }
 
-// The first block of the first list; nothing where none is left. mutex_ is held.
+// The first block of the first list; nullptr if none is left. mutex_ is held.
 PoolBlock* PoolImpl::pop_leaving() noexcept {
   PoolBlock* const block = leavings_;
   if (block == nullptr) return nullptr;

@@ -140,9 +140,9 @@ std::shared_ptr<const PoolImpl::Order> PoolImpl::order_from(const Want& want) {
   return order;
 }
 
-// Retained on the node, new on it, and the same for the next nearest; before a node that is farther
-// away, new over those that are nearer; at last new wherever there is room. Nothing where max_bytes
-// leaves no room.
+// The order: retained on the node, new on it, and the same for the next nearest node. Before going
+// to a node that is farther away: new memory split over the nearer ones. Last: new memory anywhere.
+// Empty if max_bytes leaves no room.
 PoolImpl::Got PoolImpl::find(Want want, const InterruptCheck& check, const Degraded& degraded) {
   for (std::size_t at = 0; at < want.members.size() && !want.reserves; ++at) {
     const std::optional<std::uint16_t> slot = open_slot(want.members[at]);
@@ -157,8 +157,8 @@ PoolImpl::Got PoolImpl::find(Want want, const InterruptCheck& check, const Degra
     try {
       return make(want, node, reach, check, degraded, reason);
     } catch (const Error& error) {
-      // The machine is short: what the pool retains for other sizes goes first. A reserve adds to
-      // what is retained, which may be its own.
+      // The machine is short of memory: blocks retained for other sizes go first. For a reserve,
+      // blocks of the same size stay, as it adds to them.
       if (error.kind() != ErrorKind::kNoMemory || want.reserves ||
           trim(std::uint64_t{bytes}, std::nullopt) == 0)
         throw;
@@ -212,7 +212,7 @@ bool PoolImpl::uses_slabs(std::size_t size_class) const noexcept {
   return has_slabs_ && classes_.bytes(size_class) <= kLargestSlabBlock;
 }
 
-// What is in the budget goes back unless it was used.
+// Returns its bytes to the budget unless they were used.
 class PoolImpl::Budget {
  public:
   Budget(PoolImpl& pool, std::uint64_t bytes, bool reserves, bool later)
@@ -253,7 +253,7 @@ PoolImpl::Got PoolImpl::make(const Want& want, int node, Reach reach, const Inte
       remember_full(slot, request.size_bytes);
       continue;  // one block may fit where a slab does not
     }
-    // Should the node turn out to be full, a block retained on a farther one is to be there still.
+    // If the node turns out to be full, a block retained on a farther node must still be there.
     Budget budget(*this, request.size_bytes, want.reserves, retains(want.size_class));
     if (!budget) continue;
     request.nodes = reach == Reach::kNode ? NodeIds(node) : want.asked();
@@ -288,7 +288,8 @@ PoolImpl::Got PoolImpl::make(const Want& want, int node, Reach reach, const Inte
       if (degraded) {
         for (const Degradation& one : got->degradations) degraded(one);
       }
-      // Over several nodes that were asked for: no node has all of it, or that is to be looked up.
+      // For several nodes that were asked for: none of them has room for all of it, or that is not
+      // known yet.
       const bool shared = !want.members.empty() && reach != Reach::kNode;
       if (shared && got->block.place.step == AllocationStep::kPreferred)
         got->block.place.step = AllocationStep::kAny;
@@ -307,8 +308,8 @@ PoolImpl::Got PoolImpl::make(const Want& want, int node, Reach reach, const Inte
   return {};
 }
 
-// A block of a slab whose pages went back in a trim, populated again; nothing where there is none,
-// or its pages come from elsewhere.
+// A block of a slab whose pages went back in a trim, populated again; empty if there is none, or
+// its pages come from elsewhere.
 PoolBlock* PoolImpl::refill(const Want& want, std::uint16_t slot) {
   PoolBlock* block = nullptr;
   const std::size_t bytes = classes_.bytes(want.size_class);

@@ -1,4 +1,4 @@
-// A summary of which shards may hold free blocks of a node, for whoever looks for them.
+// A summary of which shards may hold free blocks of a node, to shorten searches.
 #pragma once
 
 #include <atomic>
@@ -23,7 +23,7 @@ class Holders {
   void reset(std::size_t slot, std::size_t shard) noexcept {
     word(slot, shard / kBits).fetch_and(~(std::uint64_t{1} << (shard % kBits)));
   }
-  // The first shard from `from` on; kNone where there is none.
+  // The first shard from `from` on; kNone if there is none.
   static constexpr std::size_t kNone = ~std::size_t{0};
   [[nodiscard]] std::size_t next(std::size_t slot, std::size_t from) const noexcept {
     std::uint64_t mask = ~std::uint64_t{0} << (from % kBits);

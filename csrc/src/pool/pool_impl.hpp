@@ -27,7 +27,7 @@ class IdleThread;
 // Python is not called.
 class PoolImpl final : public Pool, private platform::ForkOwner {
  public:
-  // `allocator` follows the running machine or not; `machine` is what it sees now.
+  // `allocator` may follow the running machine; `machine` is the machine as it sees it now.
   PoolImpl(Allocator allocator, const Topology& machine, const PoolOptions& options);
 
   bool try_acquire(std::size_t size_bytes, int node, Lease& lease) noexcept override;
@@ -55,7 +55,7 @@ class PoolImpl final : public Pool, private platform::ForkOwner {
                         const InterruptCheck& check) override;
   void drop_fixed(Block&& block) noexcept override;
 
-  // Trims what was not used since `idle_ms` before now (pool_idle.cpp).
+  // Trims memory that was unused for `idle_ms` (pool_idle.cpp).
   void trim_idle() noexcept;
 
   // How many shelves there are by now, for tests.
@@ -114,8 +114,8 @@ class PoolImpl final : public Pool, private platform::ForkOwner {
     std::optional<std::uint32_t> unused_since_ms;
     std::uint64_t now_ms = 0;
 
-    // Whether what came back at `filed_ms` may go. The clock was read before the lists were taken
-    // off: what was filed since has no age.
+    // Whether a block that came back at `filed_ms` may be trimmed. The clock is read before the
+    // lists are taken off, so a block filed after that has age 0.
     [[nodiscard]] bool takes(std::uint64_t filed_ms) const noexcept {
       return !unused_since_ms || platform::age_ms(now_ms, filed_ms) >= *unused_since_ms;
     }
@@ -131,7 +131,7 @@ class PoolImpl final : public Pool, private platform::ForkOwner {
   ~PoolImpl();
   // Of a node that is online or may come.
   [[nodiscard]] std::optional<std::uint16_t> slot_of(int node) const noexcept;
-  // The same, to file blocks under; mutex_ is not held. Nothing for want of memory, too.
+  // The same, to file blocks under; mutex_ is not held. Also empty if memory runs out.
   [[nodiscard]] std::optional<std::uint16_t> open_slot(int node) noexcept;
   [[nodiscard]] int node_here(const Topology& machine) const;
   [[nodiscard]] std::size_t block_bytes(const PoolBlock& block) const noexcept {
@@ -169,7 +169,7 @@ class PoolImpl final : public Pool, private platform::ForkOwner {
   void note_holder(const Shard& shard, Shelf& shelf, std::size_t size_class) noexcept;
   void forget_holder(Shard& shard, Shelf& shelf, std::size_t size_class) noexcept;
   [[nodiscard]] ClassBits classes_held(std::optional<std::uint16_t> only) noexcept;
-  // The tallies are read one after another: what moves meanwhile may make their sum negative.
+  // Sums the tallies one after another. Concurrent changes may make the sum negative.
   [[nodiscard]] std::int64_t sum(Tally Shelf::* tally) const noexcept;
   [[nodiscard]] std::int64_t retained_on(std::uint16_t slot) const noexcept;
 
@@ -216,9 +216,9 @@ class PoolImpl final : public Pool, private platform::ForkOwner {
   [[nodiscard]] Got cut(Allocation&& allocation, std::size_t size_class, std::uint16_t slot);
   [[nodiscard]] PoolBlock* own(Allocation&& allocation, std::size_t size_class, std::uint16_t slot);
 
-  // pool_budget.cpp: what is held from the system, and what may be
+  // pool_budget.cpp: memory held from the system, and its limits
   [[nodiscard]] std::uint64_t used_bytes(bool reserves) const noexcept;
-  // What counted as used before; nothing where there is no room.
+  // Returns what was counted as used before; empty if there is no room.
   [[nodiscard]] std::optional<std::uint64_t> reserve_budget(std::uint64_t bytes, bool reserves,
                                                             bool later);
   void release_budget(std::uint64_t bytes) noexcept;
@@ -267,8 +267,8 @@ class PoolImpl final : public Pool, private platform::ForkOwner {
   std::vector<std::int32_t> slot_of_cpu_;   // -1: no node's
 
   // Shards and shelves are added with mutex_ held, and stay as long as the pool.
-  std::vector<std::atomic<Shard*>> shard_of_cpu_;     // nullptr: not made yet
-  Shard common_;                                      // of every other CPU, and for want of memory
+  std::vector<std::atomic<Shard*>> shard_of_cpu_;  // nullptr: not made yet
+  Shard common_;  // for every other CPU, and for use when memory runs out
   std::vector<std::atomic<const Ranks*>> ranks_now_;  // by slot; nullptr: not worked out yet
   std::atomic<Shard*> shards_{nullptr};
   std::atomic<Shelf*> shelves_{nullptr};

@@ -18,8 +18,8 @@ void PoolImpl::unpin() noexcept {
   end_if_unused(lock);
 }
 
-// Live leases are counted under the shards' locks; who reads a lock released has seen the last of
-// the thread that held it.
+// Live leases are counted under the shards' locks. A thread that finds a lock free has seen
+// everything that its last holder did.
 void PoolImpl::end_if_unused(std::unique_lock<std::mutex>& lock) noexcept {
   if (!closing_ || pins_.load(std::memory_order_acquire) != 0) return;
   std::int64_t live = 0;
@@ -46,7 +46,7 @@ void PoolImpl::close() noexcept {
     const std::lock_guard guard(shard->lock);
   }
   trim(std::nullopt, std::nullopt);
-  // What the trim had no memory to list goes one by one.
+  // Blocks that the trim had no memory to list are freed one by one.
   const auto leaving = [this] {
     const std::lock_guard guard(mutex_);
     return pop_leaving();
@@ -146,7 +146,7 @@ Allocation PoolImpl::take_fixed(std::size_t size_bytes, const NodeIds& nodes, bo
   }
 }
 
-// What take_fixed() counted goes, wherever the block says that it is by now.
+// Undoes what take_fixed() counted, whichever node the block is on now.
 void PoolImpl::drop_fixed(Block&& block) noexcept {
   const Block::Counted counted = block.counted;
   block.mapping.reset();

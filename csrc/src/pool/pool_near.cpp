@@ -27,7 +27,7 @@ bool PoolImpl::try_acquire_near(std::size_t size_bytes, std::span<const int> nod
   const std::optional<std::uint16_t> here = slot_here();
   if (!here) return false;
   for (const int node : nodes) {
-    if (!slot_of(node)) return false;  // the slow path says what is wrong with it
+    if (!slot_of(node)) return false;  // the slow path reports what is wrong with it
   }
   const int own = nodes_[*here];
   if (std::find(nodes.begin(), nodes.end(), own) != nodes.end())

@@ -1,4 +1,4 @@
-// What a pool is made of: blocks, the slabs that small ones are cut from, and a CPU's shard of
+// The parts of a pool: blocks, the slabs that small blocks are cut from, and per CPU a shard of
 // shelves, each with the free lists of one node.
 #pragma once
 
@@ -33,8 +33,8 @@ class Tally {
 
 struct Slab;
 
-// Where a block is, without regard to who asked. step: kPreferred where all of it is on one node,
-// kAny, or kUnbound.
+// Where a block is, whichever node was asked for. step: kPreferred if all of it is on one node,
+// else kAny or kUnbound.
 struct FiledPlace {
   std::int32_t node_id = -1;  // -1: unknown
   AllocationStep step = AllocationStep::kUnbound;
@@ -55,8 +55,8 @@ struct FiledPlace {
   }
 };
 
-// One block, for as long as it exists. Who owns it: the lists of a shard, the lease, or the thread
-// that took it off a list. A cache line of its own: neighbours are lent to different CPUs.
+// One block, for its whole life. It is owned by a shard's list, by its lease, or by the thread that
+// took it off a list. It has its own cache line, as neighbours are lent to different CPUs.
 struct alignas(64) PoolBlock {
   PoolBlock* next = nullptr;       // in a list
   PoolBlock* next_list = nullptr;  // of a list's first: the next list of the fork's leavings
@@ -128,7 +128,7 @@ class ClassBits {
   std::array<std::atomic<std::uint64_t>, (SizeClasses::kCount + 63) / 64> words_{};
 };
 
-// The free blocks of one node, and what was counted of it, on one CPU.
+// The free blocks of one node on one CPU, and its counters.
 struct alignas(128) Shelf {
   Tally in_use_bytes;
   Tally retained_bytes;

@@ -55,8 +55,8 @@ void PoolImpl::put(PoolBlock*& taken) noexcept {
   if (!retained) retire(block);
 }
 
-// A retained block of the slot's node that is really there. With `strict` every page is looked at;
-// else only what may have moved since it was last looked at.
+// A retained block that is verified to be on the slot's node. With `strict`, every page is checked;
+// else only pages that may have moved since the last check.
 PoolBlock* PoolImpl::take_retained(const Want& want, std::uint16_t slot) {
   while (PoolBlock* block = pop(slot, want.size_class)) {
     bool there = false;
@@ -131,8 +131,8 @@ void PoolImpl::moved(void* cookie) noexcept {
     epoch_.fetch_add(1, std::memory_order_relaxed);
 }
 
-// The system counts what it moves, machine-wide: after such an event every retained block is looked
-// at once more before it is lent.
+// The system counts the pages that it moves, machine-wide. After such an event, every retained
+// block is checked once before it is lent.
 void PoolImpl::look_for_moves() noexcept {
   const std::uint64_t now = platform::coarse_ms();
   std::uint64_t last = looked_ms_.load(std::memory_order_relaxed);

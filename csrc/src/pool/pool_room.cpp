@@ -1,4 +1,4 @@
-// What a node can hold, before the slow path asks the system for it.
+// Checks how much a node can hold, before the slow path asks the system for memory.
 #include <algorithm>
 
 #include "numapool/size_text.hpp"
@@ -54,8 +54,8 @@ bool PoolImpl::still_full(const NodeBooks::Full& full, std::uint64_t bytes) noex
   return full.for_bytes != 0 && bytes >= full.for_bytes && platform::coarse_ms() < full.until_ms;
 }
 
-// Before anything else is trimmed for it: can the node hold so much, and must what is retained on
-// it for other sizes make way, if it may?
+// Before other memory is trimmed for it: can the node hold the block, and if not, would trimming
+// blocks of other sizes on it help, if that is allowed?
 bool PoolImpl::make_room_on(int node, std::uint16_t slot, std::uint64_t bytes, bool may_trim,
                             std::string& reason) {
   if (bytes < kLookBytes || options_.page.kind == PageRequest::Kind::kHugetlb) return true;

@@ -40,9 +40,9 @@ std::uint64_t PoolImpl::retained_bytes(std::optional<int> node) const noexcept {
   return static_cast<std::uint64_t>(std::max<std::int64_t>(bytes, 0));
 }
 
-// First what fits into the demand, largest first; then one that covers the rest. The lists of a
-// class are off while it is picked over, and whoever misses meanwhile waits for the mutex; memory
-// goes back after that, outside of every lock.
+// First the blocks that fit into the demand, largest first; then one that covers the rest. While a
+// class is searched, its lists are taken off, and threads that miss there wait for the mutex.
+// Memory is returned after that, with no lock held.
 std::uint64_t PoolImpl::trim(TrimPlan plan) noexcept {
   plan.now_ms = platform::coarse_ms();
   Victims victims;
@@ -142,8 +142,8 @@ void PoolImpl::put_back(const std::vector<Found>& found) noexcept {
   }
 }
 
-// Blocks of their own and slabs without a live block. `last_resort`: one that is larger than what
-// is left to give back.
+// Blocks with their own mapping, and slabs without a live block. `last_resort`: one that is larger
+// than the rest of the demand.
 void PoolImpl::pick_whole(std::size_t size_class, TrimPlan& plan, bool last_resort,
                           Victims& victims) {
   const std::vector<Found> found = detach(size_class, plan);
@@ -252,7 +252,7 @@ std::uint64_t PoolImpl::free_slabs(const std::vector<Slab*>& victims) noexcept {
   return freed;
 }
 
-// khugepaged would make a huge page of what is left, and so bring back what is given up.
+// khugepaged would rebuild a huge page from the rest, and so bring back the freed memory.
 void PoolImpl::keep_split(Slab& slab) noexcept {
   if (slab.split.exchange(true)) return;
   try {

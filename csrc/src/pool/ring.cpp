@@ -143,7 +143,8 @@ class RingImpl final : public Ring {
       if (known.is_current() || memory_.size_bytes == 0) return known.place();
       region = region_of(index);
     }
-    // Memory that another thread gives back meanwhile may be asked about, too: nobody learns of it.
+    // It may ask about memory that another thread is returning meanwhile; the result is then
+    // dropped.
     known = known.looked_up(region);
     const std::lock_guard guard(lock_);
     slots_[index].known = known;

@@ -1,4 +1,4 @@
-// What a subscriber has not fetched yet.
+// The events that a subscriber has not fetched yet.
 #include <new>
 
 #include "numapool/pressure.hpp"

@@ -149,8 +149,8 @@ void MonitorImpl::run() noexcept {
         everything = judge.note_stall(*stall, platform::monotonic_ns()) || everything;
       if (everything) look_and_act(judge);
     } catch (const std::exception&) {
-      // No memory for a look: under pressure that happens. The next look tries again; what is
-      // retained goes first.
+      // There was no memory for a look, which happens under pressure. Trims retained memory first;
+      // the next look tries again.
       trim(policy_.step_bytes, std::nullopt);
     }
   }

@@ -1,4 +1,4 @@
-// The monitor's thread and what it shares with its callers.
+// The monitor's thread, and the state that it shares with its callers.
 #pragma once
 
 #include <atomic>

@@ -1,4 +1,4 @@
-// Decides from looks at the system whether there is pressure, and how much is to be released.
+// Decides from looks at the system whether there is pressure, and how much memory to release.
 #include "pressure/pressure_judge.hpp"
 
 #include <algorithm>
@@ -58,8 +58,8 @@ PressureJudge::Deficit PressureJudge::deficit(std::uint64_t available, std::uint
   return {wanted - available, available < scaled(policy_.critical_share)};
 }
 
-// The balloon asks for what it takes, until as much is released or it stops growing. Where the
-// host's wish is known, it asks for all of that at once.
+// The balloon's demand is the amount it takes, until as much is released or it stops growing. If
+// the host's target is known, the demand is all of it at once.
 void PressureJudge::follow_balloon(const PressureLook& look, std::uint64_t now_ns) noexcept {
   if (!look.balloon_bytes) return;
   const std::uint64_t now = *look.balloon_bytes;
@@ -179,8 +179,8 @@ void PressureJudge::judge_machine(const PressureLook& look, std::uint64_t now_ns
   demand(kMachine, event, !measured, now_ns, out);
 }
 
-// Asks at once for what is new, grew by half or got worse; for the same again after a while, which
-// doubles as long as it stays the same. The steps of a stall double instead.
+// A demand is sent at once if it is new, grew by half or became more severe. The same demand is
+// repeated after a delay, which doubles each time. For stalls, the amount doubles instead.
 void PressureJudge::demand(int key, PressureEvent event, bool is_step, std::uint64_t now_ns,
                            std::vector<PressureEvent>& out) {
   const std::uint64_t cooldown = policy_.cooldown_ms * kMs;
@@ -227,7 +227,7 @@ void PressureJudge::relieve(std::uint64_t now_ns, std::vector<PressureEvent>& ou
 }
 
 void PressureJudge::released(std::uint64_t bytes) noexcept {
-  // What is released ahead of the balloon is not asked for again when it is taken.
+  // Memory released ahead of the balloon is not asked for again when the balloon takes it.
   if (balloon_ahead_) balloon_credit_ += std::min(balloon_owed_, bytes);
   balloon_owed_ -= std::min(balloon_owed_, bytes);
 }

@@ -1,4 +1,4 @@
-// Decides from looks at the system whether there is pressure, and how much is to be released.
+// Decides from looks at the system whether there is pressure, and how much memory to release.
 #pragma once
 
 #include <cstdint>
@@ -11,7 +11,7 @@
 
 namespace numapool {
 
-// Not thread-safe, no clock of its own: every decision follows from what it was told.
+// Not thread-safe, and without a clock: every decision follows from its input.
 class PressureJudge {
  public:
   explicit PressureJudge(const PressurePolicy& policy) noexcept;
@@ -19,7 +19,8 @@ class PressureJudge {
   // A look at the stall alone. True: the rest should be looked at now.
   [[nodiscard]] bool note_stall(const platform::StallTotals& totals, std::uint64_t now_ns) noexcept;
 
-  // What is to be released now, and what is over (level kNone). Demands of nodes come first.
+  // The memory to release now, and pressure that is over (level kNone). Demands of nodes come
+  // first.
   [[nodiscard]] std::vector<PressureEvent> judge(const platform::PressureLook& look,
                                                  std::uint64_t now_ns);
   // So much was released for the demands.
@@ -27,7 +28,7 @@ class PressureJudge {
 
   [[nodiscard]] PressureLevel level() const noexcept;
 
-  // How long to wait for a source, and whether all is to be looked at then.
+  // How long to wait for a source, and whether to look at everything then.
   struct Next {
     std::uint32_t wait_ms = 0;
     bool everything = false;
@@ -35,7 +36,7 @@ class PressureJudge {
   [[nodiscard]] Next next(bool stall_wakes, std::uint64_t now_ns) const noexcept;
 
  private:
-  static constexpr int kMachine = -1;  // the key of what is no single node's
+  static constexpr int kMachine = -1;  // the key of demands that are not for one node
 
   // Pressure that goes on, of the machine or of a node.
   struct Cause {

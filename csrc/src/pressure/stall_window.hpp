@@ -20,10 +20,10 @@ class StallWindow {
     return grew_ns_ != 0 && grew_ns_ >= then_ns;
   }
 
-  // Microseconds of stall in the window. What grew over a longer time counts for its share.
+  // Microseconds of stall in the window. A stall measured over a longer time counts in proportion.
   [[nodiscard]] std::uint64_t some_us() const noexcept { return most(&Sample::some_us); }
   [[nodiscard]] std::uint64_t full_us() const noexcept { return most(&Sample::full_us); }
-  // When the stall that goes on now began; 0 where there is none.
+  // The beginning of the current stall; 0 if there is none.
   [[nodiscard]] std::uint64_t began_ns() const noexcept { return began_ns_; }
 
  private:

@@ -87,7 +87,8 @@ class Cursor {
     const std::size_t skipped = index == at_ ? in_ : 0;
     return {pieces_[index].address + skipped, pieces_[index].length - skipped};
   }
-  // `take` says how much of what is left of a piece may go; less than all of it is the last part.
+  // `take` returns how much of the rest of a piece to transfer; less than all of it is the last
+  // part.
   template <class Take>
   std::span<const Piece> collect(const Take& take) noexcept {
     std::size_t count = 0;
@@ -223,7 +224,7 @@ Transfer File::read(std::span<const Piece> pieces, std::uint64_t offset,
     const DirectRead gate;
     return platform::read_at(handle, parts, at);
   };
-  // A device writes whole blocks: of the file's last one, also what is beyond its end.
+  // A device writes whole blocks: the file's last one includes bytes beyond its end.
   const std::uint64_t last = opened_.size_bytes / opened_.transfer_align * opened_.transfer_align;
   return transfer(call, "preadv", false, pieces, offset, last, check);
 }

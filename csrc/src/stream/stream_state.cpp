@@ -41,7 +41,7 @@ StreamState::StreamState(File&& file, Pool& pool, Block&& memory, std::size_t st
       known_end_(file.size_bytes()) {
   window_.reserve(count);
   for (Slot& slot : slots_) slot.known = KnownPlace(place_);
-  pool_.pin();  // what may throw is done: until here nothing was taken
+  pool_.pin();  // the steps that may throw are done: nothing was taken before
   file_.emplace(std::move(file));
   memory_ = std::move(memory);
   mutex_.tell_of_forks(*this);
@@ -90,7 +90,7 @@ std::optional<StreamItem> StreamState::take() {
   return take();  // the failure or the end; no further
 }
 
-// What was read beyond a block that came short does not join it: the file has changed meanwhile.
+// Bytes read beyond a short block are dropped, as the file has changed meanwhile.
 void StreamState::restart_at(std::uint64_t offset) {
   free_window();
   next_offset_ = offset;
@@ -205,7 +205,7 @@ void StreamState::stop() noexcept {
 }
 
 bool StreamState::give_back(void* cookie, bool) noexcept {
-  std::shared_ptr<StreamState> last;  // ends it, if nobody else has it, after the lock
+  std::shared_ptr<StreamState> last;  // ends it if this was the last user, after the lock
   const std::lock_guard guard(mutex_);
   static_cast<Slot*>(cookie)->use = Use::kFree;
   if (--lent_ == 0) last = std::move(itself_);
@@ -214,14 +214,14 @@ bool StreamState::give_back(void* cookie, bool) noexcept {
   return false;
 }
 
-// The memory goes with the last block, the file with the last thread: before anybody who waits for
-// that thread goes on.
+// The memory goes with the last block, the file with the last thread: before any thread that waits
+// for that one continues.
 void StreamState::end_if_unused() noexcept {
   if ((!stopped_ && !ended_) || threads_ != 0) return;
   if (file_) {
     try {
       why_not_direct_ = file_->why_not_direct();
-    } catch (const std::bad_alloc&) {  // nobody learns why
+    } catch (const std::bad_alloc&) {  // the failure is not reported anywhere
     }
     file_.reset();
   }

@@ -1,4 +1,4 @@
-// What a stream, its threads and the blocks that are out share.
+// The state shared by a stream, its threads and the blocks that are out.
 #pragma once
 
 #include <atomic>
@@ -34,7 +34,7 @@ class StreamState final : public Keeper,
   [[nodiscard]] StreamItem next(std::optional<std::uint64_t> starved_ms,
                                 const InterruptCheck& check);
   [[nodiscard]] bool starved() const;
-  void stop() noexcept;  // threads end when what they read is there
+  void stop() noexcept;  // threads end when their reads are done
   void wait_for_threads(const InterruptCheck& check);
   [[nodiscard]] bool closed() const;
   [[nodiscard]] Stream::Figures figures();
@@ -46,7 +46,7 @@ class StreamState final : public Keeper,
   enum class Use : std::uint8_t { kFree, kReading, kFilled, kLent };
   struct Slot {
     Use use = Use::kFree;
-    bool dropped = false;  // nobody wants what is being read into it
+    bool dropped = false;  // its read is no longer wanted
     std::uint64_t offset = 0;
     std::size_t length = 0;  // asked for
     Transfer got;
@@ -85,7 +85,7 @@ class StreamState final : public Keeper,
   // The pool's locks are taken under it when the memory goes.
   mutable platform::Mutex mutex_{platform::LockRank::kStream};
   platform::Condition work_{platform::LockRank::kStream};   // for threads: a free block, or the end
-  platform::Condition ready_{platform::LockRank::kStream};  // for consumers and who closes
+  platform::Condition ready_{platform::LockRank::kStream};  // for consumers, and for close()
   std::optional<File> file_;
   Block memory_;
   std::vector<Slot> slots_;

@@ -28,7 +28,7 @@ def warn_once(cause: str, message: str, stacklevel: int = 2) -> None:
         if cause in _warned_causes:
             return
         _warned_causes.add(cause)
-    if "logging" in sys.modules:  # else nobody listens
+    if "logging" in sys.modules:  # otherwise no logger listens
         from numapool.base import logs
 
         logs.degraded(message)

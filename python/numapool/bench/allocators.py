@@ -23,7 +23,7 @@ SIZES = (1 * _MIB, 64 * _MIB)
 NAMES = ("np.empty", "numa_alloc_onnode", "allocate", "pool")
 # libnuma binds: on a node without room, touching would call for the OOM killer.
 _ROOM = 8
-_REPEATS_NS = 200_000  # what is shorter is done several times over, to be timed
+_REPEATS_NS = 200_000  # shorter operations are repeated, so that they can be timed
 
 
 @dataclass(frozen=True, slots=True)

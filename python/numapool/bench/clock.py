@@ -10,7 +10,8 @@ from numapool.bench.rounds import LEAST_ROUNDS, Pace
 #: Called with what is being done, the share of the run that is over, and the seconds that are left.
 Progress = Callable[[str, float, float], None]
 
-# A quick run is asked to end within 20 s; Python, and what is underway at the end, take some.
+# A quick run must end within 20 s; Python, and the measurement under way at the end, take some of
+# it.
 QUICK_S = 13.0
 _MOST_S = 2.0  # for one figure of a full run
 _ROUND_NS = 40_000_000

@@ -32,7 +32,7 @@ def check(path: str) -> int:
     try:
         size = os.lseek(descriptor, 0, os.SEEK_END)
         os.lseek(descriptor, 0, os.SEEK_SET)
-        os.read(descriptor, 1)  # a folder opens, and says only here what it is
+        os.read(descriptor, 1)  # a folder can be opened, and only this call shows that it is one
     except OSError as error:
         raise OSError(error.errno, error.strerror, path) from error
     finally:

@@ -64,7 +64,7 @@ def run(options: BenchOptions | None = None, progress: Progress | None = None) -
         sum(_COUNTS[name](site) for name in asked), quick=options.quick, progress=progress
     )
     conditions = Conditions(site.machine, {cpu for cpus in site.cpus.values() for cpu in cpus})
-    # What was named comes first: it is what there is to be time for.
+    # Measurements that were named come first, while there is time.
     devices = device.measure(site) if options.asks("device") else ()
     matrices, points = _on_buffers(site, conditions)
     page_sizes = pages.measure(site) if options.asks("pages") else ()

@@ -53,7 +53,7 @@ app.command(
     add_help_option=False,
     context_settings={
         "allow_extra_args": True,
-        "allow_interspersed_args": False,  # what follows the program is the program's
+        "allow_interspersed_args": False,  # options after the program are the program's
         "ignore_unknown_options": True,
     },
 )(run)

@@ -190,7 +190,7 @@ def _run(
         report = _measure(
             BenchOptions(quick=quick, size_bytes=size_bytes, sections=sections, paths=tuple(paths))
         )
-    # First what was measured: a picture that fails is not to take it along.
+    # The results first: a picture that fails must not lose them.
     if as_json:
         _print_json(report.to_dict())
     else:

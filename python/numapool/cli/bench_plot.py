@@ -37,7 +37,7 @@ _GREY = "#8a8a8a"
 _PANEL_INCHES = (4.6, 3.5)
 _INCHES_A_NODE = 0.55
 _DARK = 0.5
-_MOST_CURVES = 8  # more lines than that nobody tells apart
+_MOST_CURVES = 8  # more lines than that cannot be told apart
 
 Panel = Callable[["Axes"], None]
 
@@ -155,8 +155,8 @@ def _heat_panel(report: BenchReport, matrix: Matrix) -> Panel:
         ]
         known = [value for row in values for value in row if not math.isnan(value)]
         least, most = min(known), max(known)
-        # What differs by little is to look so: the scale spans a fifth at least. The dark end of
-        # it, the worst, is left out, for figures are hard to read there.
+        # Small differences must look small: the scale spans at least a fifth. Its dark end, the
+        # worst, is left out, because figures are hard to read there.
         span = max(most - least, 0.2 * most)
         low, high = (least, least + span) if matrix.unit == "ns" else (most - span, most)
         dark = _DARK * span

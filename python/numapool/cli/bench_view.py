@@ -39,7 +39,7 @@ def heat(matrix: Matrix, value: float) -> str:
     """Return the style of a cell: green where it is as good as the best, red as the worst."""
     medians = [cell.figure.median for cell in matrix.cells]
     least, most = min(medians), max(medians)
-    # What is within a tenth of the best is as good: noise needs no colour.
+    # Values within a tenth of the best count as equal: noise needs no colour.
     if most <= 1.1 * least:
         return HEAT[0]
     share = (value - least) / (most - least)

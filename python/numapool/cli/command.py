@@ -26,7 +26,7 @@ def main() -> None:
     """
     _let_every_character_be_written()
     status = _run()
-    # What is still buffered goes out here: where that fails, Python's own attempt would say so at
+    # Writes out what is still buffered: if that failed later, Python itself would report it at
     # length.
     try:
         if sys.stdout is not None:

@@ -49,7 +49,7 @@ def node_runtime_env(node: NodeLike, **fields: Any) -> dict[str, Any]:
     (wanted,) = existing([node_of("node", node)])
     if "py_executable" in fields:
         raise ValueError("fields must not have py_executable: it is what starts workers on a node")
-    # -P: a folder named numapool where the worker runs is none of ours.
+    # -P: the worker's folder may contain an unrelated folder named numapool.
     run = [sys.executable, "-P", "-m", "numapool", "run", "--node", str(wanted), "--"]
     return {
         **fields,

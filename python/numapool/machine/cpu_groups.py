@@ -87,7 +87,7 @@ class CpuGroups:
         self._packages = packages
         self._caches = caches
 
-    def __reduce__(self) -> tuple[Any, ...]:  # a copy elsewhere has what was here
+    def __reduce__(self) -> tuple[Any, ...]:  # a copy elsewhere has the same contents
         return CpuGroups, (self._root, self._cpus_of_node, self.packages(), self.caches())
 
     def packages(self) -> tuple[CpuPackage, ...]:

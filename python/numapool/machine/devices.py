@@ -61,7 +61,7 @@ class DeviceList:
         self._core = core
         self._devices = devices
 
-    def __reduce__(self) -> tuple[Any, ...]:  # a copy elsewhere has what was here
+    def __reduce__(self) -> tuple[Any, ...]:  # a copy elsewhere has the same contents
         return DeviceList, (None, self.all())
 
     def all(self) -> tuple[Device, ...]:

@@ -378,7 +378,7 @@ class NumaTopology:
             "notes": list(self.notes),
         }
 
-    def __reduce__(self) -> tuple[Any, ...]:  # a copy elsewhere has what was here
+    def __reduce__(self) -> tuple[Any, ...]:  # a copy elsewhere has the same contents
         return _unpickled, (self._core, self._root, self._devices, self._groups())
 
     def __eq__(self, other: object) -> bool:
@@ -404,7 +404,7 @@ class NumaTopology:
         return f"<NumaTopology{where} ({nodes})>"
 
 
-# The last one that was handed out, so that who asks twice gets the same.
+# The last one returned, so that a second call gets the same object.
 _handed_out: list[NumaTopology] = []
 
 

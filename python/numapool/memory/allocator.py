@@ -77,7 +77,7 @@ class NumaAllocator:
     def __init__(self, topology: NumaTopology | None = None) -> None:
         self._given = arguments.optional_instance("topology", topology, NumaTopology)
         if self._given is None:
-            known_topology()  # what is wrong with the machine is said now
+            known_topology()  # problems of the machine are reported now
         self._core = _core.Allocator(self._given_core)
 
     @property

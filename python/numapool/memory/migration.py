@@ -46,7 +46,7 @@ class MigrationReport:
         )
 
     def __getattr__(self, name: str) -> Any:
-        # What NodeBuffer.migrate() once returned; for one release.
+        # The old result of NodeBuffer.migrate(), kept for one release.
         if name.startswith("_") or (not hasattr(Placement, name) and name not in _OF_PLACEMENT):
             raise AttributeError(f"MigrationReport has no attribute {name!r}", name=name, obj=self)
         renamed.warn_of(f"{name} of what migrate() returns", f"placement.{name}")
@@ -152,7 +152,7 @@ def migrate(obj: Any, node: NodesLike) -> MigrationReport:
         "full": moved.full_bytes,
         "other": moved.other_bytes,
     }
-    # Not what is on the node all the same.
+    # Bytes that are on the node anyway do not count.
     kept["file"] = max(
         0, min(moved.file_bytes, elsewhere(moved.after, target) - sum(kept.values()))
     )

@@ -27,7 +27,7 @@ from numapool.memory.placement import AllocationStep, Placement
 if sys.platform != "win32":
     import fcntl
 
-# The size never changes, and nobody can allow it again: no access ever meets a page that is gone.
+# The size can never change, and the seal cannot be lifted: no access ever meets a missing page.
 _HANDLE = re.compile(
     r"numapool:(?P<pid>\d{1,10}):(?P<fd>\d{1,10}):(?P<size>\d{1,19}):(?P<node>-|\d{1,9})"
     r":(?P<bound>[01]):(?P<token>[0-9a-f]{32})",
@@ -98,7 +98,7 @@ class SharedNodeBuffer(mmap.mmap):
         token = secrets.token_hex(16)
         fd = os.memfd_create(f"numapool-{token}", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
         try:
-            os.fchmod(fd, 0o600)  # for whoever opens it by /proc: this user alone
+            os.fchmod(fd, 0o600)  # for processes that open it by /proc: this user only
             os.ftruncate(fd, size)
             fcntl.fcntl(fd, fcntl.F_ADD_SEALS, _seals())
             self = super().__new__(cls, fd, size)
@@ -127,7 +127,7 @@ class SharedNodeBuffer(mmap.mmap):
         """Map what another process made; takes over the descriptor."""
         try:
             _verify(fd, size, token)
-            # Page table entries for what is resident, so that placement() can see it.
+            # Creates page table entries for resident pages, so that placement() can see them.
             flags = mmap.MAP_SHARED | mmap.MAP_POPULATE
             self = super().__new__(cls, fd, size, flags)
         except BaseException:

@@ -32,7 +32,7 @@ def _folder() -> Path:
     import tempfile  # slow to load, as pathlib is, and seldom needed
     from pathlib import Path
 
-    # A relative one is to be ignored (XDG Base Directory Specification, "Basics").
+    # A relative path must be ignored (XDG Base Directory Specification, "Basics").
     base = Path(os.environ.get("XDG_RUNTIME_DIR", ""))
     root = base if base.is_absolute() and base.is_dir() else Path(tempfile.gettempdir())
     if sys.platform == "win32":  # the temporary folder is the user's own there, by its access list
@@ -89,7 +89,7 @@ class Publication:
 
         beside = self._path.with_suffix(".new")
         beside.write_text(json.dumps(self._document()), encoding="utf-8")
-        beside.replace(self._path)  # a reader sees all of it, or what was there before
+        beside.replace(self._path)  # readers see all of it, or the previous contents
 
     def _run(self) -> None:
         while not self._ends.wait(self._interval_s):

@@ -114,5 +114,5 @@ def draw_card(picture: Picture, x: float, y: float, width: float, facts: NodeFac
         dashed=not whole,
         line_pt=1.4,
     )
-    picture.boxes.insert(frame, box)  # below what it holds
+    picture.boxes.insert(frame, box)  # below its contents
     return area

@@ -108,7 +108,7 @@ _numbers = itertools.count(1)
 
 def _tell_exhausted(pool: BufferPool, error: PoolExhaustedError) -> None:
     """Log it; called by the core too, where :meth:`BufferPool.acquire` fails."""
-    if "logging" in sys.modules:  # else nobody listens
+    if "logging" in sys.modules:  # otherwise no logger listens
         from numapool.pools.log import pool_exhausted
 
         pool_exhausted(pool, pool.name, str(error))

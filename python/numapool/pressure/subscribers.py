@@ -43,7 +43,7 @@ def _run(queue: _core.EventQueue, handler: Callable[[PressureEvent], object]) ->
                 return
             try:
                 handler(event_of(event))
-            except BaseException as error:  # whatever it raises harms nobody but itself
+            except BaseException as error:  # its exceptions harm nobody else
                 _core.write_unraisable(error, handler)
 
 

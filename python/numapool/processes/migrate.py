@@ -191,7 +191,7 @@ def _empty(watched: _Watched, source: int, targets: list[int], left: int) -> Non
             return
         now = watched.left_on(source)
         if now == left:
-            return  # what stays does so for other reasons than room
+            return  # pages that stay have other reasons than room
         left = now
 
 
@@ -254,8 +254,8 @@ class _Watched:
         if self._progress is None and len(works) == 1:
             works[0]()
             return
-        # Daemons, so that an interrupt ends the call, and the program does not wait for them. What
-        # has moved by then stays where it is.
+        # Daemons, so that an interrupt ends the call and the program does not wait for them. Pages
+        # that were moved by then stay moved.
         threads = [threading.Thread(target=work, daemon=True) for work in works]
         for thread in threads:
             thread.start()

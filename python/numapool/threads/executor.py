@@ -105,7 +105,7 @@ class NodeExecutor(ThreadPoolExecutor):
         given = arguments.optional_instance("topology", topology, NumaTopology)
         topology = current_topology() if given is None else given
         wanted = [topology.node(one).node_id for one in named_of("node", node)]
-        # Tried out in this thread, so that what is refused is known before there is work.
+        # Tried out in this thread, so that a refusal is known before there is work.
         pinned = pin(wanted, topology)
         unpin(pinned)
         self._placement = pinned.placement

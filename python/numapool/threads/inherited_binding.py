@@ -34,7 +34,7 @@ def hand_down(cpus: frozenset[int], base: frozenset[int]) -> None:
     os.environ[VARIABLE] = f"{os.getpid()}:{start}:{_mask(cpus):x}:{_mask(base):x}"
 
 
-# What was found, once it has been looked for.
+# The result of the search, once it was made.
 _found: list[tuple[frozenset[int], frozenset[int]] | None] = []
 
 

@@ -220,7 +220,7 @@ def bind_process(node: NodesLike, *, topology: NumaTopology | None = None) -> Pr
     topology = current_topology() if topology is None else topology
     wanted = [topology.node(one).node_id for one in named]
     own = threading.get_native_id()
-    if thread_cpus.AVAILABLE:  # else pin() says what is missing
+    if thread_cpus.AVAILABLE:  # otherwise pin() reports what is missing
         _threads()
     pinned = pin(wanted, topology)
     placement = pinned.placement

@@ -1,4 +1,4 @@
-// What a name means: a path, a PCI address, a network interface, or another device.
+// Resolves a name: a path, a PCI address, a network interface, or another device.
 #include "platform/device.hpp"
 
 #include <cerrno>

@@ -71,7 +71,7 @@ void walk_block(Walk& walk, int depth, const std::string& device) {
     walk_block(walk, depth + 1, disk);
     return;
   }
-  // What sits on hardware has no parts of its own to look for.
+  // A device with hardware of its own is not stacked on other devices.
   const bool is_hardware = device.starts_with("sys/devices/") && !is_virtual(device);
   if (!is_hardware && walk_stack(walk, depth, device)) return;
   if (!is_virtual(device)) {

@@ -1,4 +1,4 @@
-// What a file system without a block device of its own stands on: btrfs, overlay, memory, a server.
+// Finds the devices under a file system without a block device: btrfs, overlay, memory, a server.
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
 
@@ -86,7 +86,7 @@ void walk_overlay(Walk& walk, int depth, const Mount& mount, std::string_view in
   const std::string rest = (mount.root == "/" ? "" : mount.root) + std::string(inside);
   const std::size_t steps = walk.found.steps.size();
   for (const std::string& layer : layers_of(mount.options)) {
-    if (!layer.starts_with('/')) continue;  // from a folder that only whoever mounted it knows
+    if (!layer.starts_with('/')) continue;  // from a folder that only the mounting process knows
     const std::string place = layer + rest;
     struct stat status{};
     if (walk.tree.live() && lstat(place.c_str(), &status) != 0) continue;

@@ -11,7 +11,7 @@ namespace {
 
 constexpr const char* kInterfaces = "sys/class/net/";
 
-// "DEVTYPE=vlan" in the uevent file; what it is by its folders where a kernel says none.
+// "DEVTYPE=vlan" in the uevent file; without it, the type follows from the folders.
 std::string kind_of(const DeviceTree& tree, const std::string& device) {
   constexpr std::string_view kKey = "DEVTYPE=";
   const std::string text = tree.text(device + "/uevent").value_or("");

@@ -7,7 +7,7 @@
 namespace numapool::platform {
 namespace {
 
-// What device-mapper's users write before the first dash of the uuid.
+// The prefixes that device-mapper's users write before the first dash of the uuid.
 std::string mapping_kind(const std::string& uuid) {
   if (uuid.starts_with("LVM-")) return "LVM volume";
   if (uuid.starts_with("CRYPT-")) return "crypt";

@@ -107,7 +107,8 @@ std::optional<std::string> DeviceTree::real(const std::string& path) const {
   return std::nullopt;
 }
 
-// What `file` says, if anything; a text that is not a node ends the search: a guess would be worse.
+// Reads the node from `file`, if it has one. A text that is not a node ends the search, as a guess
+// would be worse.
 bool DeviceTree::ask(const std::string& folder, NodeAnswer& answer) const {
   const std::string file = folder + "/numa_node";
   const auto told = text(file);
@@ -152,7 +153,7 @@ NodeAnswer DeviceTree::climb(const std::string& device) const {
 NodeAnswer DeviceTree::node_of(const std::string& device) const {
   NodeAnswer answer = climb(device);
   if (!answer.evidence.empty()) return answer;
-  // What lies elsewhere than where its hardware is, or was copied without links.
+  // For devices that are linked elsewhere than below their hardware, or copied without links.
   const auto hardware = real(device + "/device");
   if (!hardware || device.starts_with(*hardware)) return answer;
   NodeAnswer found = climb(*hardware);

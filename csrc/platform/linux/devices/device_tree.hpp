@@ -11,10 +11,10 @@
 
 namespace numapool::platform {
 
-// What a device's numa_node files say.
+// The contents of a device's numa_node files.
 struct NodeAnswer {
   std::optional<int> node_id;
-  std::string evidence;  // the file that told the node or "unknown"; empty: there is none
+  std::string evidence;  // the file that told the node or "unknown"; empty: no such file
   std::string reason;    // why there is no node
 };
 
@@ -29,19 +29,21 @@ class DeviceTree {
   [[nodiscard]] std::string shown(const std::string& path) const;
 
   [[nodiscard]] bool has(const std::string& path) const noexcept;
-  // The file's text without white space around it; nothing where there is none or it is empty.
+  // The file's text without surrounding white space; empty optional if the file is missing or
+  // empty.
   [[nodiscard]] std::optional<std::string> text(const std::string& path) const;
-  // All of the file's text, however long; nothing where it cannot be read.
+  // All of the file's text, however long; empty optional if it cannot be read.
   [[nodiscard]] std::optional<std::string> whole_text(const std::string& path) const;
   // Names in a folder, sorted.
   [[nodiscard]] std::vector<std::string> names(const std::string& folder) const;
-  // What a symbolic link holds; nothing where it is none.
+  // The contents of a symbolic link; empty optional if the path is not a link.
   [[nodiscard]] std::optional<std::string> target(const std::string& path) const;
-  // The path that a symbolic link leads to; nothing where it is none or leads out of the tree.
+  // The path that a symbolic link leads to; empty optional if it is not a link, or leads out of the
+  // tree.
   [[nodiscard]] std::optional<std::string> link(const std::string& path) const;
-  // The path behind the links that `path` ends in ("sys/class/net/eth0"), or `path` itself if it
-  // is none; nothing where nothing is there. Links inside a path are not looked at: the kernel's
-  // links lead to folders that have none above them.
+  // The path behind the links that `path` ends in ("sys/class/net/eth0"), or `path` itself if it is
+  // not a link; empty optional if it does not exist. Links inside a path are not resolved: the
+  // kernel's links lead to folders without links above them.
   [[nodiscard]] std::optional<std::string> real(const std::string& path) const;
 
   // The node of the device in that folder: of its PCI function, or of the nearest folder above it
@@ -58,8 +60,8 @@ class DeviceTree {
   bool live_;
 };
 
-// `target` as seen from `folder`, without "." and ".."; nothing where it is absolute or leads out
-// of the root.
+// `target` as seen from `folder`, without "." and ".."; empty optional if it is absolute or leads
+// out of the root.
 [[nodiscard]] std::optional<std::string> joined(std::string_view folder, std::string_view target);
 [[nodiscard]] std::string_view parent_of(std::string_view path) noexcept;
 [[nodiscard]] std::string_view name_of(std::string_view path) noexcept;
@@ -67,7 +69,7 @@ class DeviceTree {
 
 // The address in full where the text is one ("3b:00.0" is 0000:3b:00.0); nothing otherwise.
 [[nodiscard]] std::optional<std::string> pci_address(std::string_view text);
-// The folder of the last PCI function on the way down to a device; empty where there is none.
+// The folder of the last PCI function on the way down to a device; empty if there is none.
 [[nodiscard]] std::string_view pci_function_of(std::string_view device) noexcept;
 
 // True where the NVMe driver put the first node with memory in the place of an unknown one, as it

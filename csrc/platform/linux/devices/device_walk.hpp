@@ -22,8 +22,8 @@ class Walk {
   [[nodiscard]] bool enter(int depth, DeviceStep step, const std::string& key);
   // The last step leads to no hardware, and that is why.
   void dead_end(std::string reason);
-  // The hardware `name` in the folder `device`, as a leg, with a step for it and for what it is
-  // plugged into.
+  // Adds the hardware `name` in the folder `device` as a leg, with steps for it and for the bus
+  // that it is plugged into.
   void arrive(int depth, std::string kind, std::string name, const std::string& device);
   // A leg of memory on `node`.
   void arrive_in_memory(const std::string& name, int node, std::string evidence);
@@ -48,28 +48,28 @@ void walk_net(Walk& walk, int depth, const std::string& name);
 void walk_pci(Walk& walk, int depth, const std::string& device);
 // A device of any subsystem: hands over to the functions above.
 void walk_device(Walk& walk, int depth, const std::string& device);
-// Any device but a network interface, by its own name or by that of its file below /dev. False
-// where there is none.
+// Any device except network interfaces, by its own name or by that of its file below /dev. False if
+// there is no such device.
 bool walk_name(Walk& walk, int depth, const std::string& name);
 void walk_char_number(Walk& walk, int depth, unsigned major, unsigned minor,
                       const std::string& path);
 // The network interface that leads to a server; `whose` names what the server serves.
 void walk_server(Walk& walk, int depth, std::string_view address, const std::string& whose);
-// What a mount stands on; `inside` is the path below the mount point of what was asked for.
+// The devices under a mount; `inside` is the wanted path, relative to the mount point.
 void walk_mount(Walk& walk, int depth, const Mount& mount, std::string_view inside);
 // The device that a file of sysfs belongs to.
 void walk_in_sysfs(Walk& walk, int depth, const std::string& path);
-// A file, folder or device file. False, with errno as `code`, where there is none such; nothing is
-// added then.
+// A file, folder or device file. If there is none, returns false with errno as `code`, and adds
+// nothing.
 bool walk_path(Walk& walk, int depth, const std::string& path, int& code);
-// Stacked block devices: device-mapper, md, loop, NVMe multipath heads and fabrics. False where it
-// is none of them.
+// Stacked block devices: device-mapper, md, loop, NVMe multipath heads and fabrics. False for other
+// devices.
 bool walk_stack(Walk& walk, int depth, const std::string& device);
 
 // The folder of a block device by what its file below /dev is called ("sda", "mapper/vg-data").
 [[nodiscard]] std::optional<std::string> block_by_name(const DeviceTree& tree,
                                                        std::string_view name);
-// What may be the name of a file in a folder of sysfs.
+// Whether the text can be the name of a file in a folder of sysfs.
 [[nodiscard]] bool is_plain_name(std::string_view name) noexcept;
 
 }  // namespace numapool::platform

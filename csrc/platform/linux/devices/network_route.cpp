@@ -19,7 +19,7 @@ namespace {
 constexpr std::uint32_t kUp = 0x1;
 constexpr std::uint32_t kReject = 0x200;
 
-// What a kernel takes for the name of an interface (dev_valid_name in net/core/dev.c).
+// The names that the kernel accepts for interfaces (dev_valid_name in net/core/dev.c).
 bool is_name(std::string_view text) noexcept {
   return !text.empty() && text.size() < IFNAMSIZ && text != "." && text != ".." &&
          text.find('/') == std::string_view::npos;

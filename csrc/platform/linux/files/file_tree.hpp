@@ -28,15 +28,15 @@ class Folder {
   [[nodiscard]] const std::string& path() const noexcept { return path_; }
   [[nodiscard]] std::string path_to(const char* relative) const;
 
-  // The file's text, its first kLargestFile bytes; nothing where it cannot be read. Valid until the
-  // next read of any Folder by this thread.
+  // The first kLargestFile bytes of the file; empty optional if it cannot be read. Valid until this
+  // thread's next read of any Folder.
   [[nodiscard]] std::optional<std::string_view> read(const char* relative) const;
   // All of the file's text, however long; nothing, and errno, where it cannot be read or has more
   // than kLargestText bytes.
   [[nodiscard]] std::optional<std::string> read_whole(const char* relative) const;
   // Names in the folder, in no order.
   [[nodiscard]] std::vector<std::string> names() const;
-  // What a symbolic link holds; nothing where there is no such link.
+  // The contents of a symbolic link; empty optional if there is no such link.
   [[nodiscard]] std::optional<std::string> link(const char* relative) const;
   // Whether there is such an entry, of any type.
   [[nodiscard]] bool has(const char* relative) const noexcept;

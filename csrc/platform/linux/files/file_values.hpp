@@ -12,12 +12,12 @@ namespace numapool::platform {
 
 inline constexpr std::uint64_t kKiB = 1024;
 
-// The ids that the file lists; nothing where there is no such file. A text that is no list, or
-// names an id above `largest`, fails with `why` as the reason.
+// The ids that the file lists; empty optional if there is no such file. A text that is not a list,
+// or contains an id above `largest`, fails with the reason `why`.
 Result<std::optional<std::vector<int>>> read_ids(const Folder& folder, const char* file,
                                                  int largest, const char* why);
 
-// The number that is all the file holds; nothing where there is no such file or it is empty.
+// The number in a file that contains nothing else; empty optional if the file is missing or empty.
 Result<std::optional<std::uint64_t>> read_number(const Folder& folder, const char* file);
 
 // The size after `key` in a meminfo file, of the machine or of a node: "MemTotal:  263923664 kB".

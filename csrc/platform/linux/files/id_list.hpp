@@ -16,17 +16,18 @@ inline constexpr int kLargestNodeId = 1023;
 // CONFIG_NR_CPUS of MAXSMP kernels: a set of CPUs of so many bits is never too small.
 inline constexpr std::size_t kMaxCpus = 8192;
 
-// The ids, ascending, each once; an empty text is the empty set. "8-15:1/2" is the first of each
-// two from 8 to 15, as kernel-parameters.rst has it. Nothing where the text is no list or names an
-// id above `largest`. Time and memory are bounded by the length of the text and by `largest`. White
-// space and NUL bytes around it are ignored: some drivers write values that end in
-// "\n\0".
+// The ids, ascending and without duplicates; an empty text is the empty set. "8-15:1/2" is the
+// first of each two from 8 to 15, as in kernel-parameters.rst. Empty optional if the text is not a
+// list, or contains an id above `largest`. Time and memory are bounded by the length of the text
+// and by `largest`. Surrounding white space and NUL bytes are ignored: some drivers write values
+// that end in "
+// \0".
 [[nodiscard]] std::optional<std::vector<int>> parse_id_list(std::string_view text,
                                                             int largest = kLargestId);
 
-// The ids whose bits are set, ascending; an empty text is the empty set. Groups of 32 bits in
-// hexadecimal, the highest first, parted by commas. Nothing where the text is no mask or has a bit
-// above kLargestId.
+// The ids whose bits are set, ascending; an empty text is the empty set. The text has groups of 32
+// bits in hexadecimal, the highest first, separated by commas. Empty optional if the text is not a
+// mask, or has a bit above kLargestId.
 [[nodiscard]] std::optional<std::vector<int>> parse_id_mask(std::string_view text);
 
 // `text` without the white space and NUL bytes around it.

@@ -1,4 +1,4 @@
-// A descriptor that is kept, and is used or closed only while it still is what was opened.
+// A descriptor that stays open, and is used or closed only while it still refers to the same file.
 #include "platform/linux/files/kept_descriptor.hpp"
 
 #include <fcntl.h>

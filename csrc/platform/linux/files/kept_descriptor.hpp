@@ -1,7 +1,7 @@
-// A descriptor that is kept, and is used or closed only while it still is what was opened.
+// A descriptor that stays open, and is used or closed only while it still refers to the same file.
 //
-// A program may close every descriptor that it does not know (daemons do, and close_range(2)) and
-// open others under the same numbers. So a number that was kept proves nothing: the file behind it
+// A program may close every descriptor that it does not know (daemons and close_range(2) do) and
+// open other files under the same numbers. So the number alone proves nothing; the file behind it
 // does.
 #pragma once
 
@@ -11,7 +11,7 @@
 
 namespace numapool::platform {
 
-// What is behind a descriptor, as far as fstat(2) and /proc/self/fdinfo tell it.
+// The identity of the file behind a descriptor, by fstat(2) and /proc/self/fdinfo.
 struct Identity {
   dev_t device = 0;
   ino_t inode = 0;
@@ -32,16 +32,16 @@ class KeptDescriptor {
   KeptDescriptor(const KeptDescriptor&) = delete;
   KeptDescriptor& operator=(const KeptDescriptor&) = delete;
 
-  // The descriptor if it still is what was opened. Else -1, and the number is forgotten: it belongs
-  // to someone else, or to nobody.
+  // The descriptor, if it still refers to the opened file. Otherwise -1, and the number is
+  // forgotten, as it is closed or in use by other code.
   [[nodiscard]] int get() noexcept;
   // Whether one was taken over and neither closed nor lost, as far as is known.
   [[nodiscard]] bool held() const noexcept { return fd_ >= 0; }
   // Whether get() found that it is gone, since it was taken over.
   [[nodiscard]] bool lost() const noexcept { return lost_; }
-  // The number, without a look at what is behind it.
+  // The number, without a check of the file behind it.
   [[nodiscard]] int number() const noexcept { return fd_; }
-  // Closes what was opened; leaves alone what took its place.
+  // Closes the opened file. If the number now refers to another file, that one is left alone.
   void close() noexcept;
 
  private:

@@ -24,7 +24,7 @@ class KeptFile {
   [[nodiscard]] std::optional<std::string_view> read() noexcept;
   // errno of the last read() that gave nothing.
   [[nodiscard]] int error() const noexcept { return error_; }
-  // The descriptor's number, -1 while there is none.
+  // The descriptor's number, or -1.
   [[nodiscard]] int number() const noexcept { return kept_.number(); }
 
  private:
@@ -34,7 +34,7 @@ class KeptFile {
 };
 
 // The number after `key` at the start of a line or after white space ("MemAvailable:" in meminfo,
-// "active_file " in memory.stat); nothing where the key is missing.
+// "active_file " in memory.stat); empty optional if the key is missing.
 [[nodiscard]] std::optional<std::uint64_t> number_after(std::string_view text,
                                                         std::string_view key) noexcept;
 // The number that the text starts with; nothing for "max" and other words.

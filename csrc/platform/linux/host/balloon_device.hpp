@@ -14,12 +14,12 @@ struct BalloonDevice {
   BalloonDriver driver = BalloonDriver::kVirtio;
   std::string place;     // relative to the root: what shows that the device is there
   bool bound = true;     // the kernel's driver has taken the device
-  std::string features;  // virtio: what was negotiated, a '0' or '1' per bit, bit 0 first
+  std::string features;  // virtio: the negotiated features, a '0' or '1' per bit, bit 0 first
 };
 
-// The device whose driver is at work, or else one that waits for its driver; nothing where the tree
-// shows none. Says nothing about the hypervisor: QEMU offers Hyper-V's balloon, Xen guests may have
-// virtio's.
+// The device whose driver is active, or else one without a driver yet; empty optional if the tree
+// has no such device. It does not identify the hypervisor: QEMU offers Hyper-V's balloon, and Xen
+// guests may have virtio's.
 [[nodiscard]] std::optional<BalloonDevice> find_balloon(const Folder& root);
 
 }  // namespace numapool::platform

@@ -132,7 +132,7 @@ std::optional<std::uint64_t> BalloonMeter::target_bytes() noexcept {
     return text ? times(labelled(*text, "target"), kHostPageBytes) : std::nullopt;
   }
   if (method_ != Method::kXen) return std::nullopt;
-  // Xen's target is what the guest shall keep: the balloon is to take the rest.
+  // Xen's target is the size that the guest keeps: the balloon gets the rest.
   const auto inflated = inflated_bytes();
   const auto current_text = files_[2].read();
   const auto current = current_text ? times(leading_number(*current_text), kKiB) : std::nullopt;

@@ -19,11 +19,11 @@ class BalloonMeter {
  public:
   explicit BalloonMeter(const std::string& root = "/");
 
-  // Memory that the balloon has taken from this system. Nothing where there is no balloon at work,
-  // or its driver's size cannot be read (VMware and old Hyper-V drivers: by root alone).
+  // Memory that the balloon has taken from this system. Empty if no balloon is active, or its
+  // driver's size cannot be read (VMware and old Hyper-V drivers show it only to root).
   [[nodiscard]] std::optional<std::uint64_t> inflated_bytes() noexcept;
-  // The size of the balloon that the host has asked for. Nothing where the driver does not show it:
-  // virtio and Hyper-V never do.
+  // The balloon size that the host asked for. Empty if the driver does not show it: virtio and
+  // Hyper-V never do.
   [[nodiscard]] std::optional<std::uint64_t> target_bytes() noexcept;
   // The file and the figure in it, such as "/proc/vmstat: nr_balloon_pages"; empty where
   // inflated_bytes() has nothing to say.

@@ -1,4 +1,5 @@
-// What the files of a Linux system tell of its hypervisor: DMI, Xen, device tree, sysinfo, WSL.
+// Reads the files of a Linux system that identify its hypervisor: DMI, Xen, device tree, sysinfo,
+// WSL.
 #include <algorithm>
 #include <array>
 #include <cerrno>

@@ -1,12 +1,12 @@
 // The kernel's memory policy calls, made directly: mbind(2), set_mempolicy(2), get_mempolicy(2),
 // move_pages(2), migrate_pages(2).
 //
-// The C library wraps none of them. libnuma does, but also runs code of its own as it is loaded:
-// it reads sysfs, asks get_mempolicy, and prints to standard error where a sandbox answers that
-// call without doing it (numa_init() in libnuma.c).
+// The C library wraps none of them. libnuma does, but it also runs code when it is loaded: it reads
+// sysfs, calls get_mempolicy, and prints to standard error if a sandbox answers that call without
+// doing anything (numa_init() in libnuma.c).
 //
-// Each returns what the kernel returned, or -1 with errno. What the kernel is to fill in stays as
-// the caller set it where a sandbox says "done" and does nothing.
+// Each function returns the kernel's result, or -1 with errno. If a sandbox reports success and
+// does nothing, output parameters keep the values that the caller set.
 #pragma once
 
 #include <linux/mempolicy.h>
@@ -20,9 +20,9 @@
 
 namespace numapool::platform {
 
-// Put where the kernel is to write an answer, and never one: neither a node nor an errno. What
-// still stands there was not answered, whatever the call returned (sandboxes and stub kernels
-// answer 0 to calls that they do not do).
+// Marks output that the kernel should overwrite; it is neither a node nor an errno. If the mark is
+// still there, the call did not answer, whatever it returned (sandboxes and stub kernels return 0
+// for calls that they do not implement).
 constexpr int kUnanswered = INT_MIN;
 
 }  // namespace numapool::platform

@@ -61,7 +61,7 @@ std::vector<int> DistanceRows::read(const Folder& node, Notes& notes) {
     return {};
   }
   if (row->empty()) return {};
-  const std::string quoted(*text);  // what is read next takes its place
+  const std::string quoted(*text);  // the next read reuses its place
   const std::vector<int>* const columns = columns_of(row->size());
   if (columns == nullptr) {
     const std::string why = "has " + std::to_string(row->size()) +

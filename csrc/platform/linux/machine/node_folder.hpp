@@ -22,7 +22,7 @@ inline constexpr const char* kNodesFolder = "sys/devices/system/node";
 [[nodiscard]] std::optional<std::vector<int>> nodes_listed_in(const Folder& nodes,
                                                               const char* file);
 
-// The nodes with memory by the folder of all nodes; nothing where it does not say.
+// The nodes with memory, according to the folder of all nodes; empty optional if it does not tell.
 [[nodiscard]] std::optional<std::vector<int>> nodes_with_memory(const Folder& nodes);
 
 class NodeReader {

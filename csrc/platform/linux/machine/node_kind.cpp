@@ -1,9 +1,10 @@
-// What kind of memory each node has. No file says so: it follows from who put the memory there.
+// Finds the kind of memory of each node. No file tells it directly: it follows from the driver that
+// added the memory.
 //
 // A driver that adds a device's memory names it in /proc/iomem ("System RAM (NVIDIA)") and has it
-// put into ZONE_MOVABLE. So do the kernel's own drivers for memory that anybody may use: kmem (CXL,
-// persistent memory) and virtio_mem, which are known by these names. The file does not say which
-// node the memory makes up, but nodes of kmem have a dax device that does.
+// put into ZONE_MOVABLE. So do the kernel's own drivers for memory that all programs may use: kmem
+// (CXL, persistent memory) and virtio_mem, which are known by these names. The file does not tell
+// which node the memory belongs to, but nodes of kmem have a dax device that does.
 #include "platform/linux/machine/node_kind.hpp"
 
 #include <algorithm>

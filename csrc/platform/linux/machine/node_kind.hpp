@@ -1,4 +1,4 @@
-// What kind of memory each node has: ordinary, a device's, an expander's.
+// Finds the kind of memory of each node: ordinary, a device's, an expander's.
 #pragma once
 
 #include "platform/linux/files/file_tree.hpp"
@@ -7,8 +7,8 @@
 
 namespace numapool::platform {
 
-// Fills in the kinds, their evidence and what is movable only. CPUs, memory and bandwidths must be
-// there. `nodes` is the folder of all nodes.
+// Fills in the kinds, their evidence and `movable_only`. CPUs, memory and bandwidths must be filled
+// in already. `nodes` is the folder of all nodes.
 void read_kinds(const Folder& root, const Folder& nodes, TopologyRecord& record, Notes& notes);
 
 }  // namespace numapool::platform

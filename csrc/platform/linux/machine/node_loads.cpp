@@ -14,7 +14,7 @@
 namespace numapool::platform {
 namespace {
 
-// PERF_TYPE_HW_CACHE: the cache, what is done with it, and how that went (perf_event_open(2)).
+// PERF_TYPE_HW_CACHE: the cache, the operation, and its result (perf_event_open(2)).
 constexpr std::uint64_t node_reads(std::uint64_t result) noexcept {
   return std::uint64_t{PERF_COUNT_HW_CACHE_NODE} |
          (std::uint64_t{PERF_COUNT_HW_CACHE_OP_READ} << 8) | (result << 16);
@@ -33,9 +33,9 @@ int open_counter(int thread, std::uint32_t type, std::uint64_t config, int besid
                                   long{PERF_FLAG_FD_CLOEXEC}));
 }
 
-// What the kernel takes for `node-loads` differs (arch/x86/events/intel/core.c): any node's memory
-// up to Ivy Bridge (SNB_DRAM_ANY), and on AMD's before Zen; from Haswell on, which brought AVX2,
-// the own node's (HSW_L3_MISS_LOCAL_DRAM, SKL_L3_MISS_LOCAL_DRAM).
+// `node-loads` counts different things (arch/x86/events/intel/core.c): any node's memory up to Ivy
+// Bridge (SNB_DRAM_ANY), and on AMD before Zen; the own node's memory from Haswell on, which
+// brought AVX2 (HSW_L3_MISS_LOCAL_DRAM, SKL_L3_MISS_LOCAL_DRAM).
 bool loads_are_local() noexcept {
 #ifdef __x86_64__
   return __builtin_cpu_is("intel") != 0 && __builtin_cpu_supports("avx2") != 0;

@@ -63,7 +63,8 @@ NoSignals::NoSignals() noexcept {
   sigset_t all;
   sigset_t before;
   sigfillset(&all);
-  // What a thread does itself goes to its handler, which tells of it: faults, traps, seccomp(2).
+  // Signals that a thread causes itself reach its handler, which reports them: faults, traps,
+  // seccomp(2).
   for (const int own : {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGTRAP, SIGSYS}) sigdelset(&all, own);
   pthread_sigmask(SIG_SETMASK, &all, &before);
   std::memcpy(saved_.data(), &before, sizeof before);

@@ -36,7 +36,7 @@ std::vector<int> online_nodes(const Folder& nodes, Notes& notes) {
   return numbered(nodes.names(), "node", kLargestNodeId);
 }
 
-// What follows `key` in its line; nothing where no line starts with it.
+// The text after `key` in its line; empty optional if no line starts with it.
 std::optional<std::string_view> line_after(std::string_view text, std::string_view key) {
   for (std::size_t at = text.find(key); at != std::string_view::npos; at = text.find(key, at + 1)) {
     if (at != 0 && text[at - 1] != '\n') continue;

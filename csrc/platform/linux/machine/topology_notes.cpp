@@ -1,4 +1,4 @@
-// What was left out of a topology because it could not be read or made no sense.
+// Notes on parts of a topology that could not be read or made no sense.
 #include "platform/linux/machine/topology_notes.hpp"
 
 #include <cerrno>

@@ -1,4 +1,4 @@
-// What was left out of a topology because it could not be read or made no sense.
+// Notes on parts of a topology that could not be read or made no sense.
 #pragma once
 
 #include <string>
@@ -19,8 +19,8 @@ class Notes {
 
   // The first file that makes no sense.
   [[nodiscard]] const Failure* nonsense() const noexcept;
-  // The first failure for want of descriptors or memory: it will not be there the next time, so
-  // that nothing read meanwhile is worth keeping.
+  // The first failure because descriptors or memory ran out. It is temporary, so nothing that was
+  // read meanwhile is worth keeping.
   [[nodiscard]] const Failure* shortage() const noexcept;
   [[nodiscard]] std::vector<TopologyNote> take() && { return std::move(notes_); }
 

@@ -9,9 +9,9 @@
 
 namespace numapool::platform {
 
-// Node 0 with every online CPU and all memory, from sys/devices/system/cpu and proc/meminfo; of the
-// running machine (`root` "/") without those folders, from what the system calls tell.
-// `notes` are what was noted before.
+// Node 0 with every online CPU and all memory, from sys/devices/system/cpu and proc/meminfo. If the
+// running machine (`root` "/") lacks these folders, from system calls. `notes` has the notes taken
+// so far.
 Result<TopologyRecord> read_whole_machine(const Folder& root, Notes notes);
 
 // The ids of names like "node12" or "cpu3", ascending; other names and ids above `largest` are

@@ -1,4 +1,4 @@
-// What this process may still use: the bounds, behind one lock, for all threads.
+// The memory that this process may still use: all limits, behind one lock, for all threads.
 #include <unistd.h>
 
 #include <mutex>

@@ -72,7 +72,7 @@ CgroupUse CgroupLevel::look() {
   if (const auto stat = stat_.read()) {
     const bool v2 = version_ == 2;
     const auto number = [&](const char* key) { return number_after(*stat, key).value_or(0); };
-    // Version 1 writes what is below the cgroup as total_*.
+    // In version 1, total_* includes the cgroups below.
     use.file_cache_bytes = v2 ? number("active_file ") + number("inactive_file ")
                               : number("total_active_file ") + number("total_inactive_file ");
     use.unclean_bytes = v2 ? number("file_dirty ") + number("file_writeback ")

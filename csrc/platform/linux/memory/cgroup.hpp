@@ -11,8 +11,8 @@
 
 namespace numapool::platform {
 
-// What one level of the hierarchy says now. The one reader of these files: what is refused, what
-// counts as pressure and what is shown to users all come from here.
+// The current figures of one level of the hierarchy. This is the only reader of these files:
+// refusals, pressure and what users see all use it.
 struct CgroupUse {
   std::optional<std::uint64_t> max_bytes;   // nothing: no limit
   std::optional<std::uint64_t> high_bytes;  // version 2: the kernel slows down what passes it
@@ -36,7 +36,7 @@ class CgroupLevel {
   [[nodiscard]] int version() const noexcept { return version_; }
   // The usage is looked at where there is a limit, and left at 0 elsewhere.
   [[nodiscard]] CgroupUse look();
-  // What may still be swapped out of this cgroup; nothing: as much as the machine can.
+  // How much of this cgroup can still be swapped out; empty: limited only by the machine.
   [[nodiscard]] std::optional<std::uint64_t> swap_room_bytes() noexcept;
 
  private:
@@ -49,8 +49,8 @@ class CgroupLevel {
   KeptFile stat_;
 };
 
-// What one level says of huge pages of one size: the limit on pages in use, and the one on pages
-// that are mapped or reserved (rsvd, Linux 5.7).
+// The figures of one level for huge pages of one size: the limit on pages in use, and the limit on
+// pages that are mapped or reserved (rsvd, Linux 5.7).
 class HugetlbLevel {
  public:
   HugetlbLevel(std::string folder, int version, std::size_t page_bytes,

@@ -37,7 +37,8 @@ OwnPaths own_paths(std::string_view text, std::string_view controller) {
   return found;
 }
 
-// How many "/.." a path starts with: the kernel writes so what is outside of the cgroup namespace.
+// The number of "/.." at the start of a path, by which the kernel marks folders outside the cgroup
+// namespace.
 std::size_t steps_up(std::string_view path) {
   std::size_t steps = 0;
   while (path == "/.." || path.starts_with("/../")) {
@@ -51,7 +52,7 @@ bool goes_up(std::string_view path) {
   return path.ends_with("/..") || path.find("/../") != std::string_view::npos;
 }
 
-// The path of the cgroup below a mount, "/" for its top. Nothing where the mount's root is not
+// The path of the cgroup below a mount, "/" for its top. Empty optional if the mount's root is not
 // above the cgroup.
 std::optional<std::string> path_below(std::string_view path, std::string_view root) {
   const auto rest = path.starts_with('/') ? below(path, root) : std::nullopt;

@@ -18,8 +18,8 @@ struct CgroupPlace {
   [[nodiscard]] std::string folder() const { return mount_point + (path == "/" ? "" : path); }
 };
 
-// What a search found. Without a place and without `unknown`, no cgroup limits this process by this
-// controller.
+// The result of a search. Without a place and without `unknown`, no cgroup limits this process with
+// this controller.
 struct CgroupSearch {
   std::optional<CgroupPlace> place;
   // Why the place is not known. With a place: it is a cgroup above this process's own, and those in

@@ -34,7 +34,7 @@ std::string text_in(const Folder& root, const std::string& path) {
   return text ? std::string(*text) : std::string();
 }
 
-// The number after what a name begins with; nothing where it begins otherwise.
+// The number after a name's prefix; empty optional if the name has another prefix.
 std::optional<std::uint64_t> id_in(std::string_view prefix, std::string_view name) {
   return name.starts_with(prefix) ? leading_number(name.substr(prefix.size())) : std::nullopt;
 }
@@ -96,7 +96,7 @@ HugetlbReserve reserve_in(const Folder& root, const HugetlbPool& pool,
 TransparentState state_in(const Folder& root) {
   TransparentState state;
   const std::string folder(kTransparentFolder);
-  // What one entry of a page middle directory maps.
+  // The bytes that one entry of a page middle directory maps.
   state.page_bytes = number_in(root, folder + "/hpage_pmd_size").value_or(0);
   const std::string all = text_in(root, folder + "/enabled");
   const std::string own_folder = folder + folder_of(state.page_bytes);

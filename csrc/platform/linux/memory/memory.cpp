@@ -223,16 +223,16 @@ Status move_to_node(void* address, std::size_t length, const Pages& pages, int n
     const long done = move_pages_to({addresses.data(), count}, node, answers);
     const bool did_nothing = done == 0 && all_unanswered(answers);
     if (done >= 0 && !did_nothing) continue;
-    // A page that is not resident is reported in `status`; of the call itself only a full node
-    // (ENOMEM) or a page in use by the kernel (EBUSY) end it early, and the caller reads back what
-    // came of it.
+    // A page that is not resident is reported in `status`. The call itself ends early only for a
+    // full node (ENOMEM) or a page in use by the kernel (EBUSY); the caller then checks where the
+    // pages are.
     const int code = did_nothing ? ENOSYS : errno;
     if (code == ENOMEM || code == EBUSY || code == EAGAIN || code == ENOENT) continue;
     if (cause_of(code) == Cause::kOther || cause_of(code) == Cause::kInvalid) {
       return failed("move_pages", code, "node " + std::to_string(node));
     }
-    // Refused, or accepted and not done (containers): a preferred policy with MPOL_MF_MOVE moves
-    // what fits and endangers nobody.
+    // The call was refused, or accepted and not done (containers). A preferred policy with
+    // MPOL_MF_MOVE moves what fits, and cannot invoke the OOM killer.
     const std::array<int, 1> target{node};
     Status moved = set_policy(address, length, Policy::kPreferred, target, true);
     if (!moved && moved.failure().cause == Cause::kPartial) return Done{};

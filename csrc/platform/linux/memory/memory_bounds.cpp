@@ -97,7 +97,7 @@ std::optional<std::string_view> MemoryBounds::read_meminfo() {
 }
 
 // /proc/meminfo may be missing (ProcSubset=pid), unreadable or zeroed (a dead lxcfs). Then the
-// nodes tell what they could still hold, and at the least the machine's size is known.
+// nodes' files tell how much they can still hold; at least the size of the machine is known.
 void MemoryBounds::add_machine(std::vector<Bound>& out) {
   const auto text = read_meminfo();
   const auto total = text ? meminfo_bytes(*text, "MemTotal:") : std::nullopt;
@@ -121,7 +121,7 @@ void MemoryBounds::add_machine(std::vector<Bound>& out) {
         known("the machine's whole memory", std::uint64_t{info.totalram} * info.mem_unit));
 }
 
-// What anonymous memory could be swapped out to.
+// Where anonymous memory can be swapped out to.
 std::uint64_t MemoryBounds::swap_room() {
   const auto text = meminfo_.read();
   std::uint64_t room = text ? meminfo_bytes(*text, "SwapFree:").value_or(0) : 0;
@@ -143,8 +143,8 @@ void MemoryBounds::add_cgroups(std::vector<Bound>& out) {
     const CgroupUse use = level.look();
     const std::string name = "the cgroup " + level.folder();
     if (use.max_bytes) out.push_back(known(name, less(*use.max_bytes, use.needed_bytes())));
-    // Beyond memory.high and what can be swapped out, the kernel stops a process for seconds at a
-    // time, without end.
+    // Beyond memory.high plus swap, the kernel throttles a process for seconds at a time, again and
+    // again.
     if (use.high_bytes) {
       out.push_back(
           known("memory.high of " + name, less(*use.high_bytes + swap_room(), use.needed_bytes())));

@@ -17,7 +17,7 @@
 
 namespace numapool::platform {
 
-// Not thread-safe. What a look could not read is not remembered: the next look tries again.
+// Not thread-safe. Unreadable values are not remembered: the next look tries again.
 class MemoryBounds {
  public:
   explicit MemoryBounds(std::string root = {});

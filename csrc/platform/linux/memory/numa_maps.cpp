@@ -1,4 +1,4 @@
-// /proc/PID/numa_maps: its lines, and what they say of a range of this process.
+// /proc/PID/numa_maps: parses its lines, and counts the pages of a range of this process.
 #include "platform/linux/memory/numa_maps.hpp"
 
 #include <algorithm>
@@ -46,7 +46,7 @@ void read_node(std::string_view word, MappedPages& line) {
   if (take_number(word, pages)) line.pages_by_node.emplace_back(node, pages);
 }
 
-// Nothing where that cannot be told of some page.
+// Empty if the node of some page cannot be told.
 std::optional<std::uint64_t> resident_bytes(std::uintptr_t begin, std::uintptr_t end,
                                             std::size_t base_page) {
   constexpr std::size_t kBatch = 512;
@@ -83,7 +83,7 @@ bool read_mapped_pages(std::string_view text, std::size_t base_page, MappedPages
     line.policy += take_word(text);
   }
   for (std::string_view word = take_word(text); !word.empty(); word = take_word(text)) {
-    // What a path holds is no word of its own: its blanks are escaped.
+    // A path is one word: its blanks are escaped.
     if (word.starts_with('N')) {
       read_node(word, line);
     } else if (word == "heap") {

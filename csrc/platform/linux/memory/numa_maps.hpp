@@ -49,10 +49,10 @@ class NumaMaps {
   int error_ = 0;
 };
 
-// Counts the pages of [begin, end) of this process. Nothing where the file is missing, or where the
-// kernel has merged the range with a neighbour into one line whose pages are on several nodes:
-// which are ours cannot be told then. The cost grows with the process: the kernel walks every page
-// of every mapping (Documentation/filesystems/proc.rst).
+// Counts the pages of [begin, end) of this process. Empty if the file is missing, or if the kernel
+// merged the range with a neighbour into one line whose pages are on several nodes, so that ours
+// cannot be told apart. The cost grows with the process: the kernel walks every page of every
+// mapping (Documentation/filesystems/proc.rst).
 std::optional<Residency> count_in_numa_maps(std::uintptr_t begin, std::uintptr_t end,
                                             std::size_t base_page);
 

@@ -1,11 +1,11 @@
-// Where single pages are, asked of move_pages(2); pages that automatic balancing hides are read and
-// asked about again.
+// Finds the nodes of single pages with move_pages(2). Pages that automatic balancing hides are read
+// first, and then asked about again.
 //
-// Automatic balancing (kernel.numa_balancing, on by default with several nodes) takes the access
-// rights of resident pages away for a while, to see who uses them. Linux 6.1 to 6.5 answers of such
-// a page as of one that is not there: ENOENT, or EFAULT for a huge one (follow_page() after commit
-// 474098edac26, until d74943a2f3cd). It neither sees nor moves them then. A read puts the rights
-// back.
+// Automatic balancing (kernel.numa_balancing, on by default with several nodes) temporarily removes
+// the access rights of resident pages to see which threads use them. For such a page, Linux 6.1 to
+// 6.5 answers as if it were missing: ENOENT, or EFAULT for a huge one (follow_page() after commit
+// 474098edac26, until d74943a2f3cd). The kernel can then neither report nor move the page. A read
+// restores the rights.
 #include "platform/linux/memory/page_nodes.hpp"
 
 #include <sys/mman.h>
@@ -30,8 +30,8 @@ constexpr std::size_t kGroup = 512;  // pages that are read together
 
 bool says_absent(int answer) noexcept { return answer == -ENOENT || answer == -EFAULT; }
 
-// Reads what is present of the pages whose answers say that they are not there. `read` says of each
-// page of the group whether that went well. Returns how many it read.
+// Reads the present ones among the pages that were reported missing. For each page of the group,
+// `read` tells whether reading worked. Returns the number of pages read.
 std::size_t read_hidden(std::span<void* const> pages, std::span<const int> answers,
                         std::span<Presence> presence, std::span<bool> read,
                         const PageCalls& calls) {
@@ -60,7 +60,7 @@ std::size_t read_hidden(std::span<void* const> pages, std::span<const int> answe
   return count;
 }
 
-// What is made of the answer about a page that was read where it was hidden.
+// Interprets the answer for a page that was hidden and then read.
 int conclude(int answer, Presence presence, bool was_read) noexcept {
   if (answer >= 0) return answer;
   if (!says_absent(answer)) return kUnknownNode;  // an error of another kind, or no answer
@@ -151,8 +151,8 @@ bool all_unanswered(std::span<const int> status) noexcept {
   return std::all_of(status.begin(), status.end(), [](int one) { return one == kUnanswered; });
 }
 
-// A policy of the thread's own that is not marked for balancing (MPOL_F_MOF in mm/mempolicy.c,
-// mpol_misplaced()); where it has none, "local" is what it does already.
+// The thread's own policy, without the mark for balancing (MPOL_F_MOF in mm/mempolicy.c,
+// mpol_misplaced()). If the thread has no policy, "local" has the same effect as the default.
 PagesStay::PagesStay() noexcept {
   int mode = kUnanswered;
   if (kernel::get_mempolicy(mode) != 0 || mode != MPOL_DEFAULT) return;

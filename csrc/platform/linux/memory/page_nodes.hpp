@@ -22,8 +22,8 @@ struct PageCalls {
   long (*move_pages)(std::size_t count, void** pages, const int* nodes, int* status);
   // Whether each page is in this process's page table.
   void (*presence)(std::span<void* const> pages, std::span<Presence> out);
-  // Reads `length` bytes of pages that are present, and moves none of them. False where not all
-  // could be read.
+  // Reads `length` bytes of pages that are present, and moves none of them. False if some could not
+  // be read.
   bool (*read)(void* address, std::size_t length);
 };
 extern const PageCalls kSystemPageCalls;

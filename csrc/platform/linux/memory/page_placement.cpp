@@ -151,7 +151,7 @@ Residency residency(const void* address, std::size_t length, const Pages& pages,
     known = std::max(known, seen);
     census.skip(known - seen);
   }
-  // What no scan told of is asked page by page.
+  // Pages that no scan reported are asked about one by one.
   if (known < end) {
     const bool may_be_huge = pages.kind == PageKind::kTransparent && huge_step != 0 &&
                              length >= huge_step && precision == Precision::kExact;

@@ -22,9 +22,10 @@ struct ResidentRun {
 using ScanCall = std::function<int(void* argument)>;
 using Visit = std::function<void(const ResidentRun&)>;
 
-// Calls `visit` for each run of [address, address + length) in ascending order. Returns up to where
-// it could tell, the end if all went well: what is not visited below is not resident, what is
-// above was not looked at. The start where the kernel has no such ioctl or /proc does not allow it.
+// Calls `visit` for each run of [address, address + length) in ascending order. Returns the address
+// up to which the scan got, which is the end if all went well. Below it, unvisited pages are not
+// resident; above it, nothing was scanned. Returns the start if the kernel has no such ioctl, or
+// /proc does not allow it.
 std::uintptr_t scan_resident(const void* address, std::size_t length, const Visit& visit);
 std::uintptr_t scan_resident(const void* address, std::size_t length, const Visit& visit,
                              const ScanCall& scan);

@@ -1,4 +1,4 @@
-// What of a node's free memory ordinary requests may take, by /proc/zoneinfo.
+// The part of a node's free memory that ordinary requests may take, by /proc/zoneinfo.
 #include "platform/linux/memory/spare_memory.hpp"
 
 #include <algorithm>

@@ -1,4 +1,4 @@
-// Which of the two switches of transparent huge pages counts for a size, and what it says
+// Which of the two switches for transparent huge pages applies to a size, and its value
 // (Documentation/admin-guide/mm/transhuge.rst).
 #pragma once
 

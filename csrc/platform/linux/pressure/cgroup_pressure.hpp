@@ -25,8 +25,8 @@ struct CgroupEvents {
 };
 [[nodiscard]] CgroupEvents parse_cgroup_events(std::string_view text) noexcept;
 
-// The least of memory.high and memory.max of one level, and what is charged there less the file
-// cache that is clean.
+// The lower of memory.high and memory.max of one level, and the memory charged there, without clean
+// file cache.
 class CgroupLimits {
  public:
   CgroupLimits(const std::string& folder, int version) : level_(folder, version) {}
@@ -47,12 +47,12 @@ class CgroupCounters {
   CgroupCounters(const CgroupCounters&) = delete;
   CgroupCounters& operator=(const CgroupCounters&) = delete;
 
-  // False where there is no such file: the root has none.
+  // False if there is no such file: the root has none.
   bool open(const std::string& folder);
   void close() noexcept;
   [[nodiscard]] int descriptor() noexcept { return fd_.get(); }
   [[nodiscard]] bool lost() const noexcept { return fd_.lost(); }
-  // What has been counted since the last look; nothing where the cgroup is gone.
+  // The events counted since the last look; empty if the cgroup is gone.
   [[nodiscard]] std::optional<CgroupEvents> look() noexcept;
 
  private:
@@ -68,7 +68,7 @@ class CgroupNotices {
   CgroupNotices(const CgroupNotices&) = delete;
   CgroupNotices& operator=(const CgroupNotices&) = delete;
 
-  // Why there is none, in words; empty where it listens.
+  // Why there is no listener; empty if there is one.
   [[nodiscard]] std::string open(const std::string& folder);
   void close() noexcept;
   [[nodiscard]] int descriptor() noexcept { return event_fd_.get(); }

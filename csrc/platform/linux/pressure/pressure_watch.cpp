@@ -79,7 +79,7 @@ void LinuxPressureWatch::open_all() {
   open_machine();
 }
 
-// What of this process's cgroup is not open yet.
+// The files of this process's cgroup that are not open yet.
 void LinuxPressureWatch::open_cgroup() {
   const auto text = self_cgroup_.read();
   cgroup_text_.assign(text.value_or(std::string_view{}));
@@ -104,8 +104,8 @@ void LinuxPressureWatch::open_stall(const std::string& v2_folder) {
   psi_.close();
   stall_lost_ = false;
   if (request_.sources == 0 && systemd_.unwanted()) {
-    // The service manager has the last word on stalls; what is measured in bytes is still looked
-    // at.
+    // The service manager's thresholds replace those for stalls. Byte-based sources are still
+    // watched.
     const char* const why = "the service manager asks not to watch ($MEMORY_PRESSURE_WATCH)";
     state(PressureSource::kCgroupStall, false, false, "", why);
     state(PressureSource::kStall, false, false, "", why);
@@ -281,8 +281,8 @@ void LinuxPressureWatch::follow_cgroup(std::uint64_t now_ns) {
   if (stall_lost_ || cgroup_lost_ || lost_any() || (text && *text != cgroup_text_)) open_all();
 }
 
-// What failed at the start may only have lacked a descriptor, or come with a later device, limit or
-// service.
+// A source that failed at the start may have lacked a descriptor then, or may come with a later
+// device, limit or service.
 void LinuxPressureWatch::retry(std::uint64_t now_ns) {
   if (now_ns - retried_ns_ < retry_after_ns_) return;
   retried_ns_ = now_ns;

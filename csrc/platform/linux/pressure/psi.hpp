@@ -17,8 +17,8 @@ struct PsiTotals {
   bool operator==(const PsiTotals&) const = default;
 };
 
-// The two totals of the file's text. A kernel before 5.13 has no "full" line for some files: it
-// counts as 0. Nothing where there is no "some" line with a total.
+// The two totals in the file's text. Kernels before 5.13 lack the "full" line in some files: it
+// counts as 0. Empty optional if there is no "some" line with a total.
 [[nodiscard]] std::optional<PsiTotals> parse_psi(std::string_view text) noexcept;
 
 // One pressure file. Not thread-safe.
@@ -38,7 +38,7 @@ class PsiFile {
   [[nodiscard]] int arm(std::uint32_t stall_us, std::uint32_t window_us) noexcept;
   [[nodiscard]] std::optional<PsiTotals> read() noexcept;
 
-  // -1 where there is none, or no longer.
+  // -1 if there is none, or it was closed.
   [[nodiscard]] int descriptor() noexcept { return fd_.get(); }
   [[nodiscard]] bool lost() const noexcept { return fd_.lost(); }
   [[nodiscard]] bool armed() const noexcept { return armed_; }

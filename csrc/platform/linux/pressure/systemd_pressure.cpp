@@ -97,7 +97,7 @@ std::string SystemdPressure::open(const char* watch, const char* write) {
     return "is neither a file, nor a FIFO, nor a socket";
   }
   if (!fd_.held()) return because("cannot be opened");
-  // Nothing is written to what came in its place meanwhile.
+  // If another file has taken its number meanwhile, nothing is written to it.
   struct stat opened{};
   if (!S_ISSOCK(kind.st_mode) && (fstat(fd_.number(), &opened) != 0 ||
                                   opened.st_dev != kind.st_dev || opened.st_ino != kind.st_ino)) {

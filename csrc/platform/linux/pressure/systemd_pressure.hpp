@@ -12,7 +12,7 @@
 
 namespace numapool::platform {
 
-// Nothing for what is no base64 (RFC 4648), which may have any bytes in it.
+// Empty optional if the text is not base64 (RFC 4648). The result may contain any bytes.
 [[nodiscard]] std::optional<std::string> decode_base64(std::string_view text);
 
 // Writes to a file, FIFO or socket, and raises no SIGPIPE where a socket's other end is gone. -1
@@ -37,7 +37,7 @@ class SystemdPressure {
   // The manager asks not to watch at all ("/dev/null").
   [[nodiscard]] bool unwanted() const noexcept { return unwanted_; }
   [[nodiscard]] const std::string& path() const noexcept { return path_; }
-  // After the descriptor woke: takes what was sent. False where the other end is gone.
+  // To be called after the descriptor woke: reads what was sent. False if the other end is gone.
   [[nodiscard]] bool take() noexcept;
 
  private:

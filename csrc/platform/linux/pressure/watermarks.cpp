@@ -1,4 +1,4 @@
-// What each node could still give before the kernel begins to reclaim there.
+// How much each node can give before the kernel starts to reclaim there.
 #include "platform/linux/pressure/watermarks.hpp"
 
 #include <algorithm>

@@ -1,4 +1,4 @@
-// What each node could still give before the kernel begins to reclaim there: /proc/zoneinfo and the
+// How much each node can give before the kernel starts to reclaim there: /proc/zoneinfo and the
 // nodes' meminfo.
 #pragma once
 

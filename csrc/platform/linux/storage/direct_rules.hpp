@@ -1,4 +1,5 @@
-// What a file asks of direct I/O: alignments, as the kernel tells them or as they always work.
+// The alignments that direct I/O on a file needs, as the kernel tells them, or such that always
+// work.
 #pragma once
 
 #include <sys/stat.h>

@@ -81,8 +81,8 @@ std::uint64_t size_of(int fd, const struct stat& facts) noexcept {
   return end < 0 ? 0 : static_cast<std::uint64_t>(end);
 }
 
-// A second descriptor, so that unaligned ends may go through the page cache meanwhile: a flag of
-// one descriptor is shared by all threads that use it. Fails only with what is to be tried again.
+// A second descriptor, so that unaligned ends can use the page cache at the same time: all threads
+// that use a descriptor share its flags. Fails only with errors that are worth another try.
 Status open_direct(const std::string& path, int flags, const struct stat& facts, OpenedFile& file) {
   const DirectRules rules = direct_rules(descriptor(file.handle), facts);
   if (!rules.why_not.empty()) {

@@ -65,7 +65,7 @@ class NodeWorker(SubprocessWorker):  # type: ignore[misc]  # distributed has no 
 
     async def _start(self) -> None:
         spec = {"cls": self.worker_class, "opts": self.worker_kwargs}
-        # -P: a folder named numapool or dask where the program runs is none of ours.
+        # -P: the program's folder may contain unrelated folders named numapool or dask.
         python = [sys.executable, "-P", "-m"]
         self.process = await asyncio.create_subprocess_exec(
             *(*python, "numapool", "run", "--node", str(self.node), "--"),

@@ -76,7 +76,7 @@ class NodePlugin(WorkerPlugin):  # type: ignore[misc]  # distributed has no type
         self._policy = arguments.optional_instance("policy", policy, PressurePolicy)
         self._undo: list[Callable[[], object]] = []
 
-    # Of a plugin that is at work; what is pickled has none of it.
+    # Only in a plugin that is at work; it is not pickled.
     worker: Any = None
     #: The worker's node; None where it is bound to none.
     node_id: int | None = None
