@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import re
 from pathlib import Path
 from typing import Any
@@ -89,3 +90,36 @@ def test_make_help_lists_every_target() -> None:
     listed = "\n".join(re.findall(r"^## make (.*)$", text, re.MULTILINE))
     for target in _targets() - {"help"}:
         assert re.search(rf"(?<![\w-]){target}(?![\w-])", listed), target
+
+
+def _second_boots() -> Any:
+    path = ROOT / ".ci" / "second_boots.py"
+    spec = importlib.util.spec_from_file_location("second_boots", path)
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_each_second_boot_names_a_test_and_a_reason() -> None:
+    reasons = _second_boots().reasons()
+    assert all(len(reason.split()) >= 10 for reason in reasons.values())
+    for test in reasons:
+        module, _, function = test.partition("::")
+        text = (ROOT / "tests" / "guest" / f"{module}.py").read_text()
+        assert not function or re.search(rf"^def {function}\(", text, re.MULTILINE), test
+
+
+@pytest.mark.parametrize(
+    ("failed", "reason"),
+    [
+        (["tests/guest/test_full_node.py::test_more_than_any_node_is_split[two_equal]"], None),
+        (["tests/guest/test_hotplug.py::test_node_comes_serves_and_goes"], None),
+        (["tests/guest/test_topology.py::test_distances[two_equal]"], "does not list it"),
+        ([], "0 guest tests failed"),
+        ([f"tests/guest/test_full_node.py::test_{i}" for i in range(4)], "only 1 to 3"),
+    ],
+)
+def test_only_listed_tests_get_a_second_boot(failed: list[str], reason: str | None) -> None:
+    said = _second_boots().refusal(failed)
+    assert said is None if reason is None else reason in said
