@@ -1,9 +1,10 @@
-"""Makes a seccomp profile for numapool from the default profile of Docker.
+"""Makes a seccomp profile for numapool from the default profile of Docker or Podman.
 
     python seccomp_profile.py default.json > seccomp.json
 
 `default.json` is profiles/seccomp/default.json of https://github.com/moby/moby, in the version that
-your machines run. Docker, Podman and Kubernetes read the result. Kubernetes' containerd knows no
+your machines run, or Podman's /usr/share/containers/seccomp.json. Docker, Podman and Kubernetes
+read the result. Kubernetes' containerd knows no
 conditions in a profile, so they are decided here, for a container with the capabilities that
 `--cap` names, beside those that Docker gives.
 """
@@ -46,9 +47,16 @@ def profile(
     architecture, name = _ARCHITECTURES[machine]
     found = next(one for one in default["archMap"] if one["architecture"] == name)
     entries = [
-        one for one in default["syscalls"] if applies(one, capabilities | _GIVEN, architecture)
+        dict(one)
+        for one in default["syscalls"]
+        if applies(one, capabilities | _GIVEN, architecture)
     ]
-    entries += json.loads(_OURS.read_text())["syscalls"]
+    ours = json.loads(_OURS.read_text())["syscalls"]
+    allowed = {name for one in ours for name in one["names"]}
+    # Podman's profile also has entries that refuse some of these calls, which would win.
+    for one in entries:
+        one["names"] = [name for name in one["names"] if name not in allowed]
+    entries = [one for one in entries if one["names"]] + ours
     kept: dict[str, Any] = {
         key: default[key] for key in ("defaultAction", "defaultErrnoRet") if key in default
     }
@@ -61,7 +69,7 @@ def profile(
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("default", type=Path, help="Docker's default profile")
+    parser.add_argument("default", type=Path, help="the default profile of Docker or Podman")
     parser.add_argument("--cap", action="append", default=[], help="such as CAP_SYS_NICE")
     chosen = parser.parse_args()
     json.dump(

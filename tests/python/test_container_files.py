@@ -61,6 +61,13 @@ DEFAULT = {
             "errnoRet": 38,
             "excludes": {"caps": ["CAP_SYS_ADMIN"]},
         },
+        {  # as Podman's has it
+            "names": ["mbind", "vhangup", "move_pages"],
+            "action": "SCMP_ACT_ERRNO",
+            "errnoRet": 1,
+            "excludes": {"caps": ["CAP_SYS_NICE"]},
+        },
+        {"names": ["mbind"], "action": "SCMP_ACT_ERRNO", "excludes": {"caps": ["CAP_SYS_NICE"]}},
     ],
 }
 
@@ -74,7 +81,11 @@ def test_a_profile_is_made_of_the_default_and_ours() -> None:
 
     made = make(DEFAULT, set(), "x86_64")
     assert allowed(made) == {"read", "arch_prctl", "chroot", *NAMES}
-    assert {"names": ["clone3"], "action": "SCMP_ACT_ERRNO", "errnoRet": 38} in made["syscalls"]
+    assert [one for one in made["syscalls"] if one["action"] == "SCMP_ACT_ERRNO"] == [
+        {"names": ["clone3"], "action": "SCMP_ACT_ERRNO", "errnoRet": 38},
+        {"names": ["vhangup"], "action": "SCMP_ACT_ERRNO", "errnoRet": 1},
+    ]
+    assert DEFAULT["syscalls"][5]["names"] == ["mbind", "vhangup", "move_pages"]
     assert made["architectures"] == ["SCMP_ARCH_X86_64", "SCMP_ARCH_X86"]
     assert (made["defaultAction"], made["defaultErrnoRet"]) == ("SCMP_ACT_ERRNO", 1)
     assert not {"includes", "excludes"} & {key for one in made["syscalls"] for key in one}
