@@ -28,7 +28,7 @@ HARMLESS = {
 USES = {
     "METRICS": (
         "from numapool import MetricsCollector; collector = MetricsCollector(); "
-        "lock = collector._lock",
+        "lock = collector._figures.lock",
         "list(collector.collect())",
     ),
     "BALLOON": ("balloon = nump.BalloonDriver(); lock = balloon._lock", "balloon.close()"),

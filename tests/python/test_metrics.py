@@ -8,6 +8,7 @@ import re
 import sys
 import threading
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -17,6 +18,10 @@ from support.optional import needed
 from support.waiting import within_seconds
 
 import numapool as nump
+from numapool.metrics import locality, otel
+from numapool.metrics.instruments import INSTRUMENTS
+from numapool.metrics.locality import Locality
+from numapool.processes import cgroup_memory
 
 MIB = 1 << 20
 Samples = dict[tuple[str, frozenset[tuple[str, str]]], float]
@@ -204,37 +209,192 @@ def test_balloon() -> None:
 
 def test_names_follow_the_conventions() -> None:
     """Prefix, base units at the end, _total for what only grows and for nothing else."""
+    for one in INSTRUMENTS.values():
+        assert re.fullmatch(r"numapool_[a-z_]+", one.name)
+        assert one.name.endswith("_total") is (one.kind == "counter"), one.name
+        assert not re.search(r"_(ms|us|ns|kb|mib|percent)(_|$)", one.name)
+        assert one.meaning.endswith(".") or ", fail." in one.meaning
+        if one.kind == "histogram":
+            assert one.name.endswith("_seconds")
+    assert len({one.otel_name for one in INSTRUMENTS.values()}) == len(INSTRUMENTS)
+
+
+def test_a_scrape_has_the_names_and_kinds_of_the_table() -> None:
     needed("prometheus_client")
+    kinds = {one.name + "_info" * (one.kind == "info"): one.kind for one in INSTRUMENTS.values()}
     with nump.PressureMonitor() as monitor, nump.BufferPool(max_bytes=MIB):
         assert within_seconds(lambda: monitor.reading() is not None)
         collector = nump.MetricsCollector(monitor=monitor, balloon=nump.BalloonDriver())
-        kinds = dict(re.findall(r"^# TYPE (\S+) (\S+)$", text_of(collector), re.MULTILINE))
-    assert len(kinds) > 20
-    for name, kind in kinds.items():
-        assert re.fullmatch(r"numapool_[a-z_]+", name)
-        assert name.endswith("_total") is (kind == "counter"), name
-        assert not re.search(r"_(ms|us|ns|kb|mib|percent)(_|$)", name)
-        if kind == "histogram":
-            assert name.endswith("_seconds")
+        told = dict(re.findall(r"^# TYPE (\S+) (\S+)$", text_of(collector), re.MULTILINE))
+    assert len(told) > 20
+    for name, kind in told.items():
+        assert kind == kinds[name].replace("info", "gauge"), name
 
 
 def test_a_page_of_the_documentation_lists_every_metric() -> None:
     page = child.TESTS.parents[1] / "docs" / "metrics.md"
-    listed = set(re.findall(r"`(numapool_[a-z_]+)", page.read_text()))
-    needed("prometheus_client")
-    with nump.PressureMonitor() as monitor, nump.BufferPool(max_bytes=MIB):
-        assert within_seconds(lambda: monitor.reading() is not None)
-        collector = nump.MetricsCollector(monitor=monitor, balloon=nump.BalloonDriver())
-        told = set(re.findall(r"^# TYPE (\S+) ", text_of(collector), re.MULTILINE))
-    assert told <= listed
-    # What this machine has not: a cgroup's limit, a host that says what it wants.
-    seldom = {"cgroup_limit_bytes", "cgroup_needed_bytes", "balloon_target_bytes"}
-    seldom |= {
-        "balloon_inflated_bytes",
-        "node_memory_available_bytes",
-        "pressure_stall_seconds_total",
+    listed = set(re.findall(r"`(numapool_[a-z_]+)[`{]", page.read_text()))
+    told = {one.name + "_info" * (one.kind == "info") for one in INSTRUMENTS.values()}
+    assert {name for name in listed if not name.endswith(("_bucket", "_"))} == told
+
+
+VMSTAT = """nr_free_pages 5
+pgmigrate_success 70
+pgmigrate_fail 3
+pgpromote_success 9
+pgdemote_kswapd 4
+pgdemote_direct 2
+numa_hint_faults 50
+numa_hint_faults_local 40
+numa_pages_migrated 8
+"""
+
+
+def proc_of(folder: Path) -> Locality:
+    """Return what reads a made-up process with a thread on each of two nodes."""
+    own = folder / "proc" / "self"
+    for task, cpu in ((1, 0), (2, 1)):
+        (own / "task" / str(task)).mkdir(parents=True)
+        fields = ["S", *["0"] * 10, "5", "5", *["0"] * 23, str(cpu), "0"]
+        (own / "task" / str(task) / "stat").write_text(f"{task} (x) {' '.join(fields)}\n")
+        sched = "numa_pages_migrated    :      7\n"
+        (own / "task" / str(task) / "sched").write_text(sched)
+    own.joinpath("numa_maps").write_text(
+        "10000 default heap anon=3 dirty=3 N0=2 N1=1 kernelpagesize_kB=4\n"
+        "20000 default anon=1 dirty=1 N0=1 kernelpagesize_kB=4\n"
+    )
+    own.joinpath("cgroup").write_text("0::/a\n")
+    (folder / "proc" / "vmstat").write_text(VMSTAT)
+    node = folder / "nodes" / "node1"
+    node.mkdir(parents=True)
+    (node / "numastat").write_text("numa_hit 11\nnuma_miss 12\nother_node 13\n")
+    (folder / "groups" / "a").mkdir(parents=True)
+    (folder / "groups" / "a" / "memory.numa_stat").write_text("anon N0=1 N1=2\nx N0=3\n")
+    stat = "anon 3\nnuma_hint_faults 4\nnuma_pages_migrated 5\n"
+    (folder / "groups" / "a" / "memory.stat").write_text(stat)
+    return Locality(str(folder / "proc"), str(folder / "nodes"))
+
+
+def test_locality(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cgroup_memory, "_CGROUPS", str(tmp_path / "groups"))
+    nodes = SimpleNamespace(node_of_cpu=lambda cpu: cpu, nodes=lambda: (0, 1))
+    read = nump._core.process_memory
+    monkeypatch.setattr(
+        locality, "_core", SimpleNamespace(process_memory=read, current_topology=lambda: nodes)
+    )
+    found = {
+        (name, labels): value
+        for name, labels, value in proc_of(tmp_path).figures((0, 1))
+        if "residency" not in name
     }
-    assert listed - told <= {f"numapool_{name}" for name in seldom}
+    assert found == {
+        ("process_resident_bytes", (0, "heap")): 8192,
+        ("process_resident_bytes", (1, "heap")): 4096,
+        ("process_resident_bytes", (0, "private")): 4096,
+        ("process_mappings", ()): 2,
+        ("process_threads", (0,)): 1,
+        ("process_threads", (1,)): 1,
+        ("process_remote_ratio", ("estimate",)): 0.5,
+        ("process_balanced_pages", ()): 14,
+        ("node_allocated_pages_total", (1, "hit")): 11,
+        ("node_allocated_pages_total", (1, "miss")): 12,
+        ("node_allocated_pages_total", (1, "other")): 13,
+        ("machine_migrated_pages_total", ("success",)): 70,
+        ("machine_migrated_pages_total", ("fail",)): 3,
+        ("machine_demoted_pages_total", ()): 6,
+        ("machine_promoted_pages_total", ()): 9,
+        ("machine_balancing_faults_total", ("local",)): 40,
+        ("machine_balancing_faults_total", ("remote",)): 10,
+        ("machine_balancing_migrated_pages_total", ()): 8,
+        ("cgroup_memory_bytes", (0, "anon")): 1,
+        ("cgroup_memory_bytes", (1, "anon")): 2,
+        ("cgroup_balancing_faults_total", ()): 4,
+        ("cgroup_balancing_migrated_pages_total", ()): 5,
+    }
+    assert {name for name, _ in found} <= set(INSTRUMENTS)
+
+
+def test_what_cannot_be_read_is_left_out(tmp_path: Path) -> None:
+    nothing = str(tmp_path / "nothing")
+    assert list(Locality(nothing, nothing).figures((0, 1))) == []
+
+
+def test_the_kernel_is_asked_for_pages_in_a_hundredth_of_the_time(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A look that took 0.2 s is repeated after 20 s, and no scrape before that pays for one."""
+    now, looks = 100.0, 0
+
+    def look(_: str) -> SimpleNamespace:
+        nonlocal now, looks
+        now += 0.2
+        looks += 1
+        return SimpleNamespace(bytes_by_use={}, mappings=looks)
+
+    monkeypatch.setattr(locality, "time", SimpleNamespace(monotonic=lambda: now))
+    monkeypatch.setattr(locality, "_core", SimpleNamespace(process_memory=look))
+    reader = Locality(str(tmp_path), str(tmp_path))
+    for passed, expected in ((0, 1), (19.9, 1), (0.2, 2), (5, 2), (15.1, 3)):
+        now += passed
+        figures = {name: value for name, _, value in reader._of_pages()}
+        assert figures["process_mappings"] == looks == expected
+
+
+def test_this_process_is_told_as_the_kernel_tells_it(node: int) -> None:
+    samples = scrape(pools=[])
+    told = sum(
+        value for (name, _), value in samples.items() if name == "numapool_process_resident_bytes"
+    )
+    assert told == pytest.approx(nump.process_placement().resident_bytes, rel=0.5)
+    hits = of(samples, "node_allocated_pages_total", node=node, kind="hit")
+    assert 0 < hits <= of(scrape(pools=[]), "node_allocated_pages_total", node=node, kind="hit")
+    left_out = scrape(pools=[], locality=False)
+    assert not any(name.startswith("numapool_process") for name, _ in left_out)
+
+
+def test_opentelemetry_has_the_same_instruments(node: int) -> None:
+    """Each instrument, each series and the same values; read once for each export."""
+    sdk = needed("opentelemetry.sdk.metrics")
+    reader = needed("opentelemetry.sdk.metrics.export").InMemoryMetricReader()
+    with nump.BufferPool(name="seen", max_bytes=MIB) as pool, nump.PressureMonitor() as monitor:
+        assert within_seconds(lambda: monitor.reading() is not None)
+        pool.reserve(MIB, 1, node)
+        otel.instrument(
+            sdk.MeterProvider([reader]),
+            pools=[pool],
+            monitor=monitor,
+            balloon=nump.BalloonDriver(),
+        )
+        told = reader.get_metrics_data().resource_metrics[0].scope_metrics[0].metrics
+        samples = scrape(pools=[pool], monitor=monitor, balloon=nump.BalloonDriver())
+    by_name = {one.name: one for one in told}
+    seen = 0
+    for one in INSTRUMENTS.values():
+        if one.kind == "histogram":
+            buckets = by_name[f"{one.otel_name}_bucket"].data.data_points
+            assert [point.attributes["le"] for point in buckets][-1] == "+Inf"
+            continue
+        name = one.name + "_info" * (one.kind == "info")
+        mine = {labels for key, labels in samples if key == name}
+        points = by_name[one.otel_name].data.data_points if one.otel_name in by_name else []
+        theirs = {
+            frozenset((key, str(value)) for key, value in point.attributes.items())
+            for point in points
+        }
+        assert theirs == mine, one.name
+        seen += len(points)
+        if points:
+            assert by_name[one.otel_name].unit == one.otel_unit
+            assert hasattr(by_name[one.otel_name].data, "is_monotonic") is (one.kind == "counter")
+    assert seen > 30
+    retained = by_name["numapool.pool_retained"]
+    assert (retained.unit, retained.data.data_points[0].value) == ("By", MIB)
+
+
+def test_without_opentelemetry(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "opentelemetry", None)
+    with pytest.raises(nump.UnsupportedError, match=r"pip install 'numapool\[otel\]'"):
+        otel.instrument()
 
 
 def test_scrapes_of_many_threads_while_pools_come_and_go(node: int) -> None:

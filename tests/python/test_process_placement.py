@@ -20,7 +20,7 @@ import pytest
 from support import child, confined
 
 import numapool as nump
-from numapool.processes import inspect, listing, node_loads
+from numapool.processes import cgroup_memory, inspect, listing, node_loads
 from numapool.processes.remote import faults_in, remote_share
 from numapool.processes.tasks import Task
 
@@ -126,7 +126,7 @@ def test_the_memory_cgroup_by_node(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     (tmp_path / "cgroup").write_text("1:name=systemd:/x\n0::/a b\n")
     stat = tmp_path / "a b" / "memory.numa_stat"
     stat.write_text("anon N0=4096 N1=8192\nfile N0=4096 N1=0\nslab_reclaimable N0=1 N1=1\n")
-    monkeypatch.setattr(inspect, "_CGROUPS", str(tmp_path))
+    monkeypatch.setattr(cgroup_memory, "_CGROUPS", str(tmp_path))
     assert inspect._cgroup_bytes(str(tmp_path)) == {0: 8192, 1: 8192}
     stat.unlink()
     assert inspect._cgroup_bytes(str(tmp_path)) is None

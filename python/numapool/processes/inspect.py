@@ -11,13 +11,13 @@ from numapool import _core
 from numapool.base import arguments
 from numapool.base.errors import UnsupportedError
 from numapool.base.units import ids_of
+from numapool.processes.cgroup_memory import cgroup_folder, memory_by_node
 from numapool.processes.remote import remote_share
 from numapool.processes.tasks import Task, tasks_of
 
 _PROC = "/proc"
 #: What pages are there for, in the order in which tables show it.
 USES = ("heap", "stack", "huge", "file", "private")
-_CGROUPS = "/sys/fs/cgroup"
 _CHARGED = ("anon", "file")  # of memory.numa_stat; the rest is the kernel's own
 
 
@@ -210,16 +210,12 @@ def _threads_by_node(tasks: list[Task]) -> dict[int, int]:
 
 
 def _cgroup_bytes(folder: str) -> dict[int, int] | None:
-    try:
-        with open(f"{folder}/cgroup", encoding="utf-8", errors="surrogateescape") as file:  # noqa: PTH123
-            path = next(line[3:].rstrip("\n") for line in file if line.startswith("0::"))
-        with open(f"{_CGROUPS}{path}/memory.numa_stat", encoding="ascii") as file:  # noqa: PTH123
-            lines = [line.split() for line in file]
-    except (OSError, StopIteration):
+    cgroup = cgroup_folder(folder)
+    told = None if cgroup is None else memory_by_node(cgroup)
+    if told is None:
         return None
     sums: dict[int, int] = {}
-    for name, *counts in lines:
-        for count in counts if name in _CHARGED else ():
-            node, _, size = count.removeprefix("N").partition("=")
-            sums[int(node)] = sums.get(int(node), 0) + int(size)
+    for name in _CHARGED:
+        for node, size in told.get(name, {}).items():
+            sums[node] = sums.get(node, 0) + size
     return sums
