@@ -146,22 +146,25 @@ void bind_exchange(py::module_& module) {
   module.def("move_extents", &move_extents, py::arg("extents"), py::arg("node"));
   module.def(
       "place_shared",
-      [](std::uintptr_t address, std::size_t length, std::optional<int> node, bool strict) {
+      [](std::uintptr_t address, std::size_t length, std::vector<int> ids, bool strict) {
         SharedPlacement out;
         {
           const WithoutGil released;
           const SharedTopology machine = topology_now();
           const Topology& topology = *machine;
           const platform::Pages base{platform::PageKind::kBase, platform::base_page_bytes()};
-          const int here = node_here(topology);
-          const std::vector<int> near = topology.memory_order(here);
-          const int target = node ? *node : near.empty() ? here : near.front();
-          out = place_shared({reinterpret_cast<void*>(address), length, base}, topology, target,
+          NodeIds nodes(std::move(ids));
+          if (nodes.empty()) {
+            const int here = node_here(topology);
+            const std::vector<int> near = topology.memory_order(here);
+            nodes = near.empty() ? here : near.front();
+          }
+          out = place_shared({reinterpret_cast<void*>(address), length, base}, topology, nodes,
                              strict, check_signals);
         }
         return as_record(out);
       },
-      py::arg("address"), py::arg("length"), py::arg("node"), py::arg("strict"));
+      py::arg("address"), py::arg("length"), py::arg("nodes"), py::arg("strict"));
 }
 
 }  // namespace numapool::bindings

@@ -98,7 +98,7 @@ def cases(file: Path) -> Iterator[Case]:
     yield "migrate", part(nump.migrate, bytearray(9), node=0), {"node": "nodes"}
     yield "migrate", part(nump.migrate, node=0), {"obj": "integer"}
     yield "placement_of", nump.placement_of, {"obj": "integer"}
-    shared = {"size_bytes": "bytes", "node": "node", "strict": "flag"}
+    shared = {"size_bytes": "bytes", "node": "nodes", "strict": "flag"}
     yield "SharedNodeBuffer", part(nump.SharedNodeBuffer, 4096), shared
     yield "attach", nump.SharedNodeBuffer.attach, {"handle": "text"}
     arrays = {"shape": "shape", "dtype": "dtype", "allocator": ours, **ARRAY}

@@ -8,9 +8,11 @@ import subprocess
 import sys
 import time
 import warnings
+from concurrent.futures import Future
 from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 from support import affinity, child
@@ -218,6 +220,15 @@ def test_a_pool_works_on_its_nodes(node: int, tmp_path: Path) -> None:
     with pytest.raises(RuntimeError, match="shutdown"):
         pool.submit(abs, 1)
     assert kernel_policy()[0] == DEFAULT
+
+
+def test_work_for_several_nodes_goes_to_the_least_busy_of_them() -> None:
+    pool = nump.NodeProcessPool.__new__(nump.NodeProcessPool)  # on a machine of three nodes
+    undone: dict[int, set[Future[Any]]] = {0: {Future(), Future()}, 1: {Future()}, 2: set()}
+    pool._undone, pool._executors = undone, undone  # type: ignore[assignment]
+    assert [pool._least_busy(some) for some in ([], [0, 1], [0, 9], [1, 2])] == [2, 1, 0, 2]
+    with pytest.raises(ValueError, match=r"one of the pool's nodes \[0, 1, 2\], not 7-8"):
+        pool._least_busy([7, 8])
 
 
 @pytest.mark.thread_unsafe(reason="starts processes of its own")

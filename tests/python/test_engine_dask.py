@@ -293,7 +293,8 @@ def test_a_worker_releases_its_nodes_part(monkeypatch: pytest.MonkeyPatch, tmp_p
 
     some, relief = nump.PressureLevel.MODERATE, nump.PressureLevel.NONE
     worker = plugin.NodePlugin()
-    for bound, shares in ((1, [501, 1001, 0]), (None, [1001, 1001, 1001])):
-        worker.node_id = bound
+    of_one, of_two, of_none = [501, 1001, 0], [1001, 1001, 1001], [1001, 1001, 1001]
+    for bound, shares in (((1,), of_one), ((0, 1), of_two), ((), of_none)):
+        worker.node_ids = bound
         assert [worker._share_of(event(node, some)) for node in (None, 1, 0)] == shares
         assert worker._share_of(event(None, relief)) == 0

@@ -213,4 +213,4 @@ def test_the_command(node: int) -> None:
     assert (gone.returncode, gone.stdout) == (1, "")
     assert gone.stderr == f"numapool: there is no process {process.pid}\n"
     wrong = run("1", "--to", "x")
-    assert wrong.returncode == 2 and "'x' is not an id" in wrong.stderr
+    assert wrong.returncode == 2 and "for '--to': 'x': it must be" in wrong.stderr

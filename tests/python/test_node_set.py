@@ -247,13 +247,6 @@ def test_one_node_wherever_a_node_is_asked_for(node: int, allocator: nump.NumaAl
         nump.migrate(bytearray(4096), nump.NodeSet())
 
 
-def test_several_nodes_are_refused_where_one_is_meant(machine: Machine) -> None:
-    machine.is_("cxl")
-    for call in (lambda: nump.SharedNodeBuffer(4096, "all"), lambda: nump.children_on("all")):
-        with pytest.raises(ValueError, match=r"node must be one node, not 'all \("):
-            call()
-
-
 def test_of_several_nodes_memory_goes_to_one_that_has_it_or_has_room(
     node: int, allocator: nump.NumaAllocator, monkeypatch: pytest.MonkeyPatch, machine: Machine
 ) -> None:

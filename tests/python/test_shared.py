@@ -20,6 +20,7 @@ import pytest
 from support.child import run
 
 import numapool as nump
+from numapool.memory import shared as shared_module
 
 pytestmark = pytest.mark.skipif(
     not hasattr(os, "memfd_create"), reason="this system has no memfd_create(2)"
@@ -129,7 +130,7 @@ def pass_to_child(method: str, node: int) -> None:
 def answer_in_child(shared: nump.SharedNodeBuffer, connection: Any) -> None:
     array = np.frombuffer(shared, np.uint8)
     array[-1] = array[0] + 1
-    connection.send((int(array[0]), shared.nbytes, shared.requested_node))
+    connection.send((int(array[0]), shared.nbytes, *shared.requested_nodes))
     connection.send(shared)  # and back, over a pipe
     assert connection.recv() == "done"
 
@@ -181,6 +182,29 @@ def test_a_handle_is_good_as_long_as_the_buffer(node: int) -> None:
                 assert third[3] == 9
     with pytest.raises((FileNotFoundError, ValueError)):  # the number may be another file's by now
         nump.SharedNodeBuffer.attach(handle)
+
+
+def test_a_handle_names_every_node_of_a_set(node: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Machine:
+        _known_ids = frozenset(range(300))
+
+    monkeypatch.setattr(shared_module, "current_topology", Machine)
+    with nump.SharedNodeBuffer(SIZE, nump.NodeSet([node]), strict=True) as shared:
+        assert (shared.requested_node, shared.requested_nodes) == (node, (node,))
+        shared._asked_for([node, 299, 7])  # as on a machine that has these
+        with nump.SharedNodeBuffer.attach(shared.handle) as again:
+            assert again.requested_node == node
+            assert again.requested_nodes == tuple(sorted({node, 7, 299}))
+            assert {again.step, shared.step} == {nump.AllocationStep.PREFERRED}
+            assert again.handle.split(":")[4] == shared.handle.split(":")[4]
+        shared._asked_for([7, 299])
+        assert {shared.step} == {nump.AllocationStep.NEAREST}
+        assert shared.migrate(node).complete
+        assert shared.requested_nodes == (node,)
+        parts = shared.handle.split(":")
+        for wrong in ("300", f"{node},300", f"{node},", ",", "0-3", "--"):
+            with pytest.raises(ValueError, match=r"node 300|must be that of a Shared"):
+                nump.SharedNodeBuffer.attach(replaced(parts, wrong, 4))
 
 
 def replaced(parts: list[str], part: str, at: int) -> str:

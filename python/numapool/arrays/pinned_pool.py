@@ -18,9 +18,10 @@ from numapool.arrays import creation
 from numapool.arrays.cuda_driver import CudaDevice
 from numapool.base import arguments
 from numapool.base.locks import Rank, new_lock
+from numapool.base.units import ids_text
 from numapool.base.warn_once import warn_once
 from numapool.machine.device_search import device_node
-from numapool.machine.node_set import NodeLike, node_of
+from numapool.machine.node_set import NodeSet, NodesLike, wanted_of
 from numapool.machine.topology import current_topology
 from numapool.memory.allocator import NumaAllocator
 
@@ -143,8 +144,9 @@ class PinnedPool:
     ----------
     device : int, str or torch.device
         The GPU: its number among those that ``CUDA_VISIBLE_DEVICES`` leaves, or ``"cuda:1"``.
-    node : NodeLike, optional
-        Another node than the GPU's.
+    node : NodesLike, optional
+        Another node than the GPU's, or several: memory comes from the nearest to the calling
+        thread, or what else there is of them.
     retain_bytes : int or str, optional
         The most to keep for other tensors; by default all.
 
@@ -165,7 +167,7 @@ class PinnedPool:
         self,
         device: SupportsIndex | str | torch.device = 0,
         *,
-        node: NodeLike | None = None,
+        node: NodesLike | None = None,
         retain_bytes: arguments.SizeLike | None = None,
     ) -> None:
         retained = (
@@ -174,9 +176,11 @@ class PinnedPool:
             else arguments.size_at_least("retain_bytes", retain_bytes, 0)
         )
         ordinal = _ordinal(device)
-        wanted = None if node is None else node_of("node", node)
+        wanted = wanted_of("node", node)
         gpu = CudaDevice(ordinal)
-        self._node = _node_of(gpu, ordinal) if wanted is None else wanted
+        if not wanted and (found := _node_of(gpu, ordinal)) is not None:
+            wanted = [found]
+        self._nodes = tuple(wanted)
         self._allocator = NumaAllocator()
         self._lock = new_lock(Rank.POOL)
         self._hits = self._misses = 0
@@ -185,8 +189,16 @@ class PinnedPool:
 
     @property
     def node_id(self) -> int | None:
-        """The node that memory comes from first; None where it is the calling thread's."""
-        return self._node
+        """The node that memory comes from first; None where it is the calling thread's.
+
+        Of several nodes, the one with the lowest id.
+        """
+        return self._nodes[0] if self._nodes else None
+
+    @property
+    def node_ids(self) -> tuple[int, ...]:
+        """Every node that memory comes from first, ascending."""
+        return self._nodes
 
     @property
     def closed(self) -> bool:
@@ -258,7 +270,8 @@ class PinnedPool:
                 blocks.retained -= size
                 self._hits += 1
             else:
-                block = _Block(blocks.gpu, self._allocator.allocate(size, self._node))
+                where = NodeSet(self._nodes) if self._nodes else None
+                block = _Block(blocks.gpu, self._allocator.allocate(size, where))
                 self._misses += 1
             blocks.out.add(block)
             return block
@@ -275,7 +288,9 @@ class PinnedPool:
         self.close()
 
     def __repr__(self) -> str:
-        where = "the calling thread's node" if self._node is None else f"node {self._node}"
+        several = "s" if len(self._nodes) > 1 else ""
+        ids = f"node{several} {ids_text(self._nodes)}"
+        where = ids if self._nodes else "the calling thread's node"
         return f"<PinnedPool on {where}{', closed' if self.closed else ''}>"
 
 

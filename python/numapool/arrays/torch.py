@@ -14,7 +14,7 @@ import torch
 from numapool.arrays import creation
 from numapool.arrays.pinned_pool import PinnedCounts, PinnedPool
 from numapool.base import arguments
-from numapool.machine.node_set import NodeLike, NodesLike, nodes_of
+from numapool.machine.node_set import NodesLike, nodes_of
 from numapool.memory.migration import migrate
 from numapool.processes.binding import nodes_with_cpus
 from numapool.threads.running import bind_process
@@ -77,7 +77,7 @@ def _made_of(
     return torch.from_numpy(memory).view(kind).view(dimensions)
 
 
-def from_numpy(array: Any, *, node: NodeLike | None = None) -> torch.Tensor:
+def from_numpy(array: Any, *, node: NodesLike | None = None) -> torch.Tensor:
     """Return a tensor of an array's memory, which has been moved to a node.
 
     Nothing is copied: the array and the tensor have the same addresses as before, and the pages
@@ -87,8 +87,9 @@ def from_numpy(array: Any, *, node: NodeLike | None = None) -> torch.Tensor:
     ----------
     array : numpy.ndarray
         Any array that :func:`torch.from_numpy` takes, whoever has made it.
-    node : NodeLike, optional
-        The node; by default the pages stay where they are.
+    node : NodesLike, optional
+        The node; by default the pages stay where they are. Of several nodes, the one that
+        :func:`numapool.migrate` chooses.
 
     Raises
     ------

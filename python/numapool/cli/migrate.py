@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from numapool.base.units import ids_of
 from numapool.cli.failure import one_line, say_failure
 from numapool.cli.format import ids_text, size_text
 from numapool.cli.options import AsJson
+from numapool.cli.run_nodes import nodes_named
+from numapool.cli.run_options import UsageError
 from numapool.processes.migrate import ProcessMigration, migrate_process
 
 if TYPE_CHECKING:
@@ -26,11 +27,21 @@ _WHY = {
 }
 
 
-def _ids(text: str | None) -> list[int] | None:
+def _named(option: str, text: str | None) -> list[int] | None:
+    """Return the nodes that an option names by ids or words, and say what has to be said of them.
+
+    An id that is not there is for :func:`migrate_process` to refuse.
+    """
+    if text is None:
+        return None
     try:
-        return None if text is None else ids_of(text)
-    except ValueError as error:
-        raise typer.BadParameter(str(error)) from None
+        found, notes = nodes_named(option, text)
+    except UsageError as error:
+        why = str(error).partition(": ")[2]
+        raise typer.BadParameter(why, param_hint=f"'{option}'") from None
+    for note in notes:
+        say_failure(note)
+    return found
 
 
 @contextlib.contextmanager
@@ -74,7 +85,9 @@ def _show(console: Console, done: ProcessMigration) -> None:
 
 def migrate(
     pid: Annotated[int, typer.Argument(metavar="PID", min=1, help="The process.")],
-    to: Annotated[str, typer.Option("--to", metavar="NODES", help="To these nodes: 1 or 0-1,3.")],
+    to: Annotated[
+        str, typer.Option("--to", metavar="NODES", help="To these nodes: 1, 0-1,3, socket:0, all.")
+    ],
     source: Annotated[
         str | None,
         typer.Option("--from", metavar="NODES", help="From these; by default from all others."),
@@ -87,7 +100,7 @@ def migrate(
     """
     from numapool.cli.screen import make_console
 
-    sources, targets = _ids(source), _ids(to)
+    sources, targets = _named("--from", source), _named("--to", to)
     try:
         with _bar(make_console(stderr=True)) as progress:
             done = migrate_process(pid, sources, targets or [], progress=progress)

@@ -20,7 +20,7 @@ from joblib.parallel import FallbackToBackend, SequentialBackend
 from numapool.base import arguments
 from numapool.machine.node_set import NodesLike, nodes_of
 from numapool.memory import shared
-from numapool.processes.binding import cpus_near, nodes_with_cpus
+from numapool.processes.binding import cpus_near, existing, nodes_with_cpus
 from numapool.processes.children import spawning_on
 
 __all__ = ["NodeBackend"]
@@ -82,7 +82,7 @@ class NodeBackend(AutoBatchingMixin, ParallelBackendBase):  # type: ignore[misc]
         **options: Any,
     ) -> None:
         super().__init__(**options)
-        wanted = nodes_with_cpus() if nodes is None else nodes_of("nodes", nodes)
+        wanted = nodes_with_cpus() if nodes is None else existing(nodes_of("nodes", nodes))
         if not wanted:
             raise ValueError("nodes must name at least one node")
         self._cpus = {node: len(cpus_near(node)) for node in wanted}

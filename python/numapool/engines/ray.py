@@ -10,14 +10,15 @@ import sys
 from typing import Any
 
 from numapool.base import arguments
-from numapool.machine.node_set import NodeLike, node_of
+from numapool.base.units import ids_text
+from numapool.machine.node_set import NodesLike, named_of
 from numapool.processes.binding import cpus_near, existing, nodes_with_cpus, require_linux
 
 __all__ = ["node_resources", "node_runtime_env"]
 
 
-def node_runtime_env(node: NodeLike, **fields: Any) -> dict[str, Any]:
-    """Return a ``runtime_env`` for Ray, whose workers start on a node.
+def node_runtime_env(node: NodesLike, **fields: Any) -> dict[str, Any]:
+    """Return a ``runtime_env`` for Ray, whose workers start on a node, or on several.
 
     A worker's interpreter is started by ``numapool run``: it has the node's CPUs and prefers its
     memory from the first page on. Ray keeps workers of different environments apart, so a worker
@@ -25,9 +26,10 @@ def node_runtime_env(node: NodeLike, **fields: Any) -> dict[str, Any]:
 
     Parameters
     ----------
-    node : NodeLike
-        The node. Where the machines of a cluster have different nodes, give an id that all of them
-        have: it is looked up where the worker starts.
+    node : NodesLike
+        The node. Of several nodes a worker has all the CPUs, and prefers memory of any. Words are
+        looked up here, and their ids where the worker starts. Where the machines of a cluster have
+        different nodes, give ids that all of them have.
     **fields
         Other fields of the environment, such as ``env_vars={"OMP_NUM_THREADS": "8"}``.
 
@@ -46,15 +48,15 @@ def node_runtime_env(node: NodeLike, **fields: Any) -> dict[str, Any]:
     ['env_vars', 'py_executable', 'working_dir']
     """
     require_linux()
-    (wanted,) = existing([node_of("node", node)])
+    wanted = ids_text(existing(named_of("node", node)))
     if "py_executable" in fields:
         raise ValueError("fields must not have py_executable: it is what starts workers on a node")
     # -P: the worker's folder may contain an unrelated folder named numapool.
-    run = [sys.executable, "-P", "-m", "numapool", "run", "--node", str(wanted), "--"]
+    run = [sys.executable, "-P", "-m", "numapool", "run", "--node", wanted, "--"]
     return {
         **fields,
         "py_executable": shlex.join([*run, sys.executable]),
-        "env_vars": {"NUMAPOOL_NODE": str(wanted), **(fields.get("env_vars") or {})},
+        "env_vars": {"NUMAPOOL_NODE": wanted, **(fields.get("env_vars") or {})},
     }
 
 

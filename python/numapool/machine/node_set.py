@@ -129,22 +129,6 @@ def nodes(spec: NodesLike | None = None, *, strict: bool = False) -> NodeSet:
     return _nodes("spec", spec, strict)
 
 
-def node_of(name: str, value: NodeLike, *, strict: bool = False) -> int:
-    """Return the id of the one node that an argument names; an id need not be of this machine."""
-    if not isinstance(value, str | NodeSet):
-        return arguments.node(name, value, TAKES)
-    found = _nodes(name, value, strict).ids
-    if len(found) != 1:
-        what = str(value) if str(value) == str(NodeSet(found)) else f"{value} ({NodeSet(found)})"
-        raise ValueError(arguments.must_be(name, "one node", what))
-    return found[0]
-
-
-def optional_node_of(name: str, value: NodeLike | None, *, strict: bool = False) -> int | None:
-    """Return the id of the one node that an argument names, or None where it is None."""
-    return None if value is None else node_of(name, value, strict=strict)
-
-
 def nodes_of(name: str, value: NodesLike) -> list[int]:
     """Return the ids of the nodes that an argument names, ascending; see :func:`nodes`."""
     return list(_nodes(name, value, False).ids)

@@ -17,7 +17,7 @@ from numapool import _core
 from numapool.base import arguments
 from numapool.base.errors import UnsupportedError
 from numapool.base.warn_once import warn_once
-from numapool.machine.node_set import NodeLike, NodesLike, optional_node_of
+from numapool.machine.node_set import NodesLike, wanted_of
 from numapool.machine.topology import current_topology
 from numapool.memory.allocator import _size
 from numapool.memory.migration import MigrationReport, migrate
@@ -29,7 +29,8 @@ if sys.platform != "win32":
 
 # The size can never change, and the seal cannot be lifted: no access ever meets a missing page.
 _HANDLE = re.compile(
-    r"numapool:(?P<pid>\d{1,10}):(?P<fd>\d{1,10}):(?P<size>\d{1,19}):(?P<node>-|\d{1,9})"
+    r"numapool:(?P<pid>\d{1,10}):(?P<fd>\d{1,10}):(?P<size>\d{1,19})"
+    r":(?P<nodes>-|\d{1,9}(,\d{1,9}){0,4095})"
     r":(?P<bound>[01]):(?P<token>[0-9a-f]{32})",
     re.ASCII,
 )
@@ -57,10 +58,11 @@ class SharedNodeBuffer(mmap.mmap):
     ----------
     size_bytes : int
         Size in bytes, at least 1.
-    node : NodeLike, optional
-        The node; by default that of the calling thread.
+    node : NodesLike, optional
+        The node; by default that of the calling thread. Of several nodes, the nearest to the
+        calling thread that holds all of it, else those nodes together.
     strict : bool
-        Every byte on that node, proved page by page, or an error.
+        Every byte on that node (of several: on any of them), proved page by page, or an error.
 
     Raises
     ------
@@ -77,23 +79,27 @@ class SharedNodeBuffer(mmap.mmap):
     """
 
     requested_node: int | None
-    """The node asked for, or the calling thread's when it was made."""
+    """The node asked for, or the calling thread's when it was made; of several, the one that had
+    most of it then."""
+    requested_nodes: tuple[int, ...]
+    """Every node that was asked for, ascending."""
     bound: bool
     """Whether the kernel accepted a memory policy for it."""
+    _asked: list[int]
     _fd: int
     _token: str
 
     def __new__(
         cls,
         size_bytes: arguments.SizeLike,
-        node: NodeLike | None = None,
+        node: NodesLike | None = None,
         *,
         strict: bool = False,
     ) -> Self:
         """Make new memory; see the class."""
         _require_memfd()
         size = _size(size_bytes)
-        target = optional_node_of("node", node)
+        wanted = wanted_of("node", node)
         exact = arguments.flag("strict", strict)
         token = secrets.token_hex(16)
         fd = os.memfd_create(f"numapool-{token}", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
@@ -110,7 +116,7 @@ class SharedNodeBuffer(mmap.mmap):
             raise
         whole = -(-size // mmap.PAGESIZE) * mmap.PAGESIZE
         try:
-            placed = _core.place_shared(self.address, whole, target, exact)
+            placed = _core.place_shared(self.address, whole, wanted, exact)
         except BaseException:
             self.close()
             raise
@@ -119,11 +125,13 @@ class SharedNodeBuffer(mmap.mmap):
                 "policy_refused_shared",
                 f"shared memory is placed by first touch: {placed.degraded}",
             )
-        self.requested_node, self.bound = placed.requested_node, placed.bound
+        first = [] if placed.requested_node is None else [placed.requested_node]
+        self._asked_for([*first, *wanted])
+        self.bound = placed.bound
         return self
 
     @classmethod
-    def _adopt(cls, fd: int, size: int, asked: int | None, bound: bool, token: str) -> Self:
+    def _adopt(cls, fd: int, size: int, asked: list[int], bound: bool, token: str) -> Self:
         """Map what another process made; takes over the descriptor."""
         try:
             _verify(fd, size, token)
@@ -134,7 +142,8 @@ class SharedNodeBuffer(mmap.mmap):
             os.close(fd)
             raise
         self._fd, self._token = fd, token
-        self.requested_node, self.bound = asked, bound
+        self._asked_for(asked)
+        self.bound = bound
         return self
 
     @classmethod
@@ -167,13 +176,14 @@ class SharedNodeBuffer(mmap.mmap):
             raise ValueError(arguments.must_be("handle", "that of a SharedNodeBuffer", handle))
         path = f"/proc/{parts['pid']}/fd/{parts['fd']}"
         length, token = int(parts["size"]), parts["token"]
-        node = None if parts["node"] == "-" else int(parts["node"])
-        if node is not None and node not in current_topology()._known_ids:
-            raise ValueError(f"the handle names node {node}, which this machine does not have")
+        asked = [] if parts["nodes"] == "-" else [int(one) for one in parts["nodes"].split(",")]
+        for node in asked:
+            if node not in current_topology()._known_ids:
+                raise ValueError(f"the handle names node {node}, which this machine does not have")
         # By its name before it is opened: opening may do something to a device, or wait on a pipe.
         _verify_name(str(Path(path).readlink()), token)
         fd = os.open(path, os.O_RDWR | os.O_CLOEXEC | os.O_NONBLOCK)
-        return cls._adopt(fd, length, node, parts["bound"] == "1", token)
+        return cls._adopt(fd, length, asked, parts["bound"] == "1", token)
 
     @property
     def handle(self) -> str:
@@ -184,7 +194,7 @@ class SharedNodeBuffer(mmap.mmap):
         the same process-id namespace.
         """
         self._require_open()
-        asked = "-" if self.requested_node is None else self.requested_node
+        asked = ",".join(str(node) for node in self._asked) or "-"
         return (
             f"numapool:{os.getpid()}:{self._fd}:{len(self)}:{asked}:{int(self.bound)}:{self._token}"
         )
@@ -215,14 +225,17 @@ class SharedNodeBuffer(mmap.mmap):
         held = self.placement().bytes_by_node
         if not self.bound:
             return AllocationStep.UNBOUND
-        if held.keys() == {self.requested_node}:
+        if held and held.keys() <= set(self._asked):
             return AllocationStep.PREFERRED
         return AllocationStep.NEAREST if len(held) == 1 else AllocationStep.ANY
 
     def migrate(self, node: NodesLike) -> MigrationReport:
-        """Move the pages to a node, as :func:`numapool.migrate`; pages that others map stay."""
+        """Move the pages to a node, as :func:`numapool.migrate`; pages that others map stay.
+
+        From then on that node counts as the one that was asked for.
+        """
         report = migrate(self, node)
-        self.requested_node = report.node_id
+        self._asked_for([report.node_id])
         return report
 
     def close(self) -> None:
@@ -259,6 +272,12 @@ class SharedNodeBuffer(mmap.mmap):
             "an unrelated process its handle"
         )
 
+    def _asked_for(self, nodes: list[int]) -> None:
+        """Remember the nodes that were asked for, the one that has most of the memory first."""
+        self._asked = list(dict.fromkeys(nodes))
+        self.requested_node = self._asked[0] if self._asked else None
+        self.requested_nodes = tuple(sorted(self._asked))
+
     def _require_open(self) -> None:
         if self._fd < 0:
             raise ValueError("the buffer is closed")
@@ -283,7 +302,7 @@ def _verify(fd: int, size: int, token: str) -> None:
         raise ValueError("the memory is not sealed, or of another size")
 
 
-def _received(passed: Any, size: int, asked: int | None, bound: bool, token: str) -> Any:
+def _received(passed: Any, size: int, asked: list[int], bound: bool, token: str) -> Any:
     return SharedNodeBuffer._adopt(passed.detach(), size, asked, bound, token)
 
 
@@ -291,7 +310,7 @@ def reduce_for_children(shared: SharedNodeBuffer) -> tuple[Any, ...]:
     """Pickle a buffer by its handle, for the picklers that pass objects to child processes."""
     shared._require_open()
     passed = reduction.DupFd(shared._fd)
-    return _received, (passed, len(shared), shared.requested_node, shared.bound, shared._token)
+    return _received, (passed, len(shared), shared._asked, shared.bound, shared._token)
 
 
 reduction.ForkingPickler.register(SharedNodeBuffer, reduce_for_children)

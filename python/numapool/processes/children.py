@@ -8,12 +8,15 @@ from contextlib import ContextDecorator
 from types import TracebackType
 
 from numapool import _core
+from numapool.base.units import ids_text
 from numapool.base.warn_once import warn_once
-from numapool.machine.node_set import NodeLike, node_of
+from numapool.machine.node_set import NodesLike, named_of
 from numapool.machine.topology import NumaTopology, current_topology, known_topology
-from numapool.processes.binding import require_linux
+from numapool.memory.memory_policy import prefer
+from numapool.processes.binding import nodes_text, require_linux
 from numapool.threads.affinity import CpuPlacement, Pinned, pin, unpin, warn_of_other_node
 from numapool.threads.open_blocks import OpenBlocks
+from numapool.threads.running import home_of, with_memory
 
 _FORKSERVER = "multiprocessing.forkserver"
 _MODES_OF_ONE_NODE = (
@@ -37,27 +40,28 @@ class _Entered:
 class spawning_on(ContextDecorator):
     """What :class:`children_on` does, for who starts processes without a fork server."""
 
-    def __init__(self, node: NodeLike) -> None:
-        wanted = node_of("node", node)
+    def __init__(self, node: NodesLike) -> None:
+        wanted = named_of("node", node)
         require_linux()
         self._topology = topology_with(wanted)
-        self._node = wanted
+        self._nodes = wanted
         self._open: OpenBlocks[_Entered] = OpenBlocks()
 
     def __repr__(self) -> str:
-        return f"<{type(self).__name__} node {self._node}>"
+        return f"<{type(self).__name__} {nodes_text(self._nodes)}>"
 
     def __enter__(self) -> CpuPlacement:
-        pinned = pin(self._node, self._topology)
-        policy, why_not = _prefer_memory_of(self._topology, self._node)
-        self._open.enter(_Entered(pinned, policy, _core.set_home_node(self._node)))
+        pinned = pin(self._nodes, self._topology)
+        policy, why_not = _prefer_memory_of(self._topology, self._nodes)
+        self._open.enter(_Entered(pinned, policy, _core.set_home_node(home_of(self._nodes))))
         try:
             warn_of_other_node(pinned.placement, 3)
             if policy is None:
+                on = pinned.placement.node_ids
                 warn_once(
                     "children without a memory policy",
-                    f"child processes run on the CPUs of node {pinned.placement.node_id}, but do "
-                    f"not prefer its memory: {why_not}",
+                    f"child processes run on the CPUs of {nodes_text(on)}, but do "
+                    f"not prefer {'its' if len(on) == 1 else 'their'} memory: {why_not}",
                     3,
                 )
         except Warning:
@@ -84,14 +88,17 @@ class spawning_on(ContextDecorator):
 
 
 class children_on(spawning_on):
-    """Have child processes that the calling thread starts in a ``with`` block run on a node.
+    """Have child processes that the calling thread starts in a ``with`` block run on nodes.
 
     They start with the node's CPUs and prefer its memory, from their first page on: what a program
     loads, imports and allocates is on the node. A full node is no error: memory comes from the
-    nearest with room then. It makes no difference how they are started: :mod:`subprocess`,
-    :mod:`multiprocessing` with the start methods ``spawn`` and ``fork``, :func:`os.fork`, or
-    libraries that use these, such as loky and PyTorch's DataLoader. (A forked child shares its
-    parent's pages until one of the two writes to them.)
+    nearest with room then. Of several nodes they have all the CPUs, and prefer memory of any
+    (before Linux 5.15, of the nearest).
+
+    It makes no difference how they are started: :mod:`subprocess`, :mod:`multiprocessing` with the
+    start methods ``spawn`` and ``fork``, :func:`os.fork`, or libraries that use these, such as loky
+    and PyTorch's DataLoader. (A forked child shares its parent's pages until one of the two writes
+    to them.)
 
     The calling thread has the CPUs and the policy itself until the block ends, so keep the block
     short. Threads that it starts inside keep both. Blocks may be nested; one object may be used
@@ -100,9 +107,9 @@ class children_on(spawning_on):
 
     Parameters
     ----------
-    node : NodeLike
-        The node. Where it has no CPUs that this process may use, the nearest node's are used, with
-        a warning; the same goes for memory.
+    node : NodesLike
+        The node, or several. Where it has no CPUs that this process may use, the nearest node's are
+        used, with a warning; the same goes for memory.
 
     Raises
     ------
@@ -147,19 +154,20 @@ class children_on(spawning_on):
         super().__exit__(exc_type, exc, traceback)
         if fork_server_runs():
             warn_once(
-                f"a fork server on node {self._node}",
-                f"a fork server was started inside children_on({self._node}): processes that it "
-                "starts later are on this node too, wherever they are asked for. Use the start "
-                "method 'spawn' for children on several nodes",
+                f"a fork server on {nodes_text(self._nodes)}",
+                f"a fork server was started inside children_on({ids_text(self._nodes)}): processes "
+                "that it starts later are there too, wherever they are asked for. Use the start "
+                "method 'spawn' for children elsewhere",
             )
 
 
-def topology_with(node: int) -> NumaTopology:
-    """Return the machine as last looked at; as it is now, if the node was not usable then."""
+def topology_with(nodes: list[int]) -> NumaTopology:
+    """Return the machine as last looked at; as it is now, if one of the nodes was not usable."""
     topology = known_topology()
-    if node not in topology._core.usable():
+    if not set(nodes) <= set(topology._core.usable()):
         topology = current_topology()
-        topology.node(node)
+        for node in nodes:
+            topology.node(node)
     return topology
 
 
@@ -170,12 +178,14 @@ def fork_server_runs() -> bool:
     return getattr(server, "_forkserver_pid", None) is not None
 
 
-def _prefer_memory_of(topology: NumaTopology, node: int) -> tuple[_core.SavedPolicy | None, str]:
-    nearest = topology._core.memory_order(node)
-    if not nearest:
+def _prefer_memory_of(
+    topology: NumaTopology, nodes: list[int]
+) -> tuple[_core.SavedPolicy | None, str]:
+    usable = with_memory(topology, nodes)
+    if not usable:
         return None, "this process may use the memory of no node"
     try:
-        return _core.set_thread_policy(_core.ThreadMode.PREFERRED, [nearest[0]]), ""
+        return prefer(usable), ""
     except OSError as error:
         return None, str(error.strerror or error)
 

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import multiprocessing
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from concurrent.futures import Executor, Future, ProcessPoolExecutor
 from multiprocessing.context import BaseContext
 from typing import Any, SupportsIndex, TypeVar
 
 from numapool import _core
 from numapool.base import arguments
+from numapool.base.units import ids_text
 from numapool.machine.device_search import device_node
-from numapool.machine.node_set import NodeLike, NodesLike, nodes_of, optional_node_of
+from numapool.machine.node_set import NodesLike, nodes_of, wanted_of
 from numapool.machine.topology import current_topology
 from numapool.memory.object_memory import placement_of
 from numapool.processes.children import spawning_on
@@ -99,7 +100,7 @@ class NodeProcessPool(Executor):
         fn: Callable[..., T],
         /,
         *args: Any,
-        node: NodeLike | None = None,
+        node: NodesLike | None = None,
         **kwargs: Any,
     ) -> Future[T]:
         """Have a worker call ``fn(*args, **kwargs)``, and return a future of the result.
@@ -108,23 +109,19 @@ class NodeProcessPool(Executor):
         ----------
         fn : callable
             Sent to the worker by pickle, like the arguments.
-        node : NodeLike, optional
-            The node whose worker is to do it; by default that with the least work. A function that
-            has a parameter `node` itself gets it by :func:`functools.partial`.
+        node : NodesLike, optional
+            The node whose worker is to do it; by default that with the least work. Of several
+            nodes, that with the least work among those that the pool has workers on. A function
+            that has a parameter `node` itself gets it by :func:`functools.partial`.
 
         Raises
         ------
         ValueError
-            The pool has no workers on the node.
+            The pool has no workers on the node, or on any of several.
         RuntimeError
             The pool is shut down.
         """
-        wanted = optional_node_of("node", node)
-        chosen = self._least_busy() if wanted is None else wanted
-        if chosen not in self._executors:
-            raise ValueError(
-                f"node must be one of the pool's nodes {list(self._executors)}, not {chosen}"
-            )
+        chosen = self._least_busy(wanted_of("node", node))
         with self._blocks[chosen]:  # a worker may be started
             future = self._executors[chosen].submit(fn, *args, **kwargs)
         self._undone[chosen].add(future)
@@ -170,8 +167,15 @@ class NodeProcessPool(Executor):
             for executor in self._executors.values():
                 executor.shutdown(wait=True)
 
-    def _least_busy(self) -> int:
-        return min(self._undone, key=lambda node: len(self._undone[node]))
+    def _least_busy(self, wanted: Collection[int] = ()) -> int:
+        """Return the node with the least work, of those that are wanted, or else of all."""
+        here = [node for node in self._undone if node in wanted] if wanted else self._undone
+        if not here:
+            raise ValueError(
+                f"node must be one of the pool's nodes {list(self._executors)}, "
+                f"not {ids_text(wanted)}"
+            )
+        return min(here, key=lambda node: len(self._undone[node]))
 
     def _near(self, node: int | None) -> int | None:
         if node is None or node in self._executors:

@@ -149,10 +149,9 @@ def prefer_memory_of(topology: NumaTopology, nodes: list[int]) -> tuple[list[int
     tuple
         The nodes that are preferred, none where that could not be said to the system, and why not.
     """
-    nearest = topology._core.memory_order(nodes[0])
-    if not nearest:
+    usable = with_memory(topology, nodes)
+    if not usable:
         return [], "this process may use the memory of no node"
-    usable = [one for one in nodes if one in topology.nearest(one)] or [nearest[0]]
     if not thread_cpus.INHERITED:
         return _memory_that_follows(usable, nodes)
     try:
@@ -160,6 +159,15 @@ def prefer_memory_of(topology: NumaTopology, nodes: list[int]) -> tuple[list[int
     except OSError as error:
         return [], str(error.strerror or error)
     return usable, ""
+
+
+def with_memory(topology: NumaTopology, nodes: list[int]) -> list[int]:
+    """Return the nodes whose memory may be used; the nearest such node where none of them has any.
+
+    Nothing where this process may use the memory of no node.
+    """
+    usable = [one for one in nodes if one in topology.nearest(one)]
+    return usable or list(topology._core.memory_order(nodes[0])[:1])
 
 
 def _memory_that_follows(usable: list[int], nodes: list[int]) -> tuple[list[int], str]:

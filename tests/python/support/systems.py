@@ -57,6 +57,7 @@ MODULES = {
     "test_migrate_process": _PROC,
     "test_memory_kinds": _TREES,
     "test_metrics": "needs prometheus_client, which the Windows test bed does not have",
+    "test_nodes_everywhere": "calls what Linux alone has",
     "test_placement_of": "compares with numa_maps",
     "test_policy": "needs set_mempolicy(2)",
     "test_pool_process": _PROC,

@@ -40,6 +40,7 @@ assert_type(bound.not_done, tuple[str, ...])
 with nump.children_on(node) as placement:
     assert_type(placement, nump.CpuPlacement)
 assert_type(nump.children_on(node)(near)(3), str)
+nump.children_on("socket:0")
 assert_type(nump.bound_node(), int | None)
 
 
@@ -47,6 +48,7 @@ def on_processes(pool: nump.NodeProcessPool) -> None:
     as_any: Executor = pool
     assert isinstance(as_any, Executor)
     assert_type(pool.submit(near, 2, node=node), Future[str])
+    assert_type(pool.submit(near, 2, node=[0, "local"]), Future[str])
     assert_type(pool.submit_near("/", near, 2), Future[str])
     assert_type(list(pool.map(near, [1, 2])), list[str])
     assert_type(pool.nodes, tuple[int, ...])

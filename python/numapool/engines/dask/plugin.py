@@ -14,7 +14,7 @@ from numapool.base import arguments, logs
 from numapool.base.errors import UnsupportedError
 from numapool.base.units import size_text
 from numapool.engines.dask.receive import ReceiveBuffers
-from numapool.machine.node_set import NodeLike, node_of
+from numapool.machine.node_set import NodeSet, NodesLike, wanted_of
 from numapool.machine.topology import known_topology
 from numapool.metrics.collector import MetricsCollector
 from numapool.pools.pool import BufferPool
@@ -46,8 +46,8 @@ class NodePlugin(WorkerPlugin):  # type: ignore[misc]  # distributed has no type
 
     Parameters
     ----------
-    node : NodeLike, optional
-        The node; by default the one that the worker is bound to.
+    node : NodesLike, optional
+        The node, or several; by default the one that the worker is bound to.
     least_bytes : int or str
         Smaller data is received as without the plugin.
     retain_bytes : int or str, optional
@@ -60,7 +60,7 @@ class NodePlugin(WorkerPlugin):  # type: ignore[misc]  # distributed has no type
 
     def __init__(
         self,
-        node: NodeLike | None = None,
+        node: NodesLike | None = None,
         *,
         least_bytes: arguments.SizeLike = _MIB,
         retain_bytes: arguments.SizeLike | None = None,
@@ -78,8 +78,8 @@ class NodePlugin(WorkerPlugin):  # type: ignore[misc]  # distributed has no type
 
     # Only in a plugin that is at work; it is not pickled.
     worker: Any = None
-    #: The worker's node; None where it is bound to none.
-    node_id: int | None = None
+    #: The worker's nodes, ascending; empty where it is bound to none.
+    node_ids: tuple[int, ...] = ()
     #: Where received data is.
     pool: BufferPool | None = None
     #: Who watches the memory; None where nothing tells of pressure.
@@ -91,14 +91,23 @@ class NodePlugin(WorkerPlugin):  # type: ignore[misc]  # distributed has no type
     def setup(self, worker: Any) -> None:
         """Begin; Dask calls it when the plugin is added to a worker."""
         self.worker = worker
-        self.node_id = node_here() if self._asked is None else node_of("node", self._asked)
+        if self._asked is not None:
+            self.node_ids = tuple(wanted_of("node", self._asked))
+        elif (here := node_here()) is not None:
+            self.node_ids = (here,)
         self.pool = BufferPool(retain_bytes=self._retained(worker), name="dask")
         self._undo.append(self.pool.close)
-        buffers = ReceiveBuffers(self.pool, self.node_id, self._least_bytes)
+        near = NodeSet(self.node_ids) if self.node_ids else None
+        buffers = ReceiveBuffers(self.pool, near, self._least_bytes)
         if buffers.install():
             self._undo.append(buffers.remove)
         self._watch(self.pool)
         self._tell()
+
+    @property
+    def node_id(self) -> int | None:
+        """The worker's node, of several the one with the lowest id; None if it is bound to none."""
+        return self.node_ids[0] if self.node_ids else None
 
     def teardown(self, worker: Any) -> None:
         """End; what was received stays valid."""
@@ -150,11 +159,13 @@ class NodePlugin(WorkerPlugin):  # type: ignore[misc]  # distributed has no type
         if event.level is PressureLevel.NONE:
             return 0
         if event.node_id is not None:
-            here = self.node_id is None or event.node_id == self.node_id
+            here = not self.node_ids or event.node_id in self.node_ids
             return event.bytes_to_release if here else 0
-        with_cpus = [node for node in known_topology().nodes if node.cpu_cores]
-        nodes = 1 if self.node_id is None else max(1, len(with_cpus))
-        return -(-event.bytes_to_release // nodes)
+        with_cpus = [node.node_id for node in known_topology().nodes if node.cpu_cores]
+        if not self.node_ids or not with_cpus:
+            return event.bytes_to_release
+        mine = max(1, sum(node in self.node_ids for node in with_cpus))
+        return -(-event.bytes_to_release * mine // len(with_cpus))
 
     async def _spill(self, wanted: int) -> None:
         """Spill data until `wanted` bytes are free, and give the system the pool's part of them."""

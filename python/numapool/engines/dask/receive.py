@@ -8,6 +8,7 @@ from types import ModuleType
 from typing import Any
 
 from numapool.base.warn_once import warn_once
+from numapool.machine.node_set import NodesLike
 from numapool.pools.pool import BufferPool
 
 #: Where Dask makes the memory that a message's frames are read into, and that parts of one frame
@@ -26,13 +27,13 @@ class ReceiveBuffers:
     ----------
     pool : BufferPool
         Where blocks come from.
-    node : int or None
-        The node; None for that of the thread that receives.
+    node : NodesLike or None
+        The node, or several; None for that of the thread that receives.
     least_bytes : int
         Smaller data is received as without this.
     """
 
-    def __init__(self, pool: BufferPool, node: int | None, least_bytes: int) -> None:
+    def __init__(self, pool: BufferPool, node: NodesLike | None, least_bytes: int) -> None:
         self._pool = pool
         self._node = node
         self._least_bytes = least_bytes
