@@ -1,15 +1,17 @@
-"""What does a retained block cost, beside np.empty and beside libnuma's allocator?"""
+"""What does a retained block cost, beside np.empty, beside libnuma's allocator, and for sets?"""
 
 from __future__ import annotations
 
 import ctypes
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from pytest_benchmark.fixture import BenchmarkFixture
 
 import numapool
 from benchmarks.support.figures import record
+from benchmarks.support.generated import write_machine
 from benchmarks.support.peers import BareCalls
 from benchmarks.support.race import Contender, race
 from benchmarks.support.warmth import warm_up
@@ -116,3 +118,36 @@ def test_touched(
             at_most=targets[peer.name],
             repeats=loops,
         )
+
+
+@pytest.mark.parametrize("count", [1, 2])
+def test_acquire_for_a_set(benchmark: BenchmarkFixture, tmp_path: Path, count: int) -> None:
+    machine = numapool.NumaTopology.from_sysfs(write_machine(tmp_path, nodes=2, cpus=2))
+    some = numapool.NodeSet(range(count))
+    with numapool.BufferPool(numapool.NumaAllocator(machine)) as pool:
+
+        def by_set() -> None:
+            acquire = pool.acquire
+            for _ in range(LOOPS):
+                acquire(MIB, some).close()
+
+        def by_id() -> None:
+            acquire = pool.acquire
+            for _ in range(LOOPS):
+                acquire(MIB, 0).close()
+
+        ours = Contender(name="numapool", work=by_set)
+        peer = Contender(name="acquire(size, 0)+close", work=by_id)
+        peer.work()  # node 0 is this machine's too
+        times = race(benchmark, ours, [peer], rounds=30)
+        assert pool.statistics().total.misses == 1
+    record(
+        benchmark,
+        what=f"1 MiB acquire(size, NodeSet of {count})+close",
+        condition="retained",
+        peer=peer.name,
+        ours_ns=times[ours.name],
+        peer_ns=times[peer.name],
+        at_most=1.5,
+        repeats=LOOPS,
+    )
