@@ -95,6 +95,7 @@ void bind_pressure_enums(py::module_& module) {
       .value("NODES", PressureSource::kNodes)
       .value("BALLOON", PressureSource::kBalloon)
       .value("MEMINFO", PressureSource::kMachine)
+      .value("REHEARSAL", PressureSource::kRehearsal)
       .finalize();
 }
 
@@ -174,6 +175,12 @@ bool detach(const PyMonitor& monitor, const py::object& base) {
   return monitor->detach(pool);
 }
 
+bool rehearse(const PyMonitor& monitor, PressureLevel level, std::uint64_t demand_bytes,
+              std::optional<int> node_id) {
+  const WithoutGil released;
+  return monitor->rehearse(level, demand_bytes, node_id);
+}
+
 // sys.unraisablehook takes only what the interpreter itself makes.
 void write_unraisable(const py::object& error, const py::object& where) {
   PyErr_SetObject(reinterpret_cast<PyObject*>(Py_TYPE(error.ptr())), error.ptr());
@@ -210,6 +217,7 @@ void bind_pressure(py::module_& module) {
       .def("attach", &attach, py::arg("pool"), py::arg("floor_bytes"), py::arg("weight"))
       .def("detach", &detach, py::arg("pool"))
       .def("subscribe", &subscribe)
+      .def("rehearse", &rehearse, py::arg("level"), py::arg("demand_bytes"), py::arg("node_id"))
       .def_property_readonly("level", [](const PyMonitor& self) { return self->level(); })
       .def("sources", [](const PyMonitor& self) { return as_record(self->sources()); })
       .def("last_look", [](const PyMonitor& self) { return as_record(self->last_look()); })

@@ -22,8 +22,9 @@ enum class PressureSource : std::uint8_t {
   kNodes,         // free memory of each node against the kernel's watermarks
   kBalloon,       // memory that the hypervisor has taken
   kMachine,       // available memory
+  kRehearsal,     // a user who tries out what pressure does: no platform watches it
 };
-inline constexpr int kPressureSources = 8;
+inline constexpr int kPressureSources = 8;  // those that a platform may watch
 
 // A source, and how it is watched, or why it is not.
 struct SourceState {

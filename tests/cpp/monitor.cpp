@@ -103,6 +103,45 @@ TEST_CASE_FIXTURE(Monitored, "an attached pool gives what is missing, and the ev
   give(live);
 }
 
+TEST_CASE_FIXTURE(Monitored, "a rehearsal trims and tells as pressure does, and says what it is") {
+  change([](platform::PressureLook& look) {
+    look.machine = platform::Supply{9999 * kMiB, 10240 * kMiB};
+  });
+  open();
+  retain(*pool, 16 * kMiB, 4, 0);
+  monitor->attach(*pool, 16 * kMiB, 1);
+  auto queue = std::make_shared<EventQueue>();
+  monitor->subscribe(queue);
+  CHECK_FALSE(monitor->rehearse(PressureLevel::kModerate, kMiB, 0));  // it does not run
+  monitor->start();
+  REQUIRE(monitor->rehearse(PressureLevel::kModerate, 32 * kMiB, 0));
+  std::vector<PressureEvent> events;
+  REQUIRE(within_seconds([&] { return !(events = queue->take()).empty(); }));
+  CHECK(events[0].level == PressureLevel::kModerate);
+  CHECK(events[0].source == platform::PressureSource::kRehearsal);
+  CHECK(events[0].node_id == 0);
+  CHECK(events[0].demand_bytes == 32 * kMiB);
+  CHECK(events[0].trimmed_bytes == 32 * kMiB);
+  CHECK(events[0].origin_ns != 0);
+  CHECK(monitor->level() == PressureLevel::kModerate);
+  CHECK(pool->statistics().total.retained_bytes == 32 * kMiB);
+  REQUIRE(monitor->rehearse(PressureLevel::kCritical, 64 * kMiB, std::nullopt));
+  REQUIRE(within_seconds([&] { return !(events = queue->take()).empty(); }));
+  CHECK(events[0].trimmed_bytes == 16 * kMiB);  // never below the floor
+  CHECK(monitor->level() == PressureLevel::kCritical);
+  REQUIRE(monitor->rehearse(PressureLevel::kNone, kMiB, 0));
+  REQUIRE(within_seconds([&] { return !(events = queue->take()).empty(); }));
+  CHECK(events[0].level == PressureLevel::kNone);
+  CHECK(events[0].demand_bytes == 0);
+  CHECK(monitor->level() == PressureLevel::kNone);
+  const MonitorStatistics seen = monitor->statistics();
+  CHECK(seen.events[static_cast<std::size_t>(platform::PressureSource::kRehearsal)] == 3);
+  CHECK(seen.trimmed_bytes == 48 * kMiB);
+  REQUIRE(monitor->rehearse(PressureLevel::kModerate, kMiB, 0));
+  monitor->stop();
+  CHECK(monitor->level() == PressureLevel::kNone);
+}
+
 TEST_CASE_FIXTURE(Monitored, "no pool goes below its floor") {
   open();
   retain(*pool, 16 * kMiB, 8, 0);

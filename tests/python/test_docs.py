@@ -32,6 +32,7 @@ _LISTED = [
     *(f"arrays.torch.{name}" for name in exported_by("arrays/torch.py")),
     *(f"engines.joblib.{name}" for name in exported_by("engines/joblib.py")),
     *(f"engines.ray.{name}" for name in exported_by("engines/ray.py")),
+    *(f"testing.{name}" for name in exported_by("testing/__init__.py")),
     *(f"metrics.otel.{name}" for name in exported_by("metrics/otel.py")),
 ]
 

@@ -18,11 +18,12 @@ if not CSRC.is_dir():
 #: From the lowest floor to the highest: a package imports from itself and from what is before it.
 FLOORS = (
     "_core", "base", "machine", "memory", "pools", "arrays", "threads", "processes", "pressure",
-    "balloon", "storage", "metrics", "engines", "probes", "bench", "picture", "cli", "__main__",
+    "balloon", "storage", "metrics", "engines", "probes", "bench", "picture", "testing", "cli",
+    "__main__",
 )  # fmt: skip
 
 #: Modules for users of another library, which nothing of ours imports: the floor that each is on.
-LEAVES = {"arrays.torch": "processes"}
+LEAVES = {"arrays.torch": "processes", "testing.fixtures": "testing"}
 
 #: The same of the core: what the sources of a folder may include, apart from their own folder's.
 _LINUX_BASE = ("platform", "platform/linux/files", "platform/linux/kernel")

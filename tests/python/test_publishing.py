@@ -10,9 +10,16 @@ from pathlib import Path
 
 import pytest
 from support import child, systems
+from support.waiting import within_seconds
 
 import numapool as nump
-from numapool.metrics.published_pools import _file_name, _namespace, published_pools
+from numapool.metrics.published_pools import (
+    _file_name,
+    _namespace,
+    _wish_in,
+    ask_for_rehearsal,
+    published_pools,
+)
 
 MIB = 1 << 20
 
@@ -139,3 +146,38 @@ def test_two_namespaces_have_two_files(folder: Path, monkeypatch: pytest.MonkeyP
         monkeypatch.setattr("numapool.metrics.published_pools._namespace", lambda: 7)
         with nump.publish_pools():
             assert len(list(folder.glob("*.json"))) == 2
+
+
+@pytest.mark.thread_unsafe(reason="has the monitors of the whole process rehearse")
+@pytest.mark.parametrize("allowed", [True, False])
+def test_a_process_that_allows_it_rehearses(folder: Path, allowed: bool) -> None:
+    events: list[nump.PressureEvent] = []
+    quiet = nump.PressurePolicy(margin_bytes=0)
+    with (
+        nump.PressureMonitor(quiet, sources=["meminfo"]) as monitor,
+        monitor.subscribe(events.append),
+        nump.publish_pools(0.01, rehearsals=allowed),
+    ):
+        assert next(iter(published_pools()))["rehearsals"] is allowed
+        critical = nump.PressureLevel.CRITICAL
+        ask_for_rehearsal(os.getpid(), critical, 5 * MIB, 3, 0.02)
+        if allowed:
+            assert within_seconds(lambda: len(events) == 2)
+        else:
+            time.sleep(0.1)
+    assert [(one.level, one.demand_bytes, one.node_id) for one in events] == allowed * [
+        (critical, 5 * MIB, 3),
+        (nump.PressureLevel.NONE, 0, 3),
+    ]
+    assert list(folder.iterdir()) == []
+
+
+def test_what_makes_no_sense_is_no_rehearsal(tmp_path: Path) -> None:
+    wish = tmp_path / "wish"
+    good = {"level": "MODERATE", "demand_bytes": 5, "node": None, "seconds": 1}
+    wish.write_text(json.dumps(good))
+    assert _wish_in(wish) == (nump.PressureLevel.MODERATE, 5, None, 1.0)
+    assert not wish.exists()
+    for bad in ("", "[]", "{", *(json.dumps(good | {name: "x"}) for name in good)):
+        wish.write_text(bad)
+        assert _wish_in(wish) is None, bad

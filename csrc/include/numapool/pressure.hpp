@@ -78,7 +78,7 @@ struct MonitorStatistics {
   // Upper bounds in milliseconds; the last bucket has no bound.
   static constexpr std::array<std::uint32_t, 12> kBounds{1,   2,   5,   10,   20,   50,
                                                          100, 200, 500, 1000, 2000, 5000};
-  std::array<std::uint64_t, platform::kPressureSources> events{};
+  std::array<std::uint64_t, platform::kPressureSources + 1> events{};  // rehearsals are the last
   // From the beginning of pressure until memory is freed.
   std::array<std::uint64_t, kBounds.size() + 1> reactions{};
   std::uint64_t reaction_sum_us = 0;
@@ -111,6 +111,10 @@ class Monitor {
   virtual bool detach(Pool& pool) noexcept = 0;
   // The queue receives events until it is closed.
   virtual void subscribe(std::shared_ptr<EventQueue> queue) = 0;
+  // Has the thread trim and tell as if a source had given evidence; level() says so until a
+  // rehearsal of kNone. The event's source is kRehearsal. False if the monitor does not run.
+  virtual bool rehearse(PressureLevel level, std::uint64_t demand_bytes,
+                        std::optional<int> node_id) = 0;
 
   [[nodiscard]] virtual PressureLevel level() const noexcept = 0;
   // Empty before the first start, when it is not known yet what can be watched.

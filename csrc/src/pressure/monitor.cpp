@@ -44,6 +44,7 @@ void MonitorImpl::start() {
   {
     const std::lock_guard guard(state_mutex_);
     watch_ = std::move(opened).value();
+    rehearsals_.clear();
   }
   ends_ = false;
   try {
@@ -65,7 +66,7 @@ void MonitorImpl::start() {
 void MonitorImpl::after_fork_in_child() noexcept {
   ran_in_parent_ = running_.exchange(false);
   ::new (static_cast<void*>(&thread_)) std::thread;
-  level_ = PressureLevel::kNone;
+  level_ = rehearsed_ = PressureLevel::kNone;
 }
 
 // Closes what the watch opened if its thread cannot be started.
@@ -81,7 +82,7 @@ void MonitorImpl::stop() noexcept {
   watch_->ring();
   thread_.join();
   running_ = false;
-  level_ = PressureLevel::kNone;
+  level_ = rehearsed_ = PressureLevel::kNone;
 }
 
 void MonitorImpl::attach(Pool& pool, std::uint64_t floor_bytes, double weight) {
@@ -111,6 +112,25 @@ bool MonitorImpl::detach(Pool& pool) noexcept {
 void MonitorImpl::subscribe(std::shared_ptr<EventQueue> queue) {
   const std::lock_guard guard(state_mutex_);
   queues_.push_back(std::move(queue));
+}
+
+bool MonitorImpl::rehearse(PressureLevel level, std::uint64_t demand_bytes,
+                           std::optional<int> node_id) {
+  PressureEvent event;
+  event.level = level;
+  event.demand_bytes = level == PressureLevel::kNone ? 0 : demand_bytes;
+  event.node_id = node_id;
+  event.source = platform::PressureSource::kRehearsal;
+  event.origin_ns = platform::monotonic_ns();
+  std::shared_ptr<platform::PressureWatch> watch;
+  {
+    const std::lock_guard guard(state_mutex_);
+    if (!running()) return false;
+    rehearsals_.push_back(event);
+    watch = watch_;
+  }
+  watch->ring();
+  return true;
 }
 
 std::vector<platform::SourceState> MonitorImpl::sources() const {
@@ -144,6 +164,7 @@ void MonitorImpl::run() noexcept {
     first = false;
     if (ends_.load(std::memory_order_relaxed)) break;
     try {
+      play_rehearsals();
       bool everything = noticed || next.everything;
       if (const auto stall = watch_->look_at_stall())
         everything = judge.note_stall(*stall, platform::monotonic_ns()) || everything;
@@ -180,6 +201,25 @@ void MonitorImpl::look_and_act(PressureJudge& judge) {
   ++statistics_.looks;
   last_look_ = std::move(look);
   statistics_.trimmed_bytes += done;
+}
+
+// The judge knows nothing of them: what they demand is missing nowhere.
+void MonitorImpl::play_rehearsals() {
+  std::vector<PressureEvent> played;
+  {
+    const std::lock_guard guard(state_mutex_);
+    played.swap(rehearsals_);
+  }
+  for (PressureEvent& event : played) {
+    event.trimmed_bytes = trim(event.demand_bytes, event.node_id);
+    rehearsed_ = event.level;
+    {
+      const std::lock_guard guard(state_mutex_);
+      statistics_.trimmed_bytes += event.trimmed_bytes;
+    }
+    count(event);
+    post(event);
+  }
 }
 
 // Each pool gives by its weight; what one cannot give the others do.

@@ -1,8 +1,11 @@
 // The monitor's thread, and the state that it shares with its callers.
 #pragma once
 
+#include <algorithm>
 #include <atomic>
+#include <cstdint>
 #include <memory>
+#include <optional>
 #include <thread>
 #include <utility>
 #include <vector>
@@ -27,7 +30,12 @@ class MonitorImpl final : public Monitor, private platform::ForkOwner {
   void attach(Pool& pool, std::uint64_t floor_bytes, double weight) override;
   bool detach(Pool& pool) noexcept override;
   void subscribe(std::shared_ptr<EventQueue> queue) override;
-  PressureLevel level() const noexcept override { return level_.load(std::memory_order_relaxed); }
+  bool rehearse(PressureLevel level, std::uint64_t demand_bytes,
+                std::optional<int> node_id) override;
+  PressureLevel level() const noexcept override {
+    return std::max(level_.load(std::memory_order_relaxed),
+                    rehearsed_.load(std::memory_order_relaxed));
+  }
   std::vector<platform::SourceState> sources() const override;
   MonitorStatistics statistics() const override;
   std::optional<platform::PressureLook> last_look() const override;
@@ -43,6 +51,7 @@ class MonitorImpl final : public Monitor, private platform::ForkOwner {
   void drop_watch() noexcept;
   void run() noexcept;
   void look_and_act(PressureJudge& judge);
+  void play_rehearsals();
   std::uint64_t trim(std::uint64_t wanted, std::optional<int> node) noexcept;
   void drop_closed_pools() noexcept;
   void count(const PressureEvent& event) noexcept;
@@ -52,7 +61,8 @@ class MonitorImpl final : public Monitor, private platform::ForkOwner {
   const PressureSources wanted_;
 
   // control_mutex_: start and stop, one at a time. trim_mutex_ is held while the thread trims, and
-  // guards attached_. state_mutex_ guards queues_, statistics_, last_look_, the pointer watch_.
+  // guards attached_. state_mutex_ guards queues_, statistics_, last_look_, rehearsals_, the
+  // pointer watch_.
   platform::Mutex control_mutex_{platform::LockRank::kMonitorControl};
   platform::Mutex trim_mutex_{platform::LockRank::kMonitorTrim};
   mutable platform::Mutex state_mutex_{platform::LockRank::kMonitorState};
@@ -60,12 +70,14 @@ class MonitorImpl final : public Monitor, private platform::ForkOwner {
   std::vector<std::shared_ptr<EventQueue>> queues_;
   MonitorStatistics statistics_;
   std::optional<platform::PressureLook> last_look_;
+  std::vector<PressureEvent> rehearsals_;  // that the thread has not played yet
   std::shared_ptr<platform::PressureWatch> watch_;
   std::thread thread_;
   std::atomic<bool> ends_{false};
   std::atomic<bool> running_{false};
   std::atomic<bool> ran_in_parent_{false};
   std::atomic<PressureLevel> level_{PressureLevel::kNone};
+  std::atomic<PressureLevel> rehearsed_{PressureLevel::kNone};
 };
 
 }  // namespace numapool

@@ -1,4 +1,4 @@
-"""Lets ``numapool watch`` of the same user see this process's pools."""
+"""Lets ``numapool watch`` of the same user see this process's pools, and rehearse pressure."""
 
 from __future__ import annotations
 
@@ -13,11 +13,14 @@ from typing import TYPE_CHECKING, Any, Self
 
 from numapool.base import arguments
 from numapool.pools.pool import pools_of_this_process
+from numapool.pressure.monitor import monitors_of_this_process
+from numapool.pressure.policy import PressureLevel
 
 if TYPE_CHECKING:
     from pathlib import Path
 
 _STALE_S = 10.0
+_WISH = ".rehearse"
 _LONGEST_S = 3600.0
 
 
@@ -64,8 +67,11 @@ def _file_name(namespace: int, pid: int) -> str:
 class Publication:
     """Writes the statistics of all pools of this process to a small file, now and then."""
 
-    def __init__(self, interval_s: float) -> None:
+    def __init__(self, interval_s: float, rehearsals: bool = False) -> None:
         self._interval_s = interval_s
+        self._rehearsals = rehearsals
+        self._over_s: float | None = None  # when a rehearsal ends, and of which node it is
+        self._node_id: int | None = None
         self._path = _folder() / _file_name(_namespace(), os.getpid())
         self._pid = os.getpid()
         self._ends = threading.Event()
@@ -78,6 +84,7 @@ class Publication:
             "pid": self._pid,
             "program": os.path.basename(sys.argv[0]) if sys.argv else "",  # noqa: PTH119
             "time": time.time(),
+            "rehearsals": self._rehearsals,
             "pools": [
                 {"name": pool.name, **pool.statistics().to_dict()}
                 for pool in pools_of_this_process()
@@ -95,6 +102,22 @@ class Publication:
         while not self._ends.wait(self._interval_s):
             with contextlib.suppress(OSError):  # the disk may be full; the next time it may not
                 self._write()
+            if self._rehearsals:
+                self._rehearse()
+
+    def _rehearse(self) -> None:
+        """Begin the rehearsal that was asked for, or end one whose time is up."""
+        now = time.monotonic()
+        wish = _wish_in(self._path.with_suffix(_WISH))
+        if wish is not None:
+            level, demand_bytes, self._node_id, seconds = wish
+            self._over_s = now + seconds
+        elif self._over_s is not None and now >= self._over_s:
+            level, demand_bytes, self._over_s = PressureLevel.NONE, 0, None
+        else:
+            return
+        for monitor in monitors_of_this_process():
+            monitor._rehearse(level, demand_bytes, self._node_id)
 
     def close(self) -> None:
         """Stop, and take the file away. Idempotent."""
@@ -104,6 +127,7 @@ class Publication:
         if self._thread is not threading.current_thread():
             self._thread.join()
         self._path.unlink(missing_ok=True)
+        self._path.with_suffix(_WISH).unlink(missing_ok=True)
 
     def __enter__(self) -> Self:
         return self
@@ -117,13 +141,17 @@ class Publication:
         self.close()
 
 
-def publish_pools(interval_s: float = 1.0) -> Publication:
+def publish_pools(interval_s: float = 1.0, *, rehearsals: bool = False) -> Publication:
     """Let ``numapool watch`` of the same user show this process's pools, until closed.
 
     Parameters
     ----------
     interval_s : float
         Seconds between updates.
+    rehearsals : bool
+        Whether ``numapool watch PID --rehearse`` of the same user may have the monitors of this
+        process rehearse pressure (``numapool.testing.pressure``): they trim pools and tell
+        handlers.
 
     Raises
     ------
@@ -137,7 +165,45 @@ def publish_pools(interval_s: float = 1.0) -> Publication:
         raise ValueError(
             arguments.must_be("interval_s", "more than 0 and at most 3600", interval_s)
         )
-    return Publication(seconds)
+    return Publication(seconds, arguments.flag("rehearsals", rehearsals))
+
+
+def ask_for_rehearsal(
+    pid: int, level: PressureLevel, demand_bytes: int, node_id: int | None, seconds: float
+) -> None:
+    """Ask a process of this user for a rehearsal; it begins with the process's next update.
+
+    Raises
+    ------
+    OSError
+        The file of the process cannot be written.
+    """
+    import json
+
+    path = _folder() / _file_name(_namespace(), pid)
+    wish = {"level": level.name, "demand_bytes": demand_bytes, "node": node_id, "seconds": seconds}
+    beside = path.with_suffix(".ask")
+    beside.write_text(json.dumps(wish), encoding="utf-8")
+    beside.replace(path.with_suffix(_WISH))
+
+
+def _wish_in(path: Path) -> tuple[PressureLevel, int, int | None, float] | None:
+    """Take what is asked for in a file; None where there is none, or it makes no sense."""
+    import json
+
+    try:
+        text = path.read_text(encoding="utf-8")
+        path.unlink()
+        wish = json.loads(text)
+        node = wish["node"]
+        return (
+            PressureLevel[wish["level"]],
+            min(max(0, int(wish["demand_bytes"])), 2**63),
+            None if node is None else arguments.node("node", int(node)),
+            min(max(0.0, float(wish["seconds"])), _LONGEST_S),
+        )
+    except (OSError, ValueError, KeyError, TypeError, OverflowError):
+        return None
 
 
 def published_pools() -> Iterator[dict[str, Any]]:

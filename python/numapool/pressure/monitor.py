@@ -233,6 +233,10 @@ class PressureMonitor:
 
         return self.subscribe(PressureLog())
 
+    def _rehearse(self, level: PressureLevel, demand_bytes: int, node_id: int | None) -> bool:
+        """Have the native thread trim and tell without any pressure; False if it does not run."""
+        return self._core.rehearse(_core.PressureLevel(level), demand_bytes, node_id)
+
     def events(self) -> EventStream:
         """Return an asynchronous iterator over the events from now on."""
         return EventStream(self._core.subscribe())
@@ -285,6 +289,11 @@ class PressureMonitor:
             return "<PressureMonitor, not running>"
         active = ", ".join(source.name for source in self.sources if source.active)
         return f"<PressureMonitor, level {self.level.name}, watching {active or 'nothing'}>"
+
+
+def monitors_of_this_process() -> list[PressureMonitor]:
+    """Return the monitors that are alive, running or not."""
+    return _monitors.all()
 
 
 def _after_fork_in_child() -> None:

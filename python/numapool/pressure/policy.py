@@ -22,10 +22,13 @@ class PressureLevel(IntEnum):
     CRITICAL = _core.PressureLevel.CRITICAL.value
 
 
+_NAMED = {source.name.lower().replace("_", "-"): source for source in _core.PressureSource}
+#: The names of what events have as their source.
+NAMES = {source: name for name, source in _NAMED.items()}
+#: What events of a rehearsal (numapool.testing.pressure) have as their source: nothing to watch.
+REHEARSAL = "rehearsal"
 #: The core's sources by their names: "cgroup-psi", "psi", "cgroup", "cgroup-v1", ...
-SOURCES = {source.name.lower().replace("_", "-"): source for source in _core.PressureSource}
-#: And the names of the sources.
-NAMES = {source: name for name, source in SOURCES.items()}
+SOURCES = {name: source for name, source in _NAMED.items() if name != REHEARSAL}
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -127,7 +130,8 @@ class PressureEvent:
     node_id : int or None
         The node where memory is short; None: the machine, or the cgroup.
     source : str
-        What gave the evidence: one of the names in :attr:`PressureMonitor.sources`.
+        What gave the evidence: one of the names in :attr:`PressureMonitor.sources`, or
+        ``"rehearsal"``.
     stall_s : float
         Seconds in which some tasks waited for memory, of the policy's window.
     origin_monotonic_ns : int
@@ -147,12 +151,18 @@ class PressureEvent:
         """What is still asked of you: the demand less what was trimmed."""
         return max(0, self.demand_bytes - self.trimmed_bytes)
 
+    @property
+    def rehearsed(self) -> bool:
+        """Whether it is a rehearsal (``numapool.testing.pressure``): no memory is short."""
+        return self.source == REHEARSAL
+
     def to_dict(self) -> dict[str, Any]:
         """Return the event as a dictionary fit for JSON."""
         return {
             **asdict(self),
             "level": self.level.name,
             "bytes_to_release": self.bytes_to_release,
+            "rehearsed": self.rehearsed,
         }
 
 
