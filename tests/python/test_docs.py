@@ -33,6 +33,7 @@ _LISTED = [
     *(f"engines.joblib.{name}" for name in exported_by("engines/joblib.py")),
     *(f"engines.ray.{name}" for name in exported_by("engines/ray.py")),
     *(f"testing.{name}" for name in exported_by("testing/__init__.py")),
+    *(f"metrics.dashboards.{name}" for name in exported_by("metrics/dashboards.py")),
     *(f"metrics.otel.{name}" for name in exported_by("metrics/otel.py")),
 ]
 

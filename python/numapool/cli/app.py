@@ -14,6 +14,7 @@ from numapool.cli.demo import demo
 from numapool.cli.device import device
 from numapool.cli.doctor import doctor
 from numapool.cli.info import info
+from numapool.cli.metrics import metrics
 from numapool.cli.migrate import migrate
 from numapool.cli.ps import ps
 from numapool.cli.run import start
@@ -38,6 +39,7 @@ app.command(short_help="Measure memory from node to node, and what numapool gain
 app.command(short_help="Show where processes are: pages by node, policy, CPUs.")(ps)
 app.command(short_help="Move the pages of a running process to other nodes.")(migrate)
 
+app.command(short_help="Print metrics, a Grafana dashboard, or Prometheus alert rules.")(metrics)
 app.command(short_help="Record this machine in a file, for a bug report.")(capture)
 
 

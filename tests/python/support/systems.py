@@ -36,6 +36,7 @@ MODULES = {
     "test_cli_watch": _PROC,
     "test_containers": _SECCOMP,
     "test_cpu_groups": _TREES,
+    "test_dashboards": "needs prometheus_client, which the Windows test bed does not have",
     "test_device_trees": _TREES,
     "test_devices": _TREES,
     "test_docs": "runs the examples of the documentation, which are for Linux",
