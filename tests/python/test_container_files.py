@@ -43,7 +43,7 @@ def test_every_call_of_the_profile_is_explained() -> None:
 
 
 #: A profile of the shape of Docker's.
-DEFAULT = {
+DEFAULT: dict[str, Any] = {
     "defaultAction": "SCMP_ACT_ERRNO",
     "defaultErrnoRet": 1,
     "archMap": [
