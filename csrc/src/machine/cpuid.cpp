@@ -35,8 +35,9 @@ Registers leaf(unsigned number) noexcept {
 constexpr unsigned kHypervisorBit = 1U << 31;
 constexpr unsigned kFirstLeaf = 0x40000000;
 constexpr unsigned kStep = 0x100;
-// A hypervisor that plays another shows its own name at the next step (KVM and Xen as Hyper-V);
-// none goes further than the third. A leaf traps into the hypervisor: 16 cost some 30 us.
+// A hypervisor that imitates another shows its own name in the next range (KVM and Xen that imitate
+// Hyper-V); none goes beyond the third. Reading a leaf traps into the hypervisor: 16 leaves take
+// about 30 µs.
 constexpr unsigned kSteps = 16;
 
 // Twelve characters; empty if they are not text, as in leaves without meaning.
@@ -58,7 +59,7 @@ std::string signature(const Registers& registers) {
 std::optional<Cpuid> read_cpuid() {
   Cpuid out;
   out.hypervisor = (leaf(1).ecx & kHypervisorBit) != 0;
-  if (!out.hypervisor) return out;  // the other leaves mean nothing then
+  if (!out.hypervisor) return out;  // the other leaves are meaningless then
   for (unsigned step = 0; step < kSteps; ++step) {
     std::string text = signature(leaf(kFirstLeaf + step * kStep));
     if (!text.empty()) out.signatures.push_back(std::move(text));

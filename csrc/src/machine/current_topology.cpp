@@ -1,4 +1,4 @@
-// The running machine's nodes as they are now: one holder for everything that follows the machine.
+// The current topology of the running machine: one holder for everything that follows the machine.
 #include "numapool/current_topology.hpp"
 
 #include <algorithm>
@@ -11,7 +11,7 @@
 namespace numapool {
 namespace {
 
-// Nothing is read under the lock.
+// Nothing is read while it is held.
 struct Holder {
   platform::Mutex mutex{platform::LockRank::kTopology};
   SharedTopology held;
@@ -50,7 +50,7 @@ SharedTopology renewed_topology() {
   SharedTopology read = std::make_shared<const Topology>(Topology::detect());
   const std::lock_guard guard(holder.mutex);
   SharedTopology& kept = holder.held;
-  if (kept == nullptr || !(*kept == *read)) kept.swap(read);  // the former one goes unlocked
+  if (kept == nullptr || !(*kept == *read)) kept.swap(read);  // the old one goes after the unlock
   return kept;
 }
 

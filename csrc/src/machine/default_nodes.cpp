@@ -1,5 +1,5 @@
-// Which nodes memory comes from where none is named: all but the memory of devices, or what the
-// operator says.
+// The nodes for memory when a request names none: all but the memory of devices, or those that the
+// operator chose.
 #include <algorithm>
 #include <charconv>
 #include <string_view>
@@ -29,7 +29,7 @@ std::optional<int> number_of(std::string_view text) {
   return number;
 }
 
-// "0-1,4"; nothing if the text is not such a list.
+// "0-1,4"; empty if the text is not such a list.
 std::optional<std::vector<int>> list_of(std::string_view text) {
   std::vector<int> ids;
   while (true) {
@@ -69,8 +69,8 @@ bool Topology::is_default(int node_id) const noexcept {
   return std::binary_search(parts_.defaults.begin(), parts_.defaults.end(), node_id);
 }
 
-// Nodes that are not there, or that this process may not use, are passed over: the same words may
-// be for several machines.
+// Nodes that do not exist, or that this process may not use, are skipped, so that the same words
+// work on several machines.
 std::string Topology::choose_defaults(const std::optional<std::string>& words) {
   const std::vector<int> usable = usable_nodes();
   const auto those = [&](const auto& wanted) {

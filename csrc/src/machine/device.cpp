@@ -1,4 +1,4 @@
-// Puts the legs of a walk together: their nodes, the nearest to all, and why one is unknown.
+// Combines the legs of a walk: their nodes, the node nearest to all, and why one is unknown.
 #include "numapool/device.hpp"
 
 #include <algorithm>
@@ -16,7 +16,7 @@ std::string drop_unknown(const Topology& topology, std::optional<int>& node_id) 
   return "node " + std::to_string(*std::exchange(node_id, std::nullopt)) + " is not online";
 }
 
-// False where the device's node was dropped.
+// False if the device's node was dropped.
 bool keep_known(const Topology& topology, Device& device) {
   const std::string wrong = drop_unknown(topology, device.node_id);
   if (wrong.empty()) return true;

@@ -1,4 +1,4 @@
-// Which hypervisor it is: what CPUID and the files say, in the order in which they can be believed.
+// Identifies the hypervisor from CPUID and files, the most reliable evidence first.
 #include <algorithm>
 #include <array>
 #include <string_view>
@@ -20,7 +20,7 @@ struct Name {
   const char* kind;
 };
 
-// Signatures as their vendors document them, without the blanks and NULs around them.
+// Signatures as their vendors document them, without surrounding blanks and NULs.
 constexpr std::array kSignatures{
     Name{"KVMKVMKVM", "kvm"},           Name{"Linux KVM Hv", "kvm"},
     Name{"TCGTCGTCGTCG", "qemu"},       Name{"VMwareVMware", "vmware"},
@@ -29,7 +29,7 @@ constexpr std::array kSignatures{
     Name{"VBoxVBoxVBox", "virtualbox"}, Name{"prl hyperv", "parallels"},
     Name{"lrpepyh vr", "parallels"},
 };
-// QEMU, KVM, Xen and VirtualBox show it as well, for Windows guests: believed last.
+// QEMU, KVM, Xen and VirtualBox show it as well, for Windows guests: so it counts last.
 constexpr std::string_view kHypervSignature = "Microsoft Hv";
 
 // By the start of DMI texts. They are more reliable than CPUID, which may show the product's base,
@@ -43,7 +43,7 @@ constexpr std::array kFirstVendors{
 constexpr std::array kFirstProducts{
     Name{"VirtualBox", "virtualbox"},
     Name{"Parallels Virtual Platform", "parallels"},
-    Name{"Google Compute Engine", "google"},  // "Google" alone makes laptops too
+    Name{"Google Compute Engine", "google"},  // "Google" alone also makes laptops
 };
 constexpr std::array kVendors{
     Name{"QEMU", "qemu"},
@@ -146,8 +146,8 @@ class Case {
     return {};
   }
 
-  // Clouds rent bare metal under the same names: there CPUID, where there is one, is clear, and
-  // Amazon's product ends in ".metal" or ".metal-48xl".
+  // Clouds rent out bare metal under the same names. If CPUID is available, it decides; Amazon's
+  // product name ends in ".metal" or ".metal-48xl".
   [[nodiscard]] Verdict by_first_dmi() const {
     const Verdict verdict = by_names(kFirstProducts, kFirstVendors);
     const std::string_view kind = verdict.kind == nullptr ? "" : verdict.kind;
@@ -184,7 +184,7 @@ class Case {
     const Verdict verdict = by_names(kProducts, kVendors);
     if (verdict.kind != nullptr) return verdict;
     const Clue* const product = first(ClueKind::kProduct);
-    // Microsoft's laptops have the vendor, not the product.
+    // On Microsoft's laptops, the vendor is the same, but not the product.
     if (product == nullptr || product->text != "Virtual Machine") return {};
     for (const Clue& clue : clues_) {
       if (clue.kind == ClueKind::kVendor && clue.text.starts_with("Microsoft Corporation")) {
@@ -206,7 +206,7 @@ class Case {
     for (const Clue& clue : clues_) {
       if (clue.kind != ClueKind::kMachine) continue;
       if (clue.text.find("qemu") != std::string::npos) return because(clue, "qemu");
-      // The machine that QEMU, Firecracker, crosvm and others make up on Arm: virtual in any case.
+      // The virtual machine type that QEMU, Firecracker, crosvm and others use on Arm.
       if (clue.text.find("linux,dummy-virt") != std::string::npos) return because(clue, kUnknown);
     }
     if (const Clue* const name = first(ClueKind::kPartition)) return because(*name, "powervm");
@@ -241,7 +241,7 @@ class Case {
     return flag == nullptr ? Verdict{} : because(*flag, kUnknown);
   }
 
-  // The one that decided, else the first that is not a disguise, else the first.
+  // The decisive one, else the first that is not an imitation, else the first.
   [[nodiscard]] std::string signature_for(const Verdict& verdict) const {
     if (!cpuid_ || cpuid_->signatures.empty()) return {};
     const auto& all = cpuid_->signatures;
@@ -256,10 +256,10 @@ class Case {
 
   std::vector<Clue> clues_;
   std::optional<Cpuid> cpuid_;
-  std::vector<std::string> evidence_;  // of each clue; then, with CPUID, its bit and signatures
+  std::vector<std::string> evidence_;  // evidence of each clue; then CPUID's bit and signatures
 };
 
-// The most trustworthy first.
+// The most reliable first.
 const std::array<Case::Step, 9> Case::kSteps{
     &Case::by_first_dmi, &Case::by_signature,        &Case::by_xen,
     &Case::by_dmi,       &Case::by_device_tree,      &Case::by_mainframe,
@@ -281,7 +281,7 @@ Hypervisor detect_hypervisor(const std::string& root, const std::optional<Cpuid>
     }
     return Case({}, std::move(known)).decide();
   }
-  // A processor's CPUID is the better witness than the flag that was made of it.
+  // CPUID itself is better evidence than the flag that the kernel derived from it.
   if (known) {
     std::erase_if(clues.value(), [](const Clue& clue) {
       return clue.kind == ClueKind::kHypervisorFlag || clue.kind == ClueKind::kNoHypervisorFlag;

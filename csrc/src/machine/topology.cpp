@@ -13,7 +13,7 @@
 namespace numapool {
 namespace {
 
-// ACPI 6.5, 5.2.17 (SLIT): 10 is local, 20 the usual value for "remote, no more is known".
+// ACPI 6.5, 5.2.17 (SLIT): 10 is local, 20 the usual value for "remote, and nothing else known".
 constexpr int kLocalDistance = 10;
 constexpr int kRemoteDistance = 20;
 constexpr const char* kDefaultNodes = "NUMAPOOL_DEFAULT_NODES";
@@ -54,8 +54,8 @@ Topology::Topology(TopologyParts parts) : parts_(std::move(parts)) {
   if (parts_.defaults.empty()) static_cast<void>(choose_defaults({}));
 }
 
-// A node that goes online or offline between two reads leaves rows of the wrong length: read again
-// until two reads agree.
+// A node that goes online or offline between two reads leaves rows of the wrong length: the
+// distances are read until two reads agree.
 Topology Topology::detect(const std::optional<std::string>& defaults) {
   constexpr int kTries = 3;
   Topology out = from_sysfs("/");
@@ -189,7 +189,7 @@ std::vector<int> Topology::usable_nodes() const {
 std::vector<int> Topology::nearest(int node_id) const {
   const std::vector<int>& row = parts_.distances[index_of(node_id)];
   std::vector<int> out = usable_nodes();
-  // The node itself comes first whatever the firmware says of its distance.
+  // The node itself comes first, whatever distance the firmware gives.
   const auto key = [&](int id) { return std::pair(id == node_id ? -1 : row[index_of(id)], id); };
   std::sort(out.begin(), out.end(), [&](int a, int b) { return key(a) < key(b); });
   return out;

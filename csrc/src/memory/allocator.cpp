@@ -1,5 +1,5 @@
-// The chain: preferred nodes -> nearest by distance -> any, without ever asking for memory under a
-// strict bind.
+// The chain: preferred nodes -> nearest by distance -> any. No memory is ever populated under a
+// strict policy.
 #include "numapool/allocator.hpp"
 
 #include <algorithm>
@@ -36,7 +36,7 @@ std::vector<int> resolve_nodes(const Topology& topology, const NodeIds& nodes) {
   throw error;
 }
 
-// Memory that is put on a node has a policy of its own, whatever the thread's is.
+// Memory with its own policy is not limited by the thread's policy.
 PolicyOf policy_of(const AllocationRequest& request) {
   return request.nodes.empty() ? PolicyOf::kThread : PolicyOf::kMapping;
 }
@@ -56,7 +56,7 @@ Mapping map_for(const AllocationRequest& request, const PageChoice& choice) {
   return mapping;
 }
 
-// Of several nodes the one that has the memory counts as the one that was asked for.
+// Of several nodes, the one that has the memory counts as the one asked for.
 int requested(const std::vector<int>& wanted, const std::optional<int>& landed) {
   const bool there = landed && std::find(wanted.begin(), wanted.end(), *landed) != wanted.end();
   return there ? *landed : wanted.front();
@@ -78,8 +78,8 @@ Allocation finish(const AllocationRequest& request, const std::vector<int>& want
   return out;
 }
 
-// Nodes that went, or that this process may use no longer, show in the kernel's EINVAL: as "no room
-// there", as an error of the policy call, or as memory that no node accepts.
+// A node that has gone, or that this process may no longer use, makes the kernel return EINVAL. It
+// shows as "no room there", as an error of the policy call, or as memory that no node accepts.
 bool may_be_outdated(const Error& error) noexcept {
   return error.kind() == ErrorKind::kPlacement || error.kind() == ErrorKind::kNoMemory ||
          error.kind() == ErrorKind::kNodeNotFound ||
@@ -108,8 +108,8 @@ SharedTopology Allocator::changed_since(const Topology& seen) const {
   }
 }
 
-// Nothing of a failed attempt is left, so that it can be made again. Where the machine is as it
-// was, or cannot be read, the first error stands.
+// A failed attempt leaves nothing behind, so it can be repeated. If the machine has not changed, or
+// cannot be read, the first error is thrown.
 template <class Work>
 auto Allocator::on_machine(const SharedTopology& topology, const Work& work) const {
   SharedTopology renewed;
@@ -123,13 +123,13 @@ auto Allocator::on_machine(const SharedTopology& topology, const Work& work) con
   return work(*renewed);
 }
 
-// The node that was asked for would be passed over in silence: it may have gone.
+// The chain would silently skip the node that was asked for: it may have gone.
 void Allocator::require_current(const Topology& topology, const std::string& reason) const {
   if (changed_since(topology) != nullptr)
     throw Error(ErrorKind::kPlacement, "the machine's nodes have changed: " + reason);
 }
 
-// The topology for a request that names nodes, or else is for the thread's own.
+// The topology for a request, whether it names nodes or uses the thread's own.
 SharedTopology Allocator::topology_for(const NodeIds& nodes) const {
   SharedTopology topology;
   for (const int node : nodes) topology = topology_for(node);

@@ -36,11 +36,11 @@ Mapping& Mapping::operator=(Mapping&& other) noexcept {
 
 void Mapping::reset() noexcept {
   if (address_ == nullptr) return;
-  // At vm.max_map_count munmap can fail, as it may have to split a mapping that the kernel merged
-  // with its neighbour. The pages go back all the same; only address space stays.
+  // At vm.max_map_count, munmap can fail, as it may have to split a mapping that the kernel merged
+  // with its neighbour. The pages can still be freed; only the address space stays reserved.
   if (!succeeds([&] { return platform::unmap(address_, length_); }) &&
       !succeeds([&] { return platform::discard(address_, length_); })) {
-    // Nothing is left to try.
+    // Nothing else can be done.
   }
   address_ = nullptr;
   length_ = 0;

@@ -24,8 +24,8 @@ using platform::Precision;
 
 namespace {
 
-// With less than this to spare beside a quarter of the request, some pages may go elsewhere: the
-// kernel keeps its reserves (min_free_kbytes), and other processes allocate meanwhile.
+// If less than this plus a quarter of the request is free beyond it, some pages may land elsewhere:
+// the kernel keeps reserves (min_free_kbytes), and other processes allocate at the same time.
 constexpr std::uint64_t kTightBytes = std::uint64_t{64} << 20;
 constexpr int kMostPulls = 8;
 constexpr int kMostInVain = 4;
@@ -78,7 +78,7 @@ Placement Chain::look_now(Precision precision) const {
   return look(mapping_.address(), mapping_.length(), mapping_.pages(), precision);
 }
 
-// A node without CPUs is filled from the nearest that has some.
+// A node without CPUs is filled by the nearest CPUs.
 std::vector<int> Chain::cpus_for(int node) const {
   const Node* best = topology_.find(node);
   if (best != nullptr && !best->cpus.empty()) return best->cpus;
@@ -129,7 +129,7 @@ Chain::Outcome Chain::set_policy_only() {
   return none;
 }
 
-// More than the node's free and clean file pages will not fit, whatever is tried.
+// More than the node's free pages and clean file pages can never fit.
 Chain::Fit Chain::fit_on(int node) const {
   Fit fit;
   if (std::find(order_.begin(), order_.end(), node) == order_.end()) {
@@ -170,7 +170,7 @@ Chain::Outcome Chain::place_on(int node, Precision precision) {
   populate(mapping_, {cpus, false}, check_);
   const std::uint64_t length = mapping_.length();
   const bool strict = precision == Precision::kExact;
-  if (!fit.roomy) precision = Precision::kExact;  // a few pages elsewhere are what a sample misses
+  if (!fit.roomy) precision = Precision::kExact;  // a sample can miss a few pages elsewhere
   Placement seen = look_now(precision);
   if (seen.unknown_bytes != 0) {
     out =
@@ -178,7 +178,7 @@ Chain::Outcome Chain::place_on(int node, Precision precision) {
                "the policy was accepted, but this process may not see where pages are (move_pages, "
                "get_mempolicy and numa_maps are refused)");
     out.node_id = std::nullopt;
-    if (strict) out.placed = false;  // not proved is not placed
+    if (strict) out.placed = false;  // without proof it does not count as placed
     return out;
   }
   const bool huge = mapping_.pages().kind == PageKind::kTransparent;
@@ -192,8 +192,7 @@ Chain::Outcome Chain::place_on(int node, Precision precision) {
   if (huge && !seen.wholly_on(node, length) && has_free(node, bytes_elsewhere(seen, alone)))
     redone = base_pages();
   seen = pull_onto(alone, node, std::move(seen), precision);
-  // Reclaiming clean cache frees base pages here and there: a huge page may find no place among
-  // them.
+  // Reclaiming clean cache frees scattered base pages, in which a huge page may not fit.
   if (huge && !redone && !seen.wholly_on(node, length)) {
     base_pages();
     seen = pull_onto(alone, node, std::move(seen), precision);
@@ -217,7 +216,7 @@ bool Chain::has_free(int node, std::uint64_t bytes) {
 // pages: then base pages win.
 void Chain::redo_with_base_pages(std::span<const int> nodes) {
   const platform::Pages& pages = mapping_.pages();
-  // On the whole mapping, once: advice on parts would split it. Huge pages that are there stay.
+  // For the whole mapping at once: advice on parts would split it. Existing huge pages stay.
   if (!platform::forbid_huge_pages(mapping_.address(), mapping_.length())) return;
   auto* const begin = static_cast<char*>(mapping_.address());
   const platform::Pages base{PageKind::kBase, platform::base_page_bytes()};

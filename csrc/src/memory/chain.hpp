@@ -16,45 +16,46 @@ namespace numapool {
 class Chain {
  public:
   struct Outcome {
-    bool placed = false;  // the step's promise holds; false: the mapping is as good as empty
+    bool placed = false;  // the step's promise holds; false: the mapping holds no usable memory
     AllocationStep step = AllocationStep::kUnbound;
     bool bound = false;
     std::optional<int> node_id;
     Placement placement;
-    std::string reason;                       // why it is not placed, or only with less certainty
-    std::optional<platform::Failure> denied;  // the policy call was refused: containers
-    bool invalid = false;                     // the policy call does not know a wanted node
+    std::string reason;                       // why it is not placed, or not with certainty
+    std::optional<platform::Failure> denied;  // the policy call was refused, as in some containers
+    bool invalid = false;                     // the policy call does not accept a wanted node
   };
 
   // `wanted`: one node or several, the nearest first.
   Chain(const Topology& topology, std::vector<int> wanted, Mapping mapping, bool core_dump,
         const InterruptCheck& check);
 
-  // No page is populated: the policy says where they will go.
+  // Populates no page; only sets the policy that decides where pages will go.
   Outcome set_policy_only();
-  // On a wanted node that holds all of it, else over the wanted nodes together, or not at all.
+  // Places it on one wanted node that can hold all of it, else over the wanted nodes together, or
+  // not at all.
   Outcome place_on_wanted(platform::Precision precision);
-  // After place_on_wanted() failed: from distance to distance, one node that holds all of it, else
-  // the nodes up to that distance together.
+  // To be called after place_on_wanted() failed. For each distance in turn: one node that can hold
+  // all of it, else all nodes up to that distance together.
   Outcome place_beyond_wanted(Outcome first);
-  // Over these nodes, which are the nearest ones, or not at all. Every usable node: wherever the
-  // system finds room.
+  // Places it over these nodes, which are the nearest ones, or not at all. If they are all usable
+  // nodes, the system may put pages wherever it finds room.
   Outcome split_over(std::span<const int> nodes, platform::Precision precision);
 
   [[nodiscard]] Mapping take_mapping() { return std::move(mapping_); }
 
  private:
-  // The whole mapping on `node`, or not at all.
+  // Places the whole mapping on `node`, or not at all.
   Outcome place_on(int node, platform::Precision precision);
   Outcome place_unbound(platform::Failure denied);
   [[nodiscard]] bool is_wanted(int node) const;
   [[nodiscard]] bool wanted_hold_all(const Placement& seen) const;
-  // Pages to come prefer all of the wanted nodes. False where one is wanted, or the system knows no
-  // policy for several: the policy stays as it is.
+  // Makes new pages prefer all wanted nodes. Returns false if only one node is wanted, or the
+  // system has no policy for several; the policy then stays unchanged.
   bool prefer_wanted() const;  // NOLINT(modernize-use-nodiscard)
   struct Fit {
     std::optional<std::string> cannot;  // why the node could not hold the whole mapping
-    bool roomy = true;                  // it can, with free memory to spare
+    bool roomy = true;                  // it can, and has free memory to spare
   };
   [[nodiscard]] Fit fit_on(int node) const;
   [[nodiscard]] platform::Status prefer(int node) const;
@@ -77,7 +78,7 @@ class Chain {
   const InterruptCheck& check_;
   std::vector<std::vector<int>> groups_;  // of nodes_by_distance()
   std::vector<int> order_;                // the same in one list
-  std::vector<int> left_out_;             // where nothing is to stay
+  std::vector<int> left_out_;             // if no memory may stay
 };
 
 [[noreturn]] void fail_policy(const std::vector<int>& nodes, const platform::Failure& failure);

@@ -23,8 +23,8 @@ Chain::Outcome Chain::place_beyond_wanted(Outcome first) {
   for (const std::vector<int>& group : groups_) {
     for (const int node : group) {
       if (is_wanted(node)) continue;
-      // The kernel's own fallback goes by distance too: it may have put everything where the chain
-      // goes next.
+      // The kernel's own fallback also goes by distance: it may have put everything on the node
+      // that the chain tries next.
       if (first.placement.sole_node() == node &&
           first.placement.wholly_on(node, mapping_.length())) {
         const platform::Status bound = prefer(node);
@@ -37,9 +37,9 @@ Chain::Outcome Chain::place_beyond_wanted(Outcome first) {
     }
     within.insert(within.end(), group.begin(), group.end());
     const bool everywhere = within.size() == order_.size();
-    // The wanted nodes together were tried.
+    // The wanted nodes together were tried already.
     if (within.size() <= std::max(usable_.size(), std::size_t{1}) && !everywhere) continue;
-    // Less than a mebibyte is not worth being in two places.
+    // A split of less than 1 MiB is not worthwhile.
     if (!everywhere && mapping_.length() < kLookBytes) continue;
     const bool confined = !everywhere || !left_out_.empty();
     if (confined && !may_hold(within, mapping_.length(), mapping_.pages())) continue;
@@ -56,8 +56,8 @@ Chain::Outcome Chain::place_beyond_wanted(Outcome first) {
   throw Error(ErrorKind::kNoMemory, "no node of this machine accepts memory: " + first.reason);
 }
 
-// The zone list of the first node (by distance) decides where the pages go that it cannot hold. It
-// passes over nodes full of clean cache, and perhaps all that are wanted here: then it is repaired.
+// If the first node (by distance) is full, its zone list decides where pages go. The list skips
+// nodes full of clean cache, perhaps all that are wanted here; then pages are moved.
 Chain::Outcome Chain::split_over(std::span<const int> nodes, Precision precision) {
   Outcome out;
   std::optional<int> home;
@@ -72,12 +72,12 @@ Chain::Outcome Chain::split_over(std::span<const int> nodes, Precision precision
   }
   if (!home) return out;
   out.denied.reset();
-  // Over the wanted nodes alone the system may go by itself.
+  // Among the wanted nodes, the system may choose by itself.
   if (std::all_of(nodes.begin(), nodes.end(), [this](int node) { return is_wanted(node); }))
     prefer_wanted();
   populate(mapping_, {cpus_for(*home), false}, check_);
   const bool everywhere = nodes.size() == order_.size();
-  // The system's own fallback knows of no inherited bind, and of no memory that is left out.
+  // The system's own fallback ignores an inherited strict policy, and memory that is left out.
   const bool anywhere = everywhere && order_.size() == topology_.usable_nodes().size();
   Placement seen = look_now(anywhere ? precision : Precision::kExact);
   if (!anywhere) {
@@ -111,7 +111,7 @@ void Chain::empty() {
   if (!core_dump_) keep_out_of_dumps(mapping_);
 }
 
-// No policy was accepted. First touch on the node's own CPUs is what remains.
+// No policy was accepted. What remains is first touch by the node's own CPUs.
 Chain::Outcome Chain::place_unbound(platform::Failure denied) {
   const bool several = order_.size() > 1;
   const std::vector<int> cpus = cpus_for(wanted_.front());

@@ -27,12 +27,12 @@ Chain::Outcome Chain::place_on_wanted(Precision precision) {
     if (!out.placement.bytes_by_node.empty()) empty();
     out = place_on(node, precision);
     if (out.placed) prefer_wanted();
-    // Where pages cannot be seen, the next node proves no more than this one.
+    // If pages cannot be seen, trying the next node proves nothing more.
     if (out.placed || out.denied || out.placement.unknown_bytes != 0) return out;
     invalid = invalid || out.invalid;
   }
   out.invalid = invalid;
-  // Less than a mebibyte is not worth being in two places.
+  // A split of less than 1 MiB is not worthwhile.
   if (usable_.size() < 2 || (mapping_.length() < kLookBytes && precision != Precision::kExact))
     return out;
   if (!may_hold(usable_, mapping_.length(), mapping_.pages())) {
@@ -50,7 +50,7 @@ Chain::Outcome Chain::place_on_wanted(Precision precision) {
   return out;
 }
 
-// A node alone was preferred while the pages came. It stays so before Linux 5.15.
+// One node was preferred while the pages were populated. Before Linux 5.15, that policy stays.
 bool Chain::prefer_wanted() const {
   if (usable_.size() < 2 || !platform::has_preferred_many()) return false;
   const platform::Status status = platform::set_policy(

@@ -1,5 +1,5 @@
-// The home of each thread, and of the process, and the nodes that a strict policy from outside
-// leaves it.
+// The home node of each thread and of the process, and the nodes that an inherited strict policy
+// allows.
 #include "numapool/home_node.hpp"
 
 #include <algorithm>

@@ -30,8 +30,7 @@ std::vector<int> resolve_nodes(const Topology& topology, std::vector<int> nodes)
   return nodes;
 }
 
-// The weights in force. The kernel keeps one table for the whole system; a call cannot bring its
-// own.
+// The weights in force. The kernel has one table for the whole system; a call cannot override it.
 std::vector<unsigned> resolve_weights(const InterleaveRequest& request,
                                       const std::vector<int>& nodes) {
   if (!request.weighted) return std::vector<unsigned>(nodes.size(), 1);
@@ -64,7 +63,7 @@ std::vector<unsigned> resolve_weights(const InterleaveRequest& request,
   return have;
 }
 
-// Whether every node has its share, but for the last round of pages.
+// Whether every node has its share, except for the last round of pages.
 bool spread_as_asked(const Placement& seen, const std::vector<int>& nodes,
                      const std::vector<unsigned>& weights, std::uint64_t length) {
   const std::uint64_t total = std::accumulate(weights.begin(), weights.end(), std::uint64_t{0});
@@ -79,7 +78,7 @@ bool spread_as_asked(const Placement& seen, const std::vector<int>& nodes,
   return counted == length;
 }
 
-// The system's own fallback knows of no memory that is left out.
+// The system's own fallback ignores that memory is left out.
 void require_not_left_out(const Topology& topology, const Placement& seen,
                           const std::vector<int>& nodes) {
   const std::vector<int> others = left_out(topology, nodes);

@@ -1,4 +1,4 @@
-// Looks where a region is, once pages were moved.
+// Looks again at where a region is after pages were moved.
 #include "memory/known_place.hpp"
 
 #include <algorithm>
@@ -24,7 +24,8 @@ BlockPlace found_on(const BlockPlace& before, int node, bool all_of_it) noexcept
 }  // namespace
 
 KnownPlace KnownPlace::looked_up(const Region& region) const {
-  KnownPlace out(place_);  // counts moves before it looks: one meanwhile is looked at again
+  // Reads the count of moves before the look: a move meanwhile causes another look.
+  KnownPlace out(place_);
   const Placement seen = placement_of(region);
   const std::optional<int> node = seen.majority_node();
   if (node && seen.unknown_bytes == 0)

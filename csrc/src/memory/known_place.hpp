@@ -1,4 +1,4 @@
-// Where a region was found to be, until this library moves pages again.
+// The known place of a region, valid until this library moves pages again.
 #pragma once
 
 #include <atomic>
@@ -9,11 +9,11 @@
 
 namespace numapool {
 
-// How often this library has moved pages, of whatever memory: a page that moves takes along what
+// How often this library has moved pages, of any memory: moving a page also moves memory that
 // shares it.
 inline std::atomic<std::uint32_t> own_moves{0};
 
-// Counts a move once it is over, however it ended.
+// Counts a move after it ended, successful or not.
 struct CountedMove {
   CountedMove() = default;
   ~CountedMove() { own_moves.fetch_add(1, std::memory_order_release); }
@@ -21,7 +21,7 @@ struct CountedMove {
   CountedMove& operator=(const CountedMove&) = delete;
 };
 
-// Not thread-safe by itself.
+// Not thread-safe.
 class KnownPlace {
  public:
   KnownPlace() = default;
@@ -32,7 +32,7 @@ class KnownPlace {
   [[nodiscard]] bool is_current() const noexcept {
     return moves_ == own_moves.load(std::memory_order_acquire);
   }
-  // The place of the region now; what cannot be seen stays as it was known.
+  // The region's current place. If it cannot be seen, the known place is kept.
   [[nodiscard]] KnownPlace looked_up(const Region& region) const;
 
  private:
@@ -40,7 +40,7 @@ class KnownPlace {
   std::uint32_t moves_ = 0;
 };
 
-// The place of blocks of equal size that were placed as `one` together: on the node of most.
+// The place of equally sized blocks that were placed together as `one`: the node of most of them.
 [[nodiscard]] BlockPlace place_of_most(const BlockPlace& one,
                                        const std::map<int, std::size_t>& blocks_by_node) noexcept;
 

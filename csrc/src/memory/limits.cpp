@@ -27,8 +27,8 @@ void require_available(std::uint64_t bytes, const char* what, PolicyOf policy) {
                   " are available to this process, limited by " + least->limit);
 }
 
-// The kernel maps more huge pages than a cgroup may use, and answers with SIGBUS when they are
-// touched. Reserving more pages does not help then.
+// The kernel maps more huge pages than a cgroup may use, and sends SIGBUS when they are touched.
+// Reserving more pages does not help then.
 void require_hugetlb(std::uint64_t bytes, const platform::Pages& pages) {
   const auto least = least_bound(platform::hugetlb_bounds(pages.bytes));
   if (!least || *least->bytes >= bytes) return;

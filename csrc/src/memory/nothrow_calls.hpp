@@ -7,8 +7,7 @@
 
 namespace numapool {
 
-// Whether the call did its job. One that failed, and found no memory for the words of its failure,
-// did not.
+// Whether the call succeeded. If memory for its error message ran out, it counts as failed.
 template <class Call>
 [[nodiscard]] bool succeeds(const Call& call) noexcept {
   try {

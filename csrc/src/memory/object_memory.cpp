@@ -1,4 +1,4 @@
-// Pages of memory that somebody else allocated.
+// Pages of memory that other code allocated.
 #include "numapool/object_memory.hpp"
 
 #include <algorithm>
@@ -13,7 +13,7 @@ namespace {
 
 using platform::Span;
 
-constexpr std::size_t kMovedAtOnce = std::size_t{64} << 20;  // between two looks for an interrupt
+constexpr std::size_t kMovedAtOnce = std::size_t{64} << 20;  // between checks for an interrupt
 
 // Takes one dimension after another, the widest first, until the rest touches pages without a gap.
 class Walk {
@@ -52,13 +52,13 @@ void add(Placement& sum, const Placement& part) {
   if (sum.method.empty() || part.method == "unknown") sum.method = part.method;
 }
 
-// A part of a span, and what pages it is asked about by.
+// A part of a span, and the page size to query it by.
 struct Tract {
   Span span;
   platform::Pages pages;
 };
 
-// Memory of others may be in hugetlb pages, which nothing but the system knows.
+// Other code's memory may be in hugetlb pages, which only the system can tell.
 std::vector<Tract> tracts_of(const std::vector<Span>& spans) {
   const std::size_t huge = platform::transparent_page_bytes();
   const platform::Pages plain =
@@ -79,7 +79,8 @@ std::vector<Tract> tracts_of(const std::vector<Span>& spans) {
   return out;
 }
 
-// In chunks that end at huge pages' borders, so that no look at one stands for bytes of another.
+// In chunks that end at boundaries of huge pages, so that a look at one page never counts for
+// another.
 template <class Action>
 void in_chunks(const std::vector<Span>& spans, const InterruptCheck& check, const Action& action) {
   for (const Tract& tract : tracts_of(spans)) {
@@ -120,7 +121,7 @@ std::vector<Span> pages_of(std::uintptr_t address, std::size_t item_bytes,
   while (!wide.empty()) {
     const Dimension& inner = wide.back();
     const auto stride = static_cast<std::uint64_t>(inner.stride_bytes);
-    if (stride > block && stride - block >= page) break;  // a page may lie in the gap
+    if (stride > block && stride - block >= page) break;  // the gap may contain a page
     if (inner.count - 1 > (UINTPTR_MAX - block) / stride)
       throw Error(ErrorKind::kInvalidArgument, "the array is larger than the address space");
     block += (inner.count - 1) * stride;

@@ -1,4 +1,4 @@
-// Turns the page size a caller asked for into what the mapping uses.
+// Turns the requested page size into the mapping's page size.
 #include "memory/page_choice.hpp"
 
 #include <bit>
@@ -65,7 +65,7 @@ PageChoice choose_pages(std::size_t size_bytes, const PageRequest& request) {
     throw Error(ErrorKind::kInvalidArgument, "size_bytes must be at least 1, not 0");
   PageChoice choice;
   choice.pages = pages_for(size_bytes, request);
-  // A transparent mapping is a whole number of base pages: its tail need not be a huge page.
+  // A transparent mapping is a multiple of base pages: its tail may be smaller than a huge page.
   const std::size_t unit = choice.pages.kind == platform::PageKind::kHugetlb
                                ? choice.pages.bytes
                                : platform::base_page_bytes();

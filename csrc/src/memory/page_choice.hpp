@@ -1,4 +1,4 @@
-// Turns the page size a caller asked for into what the mapping uses.
+// Turns the requested page size into the mapping's page size.
 #pragma once
 
 #include <cstddef>
@@ -17,11 +17,11 @@ struct PageChoice {
 // message lists those it has).
 [[nodiscard]] PageChoice choose_pages(std::size_t size_bytes, const PageRequest& request);
 
-// The mapping for a choice. A hugetlb mapping that fails says how many pages are reserved and how
-// to get more.
+// Maps memory for a choice. If a hugetlb mapping fails, the error tells how many pages are
+// reserved, and how to reserve more.
 [[nodiscard]] Mapping map_chosen(const PageChoice& choice);
 
-// Leaves the mapping out of core dumps, before there is anything in it. Throws Error: kSystem,
+// Excludes the mapping from core dumps, while it is still empty. Throws Error: kSystem,
 // kUnsupported.
 void keep_out_of_dumps(const Mapping& mapping);
 

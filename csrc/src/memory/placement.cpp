@@ -81,7 +81,7 @@ Migration migrate(const Region& region, int node, const InterruptCheck& check) {
     const platform::Status moved = platform::move_to_node(bytes + at, part, region.pages, node);
     if (moved) continue;
     const platform::Failure& why = moved.failure();
-    // Where pages never move, those that are there already need not.
+    // If pages are never moved, those that are there already do not have to be.
     if (platform::is_no_job(why) && placement_of(region).wholly_on(node, region.length)) break;
     const ErrorKind kind = platform::is_denied(why) ? ErrorKind::kUnsupported : ErrorKind::kSystem;
     throw Error(kind,
@@ -89,8 +89,8 @@ Migration migrate(const Region& region, int node, const InterruptCheck& check) {
                     ": " + describe(why) + "; the buffer keeps its contents where they are",
                 why.code);
   }
-  // Last, so that a refused or interrupted move leaves the policy as it was: pages to come go where
-  // the others are.
+  // The policy is set last, so that a refused or interrupted move leaves it unchanged, and new
+  // pages go where the others are.
   const std::array<int, 1> target{node};
   const platform::Status policy =
       platform::set_policy(bytes, region.length, platform::Policy::kPreferred, target, false);
@@ -98,8 +98,7 @@ Migration migrate(const Region& region, int node, const InterruptCheck& check) {
   out.place.requested_node = node;
   out.place.bound = policy.ok();
   out.place.node_id = out.placement.majority_node();
-  if (out.placement.bytes_by_node.empty() && policy.ok())
-    out.place.node_id = node;  // pages to come
+  if (out.placement.bytes_by_node.empty() && policy.ok()) out.place.node_id = node;  // new pages
   if (!policy) {
     out.place.step = AllocationStep::kUnbound;
   } else if (out.placement.bytes_by_node.empty() || out.placement.sole_node() == node) {

@@ -1,5 +1,4 @@
-// Makes a new mapping resident in chunks, with as many threads as help, on the CPUs of the target
-// node.
+// Populates a new mapping in chunks, with as many threads as help, on CPUs of the target node.
 #include "memory/populate.hpp"
 
 #include <algorithm>
@@ -24,13 +23,13 @@ namespace numapool {
 namespace {
 
 constexpr std::size_t kPopulateChunk = std::size_t{256} << 20;
-constexpr std::size_t kPiece = std::size_t{8} << 20;  // what one thread takes at a time
+constexpr std::size_t kPiece = std::size_t{8} << 20;  // one thread's piece of work
 constexpr std::size_t kPerThread = std::size_t{32}
-                                   << 20;  // starting a thread for less does not pay
-constexpr std::size_t kMaxThreads = 16;    // clearing pages saturates a node's memory before this
+                                   << 20;  // starting a thread costs more than it saves below this
+constexpr std::size_t kMaxThreads = 16;    // more do not clear a node's memory faster
 constexpr std::size_t kLeastPiece = std::size_t{64} << 10;
-// A cgroup over its memory.high is stopped for up to 2 s in each call, the longer the more the call
-// takes. Ctrl-C shall not wait for that: a piece that took long makes the next ones smaller.
+// A process in a cgroup over memory.high is throttled for up to 2 s in each call, longer for larger
+// pieces. Ctrl-C must not wait for that: after a slow piece, the next ones are smaller.
 constexpr std::uint64_t kLongPiece = 50;   // ms
 constexpr std::uint64_t kShortPiece = 10;  // ms
 constexpr std::uint64_t kCheckEvery = 50;  // ms
@@ -52,7 +51,7 @@ class Work {
     const std::lock_guard guard(mutex_);
     if (--running_ == 0) idle_.notify_all();
   }
-  // The calling thread does the work.
+  // The calling thread populates by itself.
   void run_here(const InterruptCheck& check) {
     std::uint64_t checked = platform::coarse_ms();
     while (populate_piece()) {
@@ -65,7 +64,7 @@ class Work {
     const std::lock_guard guard(mutex_);
     running_ += count;
   }
-  // The calling thread looks for interrupts while others work.
+  // The calling thread checks for interrupts while others populate.
   void wait(const InterruptCheck& check) {
     std::unique_lock<std::mutex> lock(mutex_);
     while (!idle_.wait_for(lock, std::chrono::milliseconds(kCheckEvery),
@@ -75,7 +74,7 @@ class Work {
       lock.lock();
     }
   }
-  // No further piece is taken.
+  // Stops handing out pieces.
   void stop() noexcept { next_.store(length_, std::memory_order_relaxed); }
 
   // Called when every thread is done: throws the first failure.
@@ -93,7 +92,7 @@ class Work {
     return pages.kind == platform::PageKind::kHugetlb ? pages.bytes : platform::base_page_bytes();
   }
 
-  // False where nothing is left to do.
+  // False if nothing is left to do.
   bool populate_piece() noexcept {
     try {
       const std::size_t piece = piece_.load(std::memory_order_relaxed);
@@ -108,7 +107,7 @@ class Work {
       }
       const std::lock_guard guard(mutex_);
       if (!failure_) failure_ = done.failure();
-    } catch (const std::bad_alloc&) {  // there was a failure, and no memory for its words
+    } catch (const std::bad_alloc&) {  // there was a failure, but no memory for its message
       no_memory_.store(true, std::memory_order_relaxed);
     }
     stop();
@@ -161,8 +160,8 @@ void run_chunk(Work& work, std::size_t threads, std::span<const int> cpus,
       }
     } catch (const std::system_error&) {
       work.add_workers(-1);
-      // No more threads can be started (RLIMIT_NPROC, pids cgroup): those that run, or this one, do
-      // the work.
+      // No more threads can be started (RLIMIT_NPROC, pids cgroup): the running ones, or this one,
+      // do the work.
     }
     if (workers.empty()) {
       work.run_here(check);
@@ -181,7 +180,7 @@ void populate(const Region& region, const PopulatePlan& plan, const InterruptChe
   auto* const begin = static_cast<char*>(region.address);
   const bool reserved = region.pages.kind == platform::PageKind::kHugetlb;
   const std::size_t chunk = std::max(kPopulateChunk, region.pages.bytes);
-  // Where no policy was accepted, the calling thread's own decides where pages may go.
+  // If no policy was accepted, the calling thread's policy decides where pages go.
   const PolicyOf policy = plan.only_on_cpus ? PolicyOf::kThread : PolicyOf::kMapping;
   if (plan.only_on_cpus && !reserved && region.length >= kLookBytes)
     require_available(region.length, "cannot populate ", policy);

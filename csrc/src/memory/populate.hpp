@@ -1,5 +1,4 @@
-// Makes a new mapping resident in chunks, with as many threads as help, on the CPUs of the target
-// node.
+// Populates a new mapping in chunks, with as many threads as help, on CPUs of the target node.
 #pragma once
 
 #include <span>
@@ -11,25 +10,26 @@
 namespace numapool {
 
 struct PopulatePlan {
-  std::span<const int> cpus;  // of the target node; empty: wherever the threads run
-  // True where first touch decides the place (no policy was accepted): then a thread on those CPUs
-  // must do it, however small the range.
+  std::span<const int> cpus;  // CPUs of the target node; empty: threads run anywhere
+  // True if first touch decides the place (no policy was accepted): a thread on those CPUs must
+  // then populate, however small the range.
   bool only_on_cpus = false;
 };
 
-// Populates the whole region. Between chunks of 256 MiB it looks whether the machine and the
-// cgroups still have room for the rest. It calls `check` then, and every 50 ms or so. Throws
-// Error(kNoMemory) or what `check` throws; pages populated so far stay until the caller drops the
-// mapping.
+// Populates the whole region. After each chunk of 256 MiB, it checks that the machine and the
+// cgroups still have room for the rest. It calls `check` then, and about every 50 ms. Throws
+// Error(kNoMemory), or what `check` throws; pages populated so far stay until the caller unmaps
+// them.
 void populate(const Region& region, const PopulatePlan& plan, const InterruptCheck& check);
 inline void populate(const Mapping& mapping, const PopulatePlan& plan,
                      const InterruptCheck& check) {
   populate(mapping.region(), plan, check);
 }
 
-// Throws Error(kNoMemory) unless this process may still use `bytes`. `what` starts the message.
+// Throws Error(kNoMemory) unless this process may still use `bytes`. The message starts with
+// `what`.
 void require_available(std::uint64_t bytes, const char* what, PolicyOf policy = PolicyOf::kThread);
-// The same of huge pages that an administrator reserved: no cgroup's limit on them is in the way.
+// The same for reserved huge pages: checks the cgroups' limits on them.
 void require_hugetlb(std::uint64_t bytes, const platform::Pages& pages);
 
 }  // namespace numapool

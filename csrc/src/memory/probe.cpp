@@ -1,4 +1,4 @@
-// Tries each call on a mapping of its own, and turns the system's answer into an exception.
+// Tries each call on its own mapping, and turns a failure into an exception.
 #include "numapool/probe.hpp"
 
 #include <array>
@@ -66,8 +66,8 @@ std::optional<int> try_move(int node) {
 int try_witness(platform::Method method) {
   Scratch scratch;
   const Mapping& mapping = scratch.mapping();
-  // A mapping unlike its neighbours has a line of its own in numa_maps. A kernel without huge pages
-  // refuses, and the witness says so if it cannot tell then.
+  // A mapping that differs from its neighbours has its own line in numa_maps. If the kernel has no
+  // huge pages and refuses, the source reports that it cannot tell.
   static_cast<void>(platform::forbid_huge_pages(mapping.address(), mapping.length()));
   scratch.populate();
   const auto node = platform::node_of_page(mapping.address(), method);

@@ -1,4 +1,4 @@
-// The look at a range of pages that allocation and placement share inside the core.
+// Reads the placement of a range of pages, for allocation and placement().
 #pragma once
 
 #include <cstddef>

@@ -17,7 +17,7 @@ std::vector<std::vector<int>> nodes_by_distance(const Topology& topology,
     if (topology.is_usable(one)) groups.front().push_back(one);
   }
   if (groups.front().empty()) groups.clear();
-  // Firmware may give another node the distance of the node itself.
+  // Firmware may give another node the same distance as the node itself.
   std::pair<bool, int> last{false, -1};
   for (const int one : topology.order_among(wanted.front(), unasked_nodes(topology))) {
     if (std::find(wanted.begin(), wanted.end(), one) != wanted.end()) continue;
@@ -77,7 +77,8 @@ bool has_room_to_move(std::span<const int> nodes, std::uint64_t bytes,
     const auto above = platform::spare_bytes(node);
     spare += above ? above.value() : room.value().free_bytes;
   }
-  // Reclaim of much cache frees more than these figures say, the lists of CPUs among it.
+  // Reclaiming much cache frees more than these figures tell, as it also drains the CPUs' free
+  // lists.
   if (clean >= bytes / 2) return free + clean >= bytes;
   return std::min(spare, free) + clean >= bytes;
 }

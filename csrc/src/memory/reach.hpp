@@ -13,9 +13,9 @@
 
 namespace numapool {
 
-// The nodes of `wanted` that are usable, in its order, and then those that may be used unasked in
-// groups of equal distance from the first of `wanted`, nearest first, expanders after the others.
-// Throws Error(kNodeNotFound).
+// The usable nodes of `wanted`, in its order, followed by the nodes that may be used unasked, in
+// groups of equal distance from the first of `wanted`: nearest first, expanders last. Throws
+// Error(kNodeNotFound).
 [[nodiscard]] std::vector<std::vector<int>> nodes_by_distance(const Topology& topology,
                                                               std::span<const int> wanted);
 [[nodiscard]] inline std::vector<std::vector<int>> nodes_by_distance(const Topology& topology,
@@ -27,11 +27,11 @@ namespace numapool {
 [[nodiscard]] std::vector<int> nearest_first(const Topology& topology, int here,
                                              const NodeIds& nodes);
 
-// The usable nodes that are not in `order` and not used unasked either: the memory of devices, and
-// what an operator excludes. Nothing is left on them.
+// The usable nodes that are neither in `order` nor used unasked: the memory of devices, and nodes
+// that an operator excludes. No page may stay on them.
 [[nodiscard]] std::vector<int> left_out(const Topology& topology, std::span<const int> order);
 
-// For errors: why those nodes do not help.
+// Why those nodes do not help, for errors.
 [[nodiscard]] std::string left_out_text(std::span<const int> order,
                                         const std::vector<int>& left_out);
 
@@ -40,13 +40,13 @@ namespace numapool {
 [[nodiscard]] std::optional<std::uint64_t> room_on(std::span<const int> nodes,
                                                    const platform::Pages& pages);
 
-// Whether so many bytes of pages may be moved to the nodes. Where there is little cache to reclaim,
-// the memory that the kernel keeps for itself does not count: it logs a trace for each page that it
-// is told to move and finds no room for.
+// Whether that many bytes of pages may be moved to the nodes. If there is little cache to reclaim,
+// the kernel's reserve does not count as room: the kernel logs a trace for each page that it is
+// told to move and has no room for.
 [[nodiscard]] bool has_room_to_move(std::span<const int> nodes, std::uint64_t bytes,
                                     const platform::Pages& pages);
 
-// False where the nodes certainly cannot hold so much together. Below kLookBytes it does not look.
+// False if the nodes certainly cannot hold that much together. Below kLookBytes, it does not look.
 [[nodiscard]] bool may_hold(std::span<const int> nodes, std::uint64_t bytes,
                             const platform::Pages& pages);
 

@@ -22,10 +22,10 @@ constexpr std::size_t kPullChunk = std::size_t{64} << 20;
 
 struct Choice {
   std::vector<int> preferred;  // by the policy; the first one's CPUs touch the pages
-  std::vector<int> within;     // where the pages belong
+  std::vector<int> within;     // the nodes that the pages belong on
 };
 
-// Those of `nodes` that may be used, the nearest to the calling thread first.
+// The usable ones of `nodes`, nearest to the calling thread first.
 std::vector<int> usable_of(const Topology& topology, const NodeIds& nodes) {
   if (nodes.size() == 1) {
     require_usable(topology, nodes.ids().front());
@@ -61,7 +61,7 @@ Choice choose(const Topology& topology, const std::vector<int>& wanted, const Re
   return {{within.front()}, within};
 }
 
-// Before Linux 5.15 one node is preferred at most.
+// Before Linux 5.15, at most one node can be preferred.
 platform::Status prefer(const Region& region, const std::vector<int>& nodes) {
   if (nodes.size() > 1 && platform::has_preferred_many()) {
     platform::Status many =

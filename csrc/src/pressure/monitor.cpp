@@ -1,4 +1,4 @@
-// The monitor's thread: wait, look, decide, trim, tell. It never calls Python.
+// The monitor's thread: it waits, looks, decides, trims and notifies. It never calls Python.
 #include "pressure/monitor_impl.hpp"
 
 #include <algorithm>
@@ -30,7 +30,7 @@ void MonitorImpl::start() {
   request.service_watch = wanted_.service_watch;
   request.service_write = wanted_.service_write;
   request.window_us = static_cast<std::uint32_t>(policy_.window_us);
-  // A trigger only wakes: the judge decides from the totals, and needs to see the stall grow.
+  // A trigger only wakes the thread: the judge decides by the totals, and must see the stall grow.
   request.wake_stall_us =
       static_cast<std::uint32_t>(std::max<std::uint64_t>(policy_.moderate_some_us / 7, 1000));
   platform::Result<std::unique_ptr<platform::PressureWatch>> opened =
@@ -62,7 +62,8 @@ void MonitorImpl::start() {
   running_ = true;
 }
 
-// The thread is the parent's. Its watch is left alone: the parent waits for the same descriptors.
+// The thread belongs to the parent. Its watch is left alone, as the parent waits for the same
+// descriptors.
 void MonitorImpl::after_fork_in_child() noexcept {
   ran_in_parent_ = running_.exchange(false);
   ::new (static_cast<void*>(&thread_)) std::thread;
@@ -180,7 +181,7 @@ void MonitorImpl::run() noexcept {
 void MonitorImpl::look_and_act(PressureJudge& judge) {
   platform::PressureLook look = watch_->look();
   std::vector<PressureEvent> events = judge.judge(look, platform::monotonic_ns());
-  std::uint64_t done = 0;  // for nodes: it is part of what the machine gets
+  std::uint64_t done = 0;  // for nodes: already part of the machine's demand
   for (PressureEvent& event : events) {
     if (event.level != PressureLevel::kNone) {
       if (event.node_id) {
@@ -203,7 +204,7 @@ void MonitorImpl::look_and_act(PressureJudge& judge) {
   statistics_.trimmed_bytes += done;
 }
 
-// The judge knows nothing of them: what they demand is missing nowhere.
+// The judge does not see them: a rehearsal's demand is not a real shortage.
 void MonitorImpl::play_rehearsals() {
   std::vector<PressureEvent> played;
   {
@@ -222,7 +223,7 @@ void MonitorImpl::play_rehearsals() {
   }
 }
 
-// Each pool gives by its weight; what one cannot give the others do.
+// Each pool gives according to its weight; the others make up for pools that have too little.
 std::uint64_t MonitorImpl::trim(std::uint64_t wanted, std::optional<int> node) noexcept {
   if (wanted == 0) return 0;
   drop_closed_pools();
@@ -243,7 +244,7 @@ std::uint64_t MonitorImpl::trim(std::uint64_t wanted, std::optional<int> node) n
     for (const Attached& one : attached_) {
       const std::uint64_t most = can_give(one);
       if (most == 0 || freed >= wanted) continue;
-      // Weights of 0 or of infinity have no sum to take a part of: each may give all then.
+      // Weights of 0 or infinity have no usable sum: each pool may then give everything.
       const double part = one.weight / weights;
       const std::uint64_t given = part >= 0 && part < 1
                                       ? static_cast<std::uint64_t>(static_cast<double>(left) * part)

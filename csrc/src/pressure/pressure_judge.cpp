@@ -11,17 +11,17 @@ using platform::PressureSource;
 
 constexpr std::uint64_t kMs = 1'000'000;
 constexpr std::uint64_t kMiB = std::uint64_t{1} << 20;
-constexpr std::uint64_t kStirs = 300 * kMs;     // growth so recent: look often
-constexpr std::uint64_t kLookAll = 50 * kMs;    // at everything, while something stirs
-constexpr std::uint64_t kLookIdle = 500 * kMs;  // at everything, while nothing does
-constexpr std::uint32_t kQuick = 10;            // ms between looks while something stirs
-constexpr std::uint32_t kAsleep = 1000;         // ms where a stall wakes
+constexpr std::uint64_t kStirs = 300 * kMs;     // growth this recent: look often
+constexpr std::uint64_t kLookAll = 50 * kMs;    // looks at everything, while memory use changes
+constexpr std::uint64_t kLookIdle = 500 * kMs;  // looks at everything, while memory use is calm
+constexpr std::uint32_t kQuick = 10;            // ms between looks while memory use changes
+constexpr std::uint32_t kAsleep = 1000;         // ms if a stall ends the wait
 constexpr std::uint64_t kLongestInterval = 16;  // cooldowns between equal demands
 constexpr std::uint64_t kLargestStep = std::uint64_t{1} << 40;
 
 constexpr int kCgroupKey = -2;  // in_deficit_ only
 
-// Of less than 2^57 bytes.
+// For less than 2^57 bytes.
 std::uint64_t share(std::uint64_t total, std::uint64_t percent, std::uint64_t least,
                     std::uint64_t most) noexcept {
   return std::clamp(total * percent / 100, std::min(least, total / 4), most);
@@ -98,7 +98,7 @@ std::vector<PressureEvent> PressureJudge::judge(const PressureLook& look, std::u
 
 void PressureJudge::judge_nodes(const PressureLook& look, std::uint64_t now_ns,
                                 std::vector<PressureEvent>& out) {
-  if (look.nodes.size() < 2) return;  // what a single node lacks, the machine lacks
+  if (look.nodes.size() < 2) return;  // a shortage on a single node is the machine's shortage
   for (const platform::NodeSupply& node : look.nodes) {
     const std::uint64_t margin = policy_.node_margin_bytes.value_or(
         share(node.supply.total_bytes, 1, 16 * kMiB, 256 * kMiB));
@@ -170,7 +170,7 @@ void PressureJudge::judge_machine(const PressureLook& look, std::uint64_t now_ns
     event.demand_bytes = known == causes_.end() || known->second.next_step == 0
                              ? policy_.step_bytes
                              : known->second.next_step;
-    // A quarter of the machine is more than a step.
+    // More than a quarter of the machine counts as more than a step.
     if (look.machine)
       event.demand_bytes =
           std::min(event.demand_bytes, std::max(look.machine->total_bytes / 4, policy_.step_bytes));

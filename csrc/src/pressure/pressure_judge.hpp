@@ -16,14 +16,14 @@ class PressureJudge {
  public:
   explicit PressureJudge(const PressurePolicy& policy) noexcept;
 
-  // A look at the stall alone. True: the rest should be looked at now.
+  // A look at the stall alone. Returns true if the rest should be looked at now.
   [[nodiscard]] bool note_stall(const platform::StallTotals& totals, std::uint64_t now_ns) noexcept;
 
   // The memory to release now, and pressure that is over (level kNone). Demands of nodes come
   // first.
   [[nodiscard]] std::vector<PressureEvent> judge(const platform::PressureLook& look,
                                                  std::uint64_t now_ns);
-  // So much was released for the demands.
+  // Reports that this much was released for the demands.
   void released(std::uint64_t bytes) noexcept;
 
   [[nodiscard]] PressureLevel level() const noexcept;
@@ -38,12 +38,12 @@ class PressureJudge {
  private:
   static constexpr int kMachine = -1;  // the key of demands that are not for one node
 
-  // Pressure that goes on, of the machine or of a node.
+  // Pressure that is still going on, on the machine or a node.
   struct Cause {
     PressureEvent last;
     std::uint64_t origin_ns = 0;
-    std::uint64_t seen_ns = 0;    // evidence of it, last
-    std::uint64_t demand_ns = 0;  // demanded last
+    std::uint64_t seen_ns = 0;    // time of the last evidence
+    std::uint64_t demand_ns = 0;  // time of the last demand
     std::uint64_t interval_ns = 0;
     std::uint64_t next_step = 0;
   };
@@ -70,7 +70,7 @@ class PressureJudge {
   std::map<int, bool> in_deficit_;  // of nodes; kMachine and below: see the .cpp
   std::optional<std::uint64_t> balloon_bytes_;
   std::uint64_t balloon_owed_ = 0;
-  std::uint64_t balloon_credit_ = 0;  // released, and not yet taken
+  std::uint64_t balloon_credit_ = 0;  // released, but not taken yet
   bool balloon_ahead_ = false;
   std::uint64_t balloon_began_ns_ = 0;
   std::uint64_t balloon_grew_ns_ = 0;

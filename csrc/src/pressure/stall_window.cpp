@@ -1,4 +1,4 @@
-// How much stall there was in the last window of time.
+// The stall within the last window of time.
 #include "pressure/stall_window.hpp"
 
 #include <algorithm>
@@ -19,8 +19,8 @@ void StallWindow::add(const platform::StallTotals& totals, std::uint64_t now_ns)
     const Sample last = newest();
     const std::uint64_t grown_us = totals.some_us - last.some_us;
     if (grown_us != 0) {
-      // A stall goes on if it paused for less than a window. It began at least as long ago as it
-      // grew, and after the look before.
+      // A stall is the same one if it paused for less than a window. It began at least as long ago
+      // as its duration, and after the look before.
       const bool goes_on = grew_ns_ != 0 && now_ns - grew_ns_ < window_ns_;
       if (!goes_on || began_ns_ == 0) {
         const std::uint64_t since = std::min(grown_us * 1000, now_ns - last.ns);
@@ -30,7 +30,7 @@ void StallWindow::add(const platform::StallTotals& totals, std::uint64_t now_ns)
     } else if (grew_ns_ != 0 && now_ns - grew_ns_ >= window_ns_) {
       began_ns_ = 0;
     }
-    // Looks in quick succession share a place, so that the samples always span the window.
+    // Looks in quick succession share a slot, so that the samples always span the window.
     const Sample& before = samples_[(next_ + kSamples - 2) % kSamples];
     if (count_ >= 2 && last.ns - before.ns < window_ns_ / (kSamples / 2)) {
       next_ = (next_ + kSamples - 1) % kSamples;

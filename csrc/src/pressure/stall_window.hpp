@@ -1,4 +1,4 @@
-// How much stall there was in the last window of time.
+// The stall within the last window of time.
 #pragma once
 
 #include <array>
@@ -13,9 +13,10 @@ class StallWindow {
  public:
   explicit StallWindow(std::uint64_t window_us) noexcept : window_ns_(window_us * 1000) {}
 
-  // Totals as read at `now_ns`. Totals of another source, or such that went back, start anew.
+  // Adds totals as read at `now_ns`. Totals from another source, or totals that decreased, start a
+  // new window.
   void add(const platform::StallTotals& totals, std::uint64_t now_ns) noexcept;
-  // Since the look before: did the totals grow?
+  // Whether the totals grew since the look before.
   [[nodiscard]] bool grew_since(std::uint64_t then_ns) const noexcept {
     return grew_ns_ != 0 && grew_ns_ >= then_ns;
   }

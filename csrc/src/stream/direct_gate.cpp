@@ -1,4 +1,4 @@
-// Keeps forks away from direct reads that are on their way.
+// Makes forks wait for direct reads in flight.
 #include "stream/direct_gate.hpp"
 
 #include <chrono>

@@ -1,5 +1,5 @@
-// Whole transfers between a file and memory: short ones go on, aligned stretches go past the page
-// cache.
+// Whole transfers between a file and memory: short transfers are continued, and aligned stretches
+// bypass the page cache.
 #include "numapool/storage.hpp"
 
 #include <algorithm>
@@ -19,12 +19,12 @@ using platform::IoEnd;
 using platform::IoResult;
 using platform::Piece;
 
-// Between two looks for signals; a device gives its full throughput to less.
+// Between checks for signals; a device reaches full throughput with less.
 constexpr std::size_t kTransferChunk = std::size_t{8} << 20;
-// Between two tries to open a file on which another process has a lease.
+// Between attempts to open a file on which another process has a lease.
 constexpr std::chrono::milliseconds kLongestPause{50};
 
-// Where a transfer stands: in which piece, and at which byte of it.
+// The position of a transfer: which piece, and which byte of it.
 class Cursor {
  public:
   Cursor(std::span<const Piece> pieces, std::uint64_t offset) : pieces_(pieces), offset_(offset) {
@@ -34,8 +34,9 @@ class Cursor {
   [[nodiscard]] std::uint64_t offset() const noexcept { return offset_; }
   [[nodiscard]] const char* address() const noexcept { return pieces_[at_].address + in_; }
 
-  // The stretch from here in up to platform::kMostPieces parts and kTransferChunk bytes, each part
-  // and the address it begins at a multiple of what direct I/O wants. None: not from here.
+  // The stretch from here, in up to platform::kMostPieces parts and kTransferChunk bytes. Each part
+  // and its address are multiples of the alignment for direct I/O. Empty: direct I/O is not
+  // possible from here.
   std::span<const Piece> aligned(std::size_t memory_align, std::size_t transfer_align,
                                  std::uint64_t most) noexcept {
     const std::size_t whole = std::max(memory_align, transfer_align);
@@ -48,7 +49,7 @@ class Cursor {
       return static_cast<std::size_t>(taken);
     });
   }
-  // The same without regard to alignment.
+  // The same without alignment.
   std::span<const Piece> any(std::size_t most) noexcept {
     std::size_t left = most;
     return collect([&](const Piece& rest) {
@@ -57,7 +58,7 @@ class Cursor {
       return taken;
     });
   }
-  // How many bytes there are to where direct I/O may begin; 0: nowhere in this piece.
+  // Bytes until direct I/O can begin; 0: nowhere in this piece.
   [[nodiscard]] std::size_t to_alignment(std::size_t memory_align,
                                          std::size_t transfer_align) const noexcept {
     const std::size_t head = transfer_align - offset_ % transfer_align;
@@ -113,7 +114,7 @@ class Cursor {
   std::array<Piece, platform::kMostPieces> parts_;
 };
 
-// How many bytes a file can have from an offset on.
+// How many bytes a file can have after an offset.
 std::uint64_t room_at(std::uint64_t offset) noexcept {
   return offset < platform::kLastOffset ? platform::kLastOffset - offset : 0;
 }
@@ -200,7 +201,8 @@ Transfer File::transfer(const Call& call, const char* name, bool writes,
       refused_.store(true, std::memory_order_relaxed);
       continue;
     }
-    // A direct call fails as a whole, one through the page cache after what still went well.
+    // A direct call fails as a whole; a call through the page cache fails after the part that
+    // succeeded.
     careful = direct && result.end != IoEnd::kDone;
     if (careful) continue;
     if (result.end != IoEnd::kDone) {
@@ -234,7 +236,7 @@ Transfer File::write(std::span<const Piece> pieces, std::uint64_t offset, bool s
   const auto call = [](platform::FileHandle handle, std::span<const Piece> parts, std::uint64_t at,
                        bool) {
     IoResult result = platform::write_at(handle, parts, at);
-    // A system that takes nothing and says nothing of why would have us try for ever.
+    // A system that transfers nothing and gives no reason would make this loop endless.
     if (result.end == IoEnd::kDone && result.bytes == 0) return IoResult{0, IoEnd::kFailed, EIO};
     return result;
   };

@@ -1,4 +1,4 @@
-// Opens streams: how many blocks and threads, and where they are.
+// Opens streams: decides on the number and place of blocks and threads.
 #include "numapool/stream.hpp"
 
 #include <algorithm>
@@ -22,7 +22,7 @@ class StreamImpl final : public Stream {
   std::optional<StreamItem> try_next() override { return state_->try_next(); }
   StreamItem next(std::optional<std::uint64_t> starved_ms, const InterruptCheck& check) override {
     StreamItem item = state_->next(starved_ms, check);
-    // The threads have nothing to read any more, and the last of them closes the file.
+    // The threads find nothing to read, and the last one closes the file.
     if (item.kind == StreamItem::Kind::kEnd) state_->wait_for_threads(check);
     return item;
   }
@@ -38,7 +38,7 @@ class StreamImpl final : public Stream {
   std::shared_ptr<StreamState> state_;
 };
 
-// The blocks that the stream will come to have at once, as far as the file tells.
+// How many blocks the stream can use at once, judged by the file's size.
 std::uint32_t blocks_for(const File& file, const StreamOptions& options) {
   const std::uint64_t held =
       file.size_bytes() > options.offset ? file.size_bytes() - options.offset : 0;

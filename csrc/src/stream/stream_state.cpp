@@ -14,8 +14,8 @@
 namespace numapool {
 namespace {
 
-// A file that is opened with an alignment of 1 has no direct I/O, and blocks that are no multiple
-// keep their size rather than become direct.
+// An alignment of 1 means that the file has no direct I/O. Blocks with another size than a multiple
+// of the alignment keep it, and give up direct I/O.
 std::size_t alignment_of(const File& file, std::size_t block_bytes) noexcept {
   return block_bytes % file.transfer_align() == 0 ? file.transfer_align() : 1;
 }
@@ -47,7 +47,7 @@ StreamState::StreamState(File&& file, Pool& pool, Block&& memory, std::size_t st
   mutex_.tell_of_forks(*this);
 }
 
-// No thread is left and no block is out, or this would be alive.
+// No thread is left and no block is out, or this object would be alive.
 StreamState::~StreamState() {
   mutex_.tell_no_more();
   const std::lock_guard guard(mutex_);
@@ -72,7 +72,7 @@ std::optional<StreamItem> StreamState::take() {
   }
   if (window_.empty() || window_.front()->use != Use::kFilled) return std::nullopt;
   Slot& slot = *window_.front();
-  look_at(slot);  // first, for it may throw
+  look_at(slot);  // first, as it may throw
   window_.erase(window_.begin());
   const std::size_t bytes = slot.got.bytes;
   if (bytes < slot.length) restart_at(slot.offset + bytes);
@@ -87,7 +87,7 @@ std::optional<StreamItem> StreamState::take() {
   }
   if (bytes != 0) return lend(slot);
   slot.use = Use::kFree;
-  return take();  // the failure or the end; no further
+  return take();  // the failure, or the end; nothing follows
 }
 
 // Bytes read beyond a short block are dropped, as the file has changed meanwhile.

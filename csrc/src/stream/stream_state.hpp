@@ -16,8 +16,8 @@
 
 namespace numapool {
 
-// A window of blocks in the order of the file: the first is delivered next, the last was begun
-// last. Lives as long as the stream, a thread of its, or a block that is out.
+// A window of blocks in file order: the first is delivered next, the last was started last. Lives
+// as long as the stream, its threads, or a block that is out.
 class StreamState final : public Keeper,
                           private platform::ForkOwner,
                           public std::enable_shared_from_this<StreamState> {
@@ -28,7 +28,7 @@ class StreamState final : public Keeper,
   StreamState(const StreamState&) = delete;
   StreamState& operator=(const StreamState&) = delete;
 
-  // Threads on `cpus`. Throws Error(kSystem) if there is not even one.
+  // Starts threads on `cpus`. Throws Error(kSystem) if none can be started.
   void start(std::uint32_t threads, const std::vector<int>& cpus);
   [[nodiscard]] std::optional<StreamItem> try_next();  // not the end
   [[nodiscard]] StreamItem next(std::optional<std::uint64_t> starved_ms,
@@ -54,17 +54,17 @@ class StreamState final : public Keeper,
   };
   using Lock = std::unique_lock<std::mutex>;
 
-  // Between two looks for signals; no block comes later for it.
+  // Between checks for signals; this does not delay blocks.
   static constexpr std::chrono::milliseconds kSlice{50};
 
-  void after_fork_in_child() noexcept override;  // the threads are the parent's
+  void after_fork_in_child() noexcept override;  // the threads belong to the parent
   void run() noexcept;
   [[nodiscard]] Slot* begin_block();           // under mutex_; nullptr: not now
   void end_block(Slot& slot, Transfer&& got);  // under mutex_
   [[nodiscard]] Slot* free_slot();
   [[nodiscard]] std::optional<StreamItem> take();  // under mutex_
   [[nodiscard]] StreamItem lend(Slot& slot);
-  void look_at(Slot& slot);  // where pages were moved since its place was seen
+  void look_at(Slot& slot);  // if pages were moved since its place was read
   [[nodiscard]] std::optional<int> node_of_most();
   [[nodiscard]] Region region_of(const Slot& slot) const noexcept;
   void restart_at(std::uint64_t offset);
@@ -78,11 +78,11 @@ class StreamState final : public Keeper,
   Pool& pool_;
   const std::size_t stride_;
   const std::size_t block_bytes_;
-  const std::uint64_t limit_;  // no byte from here on is wanted
-  const std::size_t align_;    // later blocks begin at multiples of it
+  const std::uint64_t limit_;  // no byte from here on is needed
+  const std::size_t align_;    // later blocks begin at multiples of this
   const BlockPlace place_;
 
-  // The pool's locks are taken under it when the memory goes.
+  // The pool's locks are taken while it is held, when memory is given back.
   mutable platform::Mutex mutex_{platform::LockRank::kStream};
   platform::Condition work_{platform::LockRank::kStream};   // for threads: a free block, or the end
   platform::Condition ready_{platform::LockRank::kStream};  // for consumers, and for close()
@@ -91,9 +91,9 @@ class StreamState final : public Keeper,
   std::vector<Slot> slots_;
   std::vector<Slot*> window_;
   std::uint64_t next_offset_;
-  std::uint64_t known_end_;  // what the file held; beyond, one block at a time is tried
-  bool halted_ = false;      // a block came short: the consumer decides from where to go on
-  bool ended_ = false;       // the consumer has had all
+  std::uint64_t known_end_;  // the file's size; beyond it, one block at a time is tried
+  bool halted_ = false;      // a block was short: the consumer decides where to continue
+  bool ended_ = false;       // the consumer got everything
   bool stopped_ = false;
   bool orphaned_ = false;  // in the child of a fork
   std::atomic<bool> stop_reading_{false};

@@ -17,7 +17,7 @@ void StreamState::start(std::uint32_t threads, const std::vector<int>& cpus) {
   try {
     const platform::NoSignals none;
     for (std::uint32_t i = 0; i < threads; ++i) {
-      const std::lock_guard guard(mutex_);  // counted before it may end
+      const std::lock_guard guard(mutex_);  // counted before the thread may end
       std::thread([self = shared_from_this(), cpus] {
         platform::prepare_worker(cpus);
         self->run();
@@ -25,7 +25,7 @@ void StreamState::start(std::uint32_t threads, const std::vector<int>& cpus) {
       ++threads_;
     }
   } catch (const std::system_error& error) {
-    // RLIMIT_NPROC or the cgroup's pids: fewer threads read as well, only not as fast.
+    // RLIMIT_NPROC or the cgroup's pids: fewer threads also work, only more slowly.
     const std::lock_guard guard(mutex_);
     if (threads_ != 0) return;
     throw Error(ErrorKind::kSystem,
@@ -51,7 +51,7 @@ void StreamState::run() noexcept {
     Transfer got;
     try {
       got = file_->read({&piece, 1}, slot->offset, check);
-    } catch (const std::exception&) {  // stopped, or no memory for the words of a failure
+    } catch (const std::exception&) {  // stopped, or no memory for an error message
       got.failure.emplace();
       got.failure->cause = platform::Cause::kNoMemory;
     }
@@ -63,7 +63,7 @@ void StreamState::run() noexcept {
   ready_.notify_all();
 }
 
-// The first block ends where the others may begin; each is as long as a consumer expects it.
+// The first block ends at a boundary for direct I/O; every later one has the full size.
 std::size_t StreamState::length_at(std::uint64_t offset) const noexcept {
   const std::size_t length = block_bytes_ - offset % align_;
   return static_cast<std::size_t>(std::min<std::uint64_t>(length, limit_ - offset));
@@ -80,8 +80,8 @@ StreamState::Slot* StreamState::free_slot() {
   return found == slots_.end() ? nullptr : &*found;
 }
 
-// Past what the file is known to hold one block is tried, when all before it was delivered: it
-// tells the end.
+// Beyond the file's known size, one block is tried after all earlier ones were delivered: it finds
+// the end.
 StreamState::Slot* StreamState::begin_block() {
   if (halted_ || next_offset_ >= limit_) return nullptr;
   if (next_offset_ >= known_end_ && !window_.empty()) return nullptr;
