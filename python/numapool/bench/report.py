@@ -303,6 +303,11 @@ class BenchReport:
                 cell["verified"] = one.verified
         return document
 
+    def _repr_html_(self) -> str:
+        from numapool.bench.report_html import report_html
+
+        return report_html(self)
+
     @classmethod
     def from_dict(cls, document: Any) -> BenchReport:
         """Build it from such a document, also after JSON has made text of the keys.

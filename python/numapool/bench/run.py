@@ -12,6 +12,7 @@ from numapool.bench import allocators, bandwidth, device, latency, loaded, pages
 from numapool.bench.clock import Clock, Progress
 from numapool.bench.conditions import Conditions
 from numapool.bench.limits import limits
+from numapool.bench.notebook import notebook_progress
 from numapool.bench.options import BenchOptions
 from numapool.bench.report import BenchReport, BenchWarning, LoadPoint, Matrix
 from numapool.bench.site import Site
@@ -39,7 +40,7 @@ def run(options: BenchOptions | None = None, progress: Progress | None = None) -
         What to measure; by default everything but devices.
     progress : callable, optional
         Called with what is being done, the share of the run that is over, and the seconds that are
-        left.
+        left. By default a notebook shows a bar, and everything else nothing.
 
     Returns
     -------
@@ -58,6 +59,7 @@ def run(options: BenchOptions | None = None, progress: Progress | None = None) -
     for path in options.paths:
         device.check(path)  # before an hour is spent on the rest
     began = time.time()
+    progress = notebook_progress() if progress is None else progress
     site = Site(options)
     asked = [name for name in _COUNTS if options.asks(name)]
     site.clock = Clock(

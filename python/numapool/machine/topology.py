@@ -378,6 +378,11 @@ class NumaTopology:
             "notes": list(self.notes),
         }
 
+    def _repr_html_(self) -> str:
+        from numapool.machine.topology_html import topology_html
+
+        return topology_html(self)
+
     def __reduce__(self) -> tuple[Any, ...]:  # a copy elsewhere has the same contents
         return _unpickled, (self._core, self._root, self._devices, self._groups())
 

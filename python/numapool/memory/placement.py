@@ -50,3 +50,22 @@ class Placement:
     def resident_bytes(self) -> int:
         """Bytes that are in memory, on whichever node."""
         return sum(self.bytes_by_node.values()) + self.unknown_bytes
+
+    def _repr_html_(self) -> str:
+        from numapool.base import html
+        from numapool.base.units import size_text
+
+        whole = self.resident_bytes + self.not_resident_bytes
+        places = [(f"node {node}", size) for node, size in self.bytes_by_node.items()]
+        places += [("unknown node", self.unknown_bytes), ("not in memory", self.not_resident_bytes)]
+        rows = [
+            (name, size_text(size), f"{size / whole:.1%}", html.bar(size / whole))
+            for name, size in places
+            if size
+        ]
+        words = f"pages of {size_text(self.page_size_bytes)}, as {self.method} says"
+        return html.fragment(
+            html.table(("", "bytes", "share", ""), rows),
+            html.note(words),
+            title=f"Placement of {size_text(whole)}",
+        )

@@ -83,6 +83,34 @@ class PoolStatistics:
             "by_node": {str(node): asdict(counts) for node, counts in self.by_node.items()},
         }
 
+    def _repr_html_(self) -> str:
+        return statistics_html(self)
+
+
+def statistics_html(statistics: PoolStatistics, title: str = "Pool") -> str:
+    """Return a pool's counts as HTML, a row for each node."""
+    from numapool.base import html
+
+    rows = [_cells(node, counts) for node, counts in statistics.by_node.items()]
+    rows.append(tuple(html.strong(one) for one in _cells("total", statistics.total)))
+    headings = ("node", "in use", "retained", "most held", "hits", "misses", "hit rate", "spills")
+    return html.fragment(html.table((*headings, "trimmed"), rows), title=title)
+
+
+def _cells(name: object, counts: PoolCounts) -> tuple[object, ...]:
+    rate = counts.hit_rate
+    return (
+        name,
+        size_text(counts.in_use_bytes),
+        size_text(counts.retained_bytes),
+        size_text(counts.high_water_bytes),
+        counts.hits,
+        counts.misses,
+        "-" if rate is None else f"{rate:.0%}",
+        counts.spills,
+        size_text(counts.trimmed_bytes),
+    )
+
 
 def _limit(name: str, value: SizeLike | None) -> int | None:
     if value is None:

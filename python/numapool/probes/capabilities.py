@@ -15,7 +15,7 @@ from numapool.probes import (
     pressure,
     threads,
 )
-from numapool.probes.capability import Capability
+from numapool.probes.capability import Capabilities, Capability
 from numapool.probes.machine import Machine
 
 Probe = Callable[[Machine], Iterable[Capability]]
@@ -77,4 +77,4 @@ def capabilities() -> tuple[Capability, ...]:
     tuple[Capability, ...]
         In a fixed order; names are those of docs/doctor.md. Huge page sizes have an entry each.
     """
-    return run_all(Machine())
+    return Capabilities(run_all(Machine()))

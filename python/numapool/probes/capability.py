@@ -44,3 +44,33 @@ class Capability:
             "detail": self.detail,
             "remedy": self.remedy,
         }
+
+    def _repr_html_(self) -> str:
+        return capabilities_html((self,))
+
+
+class Capabilities(tuple[Capability, ...]):
+    """What :func:`numapool.capabilities` returns: a tuple that notebooks show as a table."""
+
+    __slots__ = ()
+
+    def _repr_html_(self) -> str:
+        return capabilities_html(self)
+
+
+def capabilities_html(found: tuple[Capability, ...]) -> str:
+    """Return capabilities as HTML, with the remedy below the evidence."""
+    from numapool.base import html
+
+    rows = [
+        (
+            html.strong(one.name) if one.essential else one.name,
+            html.mark(one.available, essential=one.essential),
+            html.join((one.detail, html.Html("<br>"), html.note(one.remedy)))
+            if one.remedy
+            else one.detail,
+        )
+        for one in found
+    ]
+    headings = ("capability", "available", "evidence, and what can be done")
+    return html.fragment(html.table(headings, rows, left=(0, 1, 2)))

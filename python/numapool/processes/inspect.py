@@ -100,6 +100,11 @@ class ProcessPlacement:
             "remote_evidence": self.remote_evidence,
         }
 
+    def _repr_html_(self) -> str:
+        from numapool.processes.inspect_html import placement_html
+
+        return placement_html(self)
+
 
 def process_placement(
     pid: SupportsIndex | None = None, *, count_s: float | None = None
