@@ -62,7 +62,7 @@ def compare(
     its: list[float] = []
 
     def both() -> None:
-        # Who goes first changes, so that nobody always has the other's warm caches.
+        # They take turns to go first, so that neither always finds warm caches.
         for _ in range(2):
             if len(own) % 2 == 0:
                 own.append(ours())

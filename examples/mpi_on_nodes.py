@@ -43,7 +43,7 @@ def main() -> None:
             placed = sorted(buffer.placement().bytes_by_node)
         total = float(table.sum())
         del table
-        team.Barrier()  # nobody lets go while another reads
+        team.Barrier()  # no rank closes it while another reads
 
     told = (world.rank, node, team.size, placed, received, total)
     lines = world.gather(told)

@@ -54,7 +54,7 @@ def arrow_buffer(
     ImportError
         pyarrow is not installed.
     TypeError
-        `data` is none of these.
+        `data` is of another type.
     ValueError, MemoryError, NodeNotFoundError, PlacementError, UnsupportedError
         As for :meth:`NumaAllocator.allocate`.
     """

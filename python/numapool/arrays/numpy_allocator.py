@@ -35,7 +35,7 @@ class numpy_allocator:
         them, the nearest to that thread first.
     pool : BufferPool, optional
         Where large arrays take their memory from; by default :func:`default_pool`, which gives
-        back to the system what nobody used for 10 s. Once it is closed, NumPy's own
+        memory back to the system that no array used for 10 s. Once it is closed, NumPy's own
         allocator serves everything; at its ``max_bytes`` arrays raise MemoryError.
     strict : bool
         An array that cannot be on the node, or those nodes, raises MemoryError, instead of going

@@ -32,7 +32,7 @@ _STEPS = 16  # sizes of blocks between two powers of two: at most a sixteenth of
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class PinnedCounts:
-    """What a :class:`PinnedPool` has done, and what it holds.
+    """The counts and sizes of a :class:`PinnedPool`.
 
     Attributes
     ----------
@@ -236,7 +236,7 @@ class PinnedPool:
         return torch.from_numpy(view).view(kind).view(dimensions)
 
     def statistics(self) -> PinnedCounts:
-        """Return what the pool has done, and what it holds."""
+        """Return the pool's counts and sizes."""
         with self._lock:
             self._blocks.sort()
             return PinnedCounts(
@@ -253,7 +253,7 @@ class PinnedPool:
             return self._blocks.release(0)
 
     def close(self) -> None:
-        """Free what no tensor has; the rest follows as tensors go. Idempotent."""
+        """Free the blocks that no tensor has; the others follow as tensors go. Idempotent."""
         with self._lock:
             self._blocks.close()
 

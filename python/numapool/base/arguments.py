@@ -1,4 +1,4 @@
-"""Reads the arguments of public functions, and refuses what they cannot take.
+"""Reads the arguments of public functions, and refuses wrong ones.
 
 Every refusal says which parameter it is about, what that takes, and what it got:
 ``size_bytes must be an integer number of bytes, not '64MiB'``. The C++ bindings take their words
@@ -83,7 +83,7 @@ def size_at_least(name: str, value: SizeLike, least: int) -> int:
 
 
 def node(name: str, value: SupportsIndex, takes: str = NODE) -> int:
-    """Return the id of a node; what is too large for the core is an id that no node has."""
+    """Return the id of a node; a number too large for the core becomes an id that no node has."""
     if type(value) is int and 0 <= value <= _MOST_ID:
         return value
     return max(-_MOST_ID - 1, min(integer(name, value, takes), _MOST_ID))

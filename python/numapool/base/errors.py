@@ -63,7 +63,7 @@ class StorageError(NumapoolError, OSError):
 
 
 class UnsupportedError(NumapoolError, OSError):
-    """The operating system lacks or refuses what was asked; the message says how to get it.
+    """The operating system lacks the operation or refuses it; the message says how to get it.
 
     ``errno`` holds the system's answer where a call was made.
     """

@@ -75,8 +75,8 @@ def table(
     head = row("th", headings) if any(map(str, headings)) else ""
     body = "".join(row("td", one) for one in rows)
     title = (
-        f'<caption style="text-align:left;color:inherit;padding:.2em 0;font-weight:bold;white-space:nowrap">'
-        f"{escaped(caption)}</caption>"
+        '<caption style="text-align:left;color:inherit;padding:.2em 0;font-weight:bold;'
+        f'white-space:nowrap">{escaped(caption)}</caption>'
         if caption
         else ""
     )
@@ -115,7 +115,7 @@ def bar(share: float, width_em: float = 8) -> Html:
 
 
 def mark(available: bool | None, *, essential: bool = True) -> Html:
-    """Return yes, no or unknown, with a sign and a ground; red for what is essential alone."""
+    """Return yes, no or unknown, with a sign and a background; red only if it is essential."""
     sign, word, colour = {
         True: ("✓", "yes", _GOOD),
         False: ("✗", "no", _BAD if essential else _UNSURE),

@@ -27,6 +27,6 @@ class Living(Generic[T]):
         self._references[key] = weakref.ref(one, lambda _: forget(key, None))
 
     def all(self) -> list[T]:
-        """Return what is alive now, the oldest first."""
+        """Return the objects that are alive now, the oldest first."""
         found = (reference() for reference in self._references.copy().values())
         return [one for one in found if one is not None]

@@ -13,7 +13,7 @@ _SIZE = re.compile(r"([0-9]{1,20})(?:\.([0-9]{1,20}))? ?([A-Za-z]+)")
 
 
 def bytes_of(text: str) -> int:
-    """Return the bytes of a size with a unit; what is left of a byte is dropped.
+    """Return the bytes of a size with a unit, rounded down.
 
     >>> bytes_of("1.5GiB"), bytes_of("2 GB")
     (1610612736, 2000000000)

@@ -1,4 +1,4 @@
-"""Sets two results side by side: what became faster, what slower, and what is only noise."""
+"""Compares two results: which figures are faster, slower, or the same within noise."""
 
 from __future__ import annotations
 

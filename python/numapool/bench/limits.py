@@ -14,7 +14,7 @@ _MEMORY_DEVICE = 17  # SMBIOS 3.7, 7.18
 
 
 def limits(site: Site) -> tuple[Limit, ...]:
-    """Return what is known of each target."""
+    """Return the known limits of each target."""
     modules, why = _modules(site.machine)
     total = sum(modules)
     found = []

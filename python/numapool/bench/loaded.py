@@ -31,7 +31,7 @@ def loading_cpus(site: Site, source: int) -> tuple[int, ...]:
 
 
 def pairs(site: Site) -> list[tuple[int, int]]:
-    """Return each source with its own memory, and the first with what is farthest from it."""
+    """Return each source with its own memory, and the first with its farthest target."""
     found = []
     for source in site.sources:
         near = site.near(source)

@@ -220,7 +220,7 @@ class Limit:
     bandwidth_bytes_s : float or None
     latency_ns : float or None
     source : str
-        Who says so, or why nobody does.
+        Where the limit comes from, or why it is unknown.
     """
 
     node_id: int

@@ -158,7 +158,7 @@ class Site:
         Parameters
         ----------
         what : str
-            For the progress, and for what is left out.
+            Its name, for the progress and for the list of figures left out.
         threads : sequence of int
             The CPUs that `sample` uses.
         sample : callable

@@ -23,7 +23,7 @@ _MIB = 1 << 20
 
 @contextlib.contextmanager
 def _progress() -> Iterator[Progress | None]:
-    """Show what is being measured and how long it will take, where standard error is a screen."""
+    """Show the current measurement and the time left, if standard error is a terminal."""
     from rich.progress import BarColumn, Progress, TextColumn
 
     from numapool.cli.screen import make_console
@@ -164,7 +164,7 @@ def bench(
 
 
 def _or_fail(work: Any) -> None:
-    """Turn what is wrong with a file's contents into a line, as the errors of the system are."""
+    """Report wrong contents of a file in one line, as the system's errors are."""
     try:
         work()
     except ValueError as error:

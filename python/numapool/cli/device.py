@@ -32,7 +32,7 @@ def _verdict(locality: DeviceLocality) -> str:
 
 
 def _note(step: DeviceStep) -> str | None:
-    """Return what is worth a line of its own: a device's own numa_node file goes without saying."""
+    """Return evidence that deserves its own line: a device's own numa_node file does not."""
     if step.note is None or step.note == f"{step.path}/numa_node":
         return None
     return one_line(step.note)
@@ -77,7 +77,7 @@ def _show(console: Console, locality: DeviceLocality) -> None:
 
 
 def _find(path: str, topology: NumaTopology) -> DeviceLocality | str:
-    """Return what is found, or the error's text."""
+    """Return the device's place, or the error's text."""
     try:
         return device_locality(path, topology)
     except (OSError, ValueError, NumapoolError) as error:

@@ -105,7 +105,7 @@ def show_distances(console: Console, topology: NumaTopology) -> None:
     """Print the distance of each node, a row, to each node, a column.
 
     On a machine of many nodes, those that are as far from all others share a row; where few are, a
-    line for each node tells what is how far away.
+    line for each node tells how far away the others are.
     """
     assumed = "; assumed, the system gives none" if topology.distances_assumed else ""
     classes = classes_of(topology)

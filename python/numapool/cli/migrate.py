@@ -28,7 +28,7 @@ _WHY = {
 
 
 def _named(option: str, text: str | None) -> list[int] | None:
-    """Return the nodes that an option names by ids or words, and say what has to be said of them.
+    """Return the nodes that an option names by ids or words, and print a note about them.
 
     An id that is not there is for :func:`migrate_process` to refuse.
     """
@@ -46,7 +46,7 @@ def _named(option: str, text: str | None) -> list[int] | None:
 
 @contextlib.contextmanager
 def _bar(console: Console) -> Iterator[Callable[[int, int], object] | None]:
-    """Show progress on a terminal; elsewhere nobody watches."""
+    """Show progress on a terminal."""
     from numapool.cli.screen import can_draw_over
 
     if not can_draw_over(console):

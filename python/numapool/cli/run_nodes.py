@@ -7,7 +7,7 @@ from numapool.cli.run_options import UsageError
 
 
 def nodes_named(name: str, text: str, *, strict: bool = False) -> tuple[list[int], list[str]]:
-    """Return the nodes that an option names, ascending, and what has to be said of them.
+    """Return the nodes that an option names, ascending, and a note about them.
 
     Parameters
     ----------

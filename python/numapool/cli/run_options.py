@@ -21,7 +21,7 @@ OPTIONS = (
     ("--grace", "SECONDS", "With ranks: from SIGTERM to SIGKILL, if one fails (10)."),
     ("--log-dir", "FOLDER", "With ranks: also write each one's output to a file."),
     ("--dry-run", "", "Show what would be bound, and start nothing."),
-    ("--report", "", "Say on standard error what was bound."),
+    ("--report", "", "Print the binding on standard error."),
     ("--help", "", "Show this message and exit."),
 )
 _TAKES = {name: takes for name, takes, _ in OPTIONS}

@@ -34,7 +34,7 @@ def make_console(*, stderr: bool = False) -> Console:
 
 
 def can_draw_over(console: Console) -> bool:
-    """Whether what was printed can be drawn over, as it can on a terminal that moves its cursor."""
+    """Whether printed text can be drawn over, as it can on a terminal that moves its cursor."""
     return console.is_terminal and not console.is_dumb_terminal
 
 

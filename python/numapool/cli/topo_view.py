@@ -21,7 +21,7 @@ _FRAME = 6  # of a card's title: corners, lines and blanks
 
 
 def _bar(facts: NodeFacts, ascii_only: bool) -> Text:
-    """Draw the memory: what is held as blocks, what is free as dots."""
+    """Draw the memory: blocks for used, dots for free memory."""
     from rich.text import Text
 
     held = round(_BAR * (facts.held_share or 0))

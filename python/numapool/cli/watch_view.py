@@ -18,7 +18,7 @@ _BAR = 16
 
 
 def _bar(available: int, total: int, ascii_only: bool) -> Text:
-    """Draw used memory in blocks, and what is available in dots."""
+    """Draw used memory in blocks, and available memory in dots."""
     used = round(_BAR * (1 - available / total)) if total else 0
     color = "green" if available > total / 10 else "yellow" if available > total / 50 else "red"
     full, empty = ("#", ".") if ascii_only else ("█", "·")

@@ -1,6 +1,6 @@
 """Ray on nodes: actors and tasks whose workers start on a node, and a resource for each node.
 
-Nothing of Ray is imported: what it is given is text and numbers.
+Ray is not imported: it gets text and numbers.
 """
 
 from __future__ import annotations

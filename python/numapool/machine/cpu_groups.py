@@ -15,7 +15,7 @@ _UNITS = {"K": 1 << 10, "M": 1 << 20, "G": 1 << 30}
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class CpuPackage:
-    """A package: what is in one socket.
+    """A package: the CPUs and nodes of one socket.
 
     Attributes
     ----------

@@ -30,7 +30,7 @@ class DeviceStep:
     path : str or None
         Where the system tells of it.
     note : str or None
-        More about it; at the end of the walk, the evidence or the reason why there is none.
+        Details; at the end of the walk, the evidence, or the reason why there is none.
     node_id : int or None
         The node, at the step that told it.
     """
@@ -141,7 +141,7 @@ def _core_of(topology: NumaTopology) -> _core.Topology:
 
 
 def why_unknown(locality: DeviceLocality) -> str:
-    """Say that nobody can tell the node of a path, and why."""
+    """Say that the node of a path is unknown, and why."""
     return f"cannot tell which node {locality.path!r} is on: {locality.reason}"
 
 

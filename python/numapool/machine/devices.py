@@ -25,7 +25,7 @@ class Device:
     pci_address : str or None
         The PCI function it is, or is behind: ``0000:3b:00.0``.
     evidence : str or None
-        The file that tells the node, or tells that there is none.
+        The file that tells the node, or that the device has none.
     """
 
     name: str

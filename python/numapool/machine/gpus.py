@@ -27,7 +27,7 @@ class Gpu:
 
 
 def gpus(root: str = "/") -> list[Gpu]:
-    """Return the GPUs of a machine by PCI address: NVIDIA's, or others where there are none."""
+    """Return the GPUs of a machine by PCI address: NVIDIA's, or else those of others."""
     root = root.rstrip("/")
     told = [
         Gpu(address.lower(), _uuid(f"{root}/{_PROC}/{address}/information"))

@@ -85,7 +85,7 @@ class NumaNode:
         OSError
             The node has gone offline, or the system does not say how much is free.
         TopologyError
-            The system's file makes no sense; the message names it and what it holds.
+            The system's file makes no sense; the message names it and quotes it.
         """
         return _core.free_memory_bytes(os.fsencode(self._root), self.node_id)
 
@@ -171,7 +171,7 @@ class NumaTopology:
             The folder does not exist.
         TopologyError
             The folder holds no machine; with `strict`, a file makes no sense: the message names it
-            and what it holds.
+            and quotes it.
         """
         path = arguments.path("root", root, as_bytes=True)
         path = os.path.abspath(path)  # noqa: PTH100 - pathlib takes 2 ms to import

@@ -127,7 +127,7 @@ class NumaAllocator:
         page_size : "auto", "base", "transparent" or int
             ``"auto"`` uses transparent huge pages from their own size (2 MiB on x86-64) up; an int
             is a hugetlb page size in bytes, which an administrator has reserved (hugetlbpage.rst).
-            With ``"transparent"`` what is left over after the last whole huge page is in base
+            With ``"transparent"``, the rest after the last whole huge page is in base
             pages. Where the node has no free hugetlb page, one is moved to it from the reserve of
             another node, for good: reserve them on each node.
         populate : bool
@@ -143,7 +143,7 @@ class NumaAllocator:
         Returns
         -------
         NodeBuffer
-            Its ``step`` and ``node_id`` say what came of the request.
+            Its ``step`` and ``node_id`` tell where the memory is, and how it got there.
 
         Raises
         ------
@@ -269,7 +269,7 @@ class NumaAllocator:
         return node_by(path, self.topology._core, self._renewed).node_id
 
     def device_locality(self, path: PathLike) -> DeviceLocality:
-        """Find the hardware under a path, with every leg, the walk, and what is unknown and why.
+        """Find the hardware under a path: every leg, the steps to it, and why a node is unknown.
 
         Parameters and errors are those of :meth:`device_node`, whose result is the ``node_id``.
         """

@@ -1,4 +1,4 @@
-"""Which memory an object's bytes are in: arrays, tensors, Arrow data, and what has a buffer."""
+"""Finds the memory of an object: an array, a tensor, Arrow data, or any buffer."""
 
 from __future__ import annotations
 

@@ -36,7 +36,7 @@ class Placement:
     page_size_bytes : int
         Size of the largest page met: a base page, a transparent huge page, or the hugetlb size.
     method : str
-        Who was asked: ``"move_pages"``, ``"get_mempolicy"``, ``"numa_maps"`` or ``"unknown"``
+        The source: ``"move_pages"``, ``"get_mempolicy"``, ``"numa_maps"`` or ``"unknown"``
         (move_pages(2), get_mempolicy(2), proc_pid_numa_maps(5)).
     """
 

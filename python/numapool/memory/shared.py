@@ -158,8 +158,8 @@ class SharedNodeBuffer(mmap.mmap):
         Raises
         ------
         ValueError
-            It is no handle, or names what is no sealed buffer of that name, or a node that this
-            machine does not have.
+            It is not a handle, its name is not that of a sealed buffer, or it names a node that
+            this machine does not have.
         TypeError
             It is no string.
         FileNotFoundError

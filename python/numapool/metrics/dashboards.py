@@ -265,8 +265,7 @@ def _rules() -> tuple[_Rule, ...]:
             severity="warning",
             summary="Pool {{ $labels.pool }} is served from other nodes than node "
             "{{ $labels.node }}",
-            about="The node has no room for what is asked of it: give the pool less, or the "
-            "machine more.",
+            about="The node has no room for the requests: give the pool less, or the machine more.",
         ),
         _Rule(
             name="NumapoolMemoryPressure",

@@ -73,7 +73,7 @@ _add("counter", "node_allocated_pages_total",
      "local, other.", "node", "kind")  # fmt: skip
 
 _add("gauge", "process_resident_bytes",
-     "Bytes of this process that are in memory, by node and by what they are for.",
+     "Bytes of this process that are in memory, by node and by use.",
      "node", "use")  # fmt: skip
 _add("gauge", "process_threads", "Threads of this process, by the node each last ran on.", "node")
 _add("gauge", "process_remote_ratio",

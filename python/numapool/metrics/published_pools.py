@@ -188,7 +188,7 @@ def ask_for_rehearsal(
 
 
 def _wish_in(path: Path) -> tuple[PressureLevel, int, int | None, float] | None:
-    """Take what is asked for in a file; None where there is none, or it makes no sense."""
+    """Take the request in a file; None if there is none, or it makes no sense."""
     import json
 
     try:

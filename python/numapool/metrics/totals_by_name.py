@@ -38,7 +38,7 @@ class _Seen:
 
 
 class PoolTotals:
-    """Keeps what was last seen of each pool, so that no sum falls when a pool is closed.
+    """Keeps the last counts of each pool, so that no sum falls when a pool is closed.
 
     What a pool counts between the last look and its end is lost.
     """

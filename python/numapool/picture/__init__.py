@@ -1,1 +1,1 @@
-"""A drawing of the machine: what goes where is computed here, matplotlib puts it on paper."""
+"""A drawing of the machine: the layout is computed here, and matplotlib renders it."""

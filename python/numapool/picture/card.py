@@ -27,7 +27,7 @@ CHIP_COLORS = {
 
 
 def _bar(picture: Picture, area: Area, facts: NodeFacts) -> None:
-    """Draw the memory: what is held dark, what is free light."""
+    """Draw the memory: used memory dark, free memory light."""
     share = facts.held_share
     picture.boxes.append(Box(area=area, fill=_FREE, edge=None))
     if share is None:

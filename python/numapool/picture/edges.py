@@ -35,7 +35,7 @@ class EdgeDrawer:
     def _ports(self, pairs: list[tuple[int, int]]) -> dict[tuple[int, int], Point]:
         """Return where the edge from a node to another leaves its card, toward the other row.
 
-        The edges of a card leave it side by side, in the order of what they lead to.
+        The edges of a card leave it side by side, in the order of the cards that they lead to.
         """
         ports: dict[tuple[int, int], Point] = {}
         for node, card in self._cards.items():

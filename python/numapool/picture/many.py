@@ -139,7 +139,7 @@ def range_text(sizes: Iterable[int | None]) -> str:
 
 
 def alike(topology: NumaTopology, facts: tuple[NodeFacts, ...]) -> tuple[NodeFacts, ...]:
-    """Return what is shown where nodes are too many for a card each: those alike as one.
+    """Return the cards to show if nodes are too many for a card each: equal nodes share one.
 
     Nodes with devices stand alone.
     """

@@ -149,7 +149,7 @@ def check_format(path: arguments.PathLike) -> str:
 
 
 def draw_topology(topology: NumaTopology, path: arguments.PathLike) -> Picture:
-    """Draw a machine into a file, and return what was drawn.
+    """Draw a machine into a file, and return the drawing.
 
     Parameters
     ----------

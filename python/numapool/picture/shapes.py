@@ -92,7 +92,7 @@ Point = tuple[float, float]
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Curve:
-    """A cubic Bézier curve: its ends and, between them, what it is drawn to."""
+    """A cubic Bézier curve: its ends, with the control points between them."""
 
     points: tuple[Point, Point, Point, Point]
     color: str

@@ -52,7 +52,7 @@ class PressureMonitor:
     """Answers memory pressure from one native thread, without the GIL.
 
     While it runs it trims the pools attached to it as soon as memory is short, and tells
-    subscribers what is still asked of them. Use it in a ``with``, or with :meth:`start` and
+    subscribers how much they should still release. Use it in a ``with``, or with :meth:`start` and
     :meth:`stop`. After a fork the child's monitor runs anew, with the same pools and handlers.
 
     Parameters
@@ -122,7 +122,7 @@ class PressureMonitor:
 
     @property
     def sources(self) -> tuple[PressureSource, ...]:
-        """What is watched and how, and what is not and why; empty before the first start."""
+        """The sources: how each is watched, or why it is not; empty before the first start."""
         return tuple(
             PressureSource(
                 name=NAMES[one.source],
@@ -246,7 +246,7 @@ class PressureMonitor:
         return reading_of(self._core.last_look())
 
     def statistics(self) -> PressureStatistics:
-        """Return what was seen and done; cheap enough to read each second."""
+        """Return counts of events, trims and reactions; cheap enough to read every second."""
         seen = self._core.statistics()
         limits = [limit_ms / 1000 for limit_ms in seen.reaction_bounds_ms] + [math.inf]
         return PressureStatistics(

@@ -1,4 +1,4 @@
-"""When memory is short, and what is said about it: the monitor's policy, events and counts."""
+"""The monitor's policy, events and counts: when memory is short, and how that is reported."""
 
 from __future__ import annotations
 
@@ -36,9 +36,9 @@ class PressurePolicy:
     """When there is pressure, and how much memory is asked for.
 
     A *stall* is time in which tasks wait for memory (Linux PSI,
-    Documentation/accounting/psi.rst). A *margin* is memory to keep available; what is missing to it
-    is the demand. A stall without a measurable deficit demands a step, which doubles while the
-    stall lasts.
+    Documentation/accounting/psi.rst). A *margin* is memory to keep available; the part missing
+    from it is the demand. A stall without a measurable deficit demands a step, which doubles while
+    the stall lasts.
 
     Attributes
     ----------
@@ -148,7 +148,7 @@ class PressureEvent:
 
     @property
     def bytes_to_release(self) -> int:
-        """What is still asked of you: the demand less what was trimmed."""
+        """The bytes you should still release: the demand less the bytes trimmed."""
         return max(0, self.demand_bytes - self.trimmed_bytes)
 
     @property
@@ -191,7 +191,7 @@ class PressureSource:
     wakes : bool
         Whether it wakes the monitor by itself; else it is looked at now and then.
     path : str
-        The file behind it; empty where there is none.
+        The file behind it; empty if there is none.
     detail : str
         How it is watched, or why it is not.
     """

@@ -41,7 +41,7 @@ class PressureReading:
         Of the machine (MemAvailable, MemTotal).
     nodes : tuple of NodeSupply
     cgroup_limit_bytes, cgroup_needed_bytes : int or None
-        Of the cgroup with the least room: its limit, and what is charged, clean file cache left
+        Of the cgroup with the least room: its limit, and the memory charged, clean file cache left
         out.
     balloon_bytes : int or None
         What the hypervisor has taken.

@@ -43,7 +43,7 @@ def _run(queue: _core.EventQueue, handler: Callable[[PressureEvent], object]) ->
                 return
             try:
                 handler(event_of(event))
-            except BaseException as error:  # its exceptions harm nobody else
+            except BaseException as error:  # its exceptions do not reach others
                 _core.write_unraisable(error, handler)
 
 
@@ -51,7 +51,7 @@ class Subscription:
     """A handler that is called with every event, on a Python thread of its own.
 
     A handler that raises is reported through :data:`sys.unraisablehook` and stays subscribed; one
-    that blocks delays nobody but itself. Leaving a ``with`` cancels.
+    that blocks delays only itself. Leaving a ``with`` cancels.
     """
 
     def __init__(

@@ -20,7 +20,7 @@ class Capability:
     available : bool or None
         Whether it can be used; None where that could not be found out.
     detail : str
-        The evidence: what was tried, and what the system said.
+        The evidence: the operation that was tried, and the system's answer.
     remedy : str
         What to do where it is missing or limited, in a line; empty where there is nothing to do.
     """

@@ -100,7 +100,7 @@ def _smallest_block(machine: Machine) -> str:
 
 
 def free_page_reporting(machine: Machine) -> Iterator[Capability]:
-    """Tell whether the host takes back what is free."""
+    """Tell whether the host takes back free memory."""
     name = "free page reporting"
     found = _balloon(machine)
     if found is not None and found.reports:

@@ -81,7 +81,7 @@ def transparent(machine: Machine) -> Iterator[Capability]:
 
 
 def hugetlb(machine: Machine) -> Iterator[Capability]:
-    """Tell what is reserved of each size on each node, and map a page where one is free."""
+    """Tell how many pages of each size each node has reserved, and map one if one is free."""
     reserves = _core.hugetlb_reserves(os.fsencode(machine.root))
     for one in reserves:
         yield _hugetlb_of(one)

@@ -38,7 +38,7 @@ def memory_by_node(cgroup: str) -> dict[str, dict[int, int]] | None:
 
 
 def counts_of(path: str) -> dict[str, int]:
-    """Return a file of ``name value`` lines, as /proc/vmstat and memory.stat; what is none is left.
+    """Return a file of ``name value`` lines, as /proc/vmstat and memory.stat; skip other lines.
 
     An unreadable file is an empty one.
     """

@@ -32,7 +32,7 @@ class ProcessPlacement:
     name : str
         What the system calls it (proc_pid_comm(5)).
     bytes_by_use : dict[str, dict[int, int]]
-        Resident bytes by what they are for, and by node: ``"heap"``, ``"stack"`` (of the first
+        Resident bytes by use and by node: ``"heap"``, ``"stack"`` (of the first
         thread), ``"huge"`` (hugetlb pages), ``"file"`` (of mapped files, private copies included)
         and ``"private"`` (everything else). numastat(8) counts the last two as one. A page that
         several processes share counts in each of them.

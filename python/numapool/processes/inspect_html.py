@@ -1,4 +1,4 @@
-"""A process in a notebook: its pages by use and node, and what goes with them."""
+"""A process in a notebook: its pages by use and node, its policy, CPUs and threads."""
 
 from __future__ import annotations
 

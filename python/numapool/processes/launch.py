@@ -250,7 +250,7 @@ class _Job:
                 return None
 
     def _end_all(self) -> None:
-        """End the ranks that still run, and pass on what they have said."""
+        """End the ranks that still run, and pass on their output."""
         running = [rank for rank in self._ranks if rank.poll() is None]
         for rank in running:
             rank.terminate()

@@ -219,7 +219,7 @@ class _Watched:
         """Move what can be moved from node to node, and tell how far it is meanwhile.
 
         First large mappings that are the process's alone, in parts and by several threads, where
-        there are CPUs for them; then what is left, in one call.
+        there are CPUs for them; then the rest, in one call.
         """
         if (threads := _threads()) > 1:
             parts = parts_of(_areas(self._pid, source, target))
@@ -330,7 +330,7 @@ def _threads() -> int:
 
 
 def _kept(memory: _core.ProcessMemory, sources: list[int], targets: list[int]) -> dict[str, int]:
-    """Return what is left on the nodes by the likely reason."""
+    """Return the bytes left on the nodes, by the likely reason."""
     by_use, shared = memory.bytes_by_use, memory.shared_bytes_by_node
     left = sum(nodes.get(node, 0) for nodes in by_use.values() for node in sources)
     huge = sum(by_use.get("huge", {}).get(node, 0) for node in sources)

@@ -15,7 +15,7 @@ _COLOURS = (36, 33, 32, 35, 34, 31)
 
 
 class RankOutput:
-    """The two streams of a rank, and what has come of a line that is not complete."""
+    """The two streams of a rank, and the beginning of a line that is not complete."""
 
     def __init__(
         self, process: subprocess.Popen[bytes], rank: int, node: int, output: Output
@@ -49,7 +49,7 @@ class RankOutput:
         return True
 
     def finish(self) -> None:
-        """Pass on what was said, and wait for no more: a child of the rank may keep it open."""
+        """Pass on the output so far, and wait for no more: a child of the rank may keep it open."""
         for stream in list(self.open):
             while stream in self.open and self.read(stream):
                 pass

@@ -209,7 +209,7 @@ class FileStream:
         return self._core.closed()
 
     def close(self) -> None:
-        """Read no more, and wait for what is being read. Idempotent."""
+        """Stop reading, and wait for reads in flight. Idempotent."""
         self._core.close()
 
     def __enter__(self) -> Self:

@@ -97,7 +97,7 @@ def read_into(
     Raises
     ------
     StorageError
-        Reading failed at ``error.offset``; what is before it is in the buffer.
+        Reading failed at ``error.offset``; the bytes before it are in the buffer.
     OSError
         The file cannot be opened (FileNotFoundError, PermissionError, IsADirectoryError); it is a
         pipe or a socket.

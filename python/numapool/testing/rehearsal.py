@@ -42,7 +42,7 @@ def pressure(
 ) -> Iterator[Rehearsal]:
     """Rehearse memory pressure for as long as the block lasts. No memory is filled.
 
-    The native threads of the monitors do what they do under pressure: they trim attached pools,
+    The native threads of the monitors act as under pressure: they trim attached pools,
     which gives memory back for real, tell every handler, and show the level. At the end of the
     block they tell that it is over. When the block begins, pools have been trimmed and events are
     on their way; handlers run on threads of their own, so wait for what yours does.

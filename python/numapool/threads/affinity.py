@@ -46,7 +46,7 @@ class CpuPlacement:
 
 @dataclass(frozen=True, slots=True)
 class Pinned:
-    """A thread's CPUs, and what is needed to put the former ones back."""
+    """A thread's CPUs, and how to restore the previous ones."""
 
     placement: CpuPlacement
     base: frozenset[int]

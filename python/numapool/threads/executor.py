@@ -180,7 +180,7 @@ class NodeExecutor(ThreadPoolExecutor):
     workers = renamed.attribute("NodeExecutor", "workers", "max_workers")
 
     def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
-        """Take no more work, and free the threads once what was taken is done.
+        """Accept no more work, and end the threads once the accepted work is done.
 
         Parameters
         ----------

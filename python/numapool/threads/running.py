@@ -44,7 +44,7 @@ class run_on(ContextDecorator):
     groups are used in turn, and threads that are started inside have the process's CPUs (on Linux
     they have this one's).
 
-    Memory follows: what is first touched inside comes from that node unless a policy says
+    Memory follows: pages first touched inside come from that node unless a policy says
     otherwise, and numapool's allocations that name no node go to it. On several nodes they go to
     the node of the CPU that the thread runs on at the moment.
 
@@ -171,7 +171,7 @@ def with_memory(topology: NumaTopology, nodes: list[int]) -> list[int]:
 
 
 def _memory_that_follows(usable: list[int], nodes: list[int]) -> tuple[list[int], str]:
-    """Windows: threads have no policy, what they touch comes from the node that they run on."""
+    """Windows: threads have no policy; pages come from the node that the thread runs on."""
     if usable == nodes:
         return nodes, ""
     without = next(one for one in nodes if one not in usable)

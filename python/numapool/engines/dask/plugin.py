@@ -110,7 +110,7 @@ class NodePlugin(WorkerPlugin):  # type: ignore[misc]  # distributed has no type
         return self.node_ids[0] if self.node_ids else None
 
     def teardown(self, worker: Any) -> None:
-        """End; what was received stays valid."""
+        """End; received data stays valid."""
         while self._undo:
             self._undo.pop()()
         self.worker = None
