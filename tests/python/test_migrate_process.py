@@ -33,7 +33,7 @@ def test_wrong_arguments(node: int) -> None:
         nump.migrate_process(os.getpid(), None, [1023])
     with pytest.raises(nump.NodeNotFoundError, match="no node 1023"):
         nump.migrate_process(os.getpid(), [1023], [node])
-    with pytest.raises(ValueError, match="to_nodes must name at least one node"):
+    with pytest.raises(ValueError, match="to_nodes must be at least one node"):
         nump.migrate_process(os.getpid(), None, [])
     with pytest.raises(ValueError, match="pid must be at least 1"):
         nump.migrate_process(-1, None, [node])
@@ -98,7 +98,8 @@ def machine(monkeypatch: pytest.MonkeyPatch) -> Machine:
     monkeypatch.setattr(migrate, "placement_in", lambda folder, pid, memory: placement(pid))
     monkeypatch.setattr(migrate, "existing", sorted)
     monkeypatch.setattr(migrate, "usable_cpus", lambda: frozenset(range(8)))
-    monkeypatch.setattr(migrate, "nodes_of", lambda _, ids: ids)
+    for reads in ("nodes_of", "named_of"):
+        monkeypatch.setattr(migrate, reads, lambda _, ids: ids)
     return made
 
 

@@ -7,6 +7,7 @@ import contextvars
 import importlib
 import inspect
 import os
+import warnings
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -19,6 +20,7 @@ from support.optional import needed
 from typer.testing import CliRunner
 
 import numapool as nump
+from numapool.base import warn_once
 from numapool.cli.app import app
 from numapool.cli.run import start
 from numapool.cli.run_options import OPTIONS
@@ -79,7 +81,13 @@ def streamed(spec: Any) -> None:
 
 
 def bound(spec: Any) -> None:  # for good: in a process of its own
-    child.check(f"import numapool as nump\nnump.bind_process({_text(spec)})")
+    child.check(f"""
+        import warnings
+        import numapool as nump
+        with warnings.catch_warnings(record=True) as told:
+            nump.bind_process({_text(spec)})
+        assert len(told) == {int(spec is None)}, told
+    """)
 
 
 def _text(spec: Any) -> str:
@@ -151,7 +159,8 @@ def pinned_pool(spec: Any) -> None:
     module = needed("numapool.arrays.pinned_pool")
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(module, "CudaDevice", lambda _: SimpleNamespace())
-        assert module.PinnedPool(node=spec).node_ids
+        patch.setattr(module, "_node_of", lambda *_: None)  # of the GPU
+        assert module.PinnedPool(node=spec).node_ids or spec is None
 
 
 def dask_cluster(spec: Any) -> None:
@@ -282,6 +291,51 @@ def test_several_nodes_are_never_too_many(call: Call) -> None:
     # The core knows the machine as it is.
     with contextlib.suppress(nump.NodeNotFoundError):
         call("all")
+
+
+#: Those that cannot do without a node, and say which one stands for None (bind_process in a process
+#: of its own). Elsewhere None is what naming no node means.
+_WARN = {
+    "NodeBuffer.migrate(node)",
+    "NodeExecutor(node)",
+    "SharedNodeBuffer.migrate(node)",
+    "children_on(node)",
+    "memory_policy(node)",
+    "migrate(node)",
+    "migrate_process(to_nodes)",
+    "numapool.engines.ray.node_runtime_env(node)",
+    "run_on(node)",
+}
+
+
+@pytest.mark.parametrize("name", _ALL)
+def test_each_takes_none_for_a_device_of_unknown_node(
+    name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(warn_once, "_warned_causes", set())
+    with warnings.catch_warnings(record=True) as told:
+        warnings.simplefilter("always")
+        for _ in range(1 if _ALL[name] is bound else 2):
+            _ALL[name](None)
+    texts = [str(one.message) for one in told if one.category is nump.PlacementWarning]
+    said = [one for one in texts if "is None, which names no node" in one]
+    assert len(said) == (name in _WARN)
+
+
+@pytest.mark.parametrize("name", _ALL)
+def test_each_takes_near_a_device_of_unknown_node(
+    name: str, monkeypatch: pytest.MonkeyPatch, two_sockets: nump.NumaTopology, tmp_path: Path
+) -> None:
+    if _ALL[name] is bound or len(known_topology().nodes) > 1:
+        pytest.skip("this machine is to have one of the two nodes")
+    monkeypatch.setattr(warn_once, "_warned_causes", set())
+    monkeypatch.setattr(node_set, "device_node", lambda _: None)
+    with warnings.catch_warnings(record=True) as told:
+        warnings.simplefilter("always")
+        for _ in range(2):
+            _ALL[name](f"near:{tmp_path}")
+    texts = [str(one.message) for one in told if one.category is nump.PlacementWarning]
+    assert len(texts) == 1
 
 
 #: Options of commands that name nodes, as the commands say.

@@ -117,7 +117,6 @@ def test_other_threads_are_not_concerned(node: int) -> None:
     [
         (0, "bind", "mode must be 'preferred', 'interleave' or 'local', not 'bind'"),
         (0, "local", "node must be None for mode='local'"),
-        (None, "preferred", "node must be at least one node for mode='preferred'"),
         (None, "interleave", "at least one node"),
         ([], "interleave", "at least one node"),
     ],

@@ -17,7 +17,7 @@ from numapool.processes.binding import cpus_near, existing, nodes_with_cpus, req
 __all__ = ["node_resources", "node_runtime_env"]
 
 
-def node_runtime_env(node: NodesLike, **fields: Any) -> dict[str, Any]:
+def node_runtime_env(node: NodesLike | None, **fields: Any) -> dict[str, Any]:
     """Return a ``runtime_env`` for Ray, whose workers start on a node, or on several.
 
     A worker's interpreter is started by ``numapool run``: it has the node's CPUs and prefers its
@@ -26,10 +26,11 @@ def node_runtime_env(node: NodesLike, **fields: Any) -> dict[str, Any]:
 
     Parameters
     ----------
-    node : NodesLike
-        The node. Of several nodes a worker has all the CPUs, and prefers memory of any. Words are
-        looked up here, and their ids where the worker starts. Where the machines of a cluster have
-        different nodes, give ids that all of them have.
+    node : NodesLike or None
+        The node; None is that of the calling thread, with a warning. Of several nodes a worker has
+        all the CPUs, and prefers memory of any. Words are looked up here, and their ids where the
+        worker starts. Where the machines of a cluster have different nodes, give ids that all of
+        them have.
     **fields
         Other fields of the environment, such as ``env_vars={"OMP_NUM_THREADS": "8"}``.
 

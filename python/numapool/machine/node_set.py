@@ -150,11 +150,22 @@ def wanted_of(name: str, value: NodesLike | None) -> list[int]:
     return sorted(found)
 
 
-def named_of(name: str, value: NodesLike) -> list[int]:
-    """Return the same where None names nothing; TypeError for it."""
-    if value is None:
-        raise TypeError(arguments.must_be(name, TAKES, value))
-    return wanted_of(name, value)
+def named_of(name: str, value: NodesLike | None) -> list[int]:
+    """Return the same for what is always about nodes: None is the calling thread's, with a warning.
+
+    :func:`numapool.device_node` answers None where the system does not tell.
+    """
+    if value is not None:
+        return wanted_of(name, value)
+    here = node_here()
+    warn_once(
+        "node is None",
+        f"{name} is None, which names no node: node {here}, the calling thread's, is used. "
+        "device_node() returns None where the system does not tell a device's node ('numapool "
+        "device PATH' shows why); 'local' says that the calling thread's is meant",
+        3,
+    )
+    return [here]
 
 
 def several_of(name: str, value: NodesLike | None) -> int | NodeSet | None:

@@ -11,7 +11,7 @@ from numapool import _core
 from numapool.base import arguments
 from numapool.base.errors import no_such_node
 from numapool.base.units import ids_text
-from numapool.machine.node_set import NodesLike, node_here, nodes_of
+from numapool.machine.node_set import NodesLike, named_of, node_here
 from numapool.machine.topology import current_topology
 
 PolicyMode = Literal["preferred", "interleave", "local"]
@@ -28,7 +28,9 @@ class memory_policy:
     Parameters
     ----------
     node : NodesLike, optional
-        The node or nodes for ``"preferred"`` and ``"interleave"``; nothing for ``"local"``. Of
+        The node or nodes for ``"preferred"`` and ``"interleave"``; nothing for ``"local"``. To
+        prefer None, as of a device whose node is unknown, is to prefer the calling thread's node,
+        with a warning. Of
         several nodes that are preferred, a page comes from the nearest to the CPU that touches it
         (MPOL_PREFERRED_MANY). Linux before 5.15 prefers one: the one nearest to the thread as it
         enters.
@@ -56,14 +58,14 @@ class memory_policy:
         mode: PolicyMode = "preferred",
     ) -> None:
         arguments.choice("mode", mode, _MODES)
-        nodes = [] if node is None else nodes_of("node", node)
+        nodes = [] if node is None and mode != "preferred" else named_of("node", node)
         if mode == "local" and nodes:
             raise ValueError(
                 "node must be None for mode='local', which is the node of the CPU that touches the "
                 f"memory, not {nodes}"
             )
-        if mode != "local" and not nodes:
-            raise ValueError(f"node must be at least one node for mode='{mode}', not none")
+        if mode == "interleave" and not nodes:
+            raise ValueError("node must be at least one node for mode='interleave', not none")
         exist = [known.node_id for known in current_topology().nodes]
         for one in nodes:
             if one not in exist:

@@ -79,12 +79,12 @@ def elsewhere(placement: Placement, node: int) -> int:
     return sum(placement.bytes_by_node.values()) - placement.bytes_by_node.get(node, 0)
 
 
-def target_of(node: NodesLike, placement: Callable[[], Placement]) -> int:
+def target_of(node: NodesLike | None, placement: Callable[[], Placement]) -> int:
     """Return the node to move memory to; the core calls it too.
 
     Parameters
     ----------
-    node : NodesLike
+    node : NodesLike or None
         One node, or several to choose from.
     placement : callable
         Says where the memory is; asked if there are several.
@@ -107,7 +107,7 @@ def target_of(node: NodesLike, placement: Callable[[], Placement]) -> int:
     return (near or nodes)[0]
 
 
-def migrate(obj: Any, node: NodesLike) -> MigrationReport:
+def migrate(obj: Any, node: NodesLike | None) -> MigrationReport:
     """Move the pages of an object's memory to a node; every byte keeps its value and address.
 
     Whole pages are moved, with what else is on them. No memory policy is set: pages that are
@@ -119,9 +119,10 @@ def migrate(obj: Any, node: NodesLike) -> MigrationReport:
     ----------
     obj : object
         As for :func:`placement_of`.
-    node : NodesLike
-        The node to move to. Of several nodes, the one that has all of it already, else the nearest
-        to the calling thread that has room; the report's ``node_id`` says which it was.
+    node : NodesLike or None
+        The node to move to; None, as of a device whose node is unknown, is that of the calling
+        thread, with a warning. Of several nodes, the one that has all of it already, else the
+        nearest to the calling thread that has room; the report's ``node_id`` says which it was.
 
     Returns
     -------

@@ -229,7 +229,7 @@ class SharedNodeBuffer(mmap.mmap):
             return AllocationStep.PREFERRED
         return AllocationStep.NEAREST if len(held) == 1 else AllocationStep.ANY
 
-    def migrate(self, node: NodesLike) -> MigrationReport:
+    def migrate(self, node: NodesLike | None) -> MigrationReport:
         """Move the pages to a node, as :func:`numapool.migrate`; pages that others map stay.
 
         From then on that node counts as the one that was asked for.

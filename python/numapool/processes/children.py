@@ -40,7 +40,7 @@ class _Entered:
 class spawning_on(ContextDecorator):
     """What :class:`children_on` does, for who starts processes without a fork server."""
 
-    def __init__(self, node: NodesLike) -> None:
+    def __init__(self, node: NodesLike | None) -> None:
         wanted = named_of("node", node)
         require_linux()
         self._topology = topology_with(wanted)
@@ -107,9 +107,10 @@ class children_on(spawning_on):
 
     Parameters
     ----------
-    node : NodesLike
-        The node, or several. Where it has no CPUs that this process may use, the nearest node's are
-        used, with a warning; the same goes for memory.
+    node : NodesLike or None
+        The node, or several; None, as of a device whose node is unknown, is that of the calling
+        thread, with a warning. Where it has no CPUs that this process may use, the nearest node's
+        are used, with a warning; the same goes for memory.
 
     Raises
     ------

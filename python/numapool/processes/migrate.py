@@ -17,7 +17,7 @@ from numapool import _core
 from numapool.base import arguments
 from numapool.base.errors import UnsupportedError
 from numapool.base.units import size_text
-from numapool.machine.node_set import NodesLike, nodes_of
+from numapool.machine.node_set import NodesLike, named_of, nodes_of
 from numapool.processes.binding import existing, nodes_text, usable_cpus
 from numapool.processes.inspect import ProcessPlacement, placement_in, process_placement
 
@@ -135,9 +135,7 @@ def migrate_process(
         There is no target.
     """
     wanted = arguments.at_least("pid", pid, 1)
-    targets = existing(nodes_of("to_nodes", to_nodes))
-    if not targets:
-        raise ValueError("to_nodes must name at least one node")
+    targets = existing(named_of("to_nodes", to_nodes))
     before = process_placement(wanted)
     if from_nodes is None:
         sources = list(before.bytes_by_node)

@@ -38,8 +38,9 @@ class NodeExecutor(ThreadPoolExecutor):
 
     Parameters
     ----------
-    node : NodesLike
-        The node to work on. With several nodes the threads run on all their CPUs, and memory is
+    node : NodesLike or None
+        The node to work on; None, as of a device whose node is unknown, is that of the calling
+        thread, with a warning. With several nodes the threads run on all their CPUs, and memory is
         that of the node of a thread's CPU first, then of the other ones.
     max_workers : int, optional
         The most threads; by default one for each CPU to be used. They are started as work comes.
@@ -81,7 +82,7 @@ class NodeExecutor(ThreadPoolExecutor):
     @renamed.parameters(workers="max_workers")
     def __init__(
         self,
-        node: NodesLike,
+        node: NodesLike | None,
         max_workers: SupportsIndex | None = None,
         *,
         thread_name_prefix: str = "",

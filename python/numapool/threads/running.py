@@ -50,8 +50,9 @@ class run_on(ContextDecorator):
 
     Parameters
     ----------
-    node : NodesLike
-        The node to run on. Of several nodes, all the CPUs.
+    node : NodesLike or None
+        The node to run on. Of several nodes, all the CPUs. None, as of a device whose node is
+        unknown, is that of the calling thread, with a warning.
     topology : NumaTopology, optional
         The machine; detected now if not given.
 
@@ -68,7 +69,7 @@ class run_on(ContextDecorator):
     Warns
     -----
     PlacementWarning
-        Once per node that has no CPUs to be used.
+        Once per node that has no CPUs to be used; once for None.
 
     Examples
     --------
@@ -77,7 +78,7 @@ class run_on(ContextDecorator):
     0
     """
 
-    def __init__(self, node: NodesLike, *, topology: NumaTopology | None = None) -> None:
+    def __init__(self, node: NodesLike | None, *, topology: NumaTopology | None = None) -> None:
         wanted = named_of("node", node)
         given = arguments.optional_instance("topology", topology, NumaTopology)
         self._topology = current_topology() if given is None else given
@@ -184,7 +185,7 @@ def home_of(nodes: Sequence[int]) -> int:
     return nodes[0] if len(nodes) == 1 else HOME_OF_CPU
 
 
-def bind_process(node: NodesLike, *, topology: NumaTopology | None = None) -> ProcessBinding:
+def bind_process(node: NodesLike | None, *, topology: NumaTopology | None = None) -> ProcessBinding:
     """Have every thread of this process run on the CPUs of a node, or of several, for good.
 
     All threads there are now are moved, and those that they start follow; the calling thread, and
@@ -197,8 +198,9 @@ def bind_process(node: NodesLike, *, topology: NumaTopology | None = None) -> Pr
 
     Parameters
     ----------
-    node : NodesLike
-        The node; where it has no CPUs that this process may use, the nearest that has. Of several
+    node : NodesLike or None
+        The node; None, as of a device whose node is unknown, is that of the calling thread, with a
+        warning. Where it has no CPUs that this process may use, the nearest that has. Of several
         nodes all the CPUs; their memory is preferred, and that of the CPU's node comes first.
     topology : NumaTopology, optional
         The machine; detected now if not given.
