@@ -150,20 +150,23 @@ def wanted_of(name: str, value: NodesLike | None) -> list[int]:
     return sorted(found)
 
 
-def named_of(name: str, value: NodesLike | None) -> list[int]:
+def named_of(name: str, value: NodesLike | None, stacklevel: int = 3) -> list[int]:
     """Return the same for what is always about nodes: None is the calling thread's, with a warning.
 
-    :func:`numapool.device_node` answers None where the system does not tell.
+    :func:`numapool.device_node` answers None where the system does not tell. Where there is one
+    node, it is right, and nothing is said.
     """
     if value is not None:
         return wanted_of(name, value)
     here = node_here()
+    if len(current_topology().nodes) == 1:
+        return [here]
     warn_once(
         "node is None",
         f"{name} is None, which names no node: node {here}, the calling thread's, is used. "
         "device_node() returns None where the system does not tell a device's node ('numapool "
         "device PATH' shows why); 'local' says that the calling thread's is meant",
-        3,
+        stacklevel,
     )
     return [here]
 

@@ -89,7 +89,7 @@ def target_of(node: NodesLike | None, placement: Callable[[], Placement]) -> int
     placement : callable
         Says where the memory is; asked if there are several.
     """
-    nodes = named_of("node", node)
+    nodes = named_of("node", node, 4)
     if len(nodes) == 1:
         return nodes[0]
     machine = current_topology()

@@ -105,7 +105,7 @@ class NodeExecutor(ThreadPoolExecutor):
         count = None if max_workers is None else arguments.at_least("max_workers", max_workers, 1)
         given = arguments.optional_instance("topology", topology, NumaTopology)
         topology = current_topology() if given is None else given
-        wanted = [topology.node(one).node_id for one in named_of("node", node)]
+        wanted = [topology.node(one).node_id for one in named_of("node", node, 4)]
         # Tried out in this thread, so that a refusal is known before there is work.
         pinned = pin(wanted, topology)
         unpin(pinned)
