@@ -17,6 +17,7 @@ import numapool as nump
 from numapool.cli.app import app
 from numapool.picture.many import classes_of, without_empty
 from numapool.picture.page import compose
+from numapool.picture.shapes import Label, Picture
 
 Distance = Callable[[int, int], int]
 GPU_NODES = (2, 10, 18, 26)
@@ -179,6 +180,62 @@ def test_a_picture_leaves_out_empty_nodes_and_says_so(tmp_path: Path) -> None:
     assert titles == [f"node {one}" for one in (0, 1, *GPU_NODES)]
     assert "28 nodes without memory and CPUs: 3-9, 11-17, 19-25, 27-33." in " ".join(texts)
     assert picture.curves  # few nodes are joined
+
+
+def measure(text: str, size: float, bold: bool) -> float:
+    return len(text) * size * (0.7 if bold else 0.65) / 72
+
+
+def distances_of(picture: Picture) -> dict[tuple[int, int], int]:
+    """Read the table of a picture back: ``#1 0-31`` heads a row, ``#1`` a column."""
+    ways: dict[str, list[Label]] = {}
+    for label in picture.labels:
+        if re.fullmatch(r"#\d+", label.text):
+            ways.setdefault(label.text, []).append(label)
+    found: dict[tuple[int, int], int] = {}
+    members: dict[str, list[int]] = {}
+    for way, (_, row) in ways.items():
+        beside = [one for one in picture.labels if one.area.x > row.area.right]
+        name = min(beside, key=lambda one: (abs(one.area.y - row.area.y), one.area.x))
+        members[way] = ids(name.text)
+    for a, (_, row) in ways.items():
+        for b, (column, _) in ways.items():
+            (cell,) = (
+                one
+                for one in picture.labels
+                if abs(middle(one)[0] - middle(column)[0]) < 0.1
+                and abs(middle(one)[1] - middle(row)[1]) < 0.1
+            )
+            for i in members[a]:
+                found |= {(i, j): 10 if i == j else int(cell.text) for j in members[b]}
+    return found
+
+
+def middle(label: Label) -> tuple[float, float]:
+    return label.area.x + label.area.width / 2, label.area.y + label.area.height / 2
+
+
+@pytest.mark.parametrize("name", ["64", "256", "256 in turns"])
+def test_a_picture_of_very_many_nodes_groups_those_alike(name: str, tmp_path: Path) -> None:
+    files = MACHINES.get(name) or machine(64, sockets_of(16))
+    _, topology = read(files | pci.device("nvme", "nvme0n1", 3, 1), tmp_path)
+    picture = compose(topology, measure)
+    titles = [
+        ids(one[1])
+        for one in (re.fullmatch(r"nodes? ([-:\d,]+)", label.text) for label in picture.labels)
+        if one
+    ]
+    assert sorted(node for some in titles for node in some) == list(range(topology.node_count))
+    assert [3] in titles  # it has a disk
+    assert len(titles) == {"64": 64, "256": 9, "256 in turns": 3}[name]
+    texts = " ".join(label.text for label in picture.labels)
+    assert ("Nodes that are alike share a card." in texts) is (name != "64")
+    assert ("Nodes 0-6:2 are" in texts) is (name == "256 in turns")
+    assert distances_of(picture) == matrix(topology)
+    assert picture.width < 24
+    for index, one in enumerate(picture.labels):
+        for other in picture.labels[:index]:
+            assert not one.area.overlaps(other.area), (one.text, other.text)
 
 
 def test_few_empty_nodes_are_shown_like_any_other(tmp_path: Path) -> None:

@@ -6,18 +6,20 @@ from numapool.machine.topology import NumaTopology
 
 #: With more nodes than this no edges are drawn, and the nodes stand in a grid.
 MOST_WITH_EDGES = 16
-_GRID_COLUMNS = 8
 _WIDEST_PLAIN = 4
+
+
+def grid_of(count: int, columns: int = 8) -> list[list[int]]:
+    """Return the rows of a plain grid of so many cards."""
+    firsts = range(0, count, columns)
+    return [list(range(first, min(first + columns, count))) for first in firsts]
 
 
 def rows_of(topology: NumaTopology) -> list[list[int]]:
     """Return the rows, top first, each a list of indices into the topology's nodes."""
     count = topology.node_count
     if count > MOST_WITH_EDGES:
-        return [
-            list(range(first, min(first + _GRID_COLUMNS, count)))
-            for first in range(0, count, _GRID_COLUMNS)
-        ]
+        return grid_of(count)
     if count <= 2:
         return [list(range(count))]
     half = -(-count // 2)

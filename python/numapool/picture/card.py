@@ -83,11 +83,18 @@ def draw_card(picture: Picture, x: float, y: float, width: float, facts: NodeFac
     inner = width - 2 * PAD
     left, at = x + PAD, y + PAD * 0.7
     ink = INK if facts.allowed else FAINT
-    picture.write(left, at, facts.title, TITLE_PT, bold=True, color=ink)
+    title = picture.wrap(facts.title.split(","), inner, TITLE_PT, ",", bold=True)
+    for line in title:
+        picture.write(left, at, line, TITLE_PT, bold=True, color=ink)
+        at += line_height(TITLE_PT)
     if facts.remark:
-        below = at + line_height(TITLE_PT) - line_height(TEXT_PT)
-        picture.write(x + width - PAD, below, facts.remark, TEXT_PT, color=FAINT, align="right")
-    at += line_height(TITLE_PT) + 0.03
+        beside = picture.measure(title[-1], TITLE_PT, True) + _CHIP_GAP
+        if beside + picture.measure(facts.remark, TEXT_PT, False) > inner:
+            at += line_height(TEXT_PT)
+        end = x + width - PAD
+        below = at - line_height(TEXT_PT)
+        picture.write(end, below, facts.remark, TEXT_PT, color=FAINT, align="right")
+    at += 0.03
     words = picture.wrap(facts.memory.split(", "), inner, TEXT_PT, ", ")
     for line in words:
         picture.write(left, at, line, TEXT_PT, color=ink if facts.has_memory else FAINT)

@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 from numapool.machine.topology import NumaTopology
-from numapool.picture.arrange import MOST_WITH_EDGES, pairs_of, rows_of
+from numapool.picture.arrange import MOST_WITH_EDGES, grid_of, pairs_of, rows_of
 from numapool.picture.card import PAD, chips, draw_card
+from numapool.picture.class_table import class_table_of
 from numapool.picture.distance import classes_of, is_symmetric
 from numapool.picture.edges import EdgeDrawer
 from numapool.picture.machine import NodeFacts, facts_of, headline, homeless, usable_line
-from numapool.picture.many import without_empty
-from numapool.picture.matrix import draw_matrix, matrix_width
+from numapool.picture.many import STRIDES, AlikeFacts, alike, without_empty
+from numapool.picture.matrix import MOST_WITH_VALUES, draw_matrix, matrix_width
 from numapool.picture.shapes import FAINT, LINE, Area, Box, Measure, Picture, line_height
 
 _MARGIN = 0.3
 _HEADLINE_PT = 14.0
 _NOTE_PT = 9.0
 _MOST_LABELLED = 4  # nodes whose edges carry their distances; with more there is a table
+_FEW_CARDS = 16
 _MOST_JOINED = 8  # nodes of which all are joined
 
 
@@ -35,15 +37,26 @@ def _band(count: int, rows: list[list[int]]) -> float:
     return 1.3 if longest <= 2 else 1.1 + 0.45 * min(longest, 4)
 
 
+def _columns(cards: int) -> int:
+    """Return how many cards stand beside one another where some are of several nodes."""
+    return 4 if cards <= _FEW_CARDS else 8
+
+
 def _height(measure: Measure, width: float, facts: NodeFacts) -> float:
     return draw_card(Picture(measure=measure), 0.0, 0.0, width, facts).height
 
 
 def _place_cards(
-    picture: Picture, y: float, facts: tuple[NodeFacts, ...], rows: list[list[int]]
+    picture: Picture,
+    y: float,
+    count: int,
+    facts: tuple[NodeFacts, ...],
+    rows: list[list[int]],
 ) -> dict[int, Area]:
-    """Draw the cards; of two rows, the upper one's end and the lower one's begin at one height."""
-    count = len(facts)
+    """Draw the cards of a machine of `count` nodes.
+
+    Of two rows, the upper one's end and the lower one's begin at one height.
+    """
     width, gap, band = _card_width(count), _gap(count), _band(count, rows)
     heights = [_height(picture.measure, width, one) for one in facts]
     longest = max(map(len, rows))
@@ -74,6 +87,10 @@ def _notes(topology: NumaTopology, facts: tuple[NodeFacts, ...], labelled: bool)
         notes.append("Edges join each node with those nearest to it; the table has all distances.")
     elif topology.node_count > 1:
         notes.append("Edges have the colours of the table of distances, where 10 is local.")
+    if any(isinstance(one, AlikeFacts) for one in facts):
+        notes.append("Nodes that are alike share a card.")
+    if any(":" in one.title for one in facts):
+        notes.append(STRIDES)
     if any(":" in part for one in facts for part in one.cpu_ranges):
         notes.append("CPUs 0-6:2 are 0, 2, 4 and 6.")
     return notes
@@ -110,13 +127,17 @@ def compose(topology: NumaTopology, measure: Measure) -> Picture:
     whole_machine = topology
     with_devices = {one.node_id for one in topology.devices if one.node_id is not None}
     topology, left_out = without_empty(topology, with_devices)
-    facts, rows, classes = facts_of(topology), rows_of(topology), classes_of(topology)
-    count = topology.node_count
+    every, classes, count = facts_of(topology), classes_of(topology), topology.node_count
+    facts = alike(topology, every)
+    rows = rows_of(topology) if len(facts) == count else grid_of(len(facts), _columns(len(facts)))
     labelled = 1 < count <= _MOST_LABELLED
     longest = max(map(len, rows))
     whole = longest * _card_width(count) + (longest - 1) * _gap(count)
     with_table = count > _MOST_LABELLED
-    wide = whole + (0.45 + matrix_width(count) if with_table else 0)
+    # Where cells are too small for numbers, nodes that are alike share them.
+    table = class_table_of(picture, topology) if count > MOST_WITH_VALUES else None
+    table_width = matrix_width(count) if table is None else table.width
+    wide = whole + (0.45 + table_width if with_table else 0)
 
     y = _MARGIN
     for line in picture.wrap(headline(whole_machine).split(), wide, _HEADLINE_PT, " ", bold=True):
@@ -129,7 +150,7 @@ def compose(topology: NumaTopology, measure: Measure) -> Picture:
             picture.write(_MARGIN, y, line, _NOTE_PT, color=FAINT)
             y += line_height(_NOTE_PT)
     y += 0.2
-    cards = _place_cards(picture, y, facts, rows)
+    cards = _place_cards(picture, y, count, facts, rows)
     bottom = max(card.bottom for card in cards.values())
     pairs = pairs_of(topology, _MOST_JOINED)
     EdgeDrawer(picture, topology, classes, rows, cards).draw(pairs, with_labels=labelled)
@@ -138,9 +159,11 @@ def compose(topology: NumaTopology, measure: Measure) -> Picture:
         bottom = below
     if with_table:
         left = _MARGIN + whole + 0.45
-        bottom = max(
-            bottom, draw_matrix(picture, left, y, topology, classes, count <= _MOST_JOINED)
-        )
+        if table is None:
+            end = draw_matrix(picture, left, y, topology, classes, count <= _MOST_JOINED)
+        else:
+            end = table.draw(left, y, classes)
+        bottom = max(bottom, end)
     picture.width = max(_MARGIN + wide, *(label.area.right for label in picture.labels)) + _MARGIN
     picture.height = bottom + _MARGIN
     return picture
