@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import re
 import sys
-from html.parser import HTMLParser
 from types import ModuleType, SimpleNamespace
 from typing import Any, Protocol
 
 import pytest
 from support.bench_results import report
+from support.html_reader import Reader
 
 import numapool as nump
 from numapool.base import html
@@ -17,36 +17,11 @@ from numapool.bench.notebook import notebook_progress
 from numapool.probes.capability import Capabilities
 from numapool.testing import fake_topology
 
-_VOID = {"br", "hr", "img", "meta"}
 SLY = "<script>alert('a')</script> & \"b\""
 
 
 class Shown(Protocol):
     def _repr_html_(self) -> str: ...
-
-
-class Reader(HTMLParser):
-    """Reads HTML, and demands that tags are closed in turn."""
-
-    def __init__(self, text: str) -> None:
-        super().__init__()
-        self.open: list[str] = []
-        self.seen: list[tuple[str, dict[str, str | None]]] = []
-        self.words = ""
-        self.feed(text)
-        self.close()
-        assert self.open == []
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.seen.append((tag, dict(attrs)))
-        if tag not in _VOID:
-            self.open.append(tag)
-
-    def handle_endtag(self, tag: str) -> None:
-        assert self.open.pop() == tag
-
-    def handle_data(self, data: str) -> None:
-        self.words += data
 
 
 def capability(name: str, available: bool | None, remedy: str = "") -> nump.Capability:

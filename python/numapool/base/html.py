@@ -12,6 +12,9 @@ if TYPE_CHECKING:
 
 _LINE = "1px solid rgba(127,127,127,.45)"
 _CELL = "padding:.2em .8em .2em 0;vertical-align:top;background:none;"
+#: Paths break anywhere, and columns keep a width for words.
+_WRAPS = "overflow-wrap:anywhere;min-width:5em"
+_CAPTION = "text-align:left;color:inherit;padding:.2em 0;font-weight:bold;white-space:nowrap"
 _GOOD, _BAD, _UNSURE = "45,164,78", "218,54,51", "191,135,0"
 #: From good to bad, for grounds of cells.
 _HEAT = ("45,164,78", "138,154,40", "191,135,0", "207,100,30", "218,54,51")
@@ -62,7 +65,7 @@ def table(
     aligned = frozenset(left)
 
     def cell(tag: str, index: int, value: object) -> str:
-        side = "left" if index in aligned else "right"
+        side = "left;" + _WRAPS if index in aligned else "right;white-space:nowrap"
         line = f"border-bottom:{_LINE};" if tag == "th" else ""
         grounds = value.style if isinstance(value, _Grounded) else ""
         scope = ' scope="col"' if tag == "th" else ""
@@ -74,12 +77,7 @@ def table(
 
     head = row("th", headings) if any(map(str, headings)) else ""
     body = "".join(row("td", one) for one in rows)
-    title = (
-        '<caption style="text-align:left;color:inherit;padding:.2em 0;font-weight:bold;'
-        f'white-space:nowrap">{escaped(caption)}</caption>'
-        if caption
-        else ""
-    )
+    title = f'<caption style="{_CAPTION}">{escaped(caption)}</caption>' if caption else ""
     return Html(
         '<div style="overflow-x:auto;max-width:100%">'
         '<table style="border-collapse:collapse;border:none;color:inherit;font-size:.9em;'

@@ -40,6 +40,8 @@ def report_html(report: BenchReport) -> str:
 
 
 def _number(value: float) -> str:
+    if value < 1:
+        return f"{value:.2g}"
     return f"{value:.0f}" if value >= 100 else f"{value:.1f}" if value >= 10 else f"{value:.2f}"
 
 

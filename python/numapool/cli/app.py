@@ -17,6 +17,7 @@ from numapool.cli.info import info
 from numapool.cli.metrics import metrics
 from numapool.cli.migrate import migrate
 from numapool.cli.ps import ps
+from numapool.cli.report import report
 from numapool.cli.run import start
 from numapool.cli.run_completion import UntilTheProgram, signature
 from numapool.cli.topo import topo
@@ -40,6 +41,7 @@ app.command(short_help="Show where processes are: pages by node, policy, CPUs.")
 app.command(short_help="Move the pages of a running process to other nodes.")(migrate)
 
 app.command(short_help="Print metrics, a Grafana dashboard, or Prometheus alert rules.")(metrics)
+app.command(short_help="Write a report in one file of HTML.")(report)
 app.command(short_help="Record this machine in a file, for a bug report.")(capture)
 
 

@@ -48,7 +48,8 @@ def _progress() -> Iterator[Progress | None]:
         yield show
 
 
-def _measure(options: BenchOptions) -> BenchReport:
+def measure(options: BenchOptions) -> BenchReport:
+    """Measure this machine, and show how far it has come where there is a screen."""
     from numapool.bench import run
 
     with _progress() as progress:
@@ -187,7 +188,7 @@ def _run(
         report = load_report(load)
     else:
         size_bytes = None if size_mib is None else size_mib * _MIB
-        report = _measure(
+        report = measure(
             BenchOptions(quick=quick, size_bytes=size_bytes, sections=sections, paths=tuple(paths))
         )
     # The results first: a picture that fails must not lose them.
