@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, settings
-from support import machine_wide, signals, slow, strays, systems, thread_state, threads
+from support import machine_wide, optional, signals, slow, strays, systems, thread_state, threads
 
 import numapool as nump
 
@@ -32,7 +32,8 @@ if systems.ON_WINDOWS:  # Wine shows Linux's /proc and /sys on the drive Z:, whe
 
 def pytest_report_header() -> list[str]:
     left = {} if systems.ON_LINUX else systems.MODULES
-    return [f"left to Linux: {name}: it {why}" for name, why in left.items()]
+    lines = [f"left to Linux: {name}: it {why}" for name, why in left.items()]
+    return [f"engines: {optional.versions()}", *lines]
 
 
 def pytest_ignore_collect(collection_path: Path) -> bool | None:

@@ -3,10 +3,25 @@
 from __future__ import annotations
 
 import importlib
+import importlib.metadata
 import os
 from typing import Any
 
 import pytest
+
+#: The engines that numapool has adapters or recipes for, as packages are called.
+ENGINES = ("distributed", "joblib", "torch", "ray", "mpi4py")
+
+
+def versions() -> str:
+    """Return which versions of the engines the tests run with."""
+    found = []
+    for name in ENGINES:
+        try:
+            found.append(f"{name} {importlib.metadata.version(name)}")
+        except importlib.metadata.PackageNotFoundError:
+            found.append(f"no {name}")
+    return ", ".join(found)
 
 
 def needed(name: str) -> Any:

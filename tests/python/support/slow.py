@@ -20,6 +20,7 @@ SLOW = (
     "test_dlpack.py::test_torch_gets_the_same_bytes",
     "test_engine_dask.py",
     "test_engine_joblib.py",
+    "test_engine_torchrun.py",
     "test_examples.py",
     "test_node_buffer.py::test_many_cycles_leak_neither_memory_nor_descriptors",
     "test_placement_of.py::test_tensors",

@@ -45,6 +45,7 @@ MODULES = {
     "test_engine_joblib": "needs joblib, which the Windows test bed does not have",
     "test_engine_mpi": _CPUS,
     "test_engine_ray": _CPUS,
+    "test_engine_torchrun": _PROC,
     "test_examples": "runs the examples for Linux",
     "test_executor": _CPUS,
     "test_executor_numpy": _CPUS,
