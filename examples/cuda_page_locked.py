@@ -1,10 +1,12 @@
 """Node memory that a GPU reads directly: page-locked with cudaHostRegister, and held meanwhile.
 
-Run it as ``python examples/cuda_page_locked.py``. Without a GPU it says so, and does nothing.
+Run it as ``python examples/cuda_page_locked.py``. Without a GPU it says so, and does nothing. It
+has not been run on a GPU yet.
 """
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -35,8 +37,7 @@ def page_locked(buffer: nump.NodeBuffer, cudart: Any | None = None) -> Iterator[
 def main() -> None:
     """Copy from a page-locked buffer to the GPU, without the CUDA driver's own staging."""
     if not torch.cuda.is_available():
-        print("there is no GPU here: nothing to page-lock")
-        return
+        sys.exit("UnsupportedError: PyTorch finds no GPU here: there is nothing to page-lock for")
     gpu = torch.cuda.get_device_properties(0)
     address = f"{gpu.pci_domain_id:04x}:{gpu.pci_bus_id:02x}:{gpu.pci_device_id:02x}.0"
     node = nump.device_node(address)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import runpy
 import subprocess
 import sys
 from pathlib import Path
@@ -96,8 +97,21 @@ def test_page_locked_memory_stays_where_it_is(node: int, monkeypatch: pytest.Mon
         buffer.migrate(node)
 
 
-def test_without_a_gpu_the_recipe_says_so() -> None:
+@pytest.mark.thread_unsafe(reason="sets sys.argv")
+@pytest.mark.parametrize(
+    ("program", "reason"),
+    [
+        ("examples/cuda_page_locked.py", "PyTorch finds no GPU here"),
+        ("examples/cuda_pinned_pool.py", "page-locked memory for a GPU needs the CUDA driver"),
+        ("benchmarks/host_to_device.py", "page-locked memory for a GPU needs the CUDA driver"),
+    ],
+)
+def test_without_a_gpu_programs_for_one_say_so(
+    program: str, reason: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     torch = needed("torch")
     if torch.cuda.is_available():
         pytest.skip("there is a GPU here")
-    assert output_of("cuda_page_locked.py") == "there is no GPU here: nothing to page-lock\n"
+    monkeypatch.setattr(sys, "argv", [program])
+    with pytest.raises(SystemExit, match=f"^UnsupportedError: {reason}"):
+        runpy.run_path(str(EXAMPLES.parent / program), run_name="__main__")
