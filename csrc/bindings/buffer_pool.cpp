@@ -294,12 +294,8 @@ void tell_if_exhausted(PyObject* pool) noexcept {
   });
 }
 
-PyObject* acquire_with(PyObject* object, PyObject* const* values, Py_ssize_t count, PyObject* names,
-                       bool zeroed) noexcept {
+PyObject* lend(PyObject* object, const Arguments& arguments, bool zeroed) noexcept {
   PoolBase* const self = as_pool(object);
-  Arguments arguments;
-  arguments.pool = self;
-  if (parse(values, count, names, arguments) != 0) return nullptr;
   Lease lease;
   const std::span<const int> several = arguments.several();
   const bool quick =
@@ -310,15 +306,15 @@ PyObject* acquire_with(PyObject* object, PyObject* const* values, Py_ssize_t cou
     tell_if_exhausted(object);
     return nullptr;
   }
-  if (lease.dirty && zeroed) {
-    if (arguments.size_bytes <= kZeroUnderGil) {
-      std::memset(lease.region.address, 0, arguments.size_bytes);
-    } else {
-      const WithoutGil released;
-      std::memset(lease.region.address, 0, arguments.size_bytes);
-    }
-  }
-  return make_node_buffer(lease, arguments.size_bytes);
+  return buffer_of_lease(lease, arguments.size_bytes, zeroed);
+}
+
+PyObject* acquire_with(PyObject* object, PyObject* const* values, Py_ssize_t count, PyObject* names,
+                       bool zeroed) noexcept {
+  Arguments arguments;
+  arguments.pool = as_pool(object);
+  if (parse(values, count, names, arguments) != 0) return nullptr;
+  return lend(object, arguments, zeroed);
 }
 
 PyObject* acquire(PyObject* object, PyObject* const* values, Py_ssize_t count, PyObject* names) {
@@ -402,6 +398,28 @@ void set_pool(PyObject* object, Pool* pool, bool zero_on_reuse) {
   }
   as_pool(object)->zero_on_reuse = zero_on_reuse;
   as_pool(object)->pool = pool;
+}
+
+PyObject* buffer_of_lease(const Lease& lease, std::size_t size_bytes, bool zeroed) noexcept {
+  if (lease.dirty && zeroed) {
+    if (size_bytes <= kZeroUnderGil) {
+      std::memset(lease.region.address, 0, size_bytes);
+    } else {
+      const WithoutGil released;
+      std::memset(lease.region.address, 0, size_bytes);
+    }
+  }
+  return make_node_buffer(lease, size_bytes);
+}
+
+bool zeroes_on_reuse(PyObject* object) noexcept { return as_pool(object)->zero_on_reuse; }
+
+PyObject* lend_block(PyObject* pool, std::size_t size_bytes, PyObject* node, bool zeroed) noexcept {
+  Arguments arguments;
+  arguments.pool = as_pool(pool);
+  arguments.size_bytes = size_bytes;
+  if (read_nodes(node, arguments) != 0) return nullptr;
+  return lend(pool, arguments, zeroed || arguments.pool->zero_on_reuse);
 }
 
 Pool& pool_of(PyObject* object) {

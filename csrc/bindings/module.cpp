@@ -4,6 +4,7 @@
 #include "bindings.hpp"
 #include "buffer_pool.hpp"
 #include "node_buffer.hpp"
+#include "quick_array.hpp"
 
 namespace py = pybind11;
 
@@ -21,6 +22,7 @@ PYBIND11_MODULE(_core_of_main, module, py::mod_gil_not_used()) {
   numapool::bindings::bind_process(module);
   numapool::bindings::bind_probe(module);
   if (numapool::bindings::add_pool_type(module.ptr()) != 0) throw py::error_already_set();
+  if (numapool::bindings::add_quick_array_type(module.ptr()) != 0) throw py::error_already_set();
   numapool::bindings::bind_pool(module);
   numapool::bindings::bind_ring(module);
   numapool::bindings::bind_host(module);

@@ -22,6 +22,7 @@
 #include "interrupt.hpp"
 #include "node_buffer_text.hpp"
 #include "numapool/allocator.hpp"
+#include "plain_array.hpp"
 #include "without_gil.hpp"
 
 #if PY_VERSION_HEX < 0x030D0000  // the GIL does it
@@ -165,8 +166,8 @@ PyObject* close(PyObject* object, PyObject*) {
   Py_RETURN_NONE;
 }
 
-PyObject* give_to_array(PyObject* object, PyObject*) {
-  as_buffer(object)->of_array.store(true, std::memory_order_relaxed);
+PyObject* to_array(PyObject* object, PyObject*) {
+  static_cast<void>(give_to_array(object));
   Py_RETURN_NONE;
 }
 
@@ -231,9 +232,34 @@ PyObject* move_to(PyObject* object, PyObject* argument) {
   });
 }
 
-// numapool.arrays.creation makes the array, for its dtypes and shapes are NumPy's.
+// (dtype="uint8", shape=None). False for what numapool.arrays.creation is to judge.
+bool read_array(const NodeBuffer* self, PyObject* const* values, Py_ssize_t count, PyObject* names,
+                PlainArray& out) noexcept {
+  const Py_ssize_t named = names == nullptr ? 0 : PyTuple_GET_SIZE(names);
+  if (count > 2) return false;
+  PyObject* dtype = count > 0 ? values[0] : nullptr;
+  PyObject* shape = count > 1 ? values[1] : nullptr;
+  for (Py_ssize_t i = 0; i < named; ++i) {
+    PyObject* const name = PyTuple_GET_ITEM(names, i);
+    const bool is_dtype = PyUnicode_CompareWithASCIIString(name, "dtype") == 0;
+    if (!is_dtype && PyUnicode_CompareWithASCIIString(name, "shape") != 0) return false;
+    PyObject*& place = is_dtype ? dtype : shape;
+    if (place != nullptr) return false;  // twice
+    place = values[count + i];
+  }
+  if (!(dtype == nullptr ? out.read_bytes() : out.read_dtype(dtype))) return false;
+  const bool all = shape == nullptr || shape == Py_None;
+  return (all ? out.fill(self->size_bytes) : out.read_shape(shape)) &&
+         out.size_bytes() <= self->size_bytes;
+}
+
 PyObject* as_array(PyObject* object, PyObject* const* arguments, Py_ssize_t count,
                    PyObject* names) {
+  PlainArray plain;
+  if (read_array(as_buffer(object), arguments, count, names, plain)) {
+    PyObject* const view = PyMemoryView_FromObject(object);
+    return view == nullptr ? nullptr : plain.make(as_buffer(object)->lease.region.address, view);
+  }
   PyObject* const module = PyImport_ImportModule("numapool.arrays.creation");
   if (module == nullptr) return nullptr;
   PyObject* const make = PyObject_GetAttrString(module, "array_over");
@@ -302,7 +328,7 @@ PyObject* repr(PyObject* object) {
 
 PyMethodDef methods[] = {
     {"close", close, METH_NOARGS, doc::kClose},
-    {"_give_to_array", give_to_array, METH_NOARGS, nullptr},
+    {"_give_to_array", to_array, METH_NOARGS, nullptr},
     {"placement", placement, METH_NOARGS, doc::kPlacement},
     {"migrate", move_to, METH_O, doc::kMigrate},
     {"pin", pin_buffer, METH_NOARGS, doc::kPin},
@@ -394,6 +420,11 @@ bool add_view(PyObject* buffer) noexcept {
   if (as_buffer(buffer)->exports.add()) return true;
   closed_error();
   return false;
+}
+
+void* give_to_array(PyObject* buffer) noexcept {
+  as_buffer(buffer)->of_array.store(true, std::memory_order_relaxed);
+  return as_buffer(buffer)->lease.region.address;
 }
 
 void drop_view(PyObject* buffer) noexcept {

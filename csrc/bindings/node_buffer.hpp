@@ -24,6 +24,10 @@ int add_node_buffer_type(PyObject* module) noexcept;
 [[nodiscard]] bool add_view(PyObject* buffer) noexcept;
 void drop_view(PyObject* buffer) noexcept;
 
+// Lets an array have the memory of a buffer that nobody else has a view of: only the last reference
+// to the buffer frees it from now on. Returns the memory. The GIL is held.
+void* give_to_array(PyObject* buffer) noexcept;
+
 // The memory of a buffer of which the caller has a view.
 struct Held {
   Region region;

@@ -1,18 +1,18 @@
-// NumPy's memory handler (NEP 49) over a pool. NumPy is not built against: the few entries of its C
-// interface that are needed are stable, and are looked up when they are first asked for.
+// NumPy's memory handler (NEP 49) over a pool.
 #include <pybind11/pybind11.h>
 #include <pybind11/stl.h>
 
 #include <cstdint>
 #include <cstdio>
 #include <memory>
-#include <optional>
+#include <string>
 #include <vector>
 
 #include "bindings.hpp"
 #include "buffer_pool.hpp"
 #include "made_once.hpp"
 #include "numapool/array_memory.hpp"
+#include "numpy_entries.hpp"
 #include "python_call.hpp"
 #include "without_gil.hpp"
 
@@ -36,30 +36,16 @@ struct NumpyHandler {
 };
 constexpr const char* kCapsule = "mem_handler";
 
-// numpy/__multiarray_api.h, the same since 1.22.
-constexpr std::size_t kSetHandler = 304;
-constexpr std::size_t kDefaultHandler = 306;
-
-struct NumpyInterface {
-  PyObject* (*set_handler)(PyObject* handler);
+struct Handlers {
+  PyObject* (*set)(PyObject* handler);
   const NumpyHandler* own;
 };
 
-NumpyInterface find_numpy() {
-  py::module_ core;
-  try {
-    core = import_module("numpy._core._multiarray_umath");
-  } catch (py::error_already_set& error) {
-    if (!error.matches(PyExc_ModuleNotFoundError)) throw;
-    core = import_module("numpy.core._multiarray_umath");  // before NumPy 2
-  }
-  const py::object table = core.attr("_ARRAY_API");
-  auto* const* const entries =
-      static_cast<void* const*>(PyCapsule_GetPointer(table.ptr(), nullptr));
-  if (entries == nullptr) throw py::error_already_set();
-  PyObject* const own = *static_cast<PyObject* const*>(entries[kDefaultHandler]);
-  NumpyInterface found{};
-  found.set_handler = reinterpret_cast<PyObject* (*)(PyObject*)>(entries[kSetHandler]);
+Handlers find_handlers() {
+  const NumpyEntries& entries = numpy_entries();
+  Handlers found{};
+  found.set = entries.function<PyObject* (*)(PyObject*)>(NumpyEntry::kSetHandler);
+  PyObject* const own = *entries.variable<PyObject*>(NumpyEntry::kDefaultHandler);
   found.own = static_cast<const NumpyHandler*>(PyCapsule_GetPointer(own, kCapsule));
   if (found.own == nullptr) throw py::error_already_set();
   if (found.own->version != 1) {
@@ -69,9 +55,9 @@ NumpyInterface find_numpy() {
   return found;
 }
 
-const NumpyInterface& numpy() {
-  constinit static MadeOnce<NumpyInterface> found;  // importing NumPy lets other threads run
-  return *found.get([] { return std::make_unique<NumpyInterface>(find_numpy()); });
+const Handlers& numpy() {
+  constinit static MadeOnce<Handlers> found;  // importing NumPy lets other threads run
+  return *found.get([] { return std::make_unique<Handlers>(find_handlers()); });
 }
 
 // Up to Python 3.11 the current thread state is that of whichever thread has the GIL, so that it is
@@ -149,7 +135,7 @@ py::object make_handler(const py::object& base, std::vector<int> nodes, bool str
 }
 
 py::object set_handler(const py::object& handler) {
-  PyObject* const before = numpy().set_handler(handler.is_none() ? nullptr : handler.ptr());
+  PyObject* const before = numpy().set(handler.is_none() ? nullptr : handler.ptr());
   if (before == nullptr) throw py::error_already_set();
   return py::reinterpret_steal<py::object>(before);
 }

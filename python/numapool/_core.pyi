@@ -1,6 +1,6 @@
 # The compiled core, as csrc/bindings makes it. NodeBuffer and PinnedRange alone are public.
 import enum
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from types import TracebackType
 from typing import Any, Self, SupportsIndex, TypeVar, final, overload
 
@@ -704,6 +704,18 @@ class Allocator:
     ) -> Allocation: ...
 
 @disjoint_base
+class QuickArray:
+    def __new__(
+        cls,
+        function: Callable[..., Any],
+        pool_class: type,
+        node_set_class: type,
+        zeroed: bool,
+        /,
+    ) -> Self: ...
+    def __call__(self, *args: Any, **named: Any) -> Any: ...
+    def __get__(self, instance: object, owner: type | None = None) -> Any: ...
+
 class PoolBase:
     def acquire(
         self,

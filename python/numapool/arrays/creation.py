@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import functools
 import math
-from collections.abc import Iterable, Mapping, Set
-from typing import TYPE_CHECKING, Any, Literal, SupportsIndex, TypedDict, Unpack
+from collections.abc import Callable, Iterable, Mapping, Set
+from typing import TYPE_CHECKING, Any, Literal, SupportsIndex, TypedDict, TypeVar, Unpack, cast
 
+from numapool import _core
 from numapool.base import arguments
-from numapool.machine.node_set import NodesLike, several_of
+from numapool.machine.node_set import NodeSet, NodesLike, several_of
 from numapool.memory.allocator import NodeBuffer, NumaAllocator, PageSize
 from numapool.pools.pool import BufferPool
 
@@ -21,6 +22,7 @@ _DTYPE = "a data type of NumPy without Python objects"
 
 Shape = SupportsIndex | Iterable[SupportsIndex]
 Order = Literal["C", "F"]
+Function = TypeVar("Function", bound=Callable[..., Any])
 
 
 class ArrayOptions(TypedDict, total=False):
@@ -83,6 +85,20 @@ def _dtype(dtype: npt.DTypeLike) -> np.dtype[Any]:
     return kind
 
 
+def _quick(*, zeroed: bool) -> Callable[[Function], Function]:
+    """Give a function a shorter way in C, where a pool is given and all arguments are plain.
+
+    Any other call is the function's, as if nothing stood before it.
+    """
+
+    def wrapped(function: Function) -> Function:
+        quick = _core.QuickArray(function, BufferPool, NodeSet, zeroed)
+        return cast("Function", functools.update_wrapper(quick, function))
+
+    return wrapped
+
+
+@_quick(zeroed=False)
 def empty(
     shape: Shape,
     dtype: npt.DTypeLike = float,
@@ -131,6 +147,7 @@ def empty(
     return _make(shape, dtype, order, node, strict, page_size, allocator, pool, zeroed=False)
 
 
+@_quick(zeroed=True)
 def zeros(
     shape: Shape,
     dtype: npt.DTypeLike = float,
