@@ -42,9 +42,9 @@ class HeldBytes {
 // meanwhile.
 class Circle {
  public:
-  Circle(const py::object& buffer, std::uint64_t seed) : bytes_(buffer) {
+  Circle(const py::object& buffer, std::uint64_t seed, std::size_t step) : bytes_(buffer) {
     const WithoutGil released;
-    bench::link_circle(bytes_.memory(), seed);
+    bench::link_circle(bytes_.memory(), seed, step);
   }
   [[nodiscard]] bench::Memory memory() const noexcept { return bytes_.memory(); }
 
@@ -70,6 +70,12 @@ py::object chase(const Circle& circle, const std::vector<int>& cpu, std::uint64_
                  std::uint32_t rounds) {
   return as_record(
       without_gil([&] { return bench::chase(circle.memory(), cpu, {round_ns, rounds}); }));
+}
+
+py::object chase_from_cache(const Circle& circle, const std::vector<int>& cpus,
+                            bench::LineState lines, std::uint64_t round_ns, std::uint32_t rounds) {
+  return as_record(without_gil(
+      [&] { return bench::chase_from_cache(circle.memory(), cpus, lines, {round_ns, rounds}); }));
 }
 
 py::object stream(bench::Kind kind, const py::object& buffer, const std::vector<int>& cpus,
@@ -108,6 +114,11 @@ void bind_bench_types(py::module_& module) {
       .value("WRITE", Kind::kWrite)
       .value("COPY", Kind::kCopy)
       .value("TRIAD", Kind::kTriad)
+      .value("MIX", Kind::kMix)
+      .finalize();
+  py::native_enum<bench::LineState>(module, "BenchLines", "enum.Enum")
+      .value("MODIFIED", bench::LineState::kModified)
+      .value("CLEAN", bench::LineState::kClean)
       .finalize();
   Record<Chase>::bind(module, "BenchChase",
                       {{"loads", value<&Chase::loads>}, {"ns", value<&Chase::ns>}});
@@ -139,10 +150,14 @@ void touch(const py::object& buffer, std::size_t step) {
 void bind_bench(py::module_& module) {
   bind_bench_types(module);
   py::class_<Circle>(module, "BenchCircle")
-      .def(py::init<const py::object&, std::uint64_t>(), py::arg("buffer"), py::arg("seed"))
+      .def(py::init<const py::object&, std::uint64_t, std::size_t>(), py::arg("buffer"),
+           py::arg("seed"), py::arg("step") = bench::kLineBytes)
       .def("chase", &chase, py::arg("cpu"), py::arg("round_ns"), py::arg("rounds"))
       .def("chase_under_load", &chase_under_load, py::arg("load"), py::arg("cpus"),
-           py::arg("pause"), py::arg("round_ns"), py::arg("rounds"));
+           py::arg("pause"), py::arg("round_ns"), py::arg("rounds"))
+      .def("chase_from_cache", &chase_from_cache, py::arg("cpus"), py::arg("lines"),
+           py::arg("round_ns"), py::arg("rounds"));
+  module.def("bench_can_flush", &bench::can_flush);
   module.def("bench_stream", &stream, py::arg("kind"), py::arg("buffer"), py::arg("cpus"),
              py::arg("round_ns"), py::arg("rounds"));
   module.def("bench_first_use", &first_use, py::arg("populate"), py::arg("length"),

@@ -73,6 +73,11 @@ class BenchKind(enum.Enum):
     WRITE = 1
     COPY = 2
     TRIAD = 3
+    MIX = 4
+
+class BenchLines(enum.Enum):
+    MODIFIED = 0
+    CLEAN = 1
 
 # Records, which the core alone makes (csrc/bindings/record.hpp).
 
@@ -804,7 +809,7 @@ class Monitor:
 
 @final
 class BenchCircle:
-    def __init__(self, buffer: Memory, seed: SupportsIndex) -> None: ...
+    def __init__(self, buffer: Memory, seed: SupportsIndex, step: SupportsIndex = ...) -> None: ...
     def chase(
         self, cpu: Sequence[SupportsIndex], round_ns: SupportsIndex, rounds: SupportsIndex
     ) -> BenchChases: ...
@@ -816,10 +821,18 @@ class BenchCircle:
         round_ns: SupportsIndex,
         rounds: SupportsIndex,
     ) -> BenchLoaded: ...
+    def chase_from_cache(
+        self,
+        cpus: Sequence[SupportsIndex],
+        lines: BenchLines,
+        round_ns: SupportsIndex,
+        rounds: SupportsIndex,
+    ) -> BenchChases: ...
 
 def affinity_rules() -> AffinityRules: ...
 def available() -> Available: ...
 def base_page_bytes() -> int: ...
+def bench_can_flush() -> bool: ...
 def bench_first_use(
     populate: bool,
     length: SupportsIndex,

@@ -182,6 +182,77 @@ TEST_CASE_FIXTURE(Scripted, "a thread that gets no CPU of its own is not said to
   CHECK(done.bytes_per_s.size() == 2);
 }
 
+TEST_CASE("a circle of steps has one line in each, and neighbours use other sets of a cache") {
+  Lines lines(64 * 20);
+  for (const std::size_t step : {std::size_t{4096}, std::size_t{128}}) {
+    const Memory memory = lines.memory();
+    link_circle(memory, 7, step);
+    std::set<std::size_t> steps;
+    std::set<std::size_t> within;
+    const std::vector<const void*> seen = walk(memory);
+    for (const void* at : seen) {
+      const auto offset =
+          static_cast<std::size_t>(static_cast<const std::byte*>(at) - memory.data());
+      CHECK(offset % kLineBytes == 0);
+      steps.insert(offset / step);
+      within.insert(offset % step);
+    }
+    CHECK(seen.size() == memory.size() / step);
+    CHECK(steps.size() == seen.size());
+    CHECK(within.size() == std::min(seen.size(), step / kLineBytes));
+  }
+  for (const std::size_t step : {0U, 32U, 100U, 64U * 64U * 20U})
+    CHECK(kind_of([&] { link_circle(lines.memory(), 1, step); }) == ErrorKind::kInvalidArgument);
+}
+
+TEST_CASE_FIXTURE(Scripted, "lines go from cache to cache, whole circles at a time") {
+  Lines lines(32);
+  const Memory memory = lines.memory();
+  link_circle(memory, 3);
+  const std::vector<const void*> before = walk(memory);
+  const std::array<int, 2> cpus{4, 5};
+  for (const LineState state : {LineState::kModified, LineState::kClean}) {
+    if (state == LineState::kClean && !can_flush()) {
+      CHECK(kind_of([&] { (void)chase_from_cache(memory, cpus, state, kShort); }) ==
+            ErrorKind::kUnsupported);
+      continue;
+    }
+    const Chases found = chase_from_cache(memory, cpus, state, kShort);
+    REQUIRE(found.rounds.size() == 2);
+    for (const Chase& round : found.rounds) {
+      CHECK(round.loads > 0);
+      CHECK(round.loads % 32 == 0);
+      CHECK(round.ns > 0);
+    }
+    CHECK(walk(memory) == before);
+  }
+  // Written behind the pointers, by the owner alone.
+  CHECK(memory[sizeof(void*)] == std::byte{1});
+}
+
+TEST_CASE_FIXTURE(Scripted, "from cache to cache takes two CPUs and a round") {
+  Lines lines(4);
+  link_circle(lines.memory(), 1);
+  const auto chase_on = [&](std::span<const int> cpus, const Plan& plan) {
+    return kind_of(
+        [&] { (void)chase_from_cache(lines.memory(), cpus, LineState::kModified, plan); });
+  };
+  const std::array<int, 3> cpus{0, 1, 2};
+  CHECK(chase_on(std::span(cpus).first(1), kShort) == ErrorKind::kInvalidArgument);
+  CHECK(chase_on(cpus, kShort) == ErrorKind::kInvalidArgument);
+  CHECK(chase_on(std::span(cpus).first(2), {1000, 0}) == ErrorKind::kInvalidArgument);
+}
+
+TEST_CASE_FIXTURE(Scripted, "the mix computes its first quarter from the others") {
+  Lines lines(64);
+  const std::array<int, 1> cpu{0};
+  CHECK(stream(Kind::kMix, lines.memory(), cpu, kShort).bytes_per_s.size() == 2);
+  const double* const numbers = lines.numbers();
+  CHECK(std::all_of(numbers, numbers + lines.count() / 4, [](double x) { return x == 3.0; }));
+  CHECK(std::all_of(numbers + lines.count() / 4, numbers + lines.count(),
+                    [](double x) { return x == 1.0; }));
+}
+
 TEST_CASE_FIXTURE(Scripted, "shares without a line are refused") {
   Lines lines(5);
   const std::array<int, 2> cpus{0, 1};

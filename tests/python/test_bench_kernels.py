@@ -56,6 +56,36 @@ def test_streams(allocator: nump.NumaAllocator, node: int, kind: _core.BenchKind
         assert all(1e6 < rate < 1e13 for rate in found.bytes_per_s)
 
 
+@pytest.mark.skipif(len(os.sched_getaffinity(0)) < 2, reason="one CPU cannot read another's cache")
+@pytest.mark.parametrize("lines", _core.BenchLines)
+def test_lines_of_another_cache(
+    allocator: nump.NumaAllocator, node: int, lines: _core.BenchLines
+) -> None:
+    cpus = sorted(os.sched_getaffinity(0))[:2]
+    with allocator.allocate(MIB, node) as buffer:
+        circle = _core.BenchCircle(memoryview(buffer)[: 64 * 64], 1)
+        if lines is _core.BenchLines.CLEAN and not _core.bench_can_flush():
+            with pytest.raises(nump.UnsupportedError, match="flushes a line"):
+                circle.chase_from_cache(cpus, lines, SHORT, 1)
+        else:
+            found = circle.chase_from_cache(cpus, lines, SHORT, 2)
+            assert found.stayed
+            assert all(one.loads % 64 == 0 and one.loads > 0 for one in found.rounds)
+        with pytest.raises(ValueError, match="takes two CPUs"):
+            circle.chase_from_cache(CPU, lines, SHORT, 1)
+        del circle
+
+
+def test_a_circle_of_steps(allocator: nump.NumaAllocator, node: int) -> None:
+    with allocator.allocate(MIB, node) as buffer:
+        circle = _core.BenchCircle(buffer, 1, 4096)
+        assert circle.chase(CPU, SHORT, 1).rounds[0].loads > 0
+        assert np.count_nonzero(np.frombuffer(memoryview(buffer), np.uint64)) == MIB // 4096
+        del circle
+        with pytest.raises(ValueError, match="steps of whole lines"):
+            _core.BenchCircle(buffer, 1, 100)
+
+
 def test_reading_leaves_the_memory_alone(allocator: nump.NumaAllocator, node: int) -> None:
     with allocator.allocate(2 * MIB, node) as buffer:
         array = np.frombuffer(memoryview(buffer), np.uint64)

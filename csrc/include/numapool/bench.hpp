@@ -27,8 +27,9 @@ struct Plan {
 };
 
 // Links the lines of the memory into one circle, in an order chosen by `seed`, which no prefetcher
-// can predict.
-void link_circle(Memory memory, std::uint64_t seed);
+// can predict. With a `step` of several lines, one line in each step is linked: neighbours use
+// different lines of their steps, so that they do not compete for the same sets of a cache.
+void link_circle(Memory memory, std::uint64_t seed, std::size_t step = kLineBytes);
 
 // Loads, each of which waits for the previous one.
 struct Chase {
@@ -46,11 +47,28 @@ struct Chases {
 // Follows the circle that link_circle() made of this memory. Without `cpu`: on any CPU.
 [[nodiscard]] Chases chase(Memory circle, std::span<const int> cpu, const Plan& plan);
 
+// How the owner's cache has the lines before another CPU reads them.
+enum class LineState {
+  kModified,  // written
+  kClean,     // flushed to memory, and read again; needs can_flush()
+};
+
+// Follows the circle, once around at a time, on cpus[1], after cpus[0] has brought all its lines
+// into its own cache. Only the reader's loads are timed. Throws Error(kUnsupported) for kClean
+// without an instruction to flush a line.
+[[nodiscard]] Chases chase_from_cache(Memory circle, std::span<const int> cpus, LineState lines,
+                                      const Plan& plan);
+
+// Whether this processor lets a program flush a line from all caches (x86-64: CLFLUSH; AArch64: DC
+// CIVAC).
+[[nodiscard]] bool can_flush() noexcept;
+
 enum class Kind {
   kRead,   // sum
   kWrite,  // fill
   kCopy,   // copies the second half to the first
   kTriad,  // computes the first third from the others: a = b + s * c
+  kMix,    // computes the first quarter from the others, three reads for a write: a = b + c + s * d
 };
 
 // Bytes that the program reads and writes in each round, by all threads together. As in STREAM,

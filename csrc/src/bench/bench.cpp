@@ -29,6 +29,8 @@ std::size_t arrays_of(Kind kind) noexcept {
       return 2;
     case Kind::kTriad:
       return 3;
+    case Kind::kMix:
+      return 4;
   }
   return 1;
 }
@@ -68,6 +70,10 @@ class alignas(2 * kLineBytes) Share {
       case Kind::kTriad:
         loops().triad(numbers(0, at_), numbers(1, at_), numbers(2, at_), kOne, count);
         break;
+      case Kind::kMix:
+        loops().mix(numbers(0, at_), numbers(1, at_), numbers(2, at_), numbers(3, at_), kOne,
+                    count);
+        break;
     }
     at_ += bytes;
     if (at_ == bytes_) at_ = 0;
@@ -82,7 +88,7 @@ class alignas(2 * kLineBytes) Share {
   }
 
   std::size_t arrays_;
-  std::array<std::byte*, 3> begin_{};
+  std::array<std::byte*, 4> begin_{};
   std::size_t bytes_ = 0;
   std::size_t at_ = 0;
   std::uint64_t total_ = 0;
@@ -158,7 +164,8 @@ Streams stream(Kind kind, Memory memory, std::span<const int> cpus, const Plan& 
   Streams out;
   out.stayed = run_team(cpus, plan,
                         {[&](std::size_t member) {
-                           if (kind == Kind::kTriad) all.share(member).fill_with_ones();
+                           if (kind == Kind::kTriad || kind == Kind::kMix)
+                             all.share(member).fill_with_ones();
                          },
                          [&](std::size_t member, std::uint32_t round, Clock::time_point end) {
                            Share& share = all.share(member);

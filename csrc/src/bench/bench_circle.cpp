@@ -33,8 +33,6 @@ class Dice {
   std::uint64_t state_;
 };
 
-const void* next(const void* at) noexcept { return *static_cast<const void* const*>(at); }
-
 }  // namespace
 
 void require_lines(Memory memory, std::size_t least, const char* what) {
@@ -48,18 +46,26 @@ void require_lines(Memory memory, std::size_t least, const char* what) {
                                                (aligned ? "" : " that begin within a line"));
 }
 
-// Sattolo's shuffle makes of the numbers a permutation that is one circle. It is done on the
-// numbers, a sixteenth of the memory, and written to the lines in their order.
-void link_circle(Memory memory, std::uint64_t seed) {
+// Sattolo's shuffle turns the numbers into a permutation that is one circle. It works on the
+// numbers, which take at most a sixteenth of the memory, and then writes the lines in order.
+void link_circle(Memory memory, std::uint64_t seed, std::size_t step) {
   require_lines(memory, 2, "a circle");
-  const auto lines = static_cast<std::uint32_t>(memory.size() / kLineBytes);
+  if (step == 0 || step % kLineBytes != 0 || memory.size() / step < 2) {
+    throw Error(ErrorKind::kInvalidArgument,
+                "a circle takes steps of whole lines, two at least, not steps of " +
+                    std::to_string(step) + " bytes in " + std::to_string(memory.size()));
+  }
+  const auto lines = static_cast<std::uint32_t>(memory.size() / step);
+  const auto line = [memory, step](std::uint32_t i) {
+    return memory.data() + std::size_t{i} * step + std::size_t{i} * kLineBytes % step;
+  };
   std::vector<std::uint32_t> successor(lines);
   std::iota(successor.begin(), successor.end(), 0U);
   Dice dice(seed);
   for (std::uint32_t i = lines - 1; i > 0; --i) std::swap(successor[i], successor[dice.below(i)]);
   for (std::uint32_t i = 0; i < lines; ++i) {
-    const void* const to = memory.data() + std::size_t{successor[i]} * kLineBytes;
-    std::memcpy(memory.data() + std::size_t{i} * kLineBytes, &to, sizeof to);
+    const void* const to = line(successor[i]);
+    std::memcpy(line(i), &to, sizeof to);
   }
 }
 

@@ -48,6 +48,17 @@ NUMAPOOL_INLINE void triad_loop(double* NUMAPOOL_RESTRICT to, const double* NUMA
   for (std::size_t i = 0; i < count; ++i) data[i] = first[i] + factor * second[i];
 }
 
+NUMAPOOL_INLINE void mix_loop(double* NUMAPOOL_RESTRICT to, const double* NUMAPOOL_RESTRICT one,
+                              const double* NUMAPOOL_RESTRICT other,
+                              const double* NUMAPOOL_RESTRICT third, double factor,
+                              std::size_t count) noexcept {
+  double* const NUMAPOOL_RESTRICT data = std::assume_aligned<kAligned>(to);
+  const double* const NUMAPOOL_RESTRICT first = std::assume_aligned<kAligned>(one);
+  const double* const NUMAPOOL_RESTRICT second = std::assume_aligned<kAligned>(other);
+  const double* const NUMAPOOL_RESTRICT last = std::assume_aligned<kAligned>(third);
+  for (std::size_t i = 0; i < count; ++i) data[i] = first[i] + second[i] + factor * last[i];
+}
+
 std::uint64_t sum(const std::uint64_t* from, std::size_t count) noexcept {
   return sum_loop(from, count);
 }
@@ -59,7 +70,11 @@ void triad(double* to, const double* one, const double* other, double factor,
            std::size_t count) noexcept {
   triad_loop(to, one, other, factor, count);
 }
-constexpr Loops kBaseline{"baseline", sum, fill, copy, triad};
+void mix(double* to, const double* one, const double* other, const double* third, double factor,
+         std::size_t count) noexcept {
+  mix_loop(to, one, other, third, factor, count);
+}
+constexpr Loops kBaseline{"baseline", sum, fill, copy, triad, mix};
 
 #ifdef NUMAPOOL_AVX2
 NUMAPOOL_AVX2 std::uint64_t sum_avx2(const std::uint64_t* from, std::size_t count) noexcept {
@@ -75,7 +90,11 @@ NUMAPOOL_AVX2 void triad_avx2(double* to, const double* one, const double* other
                               std::size_t count) noexcept {
   triad_loop(to, one, other, factor, count);
 }
-constexpr Loops kAvx2{"avx2", sum_avx2, fill_avx2, copy_avx2, triad_avx2};
+NUMAPOOL_AVX2 void mix_avx2(double* to, const double* one, const double* other, const double* third,
+                            double factor, std::size_t count) noexcept {
+  mix_loop(to, one, other, third, factor, count);
+}
+constexpr Loops kAvx2{"avx2", sum_avx2, fill_avx2, copy_avx2, triad_avx2, mix_avx2};
 #endif
 
 }  // namespace

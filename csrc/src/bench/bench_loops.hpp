@@ -14,6 +14,8 @@ struct Loops {
   void (*copy)(double* to, const double* from, std::size_t count) noexcept;
   void (*triad)(double* to, const double* one, const double* other, double factor,
                 std::size_t count) noexcept;
+  void (*mix)(double* to, const double* one, const double* other, const double* third,
+              double factor, std::size_t count) noexcept;
 };
 
 // The best that this processor can run.

@@ -15,6 +15,7 @@ from numapool.bench.report import (
     LoadPoint,
     Matrix,
     PageSize,
+    ReachPoint,
     load_report,
 )
 from numapool.bench.run import run
@@ -34,6 +35,7 @@ __all__ = [
     "LoadPoint",
     "Matrix",
     "PageSize",
+    "ReachPoint",
     "compare",
     "load_report",
     "run",

@@ -9,7 +9,7 @@ from numapool.bench.report import Matrix
 from numapool.bench.rounds import Pace
 from numapool.bench.site import Site
 
-KINDS = ("read", "write", "copy", "triad")
+KINDS = ("read", "write", "copy", "triad", "mix")
 
 
 def figures(site: Site) -> int:

@@ -113,6 +113,9 @@ def _figures(report: BenchReport) -> Iterator[tuple[_Key, Figure]]:
         ):
             if figure is not None:
                 yield ("pages", f"{what}, {name}", unit), figure
+    for reach in report.reach:
+        what = f"{reach.lines} lines, {size_text(reach.page_bytes)} pages"
+        yield ("reach", what, "ns"), reach.latency_ns
     for one in report.allocations:
         what = f"{one.name}, {size_text(one.size_bytes)}"
         yield ("allocators", what, "ns"), one.whole_ns

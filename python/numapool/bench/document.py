@@ -5,9 +5,12 @@ from __future__ import annotations
 import dataclasses
 import types
 import typing
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
-_Record = TypeVar("_Record")
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
+
+_Record = TypeVar("_Record", bound="DataclassInstance")
 
 
 def record_of(kind: type[_Record], fields: Any, where: str) -> _Record:
@@ -25,11 +28,16 @@ def record_of(kind: type[_Record], fields: Any, where: str) -> _Record:
     Raises
     ------
     ValueError
-        Something is missing, or of another type; the message says what, and where.
+        Something without a default is missing, or of another type; the message says what, and
+        where.
     """
     if not isinstance(fields, dict):
         raise ValueError(f"{where or 'the document'} must be an object")
-    wanted = typing.get_type_hints(kind)
+    hints = typing.get_type_hints(kind)
+    optional = {
+        one.name for one in dataclasses.fields(kind) if one.default is not dataclasses.MISSING
+    }
+    wanted = {name: hint for name, hint in hints.items() if name in fields or name not in optional}
     missing = [name for name in wanted if name not in fields]
     if missing:
         raise ValueError(f"{where or 'the document'} has no {missing[0]!r}")

@@ -5,7 +5,17 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 #: The questions.
-SECTIONS = ("latency", "bandwidth", "loaded", "pages", "allocators", "device")
+SECTIONS = (
+    "latency",
+    "bandwidth",
+    "loaded",
+    "caches",
+    "pages",
+    "reach",
+    "migration",
+    "allocators",
+    "device",
+)
 
 LEAST_BYTES = 1 << 20
 

@@ -78,7 +78,9 @@ class Matrix:
     Attributes
     ----------
     name : str
-        ``"latency"``, ``"read"``, ``"write"``, ``"copy"`` or ``"triad"``.
+        ``"latency"``, ``"read"``, ``"write"``, ``"copy"``, ``"triad"`` or ``"mix"``;
+        ``"cache_modified"`` and ``"cache_clean"`` (from the cache of a CPU of `target` to a CPU of
+        `source`); ``"migration"`` (pages moved from `source` to `target`).
     unit : str
         ``"ns"`` or ``"bytes/s"``.
     cells : tuple of Cell
@@ -149,6 +151,35 @@ class PageSize:
     populate_bytes_s: Figure | None
     verified: bool
     reason: str | None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ReachPoint:
+    """Latency of loads that touch one line in each of many base pages' worth of memory.
+
+    Attributes
+    ----------
+    node_id : int
+    kind : str
+        The pages of the memory: ``"base"`` or ``"transparent"``.
+    page_bytes : int
+        Their size.
+    step_bytes : int
+        The distance of the lines: one base page.
+    lines : int
+        How many lines there are.
+    latency_ns : Figure
+    verified : bool
+        The pages came on the node, and in this size; the thread stayed on its CPU.
+    """
+
+    node_id: int
+    kind: str
+    page_bytes: int
+    step_bytes: int
+    lines: int
+    latency_ns: Figure
+    verified: bool
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -270,6 +301,7 @@ class BenchReport:
     devices : tuple of DeviceRead
     limits : tuple of Limit
     warnings : tuple of BenchWarning
+    reach : tuple of ReachPoint
     """
 
     version: str
@@ -287,6 +319,7 @@ class BenchReport:
     devices: tuple[DeviceRead, ...]
     limits: tuple[Limit, ...]
     warnings: tuple[BenchWarning, ...]
+    reach: tuple[ReachPoint, ...] = ()
 
     def matrix(self, name: str) -> Matrix | None:
         """Return a matrix by its name, if it was measured."""

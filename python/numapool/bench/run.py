@@ -8,7 +8,17 @@ from typing import Any
 
 from numapool import _core
 from numapool._core import __version__
-from numapool.bench import allocators, bandwidth, device, latency, loaded, pages
+from numapool.bench import (
+    allocators,
+    bandwidth,
+    device,
+    from_cache,
+    latency,
+    loaded,
+    migration,
+    pages,
+    reach,
+)
 from numapool.bench.clock import Clock, Progress
 from numapool.bench.conditions import Conditions
 from numapool.bench.limits import limits
@@ -23,7 +33,10 @@ _COUNTS = {
     "latency": latency.figures,
     "bandwidth": bandwidth.figures,
     "loaded": loaded.figures,
+    "caches": from_cache.figures,
     "pages": pages.figures,
+    "reach": reach.figures,
+    "migration": migration.figures,
     "allocators": allocators.figures,
     "device": device.figures,
 }
@@ -70,6 +83,9 @@ def run(options: BenchOptions | None = None, progress: Progress | None = None) -
     devices = device.measure(site) if options.asks("device") else ()
     matrices, points = _on_buffers(site, conditions)
     page_sizes = pages.measure(site) if options.asks("pages") else ()
+    points_of_reach = reach.measure(site) if options.asks("reach") else ()
+    if options.asks("migration") and len(site.targets) > 1:
+        matrices = (*matrices, migration.measure(site))
     allocations = allocators.measure(site) if options.asks("allocators") else ()
     took_s = site.clock.finish()
     spoiled = conditions.warnings()
@@ -89,6 +105,7 @@ def run(options: BenchOptions | None = None, progress: Progress | None = None) -
         devices=devices,
         limits=limits(site),
         warnings=(),
+        reach=points_of_reach,
     )
     return dataclasses.replace(found, warnings=(*spoiled, *site.warnings, *_doubts(site, found)))
 
@@ -100,7 +117,7 @@ def _on_buffers(
     asks = site.options.asks
     matrices: list[Matrix] = []
     points: tuple[LoadPoint, ...] = ()
-    if not any(map(asks, ("latency", "bandwidth", "loaded"))):
+    if not any(map(asks, ("latency", "bandwidth", "loaded", "caches"))):
         return (), ()
     with site.placed():
         if asks("latency"):
@@ -109,6 +126,8 @@ def _on_buffers(
         if asks("loaded"):
             points = loaded.measure(site)
             conditions.time_speed()
+        if asks("caches"):
+            matrices += [from_cache.measure(site, name) for name in from_cache.kinds()]
         if asks("bandwidth"):
             for kind in bandwidth.KINDS:
                 matrices.append(bandwidth.measure(site, kind))

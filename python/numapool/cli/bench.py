@@ -116,7 +116,8 @@ def bench(
         list[str] | None,
         typer.Option(
             metavar="SECTION",
-            help="latency, bandwidth, loaded, pages, allocators or device; may be repeated.",
+            help="latency, bandwidth, loaded, caches, pages, reach, migration, allocators, device; "
+            "may be repeated.",
             show_default=False,
         ),
     ] = None,

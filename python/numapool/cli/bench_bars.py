@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING
 
 from numapool.base.units import size_text
 from numapool.bench.report import BenchReport, Figure, Matrix
-from numapool.cli.bench_text import UNSTEADY, figure_text, scaled, time_text
+from numapool.cli.bench_text import TITLES, UNSTEADY, figure_text, scaled, time_text
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 _BLUE, _ORANGE = "#2f6f9f", "#d98c3f"
-_WIDEST = 1.5  # times the longest bar
+_LONGEST_TO_SHORTEST = 25  # beyond it a linear axis shows the shortest bar as a line
 _LEAST_BARS = 4  # room for so many, that one alone is no wall
 
 
@@ -51,9 +51,13 @@ def _bars(
     axes.grid(axis="x", color="#dddddd", linewidth=0.6, zorder=0)
     for side in ("top", "right", "left"):
         axes.spines[side].set_visible(False)
-    # A single wild round is not to make all bars short: then its range ends at the edge.
     most = max(scale(figure.highest) for figure in figures)
-    axes.set_xlim(0, 1.05 * min(most, _WIDEST * max(medians)))
+    least = min(scale(figure.lowest) for figure in figures)
+    if least > 0 and most > _LONGEST_TO_SHORTEST * min(medians):
+        axes.set_xscale("log")
+        axes.set_xlim(least / 2, 1.2 * most)
+    else:
+        axes.set_xlim(0, 1.05 * most)
     for place, figure in zip(places, figures, strict=True):
         axes.text(
             1.015,
@@ -68,10 +72,10 @@ def _bars(
 def bars_of_node(axes: Axes, report: BenchReport, matrices: Sequence[Matrix]) -> None:
     """Draw what the memory of a machine with one node gives, beside its physical limit."""
     rates = [matrix for matrix in matrices if matrix.unit != "ns"]
-    waits = [matrix for matrix in matrices if matrix.unit == "ns"]
+    latency = report.matrix("latency")
     title = "Memory of the only node"
-    if waits:
-        cell = waits[0].cells[0]
+    if latency is not None and latency.cells:
+        cell = latency.cells[0]
         title += f": latency {figure_text(cell.figure, 'ns', verified=cell.verified)} ns"
     axes.set_title(title)
     if not rates:
@@ -100,6 +104,20 @@ def bars_of_node(axes: Axes, report: BenchReport, matrices: Sequence[Matrix]) ->
             ha="right",
             color=_ORANGE,
         )
+
+
+def waits_of_node(axes: Axes, matrices: Sequence[Matrix]) -> None:
+    """Draw the latencies of a machine with one node: of memory, and of another CPU's cache."""
+    _bars(
+        axes,
+        [TITLES[matrix.name].replace(", ", ",\n") for matrix in matrices],
+        [matrix.cells[0].figure for matrix in matrices],
+        lambda value: value,
+        lambda figure: f"{figure_text(figure, 'ns')} ns",
+        [_BLUE] * len(matrices),
+    )
+    axes.set_title("Latency by where the line is")
+    axes.set_xlabel("ns")
 
 
 def page_latency(axes: Axes, report: BenchReport) -> None:
@@ -157,7 +175,7 @@ def allocation_panel(report: BenchReport, size: int) -> Callable[[Axes], None]:
             [_ORANGE if one.name.startswith("n") else _BLUE for one in found],
         )
         axes.set_title(f"{size_text(size)}: get, write, give back")
-        axes.set_xlabel("ms" if scale == 1e6 else "us")
+        axes.set_xlabel("ms" if scale == 1e6 else "µs")
 
     return panel
 

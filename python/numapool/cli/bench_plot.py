@@ -11,15 +11,18 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from numapool.base.errors import UnsupportedError
-from numapool.bench.report import BenchReport, LoadPoint, Matrix
+from numapool.base.units import size_text
+from numapool.bench.report import BenchReport, LoadPoint, Matrix, ReachPoint
 from numapool.cli.bench_bars import (
     allocation_panel,
     bars_of_node,
     device_bars,
     page_latency,
     page_use,
+    waits_of_node,
 )
 from numapool.cli.bench_text import (
+    SIDES,
     TITLES,
     UNSTEADY,
     UNVERIFIED,
@@ -30,9 +33,10 @@ from numapool.cli.bench_text import (
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.colors import Colormap
 
-# Light is good in both: little time, and little left of the best bandwidth.
-_MAPS = {"ns": "YlOrRd", "bytes/s": "YlGnBu_r"}
+# The higher, the darker: red for time, which is bad, and green for bandwidth, which is good.
+_MAPS = {"ns": "YlOrRd", "bytes/s": "YlGn"}
 _GREY = "#8a8a8a"
 _PANEL_INCHES = (4.6, 3.5)
 _INCHES_A_NODE = 0.55
@@ -107,6 +111,9 @@ def _panels(report: BenchReport) -> list[Panel]:
     if len(report.sources) == len(report.targets) == 1:
         if matrices:
             found.append(lambda axes: bars_of_node(axes, report, matrices))
+        waits = [matrix for matrix in matrices if matrix.unit == "ns"]
+        if any(matrix.name != "latency" for matrix in waits):
+            found.append(lambda axes: waits_of_node(axes, waits))
     else:
         found += [_heat_panel(report, matrix) for matrix in matrices]
     if report.loaded:
@@ -115,6 +122,8 @@ def _panels(report: BenchReport) -> list[Panel]:
         found.append(lambda axes: page_latency(axes, report))
     if any(one.touch_bytes_s or one.populate_bytes_s for one in report.pages):
         found.append(lambda axes: page_use(axes, report))
+    if report.reach:
+        found.append(lambda axes: _reach(axes, report.reach))
     for size in dict.fromkeys(one.size_bytes for one in report.allocations):
         found.append(allocation_panel(report, size))
     if report.devices:
@@ -155,23 +164,26 @@ def _heat_panel(report: BenchReport, matrix: Matrix) -> Panel:
         ]
         known = [value for row in values for value in row if not math.isnan(value)]
         least, most = min(known), max(known)
-        # Small differences must look small: the scale spans at least a fifth. Its dark end, the
-        # worst, is left out, because figures are hard to read there.
+        # Small differences must look small: the scale spans at least a fifth. Its dark end is left
+        # out, because figures are hard to read there.
         span = max(most - least, 0.2 * most)
         low, high = (least, least + span) if matrix.unit == "ns" else (most - span, most)
-        dark = _DARK * span
         image = axes.imshow(
             values,
-            cmap=_MAPS[matrix.unit],
-            vmin=low if matrix.unit == "ns" else low - dark,
-            vmax=high + dark if matrix.unit == "ns" else high,
+            cmap=_without_dark_end(_MAPS[matrix.unit]),
+            vmin=low,
+            vmax=high,
             aspect="auto",
         )
+        bar = axes.figure.colorbar(image, ax=axes, pad=0.02, fraction=0.06)
+        bar.outline.set_visible(False)
+        bar.ax.tick_params(length=2, labelsize=7.5)
         axes.set_facecolor("#dddddd")
         axes.set_xticks(range(len(report.targets)), [str(node) for node in report.targets])
         axes.set_yticks(range(len(report.sources)), [str(node) for node in report.sources])
-        axes.set_xlabel("memory of node")
-        axes.set_ylabel("CPUs of node")
+        row, column = SIDES.get(matrix.name, ("CPUs of node", "memory of node"))
+        axes.set_xlabel(column)
+        axes.set_ylabel(row)
         axes.tick_params(length=0)
         axes.set_title(f"{TITLES.get(matrix.name, matrix.name)}, {shown_unit(matrix.unit)}")
         nodes = max(len(report.sources), len(report.targets))
@@ -193,6 +205,13 @@ def _heat_panel(report: BenchReport, matrix: Matrix) -> Panel:
                 )
 
     return panel
+
+
+def _without_dark_end(name: str) -> Colormap:
+    from matplotlib import colormaps
+    from matplotlib.colors import ListedColormap
+
+    return ListedColormap(colormaps[name].resampled(256)(range(int(256 / (1 + _DARK)))))
 
 
 def _luminance(colour: Sequence[float]) -> float:
@@ -225,3 +244,29 @@ def _curves(axes: Axes, points: Sequence[LoadPoint]) -> None:
         axes.spines[side].set_visible(False)
     if len(pairs) > 1:
         axes.legend(fontsize=8, frameon=False, ncols=1 if len(pairs) <= 4 else 2)
+
+
+def _reach(axes: Axes, points: Sequence[ReachPoint]) -> None:
+    for kind, size in dict.fromkeys((point.kind, point.page_bytes) for point in points):
+        curve = [one for one in points if (one.kind, one.page_bytes) == (kind, size)]
+        axes.plot(
+            [point.lines for point in curve],
+            [point.latency_ns.median for point in curve],
+            marker="o",
+            markersize=4,
+            linewidth=1.4,
+            label=f"{size_text(size)} pages",
+        )
+    counts = sorted({point.lines for point in points})
+    axes.set_xscale("log", base=2)
+    axes.set_xticks(counts, [size_text(count * points[0].step_bytes) for count in counts])
+    axes.tick_params(axis="x", labelsize=7.5, rotation=30)
+    axes.minorticks_off()
+    axes.set_title("Latency by pages touched")
+    axes.set_xlabel(f"memory, one line in each {size_text(points[0].step_bytes)}")
+    axes.set_ylabel("latency, ns")
+    axes.set_ylim(0, 1.08 * max(point.latency_ns.median for point in points))
+    axes.grid(color="#dddddd", linewidth=0.6)
+    for side in ("top", "right"):
+        axes.spines[side].set_visible(False)
+    axes.legend(fontsize=8, frameon=False)

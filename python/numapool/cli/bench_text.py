@@ -4,12 +4,22 @@ from __future__ import annotations
 
 from numapool.bench.report import Figure
 
+#: What the rows and the columns of a matrix are, where it is not CPUs and their memory.
+SIDES = {
+    "cache_modified": ("reading CPU of node", "CPU with the line, of node"),
+    "cache_clean": ("reading CPU of node", "CPU with the line, of node"),
+    "migration": ("pages from node", "to node"),
+}
 TITLES = {
     "latency": "Idle latency",
     "read": "Read bandwidth",
     "write": "Write bandwidth",
     "copy": "Copy bandwidth",
     "triad": "Triad bandwidth",
+    "mix": "Mixed bandwidth",
+    "cache_modified": "Cache to cache, modified",
+    "cache_clean": "Cache to cache, clean",
+    "migration": "Migration",
 }
 UNSTEADY = "~"
 UNVERIFIED = "?"
@@ -51,9 +61,9 @@ def time_text(ns: float) -> str:
     """Write a time in the unit that suits it.
 
     >>> time_text(1500.0)
-    '1.50 us'
+    '1.50 µs'
     """
-    for limit, unit in ((1e3, "ns"), (1e6, "us"), (1e9, "ms")):
+    for limit, unit in ((1e3, "ns"), (1e6, "µs"), (1e9, "ms")):
         if ns < limit:
             return f"{digits(ns / (limit / 1e3))} {unit}"
     return f"{digits(ns / 1e9)} s"

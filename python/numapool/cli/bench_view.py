@@ -13,11 +13,14 @@ from numapool.bench.report import (
     Allocation,
     BenchReport,
     DeviceRead,
+    Figure,
     LoadPoint,
     Matrix,
     PageSize,
+    ReachPoint,
 )
 from numapool.cli.bench_text import (
+    SIDES,
     TITLES,
     UNSTEADY,
     UNVERIFIED,
@@ -80,7 +83,8 @@ def _heat_lines(report: BenchReport, matrix: Matrix, width: int, rule: str) -> I
 
 def _show_matrix(console: Console, report: BenchReport, matrix: Matrix) -> None:
     title = f"[bold]{TITLES.get(matrix.name, matrix.name)}[/bold], {shown_unit(matrix.unit)}"
-    console.print(f"{title}: CPUs of node (row) to memory of node (column)", highlight=False)
+    row, column = SIDES.get(matrix.name, ("CPUs of node", "memory of node"))
+    console.print(f"{title}: {row} (row), {column} (column)", highlight=False)
     rule = " |" if console.options.ascii_only else " │"
     for line in _heat_lines(report, matrix, console.width, rule):
         if console.color_system is None:
@@ -97,7 +101,7 @@ def _show_only_node(console: Console, report: BenchReport) -> None:
         for cell in matrix.cells:
             unit = matrix.unit
             most = None
-            if limit is not None:
+            if limit is not None and matrix.name not in SIDES:
                 most = limit.latency_ns if unit == "ns" else limit.bandwidth_bytes_s
             reached = "-" if not most or unit == "ns" else f"{cell.figure.median / most:.0%}"
             table.add_row(
@@ -178,12 +182,40 @@ def _show_pages(console: Console, pages: tuple[PageSize, ...]) -> None:
     console.print()
 
 
+def _show_reach(console: Console, points: tuple[ReachPoint, ...]) -> None:
+    console.print(
+        f"[bold]Latency by pages touched[/bold], node {points[0].node_id}: one line in each "
+        f"{size_text(points[0].step_bytes)}",
+        highlight=False,
+    )
+    kinds = list(dict.fromkeys((one.kind, one.page_bytes) for one in points))
+    table = Listing("lines", "memory", *(f"{size_text(size)} pages, ns" for _, size in kinds))
+    for lines in sorted({one.lines for one in points}):
+        cells = []
+        for kind in kinds:
+            found = [one for one in points if (one.kind, one.page_bytes) == kind]
+            point = next((one for one in found if one.lines == lines), None)
+            cells.append(
+                "-"
+                if point is None
+                else figure_text(point.latency_ns, "ns", verified=point.verified)
+            )
+        table.add_row(str(lines), size_text(lines * points[0].step_bytes), *cells)
+    console.print(table)
+    console.print()
+
+
 def _show_allocations(console: Console, found: tuple[Allocation, ...]) -> None:
     console.print(
         f"[bold]Allocators[/bold], node {found[0].node_id}: get memory, write to each page, "
         "give it back",
         highlight=False,
     )
+
+    def time(figure: Figure) -> str:
+        text = time_text(figure.median) + ("" if figure.steady else UNSTEADY)
+        return text.replace("µ", "u") if console.options.ascii_only else text
+
     table = Listing("from", "size", "time", "untouched", "to the pool's", "on the node")
     for one in found:
         pool = next((p for p in found if p.name == "pool" and p.size_bytes == one.size_bytes), None)
@@ -191,8 +223,8 @@ def _show_allocations(console: Console, found: tuple[Allocation, ...]) -> None:
         table.add_row(
             one.name if one.name.startswith("n") else f"numapool {one.name}",
             size_text(one.size_bytes),
-            time_text(one.whole_ns.median) + ("" if one.whole_ns.steady else UNSTEADY),
-            time_text(one.get_ns.median) + ("" if one.get_ns.steady else UNSTEADY),
+            time(one.whole_ns),
+            time(one.get_ns),
             times,
             f"{one.bytes_on_node / one.size_bytes:.0%}",
             end_section=one.name == "pool",
@@ -268,6 +300,8 @@ def show_report(console: Console, report: BenchReport) -> None:
         _show_loaded(console, report.loaded)
     if report.pages:
         _show_pages(console, report.pages)
+    if report.reach:
+        _show_reach(console, report.reach)
     if report.allocations:
         _show_allocations(console, report.allocations)
     if report.devices:

@@ -16,10 +16,11 @@ from numapool.bench import (
     LoadPoint,
     Matrix,
     PageSize,
+    ReachPoint,
 )
 
 MIB = 1 << 20
-_KINDS = {"read": 1.0, "write": 0.6, "copy": 0.8, "triad": 0.85}
+_KINDS = {"read": 1.0, "write": 0.6, "copy": 0.8, "triad": 0.85, "mix": 0.9}
 
 
 def figure(median: float, *, spread: float = 0.02, steady: bool = True) -> Figure:
@@ -68,6 +69,9 @@ def report(nodes: int, *, faster: float = 1.0, seed: int = 1, **changes: Any) ->
         for s, t in pairs
     ]
     matrices = [Matrix(name="latency", unit="ns", cells=tuple(latency))]
+    for name, wait in (("cache_modified", 60.0), ("cache_clean", 48.0)):
+        waits = [_cell(s, t, figure(wait / faster * _far(nodes, s, t) * noise())) for s, t in pairs]
+        matrices.append(Matrix(name=name, unit="ns", cells=tuple(waits)))
     for kind, share in _KINDS.items():
         cells = [
             _cell(
@@ -81,6 +85,13 @@ def report(nodes: int, *, faster: float = 1.0, seed: int = 1, **changes: Any) ->
         if kind == "triad" and nodes > 1:
             cells.pop()  # one that there was no time for
         matrices.append(Matrix(name=kind, unit="bytes/s", cells=tuple(cells)))
+    if nodes > 1:
+        moves = [
+            _cell(s, t, figure(3.1e9 * faster / _far(nodes, s, t) * noise()))
+            for s, t in pairs
+            if s != t
+        ]
+        matrices.append(Matrix(name="migration", unit="bytes/s", cells=tuple(moves)))
     loaded = [
         LoadPoint(
             source=source,
@@ -121,6 +132,19 @@ def report(nodes: int, *, faster: float = 1.0, seed: int = 1, **changes: Any) ->
             reason="none are reserved",
         )
     )
+    reach = [
+        ReachPoint(
+            node_id=0,
+            kind=kind,
+            page_bytes=size,
+            step_bytes=4096,
+            lines=lines,
+            latency_ns=figure((1.2 + lines / 8192 + (walk if lines > 1024 else 0)) / faster),
+            verified=True,
+        )
+        for kind, size, walk in (("base", 4096, 9.0), ("transparent", 2 * MIB, 0.0))
+        for lines in (16, 64, 256, 1024, 4096, 16384, 65536)
+    ]
     allocations = [
         Allocation(
             node_id=0,
@@ -171,6 +195,7 @@ def report(nodes: int, *, faster: float = 1.0, seed: int = 1, **changes: Any) ->
         "matrices": tuple(matrices),
         "loaded": tuple(loaded),
         "pages": tuple(pages),
+        "reach": tuple(reach),
         "allocations": tuple(allocations),
         "devices": tuple(devices),
         "limits": tuple(
