@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 
@@ -172,3 +174,43 @@ def test_ids_are_no_places_in_the_matrix(tmp_path: Path) -> None:
     for call in (topo.node, topo.nearest, lambda one: topo.distance(0, one)):
         with pytest.raises(nump.NodeNotFoundError, match="no node 1; this machine has: 0, 2, 5"):
             call(1)
+
+
+ODD = {
+    "no_memory": "a node with CPUs and no memory, and one with memory and no CPUs",
+    "fake_nodes": "nodes with the same CPUs",
+    "virtio_mem": "a node that was added, whose memory is movable",
+    "added_memory": "expanders, and a device's memory",
+    "cxl": "expanders with figures",
+    "sparse": "ids with gaps",
+    "gpu_memory": "empty nodes",
+}
+
+
+@pytest.mark.skipif(not hasattr(os, "sched_getaffinity"), reason="needs sched_setaffinity(2)")
+@pytest.mark.parametrize("name", ODD)
+def test_threads_run_near_each_node_of_odd_machines(name: str, tmp_path: Path) -> None:
+    """On the CPUs that are here: the node's own, or those of the nearest node with some."""
+    topo = read(name, tmp_path)
+    mine = os.sched_getaffinity(0)
+    with_cpus = {one.node_id: mine & set(one.cpu_cores) for one in topo.nodes}
+    with_cpus = {node: cpus for node, cpus in with_cpus.items() if cpus}
+    if not with_cpus:
+        pytest.skip("this process may use none of the machine's CPUs")
+    for node in topo.nodes:
+        wanted = node.node_id
+        nearest = min(with_cpus, key=lambda one: (one != wanted, topo.distance(wanted, one), one))
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", nump.PlacementWarning)
+            with nump.run_on(wanted, topology=topo) as placement:
+                assert os.sched_getaffinity(0) == set(placement.cpus) == with_cpus[nearest]
+            with nump.NodeExecutor(wanted, 1, topology=topo) as executor:
+                assert executor.submit(os.sched_getaffinity, 0).result() == with_cpus[nearest]
+        assert (placement.requested_node, placement.node_id) == (wanted, nearest)
+        assert executor.node_id == nearest
+        # Memory: the node's own, else the nearest that may be used unasked; expanders come last.
+        order = topo._core.memory_order(wanted)
+        own = topo.nearest(wanted)[:1] == (wanted,)
+        assert order and (order[0] == wanted or not own)
+        assert set(order) - {wanted} <= set(topo.default_node_ids)
+    assert os.sched_getaffinity(0) == mine
