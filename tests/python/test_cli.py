@@ -57,13 +57,15 @@ def test_help(command: list[str]) -> None:
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout.startswith("Usage: numapool [OPTIONS] COMMAND")
     listed = [line.split()[0] for line in done.stdout.splitlines() if line.startswith("  ")]
-    assert listed[-11:] == [
+    assert listed[-13:] == [
         "info", "topo", "doctor", "device", "demo", "watch", "bench",
-        "ps", "migrate", "capture", "run",
+        "ps", "migrate", "metrics", "report", "capture", "run",
     ]  # fmt: skip
     for name, options in (
         ("info", ("--sysfs", "--json")),
         ("topo", ("--plot", "--sysfs", "--json")),
+        ("metrics", ("--dashboard", "--rules")),
+        ("report", ("--bench", "--load")),
         ("doctor", ("--json",)),
         ("device", ("--sysfs", "--json")),
         ("demo", ("--size", "--json")),

@@ -15,7 +15,7 @@ from numapool.processes.inspect import ProcessPlacement, process_placement
 from numapool.processes.listing import named, own_processes, processes
 
 
-def _wanted(targets: list[str], every: bool) -> list[int]:
+def wanted_processes(targets: list[str], every: bool) -> list[int]:
     """Return the processes that were asked for; those of this user if none were."""
     if not targets:
         return processes() if every else own_processes()
@@ -69,7 +69,7 @@ def _show(
             live = stack.enter_context(Live(console=console, auto_refresh=False, screen=True))
         shown = 0
         while True:
-            found = _look(_wanted(targets, every), numbers, count_s)
+            found = _look(wanted_processes(targets, every), numbers, count_s)
             if as_json:
                 typer.echo(json.dumps(_document(found), indent=None if interval_s else 2))
             elif live is not None:

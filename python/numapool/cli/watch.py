@@ -1,4 +1,4 @@
-"""``numapool watch``: memory pressure, live."""
+"""``numapool watch``: memory pressure, pools and processes, live."""
 
 from __future__ import annotations
 
@@ -6,117 +6,160 @@ import contextlib
 import json
 import time
 from collections import deque
-from typing import Annotated, Any
+from collections.abc import Callable
+from typing import Annotated
 
 import typer
 
+from numapool.base.sizes import bytes_of
+from numapool.cli.failure import say_failure
 from numapool.cli.output import flush
-from numapool.metrics.published_pools import published_pools
+from numapool.cli.ps import wanted_processes
+from numapool.cli.watch_state import SORTS, Watched
+from numapool.metrics.published_pools import ask_for_rehearsal, published_pools
 from numapool.pressure.monitor import PressureMonitor
-from numapool.pressure.policy import PressureEvent
+from numapool.pressure.policy import PressureEvent, PressureLevel
+from numapool.processes.inspect import process_placement
 
 _EVENTS_SHOWN = 6
+_REHEARSAL_S = 5.0
 
 
-def state_of(
-    monitor: PressureMonitor, events: list[PressureEvent], stall: tuple[float, float] | None
-) -> dict[str, Any]:
-    """Return everything the view shows, as a dictionary fit for JSON.
+class _Rehearsal:
+    """Has this command's own monitor rehearse, and processes that allow it."""
 
-    Parameters
-    ----------
-    events : list of PressureEvent
-        Those since the last call.
-    stall : tuple of float or None
-        Shares of the time, from 0 to 1, in which some and all tasks waited for memory.
-    """
-    reading = monitor.reading()
-    return {
-        "time": time.time(),
-        "level": monitor.level.name,
-        "stall": None if stall is None else {"some": stall[0], "full": stall[1]},
-        "reading": None if reading is None else reading.to_dict(),
-        "sources": [source.to_dict() for source in monitor.sources],
-        "pools": list(published_pools()),
-        "events": [event.to_dict() for event in events],
-    }
+    def __init__(self, monitor: PressureMonitor, demand_bytes: int, node: int | None) -> None:
+        self._monitor = monitor
+        self._node = node
+        self._ends_s = time.monotonic() + _REHEARSAL_S
+        self._over = False
+        monitor._rehearse(PressureLevel.MODERATE, demand_bytes, node)
+
+    def look(self) -> None:
+        """End it when its time is up."""
+        if not self._over and time.monotonic() >= self._ends_s:
+            self._over = True
+            self._monitor._rehearse(PressureLevel.NONE, 0, self._node)
 
 
-class _StallShare:
-    """Turns the growing totals into a share of the time since the last look."""
-
-    def __init__(self) -> None:
-        self._last: tuple[float, float, float] | None = None
-
-    def since_last(self, monitor: PressureMonitor) -> tuple[float, float] | None:
-        reading = monitor.reading()
-        if reading is None or reading.stall_some_s is None or reading.stall_full_s is None:
-            return None
-        now = (time.monotonic(), reading.stall_some_s, reading.stall_full_s)
-        last, self._last = self._last or now, now
-        passed = now[0] - last[0]
-        if passed <= 0:
-            return 0.0, 0.0
-        some, full = ((now[i] - last[i]) / passed for i in (1, 2))
-        return min(max(some, 0.0), 1.0), min(max(full, 0.0), 1.0)
+def _ask(pids: list[int] | None, demand_bytes: int, node: int | None) -> list[int]:
+    """Ask the processes for a rehearsal; return those that were asked."""
+    allow = {one["pid"] for one in published_pools() if one.get("rehearsals")}
+    asked = sorted(allow if pids is None else allow.intersection(pids))
+    if pids and not asked:
+        say_failure(
+            f"process {pids[0]} takes no rehearsals: it has to call "
+            "numapool.publish_pools(rehearsals=True)"
+        )
+        raise typer.Exit(1)
+    for pid in asked:
+        ask_for_rehearsal(pid, PressureLevel.MODERATE, demand_bytes, node, _REHEARSAL_S)
+    return asked
 
 
-def _print_lines(monitor: PressureMonitor, interval_s: float, updates: int | None) -> None:
+def _print_lines(
+    monitor: PressureMonitor,
+    watched: Watched,
+    interval_s: float,
+    updates: int | None,
+    rehearse: Callable[[], _Rehearsal | None],
+) -> None:
     events: deque[PressureEvent] = deque(maxlen=10_000)
-    stall = _StallShare()
     with monitor.subscribe(events.append):
-        stall.since_last(monitor)
+        watched.update([])  # where shares begin
+        rehearsal = rehearse()
         shown = 0
         while updates is None or shown < updates:
             time.sleep(interval_s)
+            if rehearsal is not None:
+                rehearsal.look()
             fresh = [events.popleft() for _ in range(len(events))]
-            typer.echo(json.dumps(state_of(monitor, fresh, stall.since_last(monitor))))
+            typer.echo(json.dumps(watched.update(fresh)))
             flush()
             shown += 1
 
 
-def _show_live(monitor: PressureMonitor, interval_s: float, updates: int | None) -> None:
-    from rich.live import Live
-    from rich.text import Text
-
+def _show_live(
+    monitor: PressureMonitor,
+    watched: Watched,
+    interval_s: float,
+    updates: int | None,
+    rehearse: Callable[[], _Rehearsal | None],
+    sort: str,
+) -> None:
+    from numapool.cli.keys import pressed
     from numapool.cli.screen import can_draw_over, make_console
-    from numapool.cli.watch_view import view
+    from numapool.cli.watch_screen import WatchScreen
 
     fresh: deque[PressureEvent] = deque(maxlen=10_000)
     recent: deque[tuple[float, PressureEvent]] = deque(maxlen=_EVENTS_SHOWN)
-    stall = _StallShare()
     console = make_console()
-    ascii_only = console.options.ascii_only
-    stall.since_last(monitor)
+    live = can_draw_over(console)
     with monitor.subscribe(fresh.append), contextlib.ExitStack() as stack:
-        live: Live | None = None
-        if can_draw_over(console):
-            live = stack.enter_context(Live(console=console, auto_refresh=False, screen=True))
+        wait = stack.enter_context(pressed()) if live else None
+        screen = stack.enter_context(WatchScreen(console, sort, live=live))
+        rehearsal = rehearse()
         shown = 0
         while True:
             now = time.monotonic_ns()
+            if rehearsal is not None:
+                rehearsal.look()
             for _ in range(len(fresh)):
                 event = fresh.popleft()
                 recent.append((time.time() - (now - event.origin_monotonic_ns) / 1e9, event))
-            state = state_of(monitor, [], stall.since_last(monitor))
-            update = view(state, list(recent), ascii_only=ascii_only)
-            if live is not None:
-                live.update(update, refresh=True)
-            else:  # for a pipe or a file each update stands below the one before
-                console.print(*[Text()] * (shown > 0), update)
-                flush()
+            screen.update(watched.update([]), list(recent))
             shown += 1
             if updates is not None and shown >= updates:
                 return
-            time.sleep(interval_s)
+            if wait is None:
+                time.sleep(interval_s)
+                continue
+            end = time.monotonic() + interval_s
+            while (left := end - time.monotonic()) > 0:
+                key = wait(left)
+                if key == "q":
+                    return
+                if key is not None:
+                    screen.key(key)
+
+
+def _demand(text: str) -> int:
+    try:
+        return bytes_of(text)
+    except ValueError as error:
+        raise typer.BadParameter(str(error)) from None
 
 
 def watch(
+    targets: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="[PID|NAME]...",
+            help="Processes to look at: pages by node, policy, cgroup, and their pools.",
+            show_default=False,
+        ),
+    ] = None,
     interval: Annotated[
         float, typer.Option(min=0.05, max=3600, help="Seconds between updates.")
     ] = 1.0,
     updates: Annotated[
         int | None, typer.Option(min=1, help="End after so many updates; else run until Ctrl-C.")
+    ] = None,
+    sort: Annotated[
+        str, typer.Option(metavar="COLUMN", help=f"Sort by {', '.join(SORTS)}.")
+    ] = SORTS[0],
+    rehearse: Annotated[
+        bool,
+        typer.Option(
+            "--rehearse",
+            help="Rehearse pressure for 5 s here, and in the programs that allow it.",
+        ),
+    ] = False,
+    demand: Annotated[
+        str, typer.Option(metavar="SIZE", help="With --rehearse: how much is to be released.")
+    ] = "64MiB",
+    node: Annotated[
+        int | None, typer.Option(min=0, help="With --rehearse: the node that memory is short on.")
     ] = None,
     as_json: Annotated[
         bool, typer.Option("--json", help="Print one JSON document per line and update.")
@@ -124,11 +167,45 @@ def watch(
 ) -> None:
     """Show memory pressure live: sources, nodes, balloon, pools, and the last events.
 
-    Pools are those of this user's programs that call numapool.publish_pools().
+    Pools are those of this user's programs that call numapool.publish_pools(). On a terminal:
+    q quits, s and the arrows left and right choose what tables are sorted by, up and down scroll.
     """
+    if sort not in SORTS:
+        raise typer.BadParameter(f"{sort!r}; there are {', '.join(SORTS)}", param_hint="'--sort'")
+    wanted = _demand(demand)
+    pids: Callable[[], list[int]] | None = None
+    if targets:
+        named = list(targets)
+        try:
+            first = wanted_processes(named, every=False)
+            for pid in first:
+                process_placement(pid)  # says now what cannot be looked at
+        except (ProcessLookupError, PermissionError) as error:
+            say_failure(str(error.strerror or error))
+            raise typer.Exit(1) from None
+        pids = lambda: _still_there(named)  # noqa: E731
+    if rehearse:
+        _ask(None if pids is None else pids(), wanted, node)
     with PressureMonitor() as monitor:
         while monitor.reading() is None:  # the first look takes a millisecond or so
             time.sleep(0.001)
+        watched = Watched(monitor, pids)
+
+        def begin() -> _Rehearsal | None:
+            return _Rehearsal(monitor, wanted, node) if rehearse else None
+
         # Ctrl-C is how it is meant to end.
         with contextlib.suppress(KeyboardInterrupt):
-            (_print_lines if as_json else _show_live)(monitor, interval, updates)
+            if as_json:
+                _print_lines(monitor, watched, interval, updates, begin)
+            else:
+                _show_live(monitor, watched, interval, updates, begin, sort)
+
+
+def _still_there(targets: list[str]) -> list[int]:
+    """Return the processes of those names that are there now."""
+    found: list[int] = []
+    for target in targets:
+        with contextlib.suppress(ProcessLookupError):
+            found += wanted_processes([target], every=False)
+    return found

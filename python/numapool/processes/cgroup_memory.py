@@ -1,6 +1,10 @@
-"""The memory of a process's cgroup by node, and what the kernel counts of it."""
+"""A process's cgroup from outside: its memory by node, its limits, its stalls, its counts."""
 
 from __future__ import annotations
+
+import os
+from dataclasses import asdict, dataclass
+from typing import Any
 
 _CGROUPS = "/sys/fs/cgroup"
 
@@ -15,7 +19,9 @@ def cgroup_folder(folder: str) -> str | None:
             path = next(line[3:].rstrip("\n") for line in file if line.startswith("0::"))
     except (OSError, StopIteration):
         return None
-    return _CGROUPS + path
+    # Where both versions are mounted, the second has a folder beside those of the first.
+    both = f"{_CGROUPS}/unified"
+    return (both if os.path.isdir(both) else _CGROUPS) + path  # noqa: PTH112 - no pathlib
 
 
 def memory_by_node(cgroup: str) -> dict[str, dict[int, int]] | None:
@@ -48,3 +54,63 @@ def counts_of(path: str) -> dict[str, int]:
     except OSError:
         return {}
     return {pair[0]: int(pair[1]) for pair in pairs if len(pair) == 2 and pair[1].isdecimal()}
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class CgroupState:
+    """What a cgroup of version 2 tells to everybody; None where it does not.
+
+    Attributes
+    ----------
+    path : str
+        Its folder.
+    current_bytes, high_bytes, max_bytes : int or None
+        What is charged, file cache included; memory.high and memory.max, None without a limit too.
+    stall_some_s, stall_full_s : float or None
+        Time in which some and all of its tasks have waited for memory (memory.pressure).
+    """
+
+    path: str
+    current_bytes: int | None
+    high_bytes: int | None
+    max_bytes: int | None
+    stall_some_s: float | None
+    stall_full_s: float | None
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the attributes as a dictionary fit for JSON."""
+        return asdict(self)
+
+
+def cgroup_state(folder: str) -> CgroupState | None:
+    """Return the state of the cgroup of the process whose folder in /proc is `folder`."""
+    cgroup = cgroup_folder(folder)
+    if cgroup is None:
+        return None
+    stalls = _stalls(f"{cgroup}/memory.pressure")
+    return CgroupState(
+        path=cgroup,
+        current_bytes=_number(f"{cgroup}/memory.current"),
+        high_bytes=_number(f"{cgroup}/memory.high"),
+        max_bytes=_number(f"{cgroup}/memory.max"),
+        stall_some_s=stalls.get("some"),
+        stall_full_s=stalls.get("full"),
+    )
+
+
+def _number(path: str) -> int | None:
+    try:
+        with open(path, encoding="ascii") as file:  # noqa: PTH123
+            return int(file.read())
+    except (OSError, ValueError):  # "max": no limit
+        return None
+
+
+def _stalls(path: str) -> dict[str, float]:
+    """Return the totals in seconds (Documentation/accounting/psi.rst)."""
+    try:
+        with open(path, encoding="ascii") as file:  # noqa: PTH123
+            lines = [line.split() for line in file]
+        return {words[0]: int(words[-1].removeprefix("total=")) / 1e6 for words in lines if words}
+    except (OSError, ValueError):
+        return {}

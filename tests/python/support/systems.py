@@ -91,6 +91,7 @@ MODULES = {
     "test_topology_properties": _TREES,
     "test_typing": "needs mypy; the types are the same everywhere",
     "test_unsupported": "looks at the module built for Linux",
+    "test_watch_processes": _PROC,
     "test_wheel": "looks at the wheel for Linux",
     "test_wheel_matrix": "tests scripts that run on Debian",
 }
