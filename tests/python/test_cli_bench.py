@@ -278,7 +278,7 @@ class TestScreens:
         screen = run("--compare", slow, fast).stdout
         assert max(map(len, screen.splitlines())) <= 80
         assert re.search(r"^read +node 0 to 0 +139 GB/s +208 GB/s +1\.50x +faster *$", screen, re.M)
-        assert re.search(r"Median gain: latency 1\.50x, read 1\.50x", screen)
+        assert re.search(r"Median gain: latency 1\.50x, cache_modified 1\.50x", screen)
         screen = run("--compare", fast, slow).stdout
         assert re.search(r"^latency +node 0 to 0 .* slower *$", screen, re.M)
         big = run("--compare", saved(tmp_path, "8.json", 8), fast).stdout
