@@ -184,6 +184,23 @@ def nodes(draw: Draw, tools: Tools) -> None:
         executor.shutdown()
 
 
+_WORDS = (
+    *("all", "cpu", "memory-only", "local", "fastest", "none", "!", "+", ",", "-", ":", "0", "1-3"),
+    *("0,0", "+0", "!0", "tier:", "socket:", "near:", "pci:", "gpu:", "cuda:", "near:/", "near:/,"),
+    *("GPU-0", "0000:00:00.0", "9999999999999999999999", "-1", "\0", "\u0663"),
+)
+
+
+def words(draw: Draw, tools: Tools) -> None:
+    """Nodes by words: the parser of node_set.py."""
+    parts = [draw.pick(*_WORDS) if draw.flag() else draw.text(8) for _ in range(draw.integer(0, 6))]
+    text = draw.pick("", ",", " ").join(parts)
+    found = refused_or(lambda: nump.nodes(text, strict=draw.flag()))
+    if found is not None:
+        assert refused_or(lambda: nump.nodes(str(found))) == found
+    refused_or(lambda: nump.nodes([text, draw.number()]))
+
+
 def devices(draw: Draw, tools: Tools) -> None:
     path = draw.pick(draw.text(40), draw.other(), tools.folder / draw.text(8))
     refused_or(lambda: tools.allocator.device_node(path))
@@ -204,6 +221,7 @@ TARGETS: dict[str, Callable[[Draw, Tools], None]] = {
         policies,
         threads,
         nodes,
+        words,
         devices,
     )
 }
