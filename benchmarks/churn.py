@@ -13,13 +13,14 @@ import os
 import random
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numapool
 
 _PAGE = os.sysconf("SC_PAGE_SIZE")
 _SMALLEST, _LARGEST = 4 << 10, 64 << 20
+_HEADER = 300  # bytes before the data of a message
 _DAYS = 30  # the load rises and falls so many times
 _TENTHS = 10  # each asks for the same at random: what grows from one to the next is the pool
 
@@ -40,7 +41,19 @@ def _size(uniform: float) -> int:
     return int((most - uniform * (most - least)) ** -2)
 
 
-def churn(steps: int, most_live: int, samples: int, seed: int) -> Iterator[dict[str, float]]:
+def _frame(uniform: float) -> int:
+    """The size of a message with an array: of 1 to 64 MiB, half of them powers of two."""
+    power = uniform * 2 % 1 * 6
+    mib = 2 ** (round(power) if uniform < 0.5 else power)
+    return int(mib * (1 << 20)) + _HEADER
+
+
+_SIZES = {"all": _size, "frames": _frame}
+
+
+def churn(
+    steps: int, most_live: int, samples: int, seed: int, size_of: Callable[[float], int] = _size
+) -> Iterator[dict[str, float]]:
     """Acquire, close and trim at random; yield a sample of the memory now and then.
 
     Sizes run from 4 KiB to 64 MiB, each power of two asked for 0.71 times as often as the one
@@ -54,6 +67,10 @@ def churn(steps: int, most_live: int, samples: int, seed: int) -> Iterator[dict[
         Buffers alive at the height of a day.
     samples : int
         Samples of the memory, evenly spread over the steps, peaks included.
+    seed : int
+        Of the random numbers.
+    size_of : callable
+        Makes a size of a number from 0 to 1; the default is told above.
     """
     chance = random.Random()
     before = _resident_bytes()
@@ -68,7 +85,7 @@ def churn(steps: int, most_live: int, samples: int, seed: int) -> Iterator[dict[
             if chance.random() < 0.0002:
                 pool.trim(chance.randrange(_LARGEST))
             elif not live or len(live) < _level(step, steps, most_live) * 2 * chance.random():
-                size = _size(chance.random())
+                size = size_of(chance.random())
                 live.append(pool.acquire(size))
                 asked += size
             else:
@@ -86,7 +103,8 @@ def churn(steps: int, most_live: int, samples: int, seed: int) -> Iterator[dict[
                 peak = {name: max(value, now[name]) for name, value in peak.items()}
             if step % every == 0:
                 total = pool.statistics().total
-                yield {"step": step, "hits": total.hits, "misses": total.misses, **peak}
+                counts = {name: getattr(total, name) for name in ("hits", "larger_hits", "misses")}
+                yield {"step": step, **counts, **peak}
                 peak = dict.fromkeys(peak, 0)
         for buffer in live:
             buffer.close()
@@ -130,7 +148,9 @@ def summary(series: list[dict[str, float]], seconds: float) -> dict[str, float]:
     return {
         "steps": series[-1]["step"],
         "seconds": seconds,
+        "cpu_seconds": time.process_time(),
         "hits": series[-1]["hits"],
+        "larger_hits": series[-1]["larger_hits"],
         "misses": series[-1]["misses"],
         "peak_asked_bytes": peak("asked_bytes", series),
         "peak_in_use_bytes": peak("in_use_bytes", series),
@@ -150,11 +170,13 @@ def main() -> None:
     parser.add_argument("--live", type=int, default=3000, help="buffers at the height of a day")
     parser.add_argument("--samples", type=int, default=1000)
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--sizes", choices=_SIZES, default="all")
     parser.add_argument("--plot", type=Path, help="file to draw into, such as churn.svg")
     chosen = parser.parse_args()
     started = time.monotonic()
     series = []
-    for point in churn(chosen.steps, chosen.live, chosen.samples, chosen.seed):
+    size_of = _SIZES[chosen.sizes]
+    for point in churn(chosen.steps, chosen.live, chosen.samples, chosen.seed, size_of):
         series.append(point)
         if sys.stderr.isatty():
             print(f"\r{point['step'] / chosen.steps:6.1%}", end="", file=sys.stderr, flush=True)

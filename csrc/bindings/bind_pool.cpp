@@ -62,6 +62,7 @@ void bind_pool_records(py::module_& module) {
                            {{"in_use_bytes", value<&PoolCounts::in_use_bytes>},
                             {"retained_bytes", value<&PoolCounts::retained_bytes>},
                             {"hits", value<&PoolCounts::hits>},
+                            {"larger_hits", value<&PoolCounts::larger_hits>},
                             {"misses", value<&PoolCounts::misses>},
                             {"spills", value<&PoolCounts::spills>},
                             {"trimmed_bytes", value<&PoolCounts::trimmed_bytes>},

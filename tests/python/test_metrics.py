@@ -72,7 +72,7 @@ def test_pools(node: int) -> None:
         assert counts.trimmed_bytes == MIB
         for name in ("in_use_bytes", "retained_bytes", "high_water_bytes"):
             assert of(samples, f"pool_{name}", pool="cache", node=node) == getattr(counts, name)
-        for name in ("hits", "misses", "spills", "trimmed_bytes"):
+        for name in ("hits", "larger_hits", "misses", "spills", "trimmed_bytes"):
             value = of(samples, f"pool_{name}_total", pool="cache", node=node)
             assert value == getattr(counts, name)
         assert of(samples, "pool_max_bytes", pool="cache") == 64 * MIB

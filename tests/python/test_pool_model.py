@@ -20,7 +20,10 @@ import numapool as nump
 
 KIB, MIB = 1 << 10, 1 << 20
 SIZES = st.one_of(
-    st.integers(1, 16 * KIB), st.integers(1, 300 * KIB), st.sampled_from([MIB, 3 * MIB, 5 * MIB])
+    st.integers(1, 16 * KIB),
+    st.integers(1, 300 * KIB),
+    st.sampled_from([MIB, 3 * MIB, 5 * MIB]),
+    st.integers(MIB, 4 * MIB),
 )
 
 
@@ -121,6 +124,7 @@ class PoolModel(RuleBasedStateMachine):
             return
         total = self.pool.statistics().total
         assert total.hits + total.misses == self.acquired
+        assert total.larger_hits <= total.hits
         asked = sum(owner.nbytes for owner in self.live)
         pages = sum(-(-owner.nbytes // (4 * KIB)) * 4 * KIB for owner in self.live)
         assert asked <= total.in_use_bytes <= pages * 5 // 4

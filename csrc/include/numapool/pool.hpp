@@ -30,6 +30,7 @@ struct PoolCounts {
   std::int64_t in_use_bytes = 0;       // lent out, by the node of their pages
   std::int64_t retained_bytes = 0;     // resident and free for reuse, by the node of their pages
   std::uint64_t hits = 0;              // by the node asked for: served with a retained block
+  std::uint64_t larger_hits = 0;       // of the hits: served with a block of a larger class
   std::uint64_t misses = 0;            // by the node asked for: served with new memory
   std::uint64_t spills = 0;            // by the node asked for: served from another node
   std::uint64_t trimmed_bytes = 0;     // returned to the system since the pool was made

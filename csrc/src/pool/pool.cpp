@@ -41,7 +41,7 @@ Pool* Pool::open(std::shared_ptr<const Topology> topology, const PoolOptions& op
 PoolImpl::PoolImpl(Allocator allocator, const Topology& machine, const PoolOptions& options)
     : options_(options),
       allocator_(std::move(allocator)),
-      classes_(unit_for(options.page)),
+      classes_(unit_for(options.page), options.page.kind == PageRequest::Kind::kHugetlb),
       has_slabs_(options.page.kind != PageRequest::Kind::kHugetlb &&
                  options.max_bytes.value_or(kSmallPool) >= kSmallPool),
       shard_of_cpu_(cpu_count_of(machine)) {
@@ -136,8 +136,8 @@ bool PoolImpl::try_acquire(std::size_t size_bytes, int node, Lease& lease) noexc
   } else if (static_cast<std::size_t>(node) < slot_of_node_.size()) {
     index = slot_of_node_[static_cast<std::size_t>(node)];
   }
-  const std::size_t size_class = classes_.of(size_bytes);
-  if (index < 0 || size_class >= SizeClasses::kCount) return false;
+  const std::size_t asked = classes_.of(size_bytes);
+  if (index < 0 || asked >= SizeClasses::kCount) return false;
   const auto slot = static_cast<std::size_t>(index);
   Shard* const own = shard_of(here);
   if (own == nullptr) return false;
@@ -145,8 +145,11 @@ bool PoolImpl::try_acquire(std::size_t size_bytes, int node, Lease& lease) noexc
   Shelf* const made = shard.shelves[slot].load(std::memory_order_acquire);
   if (made == nullptr) return false;
   Shelf& shelf = *made;
+  std::size_t size_class = asked;
+  while (shelf.heads[size_class].load(std::memory_order_relaxed) == nullptr) {
+    if (size_class++ == classes_.last_for(asked)) return false;
+  }
   std::atomic<PoolBlock*>& head = shelf.heads[size_class];
-  if (head.load(std::memory_order_relaxed) == nullptr) return false;
   PoolBlock* block = nullptr;
   {
     const std::lock_guard guard(shard.lock);
@@ -158,6 +161,7 @@ bool PoolImpl::try_acquire(std::size_t size_bytes, int node, Lease& lease) noexc
     shelf.retained_bytes.add(-bytes);
     shelf.in_use_bytes.add(bytes);
     shelf.hits.add(1);
+    if (size_class != asked) shelf.larger_hits.add(1);
     shard.live.add(1);
     shard.drift_bytes -= bytes;
   }
@@ -262,6 +266,7 @@ PoolStatistics PoolImpl::statistics() {
     counts.in_use_bytes += shelf->in_use_bytes.get();
     counts.retained_bytes += shelf->retained_bytes.get();
     counts.hits += static_cast<std::uint64_t>(shelf->hits.get());
+    counts.larger_hits += static_cast<std::uint64_t>(shelf->larger_hits.get());
     counts.misses += static_cast<std::uint64_t>(shelf->misses.get());
     counts.spills += static_cast<std::uint64_t>(shelf->spills.get());
   }
@@ -272,6 +277,7 @@ PoolStatistics PoolImpl::statistics() {
     out.total.in_use_bytes += counts.in_use_bytes;
     out.total.retained_bytes += counts.retained_bytes;
     out.total.hits += counts.hits;
+    out.total.larger_hits += counts.larger_hits;
     out.total.misses += counts.misses;
     out.total.spills += counts.spills;
     out.total.trimmed_bytes += counts.trimmed_bytes;

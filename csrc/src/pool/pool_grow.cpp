@@ -61,11 +61,12 @@ PoolImpl::Want PoolImpl::wanted(std::size_t size_bytes, const NodeIds& nodes) {
   require_open();
   if (size_bytes == 0) throw Error(ErrorKind::kInvalidArgument, "size_bytes must be at least 1");
   Want want;
-  want.size_class = classes_.of(size_bytes);
-  if (want.size_class >= SizeClasses::kCount) {
+  if (size_bytes > SizeClasses::kLargestBytes) {
     throw Error(ErrorKind::kNoMemory, "cannot allocate " + std::to_string(size_bytes) +
-                                          " bytes: no address space holds that much");
+                                          " bytes: no block of a pool is larger than " +
+                                          size_text(SizeClasses::kLargestBytes));
   }
+  want.size_class = classes_.of(size_bytes);
   want.named = !nodes.empty();
   if (nodes.size() > 1) {
     name_members(want, nodes);
@@ -354,6 +355,7 @@ void PoolImpl::count_lent(PoolBlock& block, const Want& want, bool hit) noexcept
   {
     const std::lock_guard guard(asked.shard.lock);
     (hit ? asked.shelf.hits : asked.shelf.misses).add(1);
+    if (hit && block.size_class != want.size_class) asked.shelf.larger_hits.add(1);
     if (block.slot != want.slot) asked.shelf.spills.add(1);
   }
   const Spot lends = spot_here(block.slot);

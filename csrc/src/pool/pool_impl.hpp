@@ -175,6 +175,7 @@ class PoolImpl final : public Pool, private platform::ForkOwner {
 
   // pool_place.cpp: retained blocks, and where they are
   [[nodiscard]] PoolBlock* take_retained(const Want& want, std::uint16_t slot);
+  [[nodiscard]] PoolBlock* pop_for(const Want& want, std::uint16_t slot) noexcept;
   [[nodiscard]] PoolBlock* pop(std::uint16_t slot, std::size_t size_class) noexcept;
   [[nodiscard]] PoolBlock* pop_from(Shard& shard, std::uint16_t slot,
                                     std::size_t size_class) noexcept;
@@ -308,7 +309,7 @@ class PoolImpl final : public Pool, private platform::ForkOwner {
   std::uint64_t high_water_bytes_ = 0;
   std::uint64_t peak_used_bytes_ = 0;
   std::uint64_t pending_bytes_ = 0;  // in the budget, not yet mapped
-  std::array<std::vector<Slab*>, SizeClasses::kCount> slabs_;
+  std::array<std::vector<Slab*>, SizeClasses::kMostCoarse> slabs_;
   PoolBlock* leavings_ = nullptr;             // lists that the parent of a fork retained
   std::atomic<std::uint32_t> generation_{0};  // forks since the pool was made
   platform::Condition room_{platform::LockRank::kPool};

@@ -133,6 +133,7 @@ struct alignas(128) Shelf {
   Tally in_use_bytes;
   Tally retained_bytes;
   Tally hits;
+  Tally larger_hits;  // of these, by a block of a larger class
   Tally misses;
   Tally spills;
   Shelf* next = nullptr;   // of all that the pool has

@@ -10,6 +10,14 @@
 
 namespace numapool {
 
+// Of the class that was asked for before a larger one that will do.
+PoolBlock* PoolImpl::pop_for(const Want& want, std::uint16_t slot) noexcept {
+  for (std::size_t c = want.size_class; c <= classes_.last_for(want.size_class); ++c) {
+    if (PoolBlock* const block = pop(slot, c)) return block;
+  }
+  return nullptr;
+}
+
 // This CPU's list first. The others' heads are only peeked at unless there is something.
 PoolBlock* PoolImpl::pop(std::uint16_t slot, std::size_t size_class) noexcept {
   const int cpu = platform::current_cpu();
@@ -58,7 +66,7 @@ void PoolImpl::put(PoolBlock*& taken) noexcept {
 // A retained block that is verified to be on the slot's node. With `strict`, every page is checked;
 // else only pages that may have moved since the last check.
 PoolBlock* PoolImpl::take_retained(const Want& want, std::uint16_t slot) {
-  while (PoolBlock* block = pop(slot, want.size_class)) {
+  while (PoolBlock* block = pop_for(want, slot)) {
     bool there = false;
     try {
       there = still_there(*block, want.strict);

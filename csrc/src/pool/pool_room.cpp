@@ -13,12 +13,13 @@ constexpr std::uint32_t kFullFor = 100;  // ms that a full node is not asked aga
 
 }  // namespace
 
-// A retained block of the class, on any node.
+// A retained block that a request of the class may have, on any node.
 bool PoolImpl::retains(std::size_t size_class) noexcept {
   bool found = false;
   for (std::uint16_t slot = 0; slot < nodes_.size() && !found; ++slot) {
     each_holder(slot, [&](Shard&, Shelf& shelf) {
-      found = found || shelf.heads[size_class].load(std::memory_order_relaxed) != nullptr;
+      for (std::size_t c = size_class; c <= classes_.last_for(size_class); ++c)
+        found = found || shelf.heads[c].load(std::memory_order_relaxed) != nullptr;
     });
   }
   return found;

@@ -20,7 +20,7 @@ from numapool.pressure.policy import PressureStatistics
 from numapool.pressure.reading import PressureReading
 
 _POOL_GAUGES = ("in_use_bytes", "retained_bytes", "high_water_bytes")
-_POOL_COUNTERS = ("hits", "misses", "spills", "trimmed_bytes")
+_POOL_COUNTERS = ("hits", "larger_hits", "misses", "spills", "trimmed_bytes")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -54,6 +54,8 @@ _add("gauge", "pool_high_water_bytes", "The most bytes of the node that were hel
      "pool", "node")  # fmt: skip
 _add("counter", "pool_hits_total", "Requests served by a retained block, by the node asked for.",
      "pool", "node")  # fmt: skip
+_add("counter", "pool_larger_hits_total", "Hits by a block of a slightly larger class, by node.",
+     "pool", "node")  # fmt: skip
 _add("counter", "pool_misses_total", "Requests served by the system, by the node asked for.",
      "pool", "node")  # fmt: skip
 _add("counter", "pool_spills_total", "Requests served from another node than the one asked for.",

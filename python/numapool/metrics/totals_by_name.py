@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from numapool.pools.pool import BufferPool, PoolCounts
 
 #: What only grows, of :class:`PoolCounts`.
-GROWING = ("hits", "misses", "spills", "trimmed_bytes")
+GROWING = ("hits", "larger_hits", "misses", "spills", "trimmed_bytes")
 
 Grown = dict[int, dict[str, int]]
 

@@ -28,7 +28,9 @@ _MAX_IDLE_MS = 2**31 - 1
 class PoolCounts:
     """What a pool holds and did, of one node or in total.
 
-    Bytes are those of whole blocks: a size is rounded up to its class, four per power of two.
+    Bytes are those of whole blocks, because a size is rounded up to its class. There are four
+    classes per power of two up to 1 MiB, and sixteen above: there, a new block is at most a
+    sixteenth larger than the request. In a pool of huge pages it may be up to one page larger.
 
     Attributes
     ----------
@@ -38,6 +40,9 @@ class PoolCounts:
         Bytes that are resident and free for reuse; by the node where the pages are.
     hits, misses : int
         Requests served by a retained block, and by the system; by the node that was asked for.
+    larger_hits : int
+        Hits of requests above 1 MiB that found no idle block of their class, and took one of the
+        next three classes. Such a block is at most a quarter larger than the request.
     spills : int
         Requests served from another node than was asked for; by the node that was asked for.
     trimmed_bytes : int
@@ -49,6 +54,7 @@ class PoolCounts:
     in_use_bytes: int
     retained_bytes: int
     hits: int
+    larger_hits: int
     misses: int
     spills: int
     trimmed_bytes: int
@@ -435,6 +441,7 @@ def _counts(seen: _core.PoolCounts) -> PoolCounts:
         in_use_bytes=seen.in_use_bytes,
         retained_bytes=seen.retained_bytes,
         hits=seen.hits,
+        larger_hits=seen.larger_hits,
         misses=seen.misses,
         spills=seen.spills,
         trimmed_bytes=seen.trimmed_bytes,
