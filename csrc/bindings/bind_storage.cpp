@@ -209,6 +209,16 @@ py::object next(const PyStream& stream, std::optional<std::uint64_t> starved_ms)
   return item_object(std::move(*item));
 }
 
+// False where the next item is not there yet.
+py::object poll(const PyStream& stream) {
+  std::optional<StreamItem> item;
+  {
+    const WithoutGil released;
+    item = stream->poll();
+  }
+  return item ? item_object(std::move(*item)) : py::object(py::bool_(false));
+}
+
 void close_stream(const PyStream& stream) {
   const WithoutGil released;
   stream->close(check_signals);
@@ -250,6 +260,8 @@ void bind_storage(py::module_& module) {
              py::arg("size"), py::arg("direct"), py::arg("truncate"), py::arg("sync"));
   py::class_<PyStream>(module, "Stream")
       .def("next", &next, py::arg("starved_ms"))
+      .def("poll", &poll)
+      .def("fileno", [](const PyStream& self) { return self->descriptor(); })
       .def("starved", [](const PyStream& self) { return self->starved(); })
       .def("close", &close_stream)
       .def("closed", [](const PyStream& self) { return self->closed(); })

@@ -20,6 +20,7 @@ void bind_text(pybind11::module_& module);
 void bind_process(pybind11::module_& module);
 void bind_pool(pybind11::module_& module);
 void bind_probe(pybind11::module_& module);
+void bind_line(pybind11::module_& module);
 void bind_ring(pybind11::module_& module);
 void bind_host(pybind11::module_& module);
 void bind_pressure(pybind11::module_& module);

@@ -27,9 +27,11 @@ enum class LockRank : std::uint8_t {
   kPressureWatch,   // linux/pressure/pressure_watch.hpp: how each source is watched
   kStream,          // src/stream/stream_state.hpp: slots and window
   kRing,            // src/pool/ring.cpp: slots; spins
+  kPoolLine,        // src/pool/pool_impl.hpp: requests that wait for room without a thread
   kPool,            // src/pool/pool_impl.hpp: budget, slabs, what forks left behind
   kShard,           // src/pool/pool_parts.hpp: lists and counters of one CPU; spins
   kIdleThread,      // src/pool/pool_idle.hpp: whether the thread must end
+  kTurnBox,         // include/numapool/turn.hpp: outcomes that an event loop has not fetched
   kPopulate,        // src/memory/populate.cpp: the first failure in a chunk
   kLentBlocks,  // src/pool/blocks_by_address.hpp: blocks lent as plain pointers, by address; spins
   kClaims,      // bindings/claims.cpp: pages that are pinned or being moved

@@ -64,7 +64,14 @@ if TYPE_CHECKING:
     from numapool.processes.migrate import ProcessMigration, migrate_process
     from numapool.processes.pool import NodeProcessPool
     from numapool.storage.stream import FileStream, StreamBlock, stream
-    from numapool.storage.transfer import TransferResult, read_into, readv, write_from, writev
+    from numapool.storage.transfer import (
+        TransferResult,
+        read_into,
+        read_into_async,
+        readv,
+        write_from,
+        writev,
+    )
     from numapool.threads.affinity import CpuPlacement
     from numapool.threads.executor import NodeExecutor
     from numapool.threads.running import ProcessBinding, bind_process, run_on
@@ -151,6 +158,7 @@ __all__ = [
     "process_placement",
     "publish_pools",
     "read_into",
+    "read_into_async",
     "readv",
     "run_on",
     "set_numpy_allocator",
@@ -199,7 +207,7 @@ _LATE = {
     "processes.migrate": "ProcessMigration migrate_process",
     "processes.pool": "NodeProcessPool",
     "storage.stream": "FileStream StreamBlock stream",
-    "storage.transfer": "TransferResult read_into readv write_from writev",
+    "storage.transfer": "TransferResult read_into read_into_async readv write_from writev",
     "threads.affinity": "CpuPlacement",
     "threads.executor": "NodeExecutor",
     "threads.running": "ProcessBinding bind_process run_on",

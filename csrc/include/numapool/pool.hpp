@@ -14,6 +14,7 @@
 
 #include "numapool/allocator.hpp"
 #include "numapool/buffer.hpp"
+#include "numapool/turn.hpp"
 
 namespace numapool {
 
@@ -79,6 +80,19 @@ class Pool : public Keeper {
   // reports.
   [[nodiscard]] virtual Lease acquire(const AcquireRequest& request, const InterruptCheck& check,
                                       const Degraded& degraded) = 0;
+  // The same without a thread that waits: nullptr, with the block in `lease`, where there is room
+  // and nobody waits; else a turn at the end of the line. Its request is served in the order of the
+  // line by whoever makes room, and the turn, with `mark`, put into the box then: with a lease, or
+  // with an error. A closed pool ends all turns. In the child of a fork they come to nothing: the
+  // line is the parent's. Throws as acquire() without a wait, but for room that is to be waited
+  // for.
+  [[nodiscard]] virtual std::shared_ptr<Turn> join_line(const AcquireRequest& request,
+                                                        std::shared_ptr<TurnBox> box,
+                                                        const TurnMark& mark, Lease& lease,
+                                                        const InterruptCheck& check,
+                                                        const Degraded& degraded) = 0;
+  // Ends a turn of this pool: it will not be put into its box. False: it was, or will be now.
+  virtual bool leave_line(Turn& turn) noexcept = 0;
   // Adds one block of the size's class to the retained memory (for small classes a whole slab) and
   // returns the number of blocks added. `already` is how many blocks this reservation has added
   // before: at max_bytes these are not freed to make room. Throws as acquire().

@@ -54,6 +54,11 @@ class Stream {
   // after a fork. When a consumer is told of the end, the file is already closed.
   [[nodiscard]] virtual StreamItem next(std::optional<std::uint64_t> starved_ms,
                                         const InterruptCheck& check) = 0;
+  // As next(), without waiting: nothing where the next item is not there yet.
+  [[nodiscard]] virtual std::optional<StreamItem> poll() = 0;
+  // Readable from when there is something for poll() until it returns nothing. -1 where the system
+  // has none left. Before the first call poll() makes nothing readable.
+  [[nodiscard]] virtual int descriptor() = 0;
   // Consumers hold every block: nothing can be read until one is given back.
   [[nodiscard]] virtual bool starved() const = 0;
   // Stops reading, and waits for reads in flight. Idempotent.

@@ -193,7 +193,6 @@ bool PoolImpl::give_back(void* cookie, bool moved) noexcept {
   }
   bool work =
       platform::age_ms(block.filed_ms, looked_ms_.load(std::memory_order_relaxed)) >= kLookEvery ||
-      waiters_.load(std::memory_order_relaxed) != 0 ||
       (options_.idle_ms && !idle_runs_.load(std::memory_order_relaxed));
   const Spot spot = spot_here(block.slot);
   {
@@ -205,13 +204,16 @@ bool PoolImpl::give_back(void* cookie, bool moved) noexcept {
       spot.shelf.in_use_bytes.add(-bytes);
       file(spot, block);
       if (options_.retain_bytes) work = near_retention(shard) || work;
+      work = work || waiters_.load(std::memory_order_relaxed) != 0;  // see join_line()
       if (work) pins_.fetch_add(1, std::memory_order_relaxed);
       shard.live.add(-1);
       return work;
     }
+    work = waiters_.load(std::memory_order_relaxed) != 0;
+    if (work) pins_.fetch_add(1, std::memory_order_relaxed);
   }
   retire(block);
-  return false;
+  return work;
 }
 
 // A block that is lent is counted under another node from now on.
@@ -242,6 +244,7 @@ void PoolImpl::tidy() noexcept {
   look_for_moves();
   if (options_.retain_bytes) settle_retained();
   if (waiters_.load(std::memory_order_relaxed) != 0) {
+    if (line_.length.load() != 0) serve_line();
     const std::lock_guard guard(mutex_);
     room_.notify_all();
   }

@@ -54,6 +54,17 @@ std::optional<std::uint64_t> PoolImpl::reserve_budget(std::uint64_t bytes, bool 
   return used;
 }
 
+// Whether there would be room if all that is retained went: else looking for it is in vain. What is
+// on its way from one to the other does not count, and is told of when it is there.
+bool PoolImpl::may_fit(std::uint64_t bytes) noexcept {
+  if (!options_.max_bytes) return true;
+  const auto retained =
+      static_cast<std::uint64_t>(std::max<std::int64_t>(0, sum(&Shelf::retained_bytes)));
+  const std::lock_guard guard(mutex_);
+  return leavings_ != nullptr ||
+         held_bytes_ + pending_bytes_ + bytes <= *options_.max_bytes + retained;
+}
+
 void PoolImpl::release_budget(std::uint64_t bytes) noexcept {
   const std::lock_guard guard(mutex_);
   pending_bytes_ -= std::min(bytes, pending_bytes_);

@@ -29,6 +29,7 @@ void PoolImpl::after_fork_in_child() noexcept {
   told_retained_bytes_ = 0;
   pending_bytes_ = 0;
   waiters_ = 0;
+  line_.leave_to_parent();
   static_cast<void>(idle_.release());  // its thread is the parent's
   idle_runs_ = false;
 }

@@ -89,6 +89,7 @@ PoolImpl::Want PoolImpl::wanted(std::size_t size_bytes, const NodeIds& nodes) {
 
 Lease PoolImpl::acquire(const AcquireRequest& request, const InterruptCheck& check,
                         const Degraded& degraded) {
+  const LineCare care(*this);
   Want want = wanted(request.size_bytes, request.nodes);
   want.strict = request.strict;
   const std::uint64_t bytes = classes_.bytes(want.size_class);
@@ -97,10 +98,8 @@ Lease PoolImpl::acquire(const AcquireRequest& request, const InterruptCheck& che
   while (true) {
     const Got got = find(want, check, degraded);
     if (got.block != nullptr) {
-      ask_of_lender(want, *got.block);
-      count_lent(*got.block, want, got.made == 0);
       Lease lease;
-      fill(lease, *got.block, want.node);
+      lend_found(want, got, lease);
       return lease;
     }
     if (!request.wait_ms)
@@ -112,6 +111,12 @@ Lease PoolImpl::acquire(const AcquireRequest& request, const InterruptCheck& che
     wait_for_room(check);
     require_open();
   }
+}
+
+void PoolImpl::lend_found(Want& want, const Got& got, Lease& lease) noexcept {
+  ask_of_lender(want, *got.block);
+  count_lent(*got.block, want, got.made == 0);
+  fill(lease, *got.block, want.node);
 }
 
 // Nodes by distance, worked out when a node is first asked for, and again on another machine: of a
@@ -366,6 +371,7 @@ void PoolImpl::count_lent(PoolBlock& block, const Want& want, bool hit) noexcept
 
 std::uint64_t PoolImpl::reserve(std::size_t size_bytes, const NodeIds& nodes, std::uint64_t already,
                                 const InterruptCheck& check, const Degraded& degraded) {
+  const LineCare care(*this);
   Want want = wanted(size_bytes, nodes);
   want.reserves = true;
   const std::uint64_t bytes = classes_.bytes(want.size_class);

@@ -1,5 +1,6 @@
 // The pool's state and its jobs; each job has a file: pool, pool_shards, pool_grow, pool_room,
-// pool_cut, pool_place, pool_near, pool_budget, pool_trim, pool_life, pool_fork, pool_idle.
+// pool_cut, pool_place, pool_near, pool_budget, pool_trim, pool_line, pool_life, pool_fork,
+// pool_idle.
 #pragma once
 
 #include <algorithm>
@@ -10,6 +11,7 @@
 #include <optional>
 #include <span>
 #include <string>
+#include <thread>
 #include <vector>
 
 #include "numapool/error.hpp"
@@ -35,6 +37,10 @@ class PoolImpl final : public Pool, private platform::ForkOwner {
                         Lease& lease) noexcept override;
   Lease acquire(const AcquireRequest& request, const InterruptCheck& check,
                 const Degraded& degraded) override;
+  std::shared_ptr<Turn> join_line(const AcquireRequest& request, std::shared_ptr<TurnBox> box,
+                                  const TurnMark& mark, Lease& lease, const InterruptCheck& check,
+                                  const Degraded& degraded) override;
+  bool leave_line(Turn& turn) noexcept override;
   std::uint64_t reserve(std::size_t size_bytes, const NodeIds& nodes, std::uint64_t already,
                         const InterruptCheck& check, const Degraded& degraded) override;
   std::uint64_t trim(std::optional<std::uint64_t> at_least,
@@ -126,6 +132,36 @@ class PoolImpl final : public Pool, private platform::ForkOwner {
     std::vector<PoolBlock*> parts;  // of slabs that stay
   };
   class Budget;
+  struct Waiter;
+  // Those who wait without a thread, in the order in which they came (pool_line.cpp).
+  struct Line {
+    Waiter* first = nullptr;
+    Waiter* last = nullptr;
+    Waiter* lost = nullptr;  // of the parent of a fork: dropped when there is a chance
+    bool served = false;     // a thread is at it
+    bool again = false;      // there may be room that it has not seen
+    std::thread::id server;  // which
+    std::atomic<std::size_t> length{0};
+
+    ~Line();
+    static void drop(Waiter* first) noexcept;
+    void add(std::shared_ptr<Waiter> waiter) noexcept;
+    [[nodiscard]] std::shared_ptr<Waiter> remove(Waiter& waiter) noexcept;
+    void leave_to_parent() noexcept;
+  };
+  // At the end of whatever may make room, errors included: serves the line. No lock is held then.
+  class LineCare {
+   public:
+    explicit LineCare(PoolImpl& pool) noexcept : pool_(pool) {}
+    ~LineCare() {
+      if (pool_.line_.length.load() != 0) pool_.serve_line();
+    }
+    LineCare(const LineCare&) = delete;
+    LineCare& operator=(const LineCare&) = delete;
+
+   private:
+    PoolImpl& pool_;
+  };
 
   // pool.cpp
   ~PoolImpl();
@@ -211,6 +247,7 @@ class PoolImpl final : public Pool, private platform::ForkOwner {
   void remember_full_together(const Want& want, std::uint16_t farthest) noexcept;
   [[nodiscard]] bool recently_full_together(const Want& want, std::uint16_t farthest) noexcept;
   void count_lent(PoolBlock& block, const Want& want, bool hit) noexcept;
+  void lend_found(Want& want, const Got& got, Lease& lease) noexcept;
   void require_open() const;
 
   // pool_cut.cpp
@@ -222,6 +259,7 @@ class PoolImpl final : public Pool, private platform::ForkOwner {
   // Returns what was counted as used before; empty if there is no room.
   [[nodiscard]] std::optional<std::uint64_t> reserve_budget(std::uint64_t bytes, bool reserves,
                                                             bool later);
+  [[nodiscard]] bool may_fit(std::uint64_t bytes) noexcept;
   void release_budget(std::uint64_t bytes) noexcept;
   void spend_budget(std::uint64_t bytes, std::uint64_t used, std::uint16_t on) noexcept;
   void settle_budget(std::uint64_t bytes, std::uint16_t from, std::uint16_t to) noexcept;
@@ -235,6 +273,10 @@ class PoolImpl final : public Pool, private platform::ForkOwner {
                                 const char* remedy) const;
   void wait_for_room(const InterruptCheck& check);
   void settle_retained() noexcept;
+
+  // pool_line.cpp
+  void serve_line() noexcept;
+  [[nodiscard]] bool serve(Waiter& waiter) noexcept;
 
   // pool_trim.cpp
   std::uint64_t trim(TrimPlan plan) noexcept;
@@ -285,6 +327,9 @@ class PoolImpl final : public Pool, private platform::ForkOwner {
   std::atomic<bool> idle_runs_{false};
   std::atomic<std::uint64_t> pins_{1};
   std::int64_t most_drift_bytes_ = 0;
+
+  platform::Mutex line_mutex_{platform::LockRank::kPoolLine};  // nothing is called under it
+  Line line_;
 
   platform::Mutex mutex_{platform::LockRank::kPool};
   struct NodeBooks {

@@ -45,6 +45,7 @@ void PoolImpl::close() noexcept {
   for (Shard* shard = shards_; shard != nullptr; shard = shard->next) {
     const std::lock_guard guard(shard->lock);
   }
+  serve_line();  // all are told
   trim(std::nullopt, std::nullopt);
   // Blocks that the trim had no memory to list are freed one by one.
   const auto leaving = [this] {
@@ -118,6 +119,7 @@ void PoolImpl::forget_slab(Slab* slab) noexcept {
 // Counted is the mapping, which is larger than the request where pages are huge.
 Allocation PoolImpl::take_fixed(std::size_t size_bytes, const NodeIds& nodes, bool strict,
                                 const InterruptCheck& check) {
+  const LineCare care(*this);
   const Want want = wanted(size_bytes, nodes);
   const std::uint64_t bytes = choose_pages(size_bytes, options_.page).length;
   AllocationRequest request;
@@ -148,6 +150,7 @@ Allocation PoolImpl::take_fixed(std::size_t size_bytes, const NodeIds& nodes, bo
 
 // Undoes what take_fixed() counted, whichever node the block is on now.
 void PoolImpl::drop_fixed(Block&& block) noexcept {
+  const LineCare care(*this);
   const Block::Counted counted = block.counted;
   block.mapping.reset();
   give_up_held(counted.bytes, counted.slot, false);

@@ -12,6 +12,7 @@ namespace numapool {
 
 std::uint64_t PoolImpl::trim(std::optional<std::uint64_t> at_least,
                              std::optional<int> node) noexcept {
+  const LineCare care(*this);
   TrimPlan plan;
   plan.left = at_least.value_or(UINT64_MAX);
   if (node) {
@@ -23,6 +24,7 @@ std::uint64_t PoolImpl::trim(std::optional<std::uint64_t> at_least,
 
 std::uint64_t PoolImpl::trim_within(std::uint64_t wanted, std::uint64_t most,
                                     std::optional<int> node) noexcept {
+  const LineCare care(*this);
   TrimPlan plan;
   plan.left = std::min(wanted, most);
   plan.most = most;
@@ -69,6 +71,7 @@ std::uint64_t PoolImpl::trim(TrimPlan plan) noexcept {
 }
 
 void PoolImpl::trim_idle() noexcept {
+  const LineCare care(*this);
   look_for_moves();
   TrimPlan plan;
   plan.left = UINT64_MAX;

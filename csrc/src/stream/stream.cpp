@@ -26,6 +26,12 @@ class StreamImpl final : public Stream {
     if (item.kind == StreamItem::Kind::kEnd) state_->wait_for_threads(check);
     return item;
   }
+  std::optional<StreamItem> poll() override {
+    std::optional<StreamItem> item = state_->poll();
+    if (item && item->kind == StreamItem::Kind::kEnd) state_->wait_for_threads([] {});
+    return item;
+  }
+  int descriptor() override { return state_->descriptor(); }
   bool starved() const override { return state_->starved(); }
   void close(const InterruptCheck& check) override {
     state_->stop();

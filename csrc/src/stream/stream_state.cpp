@@ -67,7 +67,7 @@ std::optional<StreamItem> StreamState::take() {
   if (ended_ || (window_.empty() && next_offset_ >= limit_)) {
     ended_ = true;
     work_.notify_all();
-    ready_.notify_all();  // other consumers
+    tell_consumers();  // other consumers
     return item;
   }
   if (window_.empty() || window_.front()->use != Use::kFilled) return std::nullopt;
@@ -184,6 +184,31 @@ StreamItem StreamState::next(std::optional<std::uint64_t> starved_ms, const Inte
   }
 }
 
+// The bell rings under the lock, and is quiet only once nothing was found under it: so it says what
+// there is, to any number of loops.
+std::optional<StreamItem> StreamState::poll() {
+  const std::lock_guard guard(mutex_);
+  std::optional<StreamItem> item = take();
+  if (!item && bell_ != nullptr) bell_->quiet();
+  return item;
+}
+
+int StreamState::descriptor() {
+  const std::lock_guard guard(mutex_);
+  require_open();
+  if (bell_ == nullptr) {
+    bell_ = std::make_unique<platform::Bell>();
+    bell_->ring();  // something may be there already
+  }
+  return bell_->descriptor();
+}
+
+// In the child of a fork the descriptor is the parent's too.
+void StreamState::tell_consumers() noexcept {
+  ready_.notify_all();
+  if (bell_ != nullptr && !orphaned_) bell_->ring();
+}
+
 bool StreamState::starved() const {
   const std::lock_guard guard(mutex_);
   return is_starved();
@@ -200,7 +225,7 @@ void StreamState::stop() noexcept {
   stop_reading_.store(true, std::memory_order_relaxed);
   free_window();
   work_.notify_all();
-  ready_.notify_all();
+  tell_consumers();
   end_if_unused();
 }
 

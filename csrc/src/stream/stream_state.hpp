@@ -13,6 +13,7 @@
 #include "memory/known_place.hpp"
 #include "numapool/stream.hpp"
 #include "platform/locks.hpp"
+#include "platform/pressure.hpp"
 
 namespace numapool {
 
@@ -33,6 +34,8 @@ class StreamState final : public Keeper,
   [[nodiscard]] std::optional<StreamItem> try_next();  // not the end
   [[nodiscard]] StreamItem next(std::optional<std::uint64_t> starved_ms,
                                 const InterruptCheck& check);
+  [[nodiscard]] std::optional<StreamItem> poll();
+  [[nodiscard]] int descriptor();
   [[nodiscard]] bool starved() const;
   void stop() noexcept;  // threads end when their reads are done
   void wait_for_threads(const InterruptCheck& check);
@@ -71,7 +74,8 @@ class StreamState final : public Keeper,
   void free_window() noexcept;
   void require_open() const;
   [[nodiscard]] bool is_starved() const;
-  void end_if_unused() noexcept;  // under mutex_
+  void end_if_unused() noexcept;   // under mutex_
+  void tell_consumers() noexcept;  // under mutex_: there may be something to take
   [[nodiscard]] std::size_t length_at(std::uint64_t offset) const noexcept;
   [[nodiscard]] char* address_of(const Slot& slot) const noexcept;
 
@@ -86,6 +90,7 @@ class StreamState final : public Keeper,
   mutable platform::Mutex mutex_{platform::LockRank::kStream};
   platform::Condition work_{platform::LockRank::kStream};   // for threads: a free block, or the end
   platform::Condition ready_{platform::LockRank::kStream};  // for consumers, and for close()
+  std::unique_ptr<platform::Bell> bell_;                    // for event loops, once one has asked
   std::optional<File> file_;
   Block memory_;
   std::vector<Slot> slots_;

@@ -60,7 +60,7 @@ void StreamState::run() noexcept {
   }
   --threads_;
   end_if_unused();
-  ready_.notify_all();
+  tell_consumers();
 }
 
 // The first block ends at a boundary for direct I/O; every later one has the full size.
@@ -108,7 +108,7 @@ void StreamState::end_block(Slot& slot, Transfer&& got) {
   slot.use = Use::kFilled;
   slot.got = std::move(got);
   if (slot.got.bytes < slot.length) halted_ = true;
-  ready_.notify_all();
+  tell_consumers();
 }
 
 void StreamState::wait_for_threads(const InterruptCheck& check) {

@@ -19,6 +19,7 @@ from numapool.base.units import size_text
 from numapool.machine.node_set import NodesLike, wanted_of
 from numapool.memory.allocator import NumaAllocator, PageSize, _page_kind, _size
 from numapool.pools.ring import BufferRing
+from numapool.pools.waiting import NodeBuffer, acquire_in_line
 
 _MAX_BYTES = 2**63 - 1
 _MAX_IDLE_MS = 2**31 - 1
@@ -334,6 +335,53 @@ class BufferPool(_core.PoolBase):
             if progress is not None:
                 progress(min(added, wanted), wanted)
         return added
+
+    async def acquire_async(
+        self, size_bytes: SizeLike, node: NodesLike | None = None, *, strict: bool = False
+    ) -> NodeBuffer:
+        """Lend a block as :meth:`acquire` does; at max_bytes, wait until there is room.
+
+        For tasks of an asyncio event loop. No thread waits: whoever gives a buffer back, in
+        whichever thread, serves the first request in line. Requests are served in the order in
+        which they came, so a large one is not overtaken by small ones that would fit. Requests that
+        do not wait (:meth:`acquire`) may still come between. To wait for a limited time, use
+        :func:`asyncio.timeout`; a task that is cancelled leaves the line.
+
+        New memory is populated before the call returns, by the thread of whoever makes room or, if
+        there is room, by that of the event loop.
+
+        Parameters
+        ----------
+        size_bytes : int or str
+            Size in bytes, at least 1.
+        node : NodesLike, optional
+            As for :meth:`acquire`; by default the node of the calling thread.
+        strict : bool
+            As for :meth:`acquire`.
+
+        Returns
+        -------
+        NodeBuffer
+            As of :meth:`acquire`.
+
+        Raises
+        ------
+        ValueError
+            The pool is or was closed; a size of 0 or less. In the child of a fork also requests
+            that were in line before.
+        PoolExhaustedError
+            The size is larger than max_bytes.
+        NodeNotFoundError, MemoryError, PlacementError, UnsupportedError
+            As for :meth:`NumaAllocator.allocate`.
+        RuntimeError
+            No event loop runs in this thread.
+        """
+        size, nodes = _size(size_bytes), wanted_of("node", node)
+        try:
+            return await acquire_in_line(self, size, nodes, arguments.flag("strict", strict))
+        except PoolExhaustedError as error:
+            _tell_exhausted(self, error)
+            raise
 
     @renamed.parameters(max_bytes="at_least_bytes")
     def trim(self, at_least_bytes: SizeLike | None = None, node: NodesLike | None = None) -> int:

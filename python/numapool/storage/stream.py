@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import os
 import threading
+import time
 import warnings
 from dataclasses import dataclass
 from types import TracebackType
@@ -13,6 +14,7 @@ from typing import Self, SupportsIndex
 from numapool import _core
 from numapool.base import arguments, renamed
 from numapool.base.arguments import PathLike, SizeLike
+from numapool.base.arrivals import Arrivals
 from numapool.base.errors import PoolExhaustedError
 from numapool.machine.device_search import device_node
 from numapool.machine.node_set import NodesLike, wanted_of
@@ -111,6 +113,7 @@ class FileStream:
         if isinstance(opened, _core.Failure):
             raise open_error(self._path, opened)
         self._core = opened
+        self._arrivals = Arrivals(opened.fileno)
 
     def __iter__(self) -> Self:
         return self
@@ -138,6 +141,9 @@ class FileStream:
         item = self._next()
         if item is None:
             raise StopIteration
+        return self._block_of(item)
+
+    def _block_of(self, item: _core.StreamItem) -> StreamBlock:
         if item.failure is not None:
             raise transfer_error("read", self._path, item.offset, item.failure)
         assert item.buffer is not None
@@ -155,6 +161,51 @@ class FileStream:
                 if alone:
                     raise
                 self._tell_of_waiting(error)
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> StreamBlock:
+        """Wait for the next block, in a task of an event loop, and return it.
+
+        The loop goes on meanwhile, and no thread waits. Tasks may share a stream: each gets other
+        blocks. A task that is cancelled takes none.
+
+        Raises
+        ------
+        StorageError, ValueError
+            As :meth:`__next__`.
+        PoolExhaustedError
+            All blocks are in use, and `timeout_s` is over. Without it, a warning is issued after
+            5 s.
+        """
+        starving_since: float | None = None
+        while (item := self._core.poll()) is False:
+            if not self._core.starved():
+                starving_since = None
+            elif starving_since is None:
+                starving_since = time.monotonic()
+            await self._arrivals.wait(self._patience_s(starving_since))
+        if item is None:
+            raise StopAsyncIteration
+        return self._block_of(item)
+
+    def _patience_s(self, starving_since: float | None) -> float | None:
+        """Return how long to wait at most; raise or warn where all blocks were out for too long."""
+        if starving_since is None:
+            return None
+        most_s = _TELL_MS / 1000 if self._timeout_s is None else self._timeout_s
+        left_s = starving_since + most_s - time.monotonic()
+        if left_s > 0:
+            return left_s
+        error = PoolExhaustedError(
+            f"all {self.block_count} blocks of the stream are in use; let go of them as you go on, "
+            "or open it with a greater depth"
+        )
+        if self._timeout_s is not None:
+            raise error
+        self._tell_of_waiting(error)
+        return None
 
     def _tell_of_waiting(self, error: PoolExhaustedError) -> None:
         """Tell once that other threads hold every block, in a warning."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -109,6 +110,37 @@ def read_into(
         Ctrl-C is answered between pieces of 8 MiB.
     """
     return _read(path, "buffer", [_part(buffer, size_bytes)], offset, direct)
+
+
+async def read_into_async(
+    path: PathLike,
+    buffer: Memory,
+    offset: SizeLike = 0,
+    size_bytes: SizeLike | None = None,
+    *,
+    direct: bool = True,
+) -> TransferResult:
+    """Do what :func:`read_into` does, while the event loop goes on.
+
+    A thread of the loop's own pool reads (:meth:`asyncio.loop.run_in_executor`). A task that is
+    cancelled waits until nothing is written to the buffer any more, and is cancelled then.
+
+    Parameters, results and errors are those of :func:`read_into`.
+    """
+    import asyncio
+
+    loop = asyncio.get_running_loop()
+    work = functools.partial(read_into, path, buffer, offset, size_bytes, direct=direct)
+    reading = loop.run_in_executor(None, work)
+    cancelled: asyncio.CancelledError | None = None
+    while not reading.done():
+        try:
+            await asyncio.wait((reading,))
+        except asyncio.CancelledError as error:
+            cancelled = error
+    if cancelled is not None:
+        raise cancelled
+    return reading.result()
 
 
 def readv(

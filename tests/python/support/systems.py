@@ -118,6 +118,8 @@ TESTS: dict[str, str] = {
     "test_logging.py::test_pressure_is_logged_by_level": "makes pressure by a FIFO",
     "test_node_buffer.py::test_a_child_has_its_own_copy": _PROC,
     "test_numpy_allocator.py::test_both_sides_of_a_fork_go_on": _PROC,
+    "test_pool_async.py::test_in_the_child_of_a_fork": _PROC,
+    "test_pool_async.py::test_nothing_is_left_where_nobody_waits": "asks for a loop's readers",
     "test_ring.py::test_direct_io": "opens a file with O_DIRECT",
 }
 

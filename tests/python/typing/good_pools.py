@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping
 from typing import assert_type
 
@@ -59,3 +60,11 @@ with nump.BufferPool() as of_any:
     assert_type(of_any.acquire(4096, several), nump.NodeBuffer)
     assert_type(of_any.acquire(4096, ["local"]), nump.NodeBuffer)
     assert_type(of_any.trim(node=several), int)
+
+
+async def in_line() -> None:
+    with nump.BufferPool(max_bytes="4MiB") as pool:
+        assert_type(await pool.acquire_async("1MiB", strict=False), nump.NodeBuffer)
+
+
+asyncio.run(in_line())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import tempfile
 from pathlib import Path
 from typing import Literal, assert_type
@@ -33,6 +34,16 @@ with tempfile.TemporaryDirectory() as folder:
                 assert block.nbytes == len(block.buffer)
     for block in nump.stream(path, node="near", offset=1, size_bytes=10, timeout_s=1.5):
         block.close()
+
+    async def in_tasks() -> None:
+        with nump.NumaAllocator().allocate(4096) as own:
+            assert_type(await nump.read_into_async(path, own, 0, 1), nump.TransferResult)
+        with nump.stream(path, 4096) as tasks_own:
+            async for one in tasks_own:
+                assert_type(one, nump.StreamBlock)
+                one.close()
+
+    asyncio.run(in_tasks())
 
 try:
     nump.write_from("/dev/full", b"abc")
