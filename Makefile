@@ -30,7 +30,7 @@ FUZZ_TOOLS := $(VENV)/.fuzz
 
 .PHONY: help setup demo dev check wheel test lint docs bench clean apt-build apt-test apt-bench apt-fuzz apt-sanitize
 .PHONY: wheel-windows test-windows apt-windows wheels test-wheels apt-wheels
-.PHONY: test-asan test-ubsan test-tsan test-valgrind test-parallel fuzz soak
+.PHONY: test-asan test-ubsan test-tsan test-valgrind test-parallel test-ends fuzz soak
 
 help:
 	@sed -n 's/^## //p' Makefile
@@ -93,6 +93,10 @@ test-valgrind: $(INSTALLED) $(TEST_TOOLS) | apt-test apt-sanitize
 ## make test-parallel   tests of the package, each on four threads at once
 test-parallel: $(INSTALLED) $(TEST_TOOLS) | apt-test
 	@$(IN_VENV) .ci/parallel
+
+## make test-ends   Python ends 200 times while threads are in calls, with modules of GCC and of clang for each CPython here
+test-ends: $(TEST_TOOLS) | apt-fuzz
+	@$(IN_VENV) .ci/ends
 
 ## make fuzz    a million runs of every parser of texts, and of every group of calls of the Python surface
 fuzz: $(INSTALLED) $(TEST_TOOLS) $(FUZZ_TOOLS) | apt-fuzz

@@ -20,6 +20,13 @@ function(numapool_unite target)
   set_target_properties(${target} PROPERTIES UNITY_BUILD ${NUMAPOOL_UNITY} UNITY_BUILD_BATCH_SIZE 0)
 endfunction()
 
+# What links the core of Linux has its threads' end in front of the C++ library's (linux/machine/thread_end.cpp).
+function(numapool_wrap_personality target scope)
+  if(CMAKE_SIZEOF_VOID_P EQUAL 8)
+    target_link_options(${target} ${scope} "LINKER:--wrap=__gxx_personality_v0")
+  endif()
+endfunction()
+
 # numapool_add_core(<target> <platform>): all of csrc/src and of csrc/platform/<platform>, no Python. What is of no
 # platform is compiled once, however many cores a build has. The core of NUMAPOOL_PLATFORM is linked from NUMAPOOL_CORE,
 # if that names one: modules for several Pythons share it.
@@ -31,6 +38,9 @@ function(numapool_add_core target platform)
     add_library(${target} STATIC IMPORTED GLOBAL)
     set_target_properties(${target} PROPERTIES IMPORTED_LOCATION "${NUMAPOOL_CORE}")
     target_link_libraries(${target} INTERFACE Threads::Threads)
+    if(platform STREQUAL "linux")
+      numapool_wrap_personality(${target} INTERFACE)
+    endif()
     return()
   endif()
   if(NOT IS_DIRECTORY "${PROJECT_SOURCE_DIR}/csrc/platform/${platform}")
@@ -61,6 +71,7 @@ function(numapool_add_core target platform)
   target_link_libraries(${target} PUBLIC Threads::Threads)
   if(platform STREQUAL "linux")
     numapool_unite(${target})
+    numapool_wrap_personality(${target} INTERFACE)
   endif()
   if(platform STREQUAL "windows")
     # Nothing that came after Windows 8: such functions are looked up at run time.

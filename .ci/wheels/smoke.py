@@ -6,9 +6,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import sys
 import threading
 import warnings
+from collections.abc import Callable
 from pathlib import Path
 
 
@@ -53,23 +55,45 @@ def check_memory(emulated: bool) -> None:
 
 
 def end_with_threads() -> None:
-    """End the interpreter while threads are in calls of the module."""
+    """End the interpreter while threads are in calls of the module, each kind in its turn."""
     import numapool
 
-    def take_and_give() -> None:
-        allocator = numapool.NumaAllocator()
-        while True:
-            with allocator.allocate(1 << 16) as buffer:
-                memoryview(buffer)[:1] = b"x"
+    # A thread gives the GIL away as often as it can: it may be ended wherever it takes it again.
+    sys.setswitchinterval(1e-6)
+    allocator = numapool.NumaAllocator()
+    pool = numapool.BufferPool()
 
-    started = threading.Barrier(5)
+    def allocate() -> None:
+        with allocator.allocate(1 << 16, page_size="base") as buffer:
+            memoryview(buffer)[:1] = b"x"
+            buffer.placement()
 
-    def begin() -> None:
+    def borrow() -> None:
+        with pool.acquire(1 << 12) as block:
+            memoryview(block)[:1] = b"x"
+        pool.statistics()
+
+    def fail() -> None:
+        with contextlib.suppress(MemoryError):
+            allocator.allocate(1 << 62)
+        with contextlib.suppress(ValueError):
+            pool.acquire(-1)
+
+    def look() -> None:
+        topology = numapool.NumaTopology.detect()
+        assert repr(topology.nodes[0])
+
+    kinds = [allocate, borrow, fail, look]
+    started = threading.Barrier(len(kinds) + 1)
+
+    def begin(work: Callable[[], None]) -> None:
+        work()
         started.wait()
-        take_and_give()
+        while True:
+            work()
 
-    for _ in range(4):
-        threading.Thread(target=begin, daemon=True).start()
+    for work in kinds:
+        threading.Thread(target=begin, args=[work], daemon=True).start()
     started.wait()
 
 

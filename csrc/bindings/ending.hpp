@@ -13,7 +13,8 @@ namespace numapool::bindings {
 // thread sleeps until the process is gone; here it does so everywhere.
 //
 // Around every call that may take the GIL: those that run Python code do, if only to make an
-// object. The call itself should hold nothing that needs cleaning up (see thread_end.hpp).
+// object. On Linux a thread that ends elsewhere in our code sleeps too
+// (linux/machine/thread_end.cpp).
 template <class Call>
 auto sleep_if_ending(const Call& call) {
   using Result = decltype(call());

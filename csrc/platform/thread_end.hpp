@@ -9,12 +9,10 @@ namespace numapool::platform {
 
 // Calls call(argument). A thread that ends itself in there (pthread_exit) does not return to its
 // callers: it sleeps until the process exits, and none of their cleanup runs. Exceptions pass
-// through. The frames between this one and the thread's end must have nothing to clean up: if the
-// module uses another unwinder than the C library, they could not be unwound.
+// through.
 void call_or_sleep(void (*call)(void*), void* argument);
 
-// For platforms where the C++ library's unwinder also ends threads: such an unwinding leaves the
-// call without an exception that C++ counts.
+// An unwinding that ends a thread leaves the call without an exception that C++ counts.
 class SleepIfUnfinished {
  public:
   SleepIfUnfinished() noexcept = default;

@@ -157,6 +157,31 @@ def test_daemon_threads_inside_calls_end_with_the_interpreter() -> None:
         assert (done.returncode, done.stderr) == (0, "")
 
 
+def test_a_daemon_thread_ends_in_python_code_that_a_call_runs() -> None:
+    """Code of an argument's class: no object of the call may be taken down with the thread."""
+    code = """
+from numapool import _core
+class Odd:
+    def __init__(self, inside):
+        self.inside = inside
+    def __index__(self, sleep=time.sleep):
+        self.inside.set()
+        while True:
+            sleep(0.001)
+class Late:  # while it sleeps, the interpreter ends the threads that come back to it
+    def __del__(self, sleep=time.sleep):
+        sleep(0.2)
+late, allocator = Late(), nump.NumaAllocator()
+for call in (_core.set_home_node, pool.acquire, allocator.allocate,
+             lambda odd: allocator.allocate(4096, odd), lambda odd: nump.zeros(odd)):
+    inside = threading.Event()
+    threading.Thread(target=call, args=[Odd(inside)], daemon=True).start()
+    inside.wait()
+"""
+    done = child.run(OWNER + code)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
 def test_a_daemon_threads_buffers_keep_their_bytes_to_the_end() -> None:
     code = """
 import atexit

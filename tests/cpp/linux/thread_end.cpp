@@ -8,6 +8,7 @@
 
 #include <atomic>
 #include <chrono>
+#include <cstdlib>
 #include <functional>
 #include <stdexcept>
 #include <thread>
@@ -19,6 +20,17 @@ struct AtEnd {
   std::function<void()> work;
   ~AtEnd() { work(); }
 };
+
+// In code that nobody has put into sleep_if_ending().
+void end_in_noexcept() noexcept { pthread_exit(nullptr); }
+
+void end_among_handlers() {
+  try {
+    pthread_exit(nullptr);
+  } catch (...) {
+    std::abort();
+  }
+}
 
 // As WithoutGil does: from a destructor, through which no unwinding may come.
 struct EndsInDestructor {
@@ -68,7 +80,16 @@ TEST_CASE("a thread that is ended in a call sleeps there, and gives nothing back
       ++begun;
       const EndsInDestructor ends;
     }).detach();
-    while (begun != 2) std::this_thread::yield();
+    const auto ended_by = [&](void (*end)()) {
+      std::thread([&, end] {
+        const AtEnd object{[&] { ++given_back; }};
+        ++begun;
+        end();
+      }).detach();
+    };
+    ended_by(end_in_noexcept);  // it has nothing to clean up but a process to end
+    ended_by(end_among_handlers);
+    while (begun != 4) std::this_thread::yield();
     std::this_thread::sleep_for(std::chrono::milliseconds(50));
     _exit(given_back == 0 ? 0 : 1);
   }

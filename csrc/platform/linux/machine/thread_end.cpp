@@ -1,60 +1,43 @@
-// A call in which the calling thread may be ended.
+// A thread that is ended in our code stays there: nothing of ours is unwound.
 #include "platform/thread_end.hpp"
 
-#include <features.h>
-#include <pthread.h>
-#include <setjmp.h>
 #include <unistd.h>
 
-namespace numapool::platform {
+#ifdef __LP64__
+#include <unwind.h>
 
-#if defined(__GLIBC__) && !defined(__GLIBCXX__)
-
-// glibc ends a thread by unwinding its stack with libgcc's unwinder, which libstdc++ uses too. With
-// another C++ library (libc++ with LLVM's unwinder, as in wheels that zig links) the first frame of
-// C++ that has something to clean up would be asked by the one unwinder about the other's data: a
-// segmentation fault. A cleanup handler of C is told before that: pthread_cleanup_push() of a C
-// compiler is made of these calls, which glibc keeps for the programs that have it compiled in.
-// Before each frame is unwound glibc looks whether a handler's is reached (nptl/unwind.c), and
-// jumps there.
+// glibc ends a thread by unwinding its stack: a forced unwinding, which no catch ends. Each frame
+// with something to clean up is asked by its language's personality routine. For C++ that would
+//  - run destructors, in a thread of Python's without the GIL;
+//  - end the process at a noexcept function;
+//  - crash, if the module links another unwinder than libgcc's, which glibc uses: LLVM's, in wheels
+//    that zig links, cannot read the other's data.
+// The linker puts this routine in front of the C++ library's (--wrap, csrc/targets.cmake). A thread
+// whose end comes to the first such frame sleeps there until the process is gone, whatever code was
+// on the way: pybind11's runs Python code too, as it reads an enum argument's value.
 extern "C" {
-void __pthread_register_cancel(__pthread_unwind_buf_t*) __cleanup_fct_attribute;
-void __pthread_unregister_cancel(__pthread_unwind_buf_t*) __cleanup_fct_attribute;
+
+_Unwind_Reason_Code __real___gxx_personality_v0(int version, _Unwind_Action actions,
+                                                _Unwind_Exception_Class kind,
+                                                _Unwind_Exception* exception,
+                                                _Unwind_Context* context);
+
+__attribute__((visibility("hidden"))) _Unwind_Reason_Code
+__wrap___gxx_personality_v0(int version, _Unwind_Action actions, _Unwind_Exception_Class kind,
+                            _Unwind_Exception* exception, _Unwind_Context* context) {
+  // No function of the unwinder may be called: it may not be the one that calls.
+  while ((static_cast<int>(actions) & _UA_FORCE_UNWIND) != 0) pause();
+  return __real___gxx_personality_v0(version, actions, kind, exception, context);
 }
-
-namespace {
-
-struct Registered {
-  explicit Registered(__pthread_unwind_buf_t* buffer) noexcept : buffer(buffer) {
-    __pthread_register_cancel(buffer);
-  }
-  ~Registered() { __pthread_unregister_cancel(buffer); }
-  Registered(const Registered&) = delete;
-  Registered& operator=(const Registered&) = delete;
-  __pthread_unwind_buf_t* buffer;
-};
-
-}  // namespace
-
-void call_or_sleep(void (*call)(void*), void* argument) {
-  __pthread_unwind_buf_t buffer;
-  static_assert(sizeof(buffer.__cancel_jmp_buf) <= sizeof(jmp_buf));
-  auto* const here = reinterpret_cast<__jmp_buf_tag*>(buffer.__cancel_jmp_buf);
-  if (__sigsetjmp(here, 0) != 0) {
-    while (true) pause();
-  }
-  const Registered registered(&buffer);
-  call(argument);
 }
+#endif
 
-#else
+namespace numapool::platform {
 
 void call_or_sleep(void (*call)(void*), void* argument) {
   SleepIfUnfinished guard;
   call(argument);
   guard.finish();
 }
-
-#endif
 
 }  // namespace numapool::platform
