@@ -14,10 +14,12 @@ namespace numapool::platform {
 enum class ClueKind {
   kProduct,           // DMI product_name
   kVendor,            // DMI sys_vendor, board_vendor, bios_vendor, in this order
+  kVersion,           // DMI product_version
   kHypervisorType,    // the kernel's own name for the hypervisor (/sys/hypervisor/type)
   kXen,               // the kernel runs on Xen; `text` is "control_d" in the control domain
   kDeviceTree,        // `compatible` of the device tree's hypervisor node
   kMachine,           // `compatible` and `model` of the device tree's root
+  kFirmwareConfig,    // the device by which QEMU hands files to a guest (fw_cfg)
   kPartition,         // the name of an IBM partition
   kControlProgram,    // the control program of an IBM mainframe's guest
   kKernelRelease,     // the kernel's version, if it contains a vendor's name

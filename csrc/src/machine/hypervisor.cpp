@@ -183,6 +183,9 @@ class Case {
   [[nodiscard]] Verdict by_dmi() const noexcept {
     const Verdict verdict = by_names(kProducts, kVendors);
     if (verdict.kind != nullptr) return verdict;
+    const Clue* const version = first(ClueKind::kVersion);
+    if (version != nullptr && version->text.starts_with("Hyper-V"))
+      return because(*version, "hyperv");
     const Clue* const product = first(ClueKind::kProduct);
     // On Microsoft's laptops, the vendor is the same, but not the product.
     if (product == nullptr || product->text != "Virtual Machine") return {};
@@ -203,6 +206,8 @@ class Case {
       }
       return because(*node, kUnknown);
     }
+    if (const Clue* const device = first(ClueKind::kFirmwareConfig))
+      return because(*device, "qemu");
     for (const Clue& clue : clues_) {
       if (clue.kind != ClueKind::kMachine) continue;
       if (clue.text.find("qemu") != std::string::npos) return because(clue, "qemu");

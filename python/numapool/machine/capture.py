@@ -41,7 +41,7 @@ _COPIED_NAMES = (
     "has_memory has_normal_memory hidden hpage_pmd_size ibdev ifindex iflink information level "
     "local_cpulist meminfo memory_tier name nodelist nr_hugepages nr_overcommit_hugepages "
     "numa_node numa_status numastat online page_reporting_order parent partition "
-    "physical_package_id possible present product_name read_bandwidth read_latency "
+    "physical_package_id possible present product_name product_version read_bandwidth read_latency "
     "shared_cpu_list size start state surplus_hugepages sys_vendor target_node "
     "thread_siblings_list transport tun_flags type uevent vmstat write_bandwidth write_latency"
 )

@@ -16,11 +16,12 @@ namespace {
 
 constexpr std::size_t kLongestText = 256;
 
-constexpr std::array<std::pair<ClueKind, const char*>, 4> kDmi{{
+constexpr std::array<std::pair<ClueKind, const char*>, 5> kDmi{{
     {ClueKind::kProduct, "sys/class/dmi/id/product_name"},
     {ClueKind::kVendor, "sys/class/dmi/id/sys_vendor"},
     {ClueKind::kVendor, "sys/class/dmi/id/board_vendor"},
     {ClueKind::kVendor, "sys/class/dmi/id/bios_vendor"},
+    {ClueKind::kVersion, "sys/class/dmi/id/product_version"},
 }};
 
 // Printable, on one line, and short: firmware may write anything. The strings of a device tree's
@@ -54,6 +55,18 @@ class Clues {
     const auto capabilities = root_.read("proc/xen/capabilities");
     const bool control = capabilities && capabilities->find("control_d") != std::string_view::npos;
     add(ClueKind::kXen, "proc/xen", control ? "control_d" : "");
+  }
+  // A node of the device tree; with ACPI the driver shows the device. Its folder alone says
+  // nothing.
+  void add_firmware_config() {
+    constexpr const char* kDevice = "sys/firmware/qemu_fw_cfg/rev";
+    constexpr const char* kTree = "proc/device-tree";
+    if (root_.read(kDevice)) add(ClueKind::kFirmwareConfig, kDevice, "");
+    const Folder tree = root_.folder(kTree);
+    if (!tree.ok()) return;
+    for (const std::string& name : tree.names()) {
+      if (name.starts_with("fw-cfg")) add(ClueKind::kFirmwareConfig, kTree, name);
+    }
   }
   // "VM00 Control Program: z/VM    7.2.0": the innermost of nested ones is VM00.
   void add_control_program() {
@@ -105,6 +118,7 @@ Result<std::vector<Clue>> hypervisor_clues(const std::string& root_path) {
   clues.add_file(ClueKind::kDeviceTree, "proc/device-tree/hypervisor/compatible");
   clues.add_file(ClueKind::kMachine, "proc/device-tree/compatible");
   clues.add_file(ClueKind::kMachine, "proc/device-tree/model");
+  clues.add_firmware_config();
   clues.add_file(ClueKind::kPartition, "proc/device-tree/ibm,partition-name");
   clues.add_control_program();
   clues.add_release();
