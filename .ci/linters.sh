@@ -6,4 +6,5 @@ lint_sources() {
   step "ruff format" ruff format --check
   step "clang-format" clang-format --dry-run -Werror "${cpp_files[@]}"
   step "mypy" mypy
+  step "mypy, Windows" mypy --platform win32 --cache-dir .mypy_cache/win32 python/numapool
 }

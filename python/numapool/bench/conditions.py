@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
@@ -114,6 +115,8 @@ class Conditions:
                 "steal",
                 f"the hypervisor gave {stolen:.0%} of the CPUs' time to others (steal time)",
             )
+        if sys.platform == "win32":
+            return
         busy = sum(gone[i] for i in _BUSY)
         own = (after.own_s - before.own_s) * os.sysconf("SC_CLK_TCK")
         others = max(busy - own, 0) / total

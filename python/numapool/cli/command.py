@@ -81,7 +81,9 @@ def _reader_has_left(error: Exception) -> bool:
     if sys.platform != "win32":
         return isinstance(error, BrokenPipeError)
     # The C library there has no EPIPE: a write to a pipe without a reader is invalid.
-    nameless = isinstance(error, OSError) and error.filename is None and error.winerror is None
+    if not isinstance(error, OSError):
+        return False
+    nameless = error.filename is None and error.winerror is None
     return isinstance(error, BrokenPipeError) or (nameless and error.errno == errno.EINVAL)
 
 

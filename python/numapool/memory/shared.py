@@ -24,7 +24,7 @@ from numapool.memory.migration import MigrationReport, migrate
 from numapool.memory.object_memory import placement_of
 from numapool.memory.placement import AllocationStep, Placement
 
-if sys.platform != "win32":
+with contextlib.suppress(ImportError):  # Windows
     import fcntl
 
 # The size can never change, and the seal cannot be lifted: no access ever meets a missing page.
@@ -38,7 +38,11 @@ _SEALS = ("F_SEAL_SHRINK", "F_SEAL_GROW", "F_SEAL_SEAL")
 
 
 def _require_memfd() -> None:
-    if not hasattr(os, "memfd_create") or not hasattr(fcntl, "F_ADD_SEALS"):
+    if (
+        sys.platform == "win32"
+        or not hasattr(os, "memfd_create")
+        or not hasattr(fcntl, "F_ADD_SEALS")
+    ):
         raise UnsupportedError(
             "SharedNodeBuffer needs memfd_create(2), which this system does not have (Linux does); "
             "multiprocessing.shared_memory shares memory here, wherever the system puts it"
@@ -98,6 +102,8 @@ class SharedNodeBuffer(mmap.mmap):
     ) -> Self:
         """Make new memory; see the class."""
         _require_memfd()
+        if sys.platform == "win32":
+            raise AssertionError
         size = _size(size_bytes)
         wanted = wanted_of("node", node)
         exact = arguments.flag("strict", strict)
@@ -133,6 +139,8 @@ class SharedNodeBuffer(mmap.mmap):
     @classmethod
     def _adopt(cls, fd: int, size: int, asked: list[int], bound: bool, token: str) -> Self:
         """Map what another process made; takes over the descriptor."""
+        if sys.platform == "win32":
+            raise AssertionError
         try:
             _verify(fd, size, token)
             # Creates page table entries for resident pages, so that placement() can see them.
@@ -171,6 +179,8 @@ class SharedNodeBuffer(mmap.mmap):
             This system has no memfd_create(2).
         """
         _require_memfd()
+        if sys.platform == "win32":
+            raise AssertionError
         parts = _HANDLE.fullmatch(arguments.text("handle", handle))
         if parts is None:
             raise ValueError(arguments.must_be("handle", "that of a SharedNodeBuffer", handle))
@@ -284,6 +294,8 @@ class SharedNodeBuffer(mmap.mmap):
 
 
 def _seals() -> int:
+    if sys.platform == "win32":
+        raise AssertionError
     seals = 0
     for name in _SEALS:
         seals |= getattr(fcntl, name)
@@ -297,6 +309,8 @@ def _verify_name(name: str, token: str) -> None:
 
 def _verify(fd: int, size: int, token: str) -> None:
     """Make sure that a descriptor is the sealed memory that was meant."""
+    if sys.platform == "win32":
+        raise AssertionError
     _verify_name(str(Path(f"/proc/self/fd/{fd}").readlink()), token)
     if fcntl.fcntl(fd, fcntl.F_GET_SEALS) & _seals() != _seals() or os.fstat(fd).st_size != size:
         raise ValueError("the memory is not sealed, or of another size")
@@ -308,6 +322,8 @@ def _received(passed: Any, size: int, asked: list[int], bound: bool, token: str)
 
 def reduce_for_children(shared: SharedNodeBuffer) -> tuple[Any, ...]:
     """Pickle a buffer by its handle, for the picklers that pass objects to child processes."""
+    if sys.platform == "win32":
+        raise AssertionError  # where no buffer was made
     shared._require_open()
     passed = reduction.DupFd(shared._fd)
     return _received, (passed, len(shared), shared._asked, shared.bound, shared._token)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import select
+import sys
 import threading
 import time
 from collections import deque
@@ -27,7 +28,8 @@ def _waiter(queue: _core.EventQueue) -> Callable[[], object]:
     descriptor = queue.fileno()
     if descriptor < 0:
         return lambda: time.sleep(LOOK_S)
-    if not hasattr(select, "poll"):  # Windows, where the descriptor is a socket's
+    # On Windows the descriptor is a socket's.
+    if sys.platform == "win32" or not hasattr(select, "poll"):
         return lambda: select.select([descriptor], (), ())
     poll = select.poll()
     poll.register(descriptor, select.POLLIN)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
 
 from numapool import _core
@@ -19,6 +20,8 @@ def locked_memory(machine: Machine) -> Iterator[Capability]:
             name="locked memory", available=None, detail="this platform has no RLIMIT_MEMLOCK"
         )
         return
+    if sys.platform == "win32":
+        raise AssertionError
     limit, _ = resource.getrlimit(resource.RLIMIT_MEMLOCK)
     more = "more: ulimit -l, LimitMEMLOCK= of the systemd unit, docker --ulimit memlock=-1:-1"
     try:

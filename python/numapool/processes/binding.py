@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import errno
 import os
+import sys
 
 from numapool.base.errors import UnsupportedError, no_such_node
 from numapool.base.units import ids_of, ids_text
@@ -85,6 +86,8 @@ def usable_cpus() -> frozenset[int]:
 
     The thread's own, or what it had before a parent process gave them up by ``bind_process``.
     """
+    if sys.platform == "win32":
+        raise AssertionError  # where no programs are bound
     current = frozenset(os.sched_getaffinity(0))
     inherited = handed_down()
     return inherited[1] if inherited is not None and inherited[0] == current else current
@@ -219,6 +222,8 @@ def bind_this_thread(binding: Binding) -> list[str]:
     list of str
         What the system refused, in words; the rest is done.
     """
+    if sys.platform == "win32":
+        raise AssertionError  # where no programs are bound
     refused = []
     if binding.cpus is not None:
         try:

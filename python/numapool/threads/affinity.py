@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import functools
 import os
+import sys
 import threading
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -97,6 +98,8 @@ def usable_cpus() -> frozenset[int]:
 @functools.cache
 def _all_cpus() -> range:
     """Return every CPU that the system could have, if their ids have no gaps."""
+    if sys.platform == "win32":
+        return range(os.cpu_count() or 1)
     return range(max(os.sysconf("SC_NPROCESSORS_CONF"), os.cpu_count() or 1))
 
 
