@@ -55,7 +55,9 @@ void bind_huge_page_types(py::module_& module) {
                                  {{"page_bytes", value<&TransparentState::page_bytes>},
                                   {"mode", text<&TransparentState::mode>},
                                   {"switch_file", text<&TransparentState::switch_file>},
-                                  {"of_size", value<&TransparentState::of_size>}});
+                                  {"of_size", value<&TransparentState::of_size>},
+                                  {"chosen", value<&TransparentState::chosen>},
+                                  {"whole_entry", value<&TransparentState::whole_entry>}});
   Record<HugetlbOfNode>::bind(module, "HugetlbOfNode",
                               {{"node", value<&HugetlbOfNode::node>},
                                {"total_pages", value<&HugetlbOfNode::total>},
@@ -136,11 +138,11 @@ void bind_policy(py::module_& module) {
   module.def("current_node", &platform::current_node);
   module.def("has_numa", &platform::has_numa);
   module.def("base_page_bytes", &platform::base_page_bytes);
-  module.def("transparent_page_bytes", &platform::transparent_page_bytes);
+  module.def("transparent_page_bytes", [] { return platform::transparent_page_bytes(); });
   module.def("hugetlb_pools", [] { return as_record(platform::hugetlb_pools()); });
   module.def(
-      "transparent_state",
-      [](const std::string& root) { return as_record(platform::transparent_state(root)); },
+      "transparent_states",
+      [](const std::string& root) { return as_record(platform::transparent_states(root)); },
       py::arg("root"));
   module.def(
       "hugetlb_reserves",

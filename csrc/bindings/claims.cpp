@@ -2,6 +2,7 @@
 #include "claims.hpp"
 
 #include <algorithm>
+#include <bit>
 #include <mutex>
 #include <optional>
 #include <vector>
@@ -49,10 +50,12 @@ class HugePages {
       if (mapping.span.begin <= last && last < mapping.span.end)
         return last / mapping.page_bytes == next / mapping.page_bytes;
     }
-    // Where new ones are switched off, old ones may be left.
-    const std::size_t switched_on = platform::transparent_page_bytes();
-    const std::uintptr_t size = switched_on != 0 ? switched_on : kUsualTransparent;
+    const std::uintptr_t known = platform::whole_entry_bytes();
+    const std::uintptr_t size = known != 0 ? known : kUsualTransparent;
     if (last / size != next / size) return false;
+    // Of smaller ones the system does not tell which pages are in one.
+    const std::uint64_t smaller = std::bit_floor(platform::transparent_sizes() & (size - 1));
+    if (smaller != 0 && last / smaller == next / smaller) return true;
     return next < platform::transparent_page_at(last).end;
   }
 

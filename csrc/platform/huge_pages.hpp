@@ -7,12 +7,14 @@
 
 namespace numapool::platform {
 
-// The switch that decides whether a mapping gets transparent huge pages, and their size.
+// A size of transparent huge pages, and the switch that decides whether a mapping gets such.
 struct TransparentState {
   std::uint64_t page_bytes = 0;  // 0: the system does not tell
   std::string mode;              // "always", "madvise", "never"; empty if there is no switch
   std::string switch_file;       // its path on the machine; empty if there is none
   bool of_size = false;          // the switch of this size, which overrides the one for all sizes
+  bool chosen = false;           // numapool uses this size for mappings that are large enough
+  bool whole_entry = false;      // one entry of a middle page table maps such a page
 };
 
 struct HugetlbOfNode {
@@ -31,7 +33,8 @@ struct HugetlbReserve {
 };
 
 // `root` is "/" or a copy of the same files elsewhere.
-[[nodiscard]] TransparentState transparent_state(const std::string& root);
+// Every size that the system knows, ascending.
+[[nodiscard]] std::vector<TransparentState> transparent_states(const std::string& root);
 // Every size that the system knows, ascending; `total` is 0 if none are reserved.
 [[nodiscard]] std::vector<HugetlbReserve> hugetlb_reserves(const std::string& root);
 

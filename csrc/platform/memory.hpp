@@ -14,6 +14,7 @@
 #include <vector>
 
 #include "platform/result.hpp"
+#include "platform/transparent_sizes.hpp"
 
 namespace numapool::platform {
 
@@ -70,8 +71,16 @@ struct NodeRoom {
 [[nodiscard]] bool has_preferred_many() noexcept;
 
 [[nodiscard]] std::size_t base_page_bytes() noexcept;
-// The transparent huge page size; 0 if they are off or unknown to the system.
-[[nodiscard]] std::size_t transparent_page_bytes() noexcept;
+// The sizes of transparent huge pages that the system gives to a mapping on request, as a sum of
+// powers of two. 0 if they are off or unknown to the system.
+[[nodiscard]] std::uint64_t transparent_sizes() noexcept;
+// The best of them for a mapping of `length` bytes, 0 if there is none.
+[[nodiscard]] inline std::size_t transparent_page_bytes(std::size_t length = SIZE_MAX) noexcept {
+  return best_transparent(transparent_sizes(), length);
+}
+// The size that one entry of a page middle directory maps, whether or not the system makes such
+// pages now. The system reports only pages of this size, not of the others. 0: unknown.
+[[nodiscard]] std::size_t whole_entry_bytes() noexcept;
 // Why there are none, and what an administrator can do, for error messages.
 [[nodiscard]] std::string transparent_hint();
 // Every huge page size that the machine knows, ascending; `total` is 0 if none are reserved.

@@ -39,11 +39,42 @@ TEST_CASE_FIXTURE(Scripted,
   CHECK(huge.pages.kind == PageKind::kTransparent);
   CHECK(huge.pages.bytes == kHuge);
   CHECK(huge.length == kHuge + kPage);
-  memory().transparent_page_bytes = 0;
+  memory().transparent_sizes = 0;
   CHECK(choose_pages(8 * kHuge, {}).pages.kind == PageKind::kBase);
   const auto [kind, text] = error_of([] { return choose_pages(kHuge, {Kind::kTransparent, 0}); });
   CHECK(kind == ErrorKind::kUnsupported);
   CHECK(text.find("switch them on in the script") != std::string::npos);
+}
+
+TEST_CASE("the best size of transparent huge pages: the largest up to 2 MiB that fits") {
+  constexpr std::uint64_t k64 = 64 << 10;
+  constexpr std::uint64_t k2M = 2 << 20;
+  constexpr std::uint64_t k32M = 32 << 20;
+  constexpr std::uint64_t k512M = 512 << 20;
+  using platform::best_transparent;
+  CHECK(best_transparent(k2M | k512M, SIZE_MAX) == k2M);  // base pages of 64 KiB
+  CHECK(best_transparent(k2M | k512M, k2M - 1) == 0);
+  CHECK(best_transparent(k512M, SIZE_MAX) == k512M);
+  CHECK(best_transparent(k512M, k512M - 1) == 0);
+  CHECK(best_transparent(k32M | k512M, k512M) == k32M);
+  CHECK(best_transparent(k64 | k2M, k2M) == k2M);  // base pages of 4 KiB
+  CHECK(best_transparent(k64 | k2M, k2M - 1) == k64);
+  CHECK(best_transparent(k64 | k2M, k64 - 1) == 0);
+  CHECK(best_transparent(k64, SIZE_MAX) == k64);
+  CHECK(best_transparent(0, SIZE_MAX) == 0);
+  CHECK(best_transparent(k2M, 0) == 0);
+}
+
+TEST_CASE_FIXTURE(Scripted, "auto and transparent take the size that suits the mapping") {
+  constexpr std::size_t k64 = 64 << 10;
+  memory().transparent_sizes = k64 | kHuge;
+  CHECK(choose_pages(k64 - 1, {}).pages.kind == PageKind::kBase);
+  CHECK(choose_pages(kHuge - 1, {}).pages.bytes == k64);
+  CHECK(choose_pages(3 * kHuge, {}).pages.bytes == kHuge);
+  CHECK(choose_pages(kHuge - 1, {Kind::kTransparent, 0}).pages.bytes == k64);
+  CHECK(choose_pages(1, {Kind::kTransparent, 0}).pages.bytes == kHuge);
+  memory().transparent_sizes = kHuge | (kHuge << 8);
+  CHECK(choose_pages(kGiB, {}).pages.bytes == kHuge);
 }
 
 TEST_CASE_FIXTURE(Scripted, "hugetlb sizes: whole pages, powers of two that the machine has") {

@@ -7,6 +7,7 @@ import mmap
 import os
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -157,21 +158,24 @@ def test_strict_without_populate_is_refused(allocator: nump.NumaAllocator, node:
         allocator.allocate(4096, node, strict=True, populate=False)
 
 
-@pytest.mark.parametrize("page_size", ["huge", "", 0, -4096, 12345, 2**63, 2**64])
+@pytest.mark.parametrize(
+    "page_size", ["huge", "", "2M", "0MiB", 0, -4096, 12345, "12345 bytes", 2**63, 2**64]
+)
 def test_page_sizes_that_are_none_raise_value_error(
-    allocator: nump.NumaAllocator, page_size: int
+    allocator: nump.NumaAllocator, page_size: Any
 ) -> None:
     with pytest.raises(ValueError, match="page_size must be"):
         allocator.allocate(4096, page_size=page_size)
 
 
+@pytest.mark.parametrize("page_size", [8192, "8KiB", "8 kib"])
 def test_hugetlb_sizes_the_machine_lacks_are_refused_with_those_it_has(
-    allocator: nump.NumaAllocator,
+    allocator: nump.NumaAllocator, page_size: Any
 ) -> None:
     with pytest.raises(
         nump.UnsupportedError, match="this machine has no huge pages of 8192 bytes"
     ) as caught:
-        allocator.allocate(4096, page_size=8192)
+        allocator.allocate(4096, page_size=page_size)
     assert isinstance(caught.value, OSError)
 
 
@@ -246,7 +250,7 @@ def test_an_empty_list_of_nodes_is_refused(allocator: nump.NumaAllocator) -> Non
 
 
 def test_migrate_to_where_it_is_keeps_every_byte(allocator: nump.NumaAllocator, node: int) -> None:
-    with allocator.allocate(4 * MIB + 4096, node) as buffer:
+    with allocator.allocate(4 * MIB + mmap.PAGESIZE, node) as buffer:
         view = np.frombuffer(buffer, np.uint8)
         view[:] = np.arange(len(view), dtype=np.uint64).astype(np.uint8)
         expected = view.copy()

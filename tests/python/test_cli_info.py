@@ -279,13 +279,20 @@ def test_json_says_what_the_topology_does(name: str, tmp_path: Path) -> None:
 
 
 def thp_bytes() -> int | None:
-    """Return the size of a transparent huge page; None where they are off."""
-    try:
-        if "[never]" in (MEMORY_FOLDER / "transparent_hugepage/enabled").read_text():
-            return None
-        return int((MEMORY_FOLDER / "transparent_hugepage/hpage_pmd_size").read_text())
-    except OSError:
+    """Return the best size of transparent huge pages: up to 2 MiB; None where they are off."""
+    folder = MEMORY_FOLDER / "transparent_hugepage"
+    if not folder.is_dir():
         return None
+    whole = int((folder / "hpage_pmd_size").read_text())
+    for_all = (folder / "enabled").read_text()
+    modes = {whole: for_all}
+    for one in folder.glob("hugepages-*kB/enabled"):
+        text = one.read_text()
+        size = int(one.parent.name.removeprefix("hugepages-").removesuffix("kB")) << 10
+        modes[size] = for_all if "[inherit]" in text else text
+    on = [size for size, mode in modes.items() if "[never]" not in mode]
+    small = [size for size in on if size <= 2 << 20]
+    return max(small) if small else min(on, default=None)
 
 
 def test_json_of_this_machine() -> None:

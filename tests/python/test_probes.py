@@ -333,6 +333,49 @@ def test_a_size_of_transparent_huge_pages_that_is_on_alone(ask: Ask) -> None:
     assert "switched off" not in one.detail
 
 
+def test_the_best_of_several_sizes_of_transparent_huge_pages(ask: Ask) -> None:
+    """A kernel with 64 KiB pages: 2 MiB instead of the 512 MiB of a whole entry."""
+    tree = {
+        f"{THP}/enabled": "always [madvise] never\n",
+        f"{THP}/hpage_pmd_size": f"{512 << 20}\n",
+        f"{THP}/hugepages-128kB/enabled": "always inherit madvise [never]\n",
+        f"{THP}/hugepages-2048kB/enabled": "[always] inherit madvise never\n",
+        f"{THP}/hugepages-524288kB/enabled": "always [inherit] madvise never\n",
+        f"{THP}/hugepages-64kB/shmem_enabled": "always inherit within_size advise [never]\n",
+    }
+    one = ask(huge_pages.transparent, tree)
+    assert one.detail.startswith("enabled: always; also 512 MiB: madvise; ")
+    # In the tree nothing counts the pages that were made.
+    words = "came as one page" if "came as" in one.detail else "does not tell"
+    assert words in one.detail and "too large" not in one.detail
+
+
+def test_sizes_of_transparent_huge_pages_are_counted_where_they_are_made(
+    ask: Ask, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    counter = f"{THP}/hugepages-64kB/stats/anon_fault_alloc"
+    tree = {
+        f"{THP}/enabled": "always madvise [never]\n",
+        f"{THP}/hpage_pmd_size": f"{2 << 20}\n",
+        f"{THP}/hugepages-64kB/enabled": "always inherit [madvise] never\n",
+        counter: "7\n",
+    }
+
+    def make(size: int) -> int:
+        assert size == 64 << 10
+        (tmp_path / counter).write_text("8\n")
+        return 4096
+
+    monkeypatch.setattr("numapool._core.try_transparent_page", make)
+    one = ask(huge_pages.transparent, tree)
+    assert (one.available, one.detail) == (
+        True,
+        "enabled: madvise; a scratch mapping of 64 KiB came as one page",
+    )
+    monkeypatch.setattr("numapool._core.try_transparent_page", lambda _: 4096)
+    assert "in pages of 4 KiB" in ask(huge_pages.transparent, tree).detail
+
+
 @pytest.mark.parametrize("probe", [huge_pages.transparent, huge_pages.hugetlb])
 def test_a_kernel_without_huge_pages_is_no_container(ask: Ask, probe: Probe) -> None:
     one = ask(probe, {"sys/kernel/mm/ksm/run": "0\n"})

@@ -56,14 +56,15 @@ HugetlbPool* pool_of(Machine& m, const Pages& pages) {
 bool has_numa() noexcept { return true; }
 bool has_preferred_many() noexcept { return machine().script.preferred_many; }
 std::size_t base_page_bytes() noexcept { return kBasePage; }
-std::size_t transparent_page_bytes() noexcept { return machine().script.transparent_page_bytes; }
+std::uint64_t transparent_sizes() noexcept { return machine().script.transparent_sizes; }
+std::size_t whole_entry_bytes() noexcept { return fake::kHugePage; }
 std::vector<HugetlbPool> hugetlb_pools() {
   const std::lock_guard guard(machine().mutex);
   return machine().script.hugetlb;
 }
-TransparentState transparent_state(const std::string&) {
-  const std::size_t bytes = transparent_page_bytes();
-  return {fake::kHugePage, bytes == 0 ? "never" : "madvise", "the script", false};
+std::vector<TransparentState> transparent_states(const std::string&) {
+  const bool on = transparent_sizes() != 0;
+  return {{fake::kHugePage, on ? "madvise" : "never", "the script", false, on, true}};
 }
 std::vector<HugetlbReserve> hugetlb_reserves(const std::string&) {
   std::vector<HugetlbReserve> reserves;

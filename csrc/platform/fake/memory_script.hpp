@@ -38,7 +38,7 @@ struct MemoryScript {
 
   // Fragmentation: huge pages exist on this node alone, and move to no other.
   std::optional<int> huge_pages_only_on;
-  std::size_t transparent_page_bytes = kHugePage;  // 0: switched off
+  std::uint64_t transparent_sizes = kHugePage;  // added up; 0: switched off
   std::vector<HugetlbPool> hugetlb{{kHugePage, 0, 0}};
   bool pages_hidden = false;                         // the container case: residency() cannot tell
   std::optional<std::uint64_t> available_bytes;      // nothing: the sum of the rooms

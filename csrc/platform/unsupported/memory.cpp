@@ -25,11 +25,12 @@ bool has_preferred_many() noexcept { return false; }
 
 std::size_t base_page_bytes() noexcept { return unsupported::page_bytes(); }
 
-std::size_t transparent_page_bytes() noexcept { return 0; }
+std::uint64_t transparent_sizes() noexcept { return 0; }
+std::size_t whole_entry_bytes() noexcept { return 0; }
 
 std::vector<HugetlbPool> hugetlb_pools() { return {}; }
 
-TransparentState transparent_state(const std::string&) { return {}; }
+std::vector<TransparentState> transparent_states(const std::string&) { return {}; }
 std::vector<HugetlbReserve> hugetlb_reserves(const std::string&) { return {}; }
 std::string transparent_hint() { return "numapool knows no way to ask for them on this system"; }
 

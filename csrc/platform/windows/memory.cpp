@@ -28,9 +28,10 @@ std::size_t base_page_bytes() noexcept {
   return bytes;
 }
 
-std::size_t transparent_page_bytes() noexcept { return 0; }
+std::uint64_t transparent_sizes() noexcept { return 0; }
+std::size_t whole_entry_bytes() noexcept { return 0; }
 
-TransparentState transparent_state(const std::string&) { return {}; }
+std::vector<TransparentState> transparent_states(const std::string&) { return {}; }
 
 std::vector<HugetlbReserve> hugetlb_reserves(const std::string&) { return {}; }
 

@@ -60,7 +60,7 @@ struct Tract {
 
 // Other code's memory may be in hugetlb pages, which only the system can tell.
 std::vector<Tract> tracts_of(const std::vector<Span>& spans) {
-  const std::size_t huge = platform::transparent_page_bytes();
+  const std::size_t huge = platform::whole_entry_bytes();
   const platform::Pages plain =
       huge == 0 ? platform::Pages{platform::PageKind::kBase, platform::base_page_bytes()}
                 : platform::Pages{platform::PageKind::kTransparent, huge};

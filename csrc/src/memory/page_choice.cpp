@@ -39,7 +39,8 @@ platform::Pages hugetlb(std::size_t bytes) {
 
 platform::Pages pages_for(std::size_t size_bytes, const PageRequest& request) {
   const platform::Pages base{platform::PageKind::kBase, platform::base_page_bytes()};
-  const std::size_t huge = platform::transparent_page_bytes();
+  const std::size_t fits = platform::transparent_page_bytes(size_bytes);
+  const std::size_t huge = fits != 0 ? fits : platform::transparent_page_bytes();
   switch (request.kind) {
     case PageRequest::Kind::kBase:
       return base;
@@ -52,7 +53,7 @@ platform::Pages pages_for(std::size_t size_bytes, const PageRequest& request) {
       }
       return {platform::PageKind::kTransparent, huge};
     case PageRequest::Kind::kAuto:
-      if (huge != 0 && size_bytes >= huge) return {platform::PageKind::kTransparent, huge};
+      if (fits != 0) return {platform::PageKind::kTransparent, fits};
       return base;
   }
   return base;

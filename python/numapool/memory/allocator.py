@@ -10,6 +10,7 @@ from numapool import _core
 from numapool.base import arguments, renamed
 from numapool.base.arguments import PathLike, SizeLike
 from numapool.base.errors import PlacementError
+from numapool.base.sizes import bytes_of
 from numapool.base.warn_once import warn_once
 from numapool.machine.device_search import DeviceLocality, locality_by, node_by, why_unknown
 from numapool.machine.node_set import NodesLike, nodes_of, wanted_of
@@ -18,15 +19,19 @@ from numapool.memory.interleave_weights import Weights, checked_weights
 
 NodeBuffer = _core.NodeBuffer
 
-PageSize = Literal["auto", "base", "transparent"] | int
-"""What page_size= takes, see :meth:`NumaAllocator.allocate`; an int is a hugetlb page's size."""
+PageSize = (
+    Literal["auto", "base", "transparent"]
+    | Literal["64KiB", "2MiB", "32MiB", "512MiB", "1GiB", "16GiB"]
+    | int
+)
+"""What page_size= takes, see :meth:`NumaAllocator.allocate`; sizes are those of hugetlb pages."""
 
 _PAGE_KINDS = {
     "auto": _core.PageKind.AUTO,
     "base": _core.PageKind.BASE,
     "transparent": _core.PageKind.TRANSPARENT,
 }
-_PAGE_SIZES = f"{', '.join(map(repr, _PAGE_KINDS))} or a hugetlb size in bytes"
+_PAGE_SIZES = f"{', '.join(map(repr, _PAGE_KINDS))} or a hugetlb size, in bytes or like '2MiB'"
 _MAX_SIZE_BYTES = sys.maxsize
 
 
@@ -41,11 +46,14 @@ def _size(size_bytes: SizeLike, name: str = "size_bytes") -> int:
 
 def _page_kind(page_size: PageSize) -> tuple[_core.PageKind, int]:
     if isinstance(page_size, str):
+        if (kind := _PAGE_KINDS.get(page_size)) is not None:
+            return kind, 0
         try:
-            return _PAGE_KINDS[page_size], 0
-        except KeyError:
+            size = bytes_of(page_size)
+        except ValueError:
             raise ValueError(arguments.must_be("page_size", _PAGE_SIZES, page_size)) from None
-    size = arguments.integer("page_size", page_size, _PAGE_SIZES)
+    else:
+        size = arguments.integer("page_size", page_size, _PAGE_SIZES)
     if not 0 < size <= _MAX_SIZE_BYTES:
         raise ValueError(arguments.must_be("page_size", _PAGE_SIZES, size))
     return _core.PageKind.HUGETLB, size
@@ -124,12 +132,13 @@ class NumaAllocator:
         strict : bool
             Every byte on that node, or those nodes, proved page by page, or an error; clean file
             cache there makes way.
-        page_size : "auto", "base", "transparent" or int
-            ``"auto"`` uses transparent huge pages from their own size (2 MiB on x86-64) up; an int
-            is a hugetlb page size in bytes, which an administrator has reserved (hugetlbpage.rst).
-            With ``"transparent"``, the rest after the last whole huge page is in base
-            pages. Where the node has no free hugetlb page, one is moved to it from the reserve of
-            another node, for good: reserve them on each node.
+        page_size : "auto", "base", "transparent", str or int
+            ``"auto"`` uses transparent huge pages from their own size up: the largest size that
+            the kernel gives, at most 2 MiB, or else the smallest (transhuge.rst). A size, in bytes
+            or with a unit such as ``"2MiB"``, is that of hugetlb pages, which an administrator has
+            reserved (hugetlbpage.rst). With ``"transparent"``, the rest after the last whole huge
+            page is in base pages. Where the node has no free hugetlb page, one is moved
+            to it from the reserve of another node, for good: reserve them on each node.
         populate : bool
             Make every page resident now, by threads on the node's CPUs (MADV_POPULATE_WRITE).
             Without it the policy decides when a page is first touched, and the step is what the

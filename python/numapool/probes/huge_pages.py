@@ -39,12 +39,17 @@ def _not_there(machine: Machine, name: str, folder: str, remedy: str) -> Capabil
 def transparent(machine: Machine) -> Iterator[Capability]:
     """Have a huge page made of a scratch mapping."""
     name = "transparent huge pages"
-    state = _core.transparent_state(os.fsencode(machine.root))
-    mode, size = state.mode, state.page_bytes
-    if not mode or not size:
+    known = [
+        one
+        for one in _core.transparent_states(os.fsencode(machine.root))
+        if one.mode and one.page_bytes
+    ]
+    if not known:
         yield _not_there(machine, name, _TRANSPARENT, "")
         return
-    if mode == "never":
+    chosen = next((one for one in known if one.chosen), None)
+    if chosen is None:
+        state = next((one for one in known if one.whole_entry), known[-1])
         word = "inherit" if state.of_size else "madvise"
         yield Capability(
             name=name,
@@ -61,6 +66,8 @@ def transparent(machine: Machine) -> Iterator[Capability]:
             remedy="start it by a parent that does not set PR_SET_THP_DISABLE",
         )
         return
+    mode, size = _modes_text(known, chosen), chosen.page_bytes
+    made = None if chosen.whole_entry else _made(machine, size)
     try:
         got = _core.try_transparent_page(size)
     except (OSError, MemoryError, ValueError) as error:
@@ -69,6 +76,14 @@ def transparent(machine: Machine) -> Iterator[Capability]:
         yield Capability(name=name, available=None, detail=f"enabled: {mode}; {words}")
         return
     whole = got == size
+    if not whole and not chosen.whole_entry:
+        # Of such a page nothing is told but that one more was made.
+        now = _made(machine, size)
+        if made is None or now is None:
+            detail = f"enabled: {mode}; the kernel does not tell whether it gives any"
+            yield Capability(name=name, available=None, detail=detail)
+            return
+        whole = now > made
     yield Capability(
         name=name,
         available=whole,
@@ -78,6 +93,21 @@ def transparent(machine: Machine) -> Iterator[Capability]:
         if whole
         else "memory is fragmented now; as root: echo 1 > /proc/sys/vm/compact_memory",
     )
+
+
+def _modes_text(known: list[_core.TransparentState], chosen: _core.TransparentState) -> str:
+    """Return the mode of the size that is used, and of the others that are on."""
+    others = [
+        f"{size_text(one.page_bytes)}: {one.mode}"
+        for one in known
+        if one is not chosen and one.mode != "never"
+    ]
+    return "; also ".join([chosen.mode, ", ".join(others)] if others else [chosen.mode])
+
+
+def _made(machine: Machine, size: int) -> int | None:
+    """Return how many pages of a size were made at page faults (Linux 6.10), None if unknown."""
+    return machine.number(f"{_TRANSPARENT}/hugepages-{size >> 10}kB/stats/anon_fault_alloc")
 
 
 def hugetlb(machine: Machine) -> Iterator[Capability]:

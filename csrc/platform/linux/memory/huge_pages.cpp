@@ -1,6 +1,7 @@
 // Huge pages that a machine offers, and the system's interleave weights: small files of sysfs.
 #include <algorithm>
 #include <atomic>
+#include <bit>
 #include <optional>
 #include <string_view>
 
@@ -18,6 +19,7 @@ namespace {
 constexpr const char* kHugetlbFolder = "sys/kernel/mm/hugepages";
 constexpr const char* kNodeFolders = "sys/devices/system/node";
 constexpr const char* kTransparentFolder = "sys/kernel/mm/transparent_hugepage";
+constexpr std::uint64_t kUnread = 1;  // no size of pages
 constexpr const char* kWeightsFolder = "sys/kernel/mm/mempolicy/weighted_interleave";
 
 std::string folder_of(std::uint64_t page_bytes) {
@@ -93,13 +95,13 @@ HugetlbReserve reserve_in(const Folder& root, const HugetlbPool& pool,
   return reserve;
 }
 
-TransparentState state_in(const Folder& root) {
+TransparentState state_of(const Folder& root, std::uint64_t page_bytes, bool whole_entry) {
   TransparentState state;
+  state.page_bytes = page_bytes;
+  state.whole_entry = whole_entry;
   const std::string folder(kTransparentFolder);
-  // The bytes that one entry of a page middle directory maps.
-  state.page_bytes = number_in(root, folder + "/hpage_pmd_size").value_or(0);
+  const std::string own_folder = folder + folder_of(page_bytes);
   const std::string all = text_in(root, folder + "/enabled");
-  const std::string own_folder = folder + folder_of(state.page_bytes);
   const std::string own = text_in(root, own_folder + "/enabled");
   const TransparentSwitch counts = transparent_switch(all, own);
   if (counts.mode.empty()) return state;
@@ -109,25 +111,70 @@ TransparentState state_in(const Folder& root) {
   return state;
 }
 
-std::size_t read_transparent_page_bytes() {
-  const TransparentState state = transparent_state("/");
-  const TransparentSwitch counts{state.mode, state.of_size};
-  return counts.on() ? static_cast<std::size_t>(state.page_bytes) : 0;
+std::uint64_t switched_on(const std::vector<TransparentState>& states) {
+  std::uint64_t sizes = 0;
+  for (const TransparentState& one : states) {
+    const TransparentSwitch counts{one.mode, one.of_size};
+    if (counts.on() && std::has_single_bit(one.page_bytes)) sizes |= one.page_bytes;
+  }
+  return sizes;
+}
+
+// Smaller sizes than that of a whole entry have folders from Linux 6.8 on. Where there is no switch
+// of a size's own in its folder, it is one of shared memory alone.
+std::vector<TransparentState> states_in(const Folder& root) {
+  std::vector<TransparentState> states;
+  const Folder folder = root.folder(kTransparentFolder);
+  if (!folder.ok()) return states;
+  const auto whole = number_in(root, std::string(kTransparentFolder) + "/hpage_pmd_size");
+  states.push_back(state_of(root, whole.value_or(0), true));
+  for (const std::string& name : folder.names()) {
+    const std::uint64_t bytes = id_in("hugepages-", name).value_or(0) * 1024;
+    if (!std::has_single_bit(bytes) || bytes == whole) continue;
+    if (!text_in(root, kTransparentFolder + folder_of(bytes) + "/enabled").empty())
+      states.push_back(state_of(root, bytes, false));
+  }
+  std::sort(states.begin(), states.end(),
+            [](const auto& a, const auto& b) { return a.page_bytes < b.page_bytes; });
+  const std::size_t best = best_transparent(switched_on(states), SIZE_MAX);
+  for (TransparentState& one : states) one.chosen = best != 0 && one.page_bytes == best;
+  return states;
+}
+
+std::uint64_t read_transparent_sizes() { return switched_on(transparent_states("/")); }
+
+std::uint64_t read_whole_entry_bytes() {
+  for (const TransparentState& one : transparent_states("/")) {
+    if (one.whole_entry) return one.page_bytes;
+  }
+  return 0;
+}
+
+// Read again by threads that ask first at once: no lock for a fork to miss.
+std::uint64_t read_once(std::atomic<std::uint64_t>& known, std::uint64_t (*read)()) {
+  std::uint64_t value = known.load(std::memory_order_relaxed);
+  if (value == kUnread) {
+    value = read();
+    known.store(value, std::memory_order_relaxed);
+  }
+  return value;
 }
 
 }  // namespace
 
-std::size_t transparent_page_bytes() noexcept {
-  constexpr std::size_t kUnknown = 1;
-  static std::atomic<std::size_t> known{1};
-  if (known.load(std::memory_order_relaxed) == kUnknown)
-    known.store(read_transparent_page_bytes(), std::memory_order_relaxed);
-  return known.load(std::memory_order_relaxed);
+std::uint64_t transparent_sizes() noexcept {
+  static std::atomic<std::uint64_t> known{kUnread};
+  return read_once(known, read_transparent_sizes);
 }
 
-TransparentState transparent_state(const std::string& root_path) {
+std::size_t whole_entry_bytes() noexcept {
+  static std::atomic<std::uint64_t> known{kUnread};
+  return static_cast<std::size_t>(read_once(known, read_whole_entry_bytes));
+}
+
+std::vector<TransparentState> transparent_states(const std::string& root_path) {
   const Folder root = Folder::open(root_path);
-  return root.ok() ? state_in(root) : TransparentState{};
+  return root.ok() ? states_in(root) : std::vector<TransparentState>{};
 }
 
 std::vector<HugetlbPool> hugetlb_pools() {
@@ -145,9 +192,10 @@ std::vector<HugetlbReserve> hugetlb_reserves(const std::string& root_path) {
 }
 
 std::string transparent_hint() {
-  const TransparentState state = transparent_state("/");
-  if (state.of_size)
-    return "this size is switched off; as root: echo inherit > " + state.switch_file;
+  for (const TransparentState& one : transparent_states("/")) {
+    if (one.whole_entry && one.of_size)
+      return "this size is switched off; as root: echo inherit > " + one.switch_file;
+  }
   return "they are switched off; as root: echo madvise > "
          "/sys/kernel/mm/transparent_hugepage/enabled";
 }

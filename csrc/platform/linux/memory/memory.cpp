@@ -138,10 +138,9 @@ Result<void*> map(std::size_t length, const Pages& pages) {
   // Both pieces of advice may be refused by a kernel without transparent huge pages; it has base
   // pages then.
   if (pages.kind == PageKind::kTransparent) madvise(address, length, MADV_HUGEPAGE);
-  if (pages.kind == PageKind::kBase && transparent_page_bytes() != 0 &&
-      length >= transparent_page_bytes()) {
+  const std::uint64_t sizes = transparent_sizes();
+  if (pages.kind == PageKind::kBase && sizes != 0 && length >= (sizes & (~sizes + 1)))
     madvise(address, length, MADV_NOHUGEPAGE);
-  }
   return address;
 }
 

@@ -130,7 +130,7 @@ Result<std::vector<ProcessArea>> private_areas(const std::string& folder, int fr
 // each block is moved, and a look at the last one tells whether the block was one.
 Result<std::uint64_t> move_process_pages(int process, ProcessArea area, int node) {
   const std::size_t page = base_page_bytes();
-  const std::size_t huge = transparent_page_bytes();
+  const std::size_t huge = transparent_sizes() == 0 ? 0 : whole_entry_bytes();
   const std::uintptr_t blocks = huge == 0 ? area.end : (area.begin + huge - 1) / huge * huge;
   const std::uintptr_t blocks_end = huge == 0 ? area.end : area.end / huge * huge;
   SomePages batch(process, node);

@@ -110,11 +110,13 @@ class Census {
   std::array<Presence, kBatch> presence_{};
 };
 
-// Looks at one page in every `step` bytes of [start, end); each stands for the bytes up to the
-// next.
+// Looks at one page in every aligned `step` bytes of [start, end); each stands for the bytes up to
+// the next.
 void look_by_step(Census& census, std::uintptr_t start, std::uintptr_t end, std::size_t step) {
-  for (std::uintptr_t at = start; at < end; at += step) {
-    census.look(at, std::min<std::uint64_t>(step, end - at));
+  for (std::uintptr_t at = start; at < end;) {
+    const std::uintptr_t next = std::min(end, at - at % step + step);
+    census.look(at, next - at);
+    at = next;
   }
 }
 
@@ -129,7 +131,7 @@ Residency residency(const void* address, std::size_t length, const Pages& pages,
   const std::uintptr_t end = begin + length;
   const std::size_t base_step = precision == Precision::kSampled ? base * kSampleStride : base;
   const std::size_t huge_step =
-      pages.kind == PageKind::kBase ? transparent_page_bytes() : pages.bytes;
+      pages.kind == PageKind::kHugetlb ? pages.bytes : whole_entry_bytes();
 
   Census census(out);
   std::uintptr_t seen = begin;

@@ -2,7 +2,6 @@
 #include "platform/linux/memory/smaps.hpp"
 
 #include <algorithm>
-#include <atomic>
 #include <cinttypes>
 #include <cstdio>
 #include <cstdlib>
@@ -15,28 +14,6 @@
 #include "platform/memory.hpp"
 
 namespace numapool::platform {
-namespace {
-
-// The size of a huge page that one entry of a middle page table maps, whether or not the system
-// makes new ones.
-std::size_t read_whole_bytes() {
-  const Folder folder = Folder::open("/sys/kernel/mm/transparent_hugepage");
-  const auto text = folder.ok() ? folder.read("hpage_pmd_size") : std::nullopt;
-  const auto number = text ? leading_number(*text) : std::nullopt;
-  return number ? static_cast<std::size_t>(*number) : transparent_page_bytes();
-}
-
-// Read again by threads that ask first at once: no lock for a fork to miss.
-std::size_t mapped_whole_bytes() {
-  constexpr std::size_t kUnknown = 1;
-  static std::atomic<std::size_t> known{1};
-  if (known.load(std::memory_order_relaxed) == kUnknown)
-    known.store(read_whole_bytes(), std::memory_order_relaxed);
-  return known.load(std::memory_order_relaxed);
-}
-
-}  // namespace
-
 bool each_mapping(std::uintptr_t begin, std::uintptr_t end,
                   const std::function<void(const MappingPages&)>& visit, const std::string& path) {
   const CFile file(std::fopen(path.c_str(), "re"));
@@ -90,7 +67,7 @@ std::vector<HugetlbMapping> hugetlb_mappings() {
 }
 
 Span transparent_page_at(std::uintptr_t address) {
-  const std::size_t size = mapped_whole_bytes();
+  const std::size_t size = whole_entry_bytes();
   if (size == 0) return {};
   const Span page{address / size * size, address / size * size + size};
   bool huge = false;
