@@ -52,13 +52,14 @@ std::uint64_t PoolImpl::trim(TrimPlan plan) noexcept {
     const std::lock_guard guard(mutex_);
     pick_leavings(victims);
     const ClassBits held = classes_held(plan.slot);
+    if (held.none()) plan.left = 0;
     for (std::size_t c = SizeClasses::kCount; c-- > 0 && plan.left != 0;) {
       if (held.test(c)) pick_whole(c, plan, false, victims);
     }
-    for (std::size_t c = 0; c < SizeClasses::kCount && plan.left != 0; ++c) {
+    for (std::size_t c = 0; c < SizeClasses::kMostCoarse && plan.left != 0; ++c) {
       if (held.test(c) && uses_slabs(c)) pick_whole(c, plan, true, victims);
     }
-    for (std::size_t c = SizeClasses::kCount; c-- > 0 && plan.left != 0;) {
+    for (std::size_t c = SizeClasses::kMostCoarse; c-- > 0 && plan.left != 0;) {
       if (held.test(c) && uses_slabs(c)) pick_parts(c, plan, victims);
     }
     for (std::size_t c = 0; c < SizeClasses::kCount && plan.left != 0; ++c) {
