@@ -43,7 +43,7 @@ def test(wanted: list[Cell]) -> None:
             print(f"{cell.name}: not run: not built")
             continue
         runs = run.all_of(cell, DIST / record["wheel"])
-        records.write_runs(cell, runs)
+        records.write_own_runs(cell, runs)
         for one in runs:
             print(
                 f"{cell.name}: {one['python']} ({one['where']}): {one['what']}: {one['result']}",

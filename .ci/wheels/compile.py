@@ -26,11 +26,14 @@ def core(target: Target) -> Path:
 def module(cell: Cell) -> Path:
     """Return the extension module of `cell`."""
     folder = BUILD / cell.target.name / cell.python.tag
+    # Headers for a CPython without a GIL are refused unless they are asked for (FindPython).
+    gil_disabled = "ON" if cell.python.free_threaded else "OFF"
     _configure(
         folder,
         cell.target,
         NUMAPOOL_CORE=core(cell.target),
         Python_INCLUDE_DIR=headers.prepared(cell),
+        Python_FIND_ABI=f"ANY;ANY;ANY;{gil_disabled}",
         PYTHON_MODULE_EXTENSION=cell.module.removeprefix("_core"),
         pybind11_DIR=pybind11.get_cmake_dir(),
     )

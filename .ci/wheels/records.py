@@ -38,6 +38,14 @@ def write_runs(cell: Cell, runs: list[dict[str, str]]) -> None:
     _write(cell, {**record, "runs": runs})
 
 
+def write_own_runs(cell: Cell, runs: list[dict[str, str]]) -> None:
+    """Record them in the place of those that were made where they were; others stay."""
+    record = read(cell)
+    assert record is not None
+    places = {one["where"] for one in runs}
+    write_runs(cell, [*runs, *(one for one in record["runs"] if one["where"] not in places)])
+
+
 def write_left_out(cell: Cell, reason: str) -> None:
     """Record that there is no wheel, and why."""
     _write(cell, {"name": cell.name, "left_out": reason})
