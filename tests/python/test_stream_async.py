@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -30,9 +32,7 @@ def test_blocks_come_in_order_and_hold_the_file(file: Path) -> None:
                     parts.append(bytes(memoryview(block.buffer)))
         return b"".join(parts)
 
-    threads = threading.active_count()
     assert asyncio.run(work()) == file.read_bytes()
-    assert threading.active_count() == threads
 
 
 def test_tasks_share_a_stream_and_each_gets_other_blocks(file: Path) -> None:
@@ -128,28 +128,38 @@ def test_read_into_async_reads_what_read_into_reads(file: Path) -> None:
     asyncio.run(work())
 
 
-def test_a_read_is_over_when_its_task_is(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from numapool.storage import transfer
+class SlowExecutor(ThreadPoolExecutor):
+    """Begins its work when it is told to."""
 
-    begun, go_on, over = threading.Event(), threading.Event(), threading.Event()
+    def __init__(self) -> None:
+        super().__init__(1)
+        self.begun, self.go_on, self.over = (threading.Event() for _ in range(3))
 
-    def slow(*_: object, **__: object) -> None:
-        begun.set()
-        go_on.wait(60)
-        over.set()
+    def submit(self, work: Any, /, *values: Any, **named: Any) -> Any:
+        def slowly() -> Any:
+            self.begun.set()
+            self.go_on.wait(60)
+            try:
+                return work(*values, **named)
+            finally:
+                self.over.set()
 
-    monkeypatch.setattr(transfer, "read_into", slow)
+        return super().submit(slowly)
 
+
+def test_a_read_is_over_when_its_task_is(file: Path) -> None:
     async def work() -> None:
-        task = asyncio.ensure_future(transfer.read_into_async(file, bytearray(1)))
-        while not begun.is_set():
+        executor = SlowExecutor()
+        asyncio.get_running_loop().set_default_executor(executor)
+        task = asyncio.ensure_future(nump.read_into_async(file, bytearray(10)))
+        while not executor.begun.is_set():
             await asyncio.sleep(0.001)
         task.cancel()
         await asyncio.sleep(0.01)
         assert not task.done()
-        go_on.set()
+        executor.go_on.set()
         with pytest.raises(asyncio.CancelledError):
             await task
-        assert over.is_set()
+        assert executor.over.is_set()
 
     asyncio.run(work())
