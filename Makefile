@@ -28,7 +28,7 @@ WHEEL_TOOLS := $(VENV)/.wheels
 DOCS_TOOLS := $(VENV)/.docs
 FUZZ_TOOLS := $(VENV)/.fuzz
 
-.PHONY: help setup demo dev check wheel test lint docs bench clean apt-build apt-test apt-bench apt-fuzz apt-sanitize
+.PHONY: help setup demo try-numa dev check wheel test lint docs bench clean apt-build apt-test apt-bench apt-fuzz apt-sanitize
 .PHONY: wheel-windows test-windows apt-windows wheels test-wheels apt-wheels
 .PHONY: test-asan test-ubsan test-tsan test-valgrind test-parallel test-ends fuzz soak
 
@@ -49,6 +49,10 @@ check: dev
 ## make demo    build and install numapool into .venv, and show what it does on this machine
 demo: $(INSTALLED)
 	@$(VENV_PYTHON) -m numapool demo
+
+## make try-numa   a machine of several nodes under QEMU, with your files in it (docs/try-without-numa.md; ARGS="--nodes 4 -- python my.py")
+try-numa: $(INSTALLED) | apt-test
+	@$(IN_VENV) python -m tests.guest.try_numa $(ARGS)
 
 ## make wheel   a wheel in dist/ that runs on other machines
 wheel: $(REPAIRED)

@@ -10,10 +10,11 @@ import xml.etree.ElementTree as ElementTree
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
-from . import machines
+from . import machines, try_numa
 from .harness import initramfs, kernel, process, run
 from .harness.errors import GuestError
 from .harness.guest import Guest
@@ -192,3 +193,55 @@ def test_failing_program_is_an_error_with_its_output(boot: Callable[[Machine], G
 def test_gaps_in_node_ids_are_refused() -> None:
     with pytest.raises(ValueError, match="in order"):
         Machine(name="gap", cpu_count=1, nodes=(Node(node_id=1),))
+
+
+class _Here:
+    """Stands for a guest: processes run here."""
+
+    release, boot_s = "6.1", 7.0
+
+    def __init__(self, machine: Machine, share: Path) -> None:
+        self.machine, self.share = machine, share
+
+    def __enter__(self) -> _Here:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        pass
+
+    def start(
+        self, argv: list[str], *, environment: dict[str, str], directory: Path
+    ) -> SimpleNamespace:
+        done = subprocess.run(
+            argv, env=environment, cwd=directory, stdout=subprocess.PIPE, text=True, check=False
+        )
+        lines = iter(done.stdout.splitlines())
+        return SimpleNamespace(line=lambda _: next(lines, None), code=done.returncode)
+
+
+def test_try_numa_runs_a_command_and_keeps_what_it_wrote(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    share = tmp_path / "share"
+    share.mkdir()
+    booted: list[_Here] = []
+
+    def boot(machine: Machine) -> _Here:
+        booted.append(_Here(machine, share))
+        return booted[0]
+
+    monkeypatch.setattr(try_numa, "Guest", boot)
+    monkeypatch.setattr("tempfile.mkdtemp", lambda prefix: str(tmp_path / prefix))
+    code = f"import pathlib, sys; pathlib.Path({str(share)!r}, 'x').write_text('y'); sys.exit(3)"
+    options = ["--nodes", "3", "--memory-only", "1", "--directory", str(tmp_path)]
+    assert try_numa.main([*options, "--", "python3", "-c", f"print(1); {code}"]) == 3
+    shown = capsys.readouterr().out
+    assert "\n1\n" in shown and "ended with 3" in shown
+    assert (tmp_path / "try-numa-" / "x").read_text() == "y"
+    machine = booted[0].machine
+    assert [node.cpus for node in machine.nodes] == [(0,), (1,), (2,), ()]
+    assert machine.distances is not None and machine.distances[0] == (10, 21, 21, 30)
+    for wrong in (["--nodes", "0"], ["--memory", "10"], ["--nodes", "65"]):
+        with pytest.raises(SystemExit) as refused:
+            try_numa.main(wrong)
+        assert refused.value.code == 2
