@@ -5,6 +5,7 @@
 
 #include <string>
 #include <utility>
+#include <vector>
 
 #include "bindings.hpp"
 #include "numapool/current_topology.hpp"
@@ -38,8 +39,15 @@ struct Available {
   std::string limit;
 };
 
+// What a request that names no node may use.
 Available available() {
-  auto least = least_bound(platform::memory_bounds());
+  std::vector<int> left_out;
+  try {
+    const SharedTopology machine = topology_now();
+    left_out = left_out_for(*machine, {});
+  } catch (const Error&) {  // a machine that cannot be read has no node that is left out
+  }
+  auto least = least_bound(bounds_without(left_out));
   if (!least) {
     fail("cannot tell what is available",
          {platform::Cause::kUnsupported, "available", 0, "this system tells no limit"});

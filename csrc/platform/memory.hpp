@@ -160,6 +160,9 @@ struct Bound {
   std::string unknown;                 // then: why it is unknown
   // It applies only to memory without its own policy: the calling thread's memory policy.
   bool thread_policy = false;
+  // Whose memory it counts: of all nodes, of these, or (a cgroup's limit) of no nodes.
+  bool whole_machine = false;
+  std::vector<int> nodes{};
 };
 // All limits, in no order: the machine's available memory, every limit of this process's cgroup and
 // its ancestors, the nodes it may use, and the calling thread's policy.

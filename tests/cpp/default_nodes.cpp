@@ -2,6 +2,8 @@
 // whoever names it, and by nobody else.
 #include <doctest/doctest.h>
 
+#include "numapool/home_node.hpp"
+#include "numapool/limits.hpp"
 #include "numapool/shared.hpp"
 #include "pools.hpp"
 #include "scripted.hpp"
@@ -57,6 +59,7 @@ TEST_CASE_FIXTURE(WithDevice, "a set has memory of a device if it names it, and 
 }
 
 TEST_CASE_FIXTURE(WithDevice, "more than ordinary nodes hold is refused, and nothing is kept") {
+  memory().available_bytes = 1024 * kMiB;  // as far as the machine as a whole tells
   const auto [kind, text] = error_of([&] { return allocate(request(200 * kMiB, 0)); });
   CHECK(kind == ErrorKind::kNoMemory);
   CHECK(text.find("nodes 0, 1 cannot hold it, and memory of node 2 is used only if you name it") !=
@@ -102,6 +105,37 @@ TEST_CASE_FIXTURE(WithDevice, "interleaving goes over a device only if that is n
   spread.nodes.clear();
   for (const int node : {0, 1}) memory().rooms[node].free_bytes = 2 * kMiB;
   CHECK(kind_of(bytes) == ErrorKind::kNoMemory);
+  CHECK(platform::fake::resident_pages() == 0);
+}
+
+TEST_CASE_FIXTURE(WithDevice,
+                  "free memory of a device is not available to whoever does not name it") {
+  // The system counts it: 428 MiB are free on this machine.
+  CHECK(least_bound(bounds_without({}))->bytes == 428 * kMiB);
+  const std::vector<int> device{2};
+  CHECK(left_out_for(*topology(), {}) == device);
+  CHECK(least_bound(bounds_without(device))->bytes == 128 * kMiB);
+  for (const AllocationRequest& one : {request(200 * kMiB, 0), anywhere(200 * kMiB)}) {
+    const auto [kind, text] = error_of([&] { return allocate(one); });
+    CHECK(kind == ErrorKind::kNoMemory);
+    CHECK(text.find("only 128 MiB are available to this process, limited by the scripted machine, "
+                    "without node 2 (used only if you name it)") != std::string::npos);
+  }
+  CHECK(memory().calls["map"] == 0);
+  CHECK(left_out_for(*topology(), device).empty());
+  CHECK(where(allocate(request(200 * kMiB, 2))).sole_node() == 2);
+}
+
+TEST_CASE_FIXTURE(WithDevice,
+                  "what fills up while memory is populated shows beside a device, too") {
+  memory().rooms[0] = {1024 * kMiB, 0};
+  memory().before = [](platform::fake::MemoryScript& script, std::string_view call, int count) {
+    if (call == "populate" && count == 2) script.rooms[0].free_bytes = 16 * kMiB;
+    if (call == "populate" && count == 2) script.rooms[1].free_bytes = 16 * kMiB;
+  };
+  const auto [kind, text] = error_of([&] { return allocate(request(900 * kMiB, 0)); });
+  CHECK(kind == ErrorKind::kNoMemory);
+  CHECK(text.find("cannot populate the remaining") != std::string::npos);
   CHECK(platform::fake::resident_pages() == 0);
 }
 

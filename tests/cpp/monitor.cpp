@@ -6,6 +6,7 @@
 #include <limits>
 #include <thread>
 
+#include "numapool/current_topology.hpp"
 #include "numapool/error.hpp"
 #include "numapool/pressure.hpp"
 #include "platform/fake/pressure_script.hpp"
@@ -178,6 +179,66 @@ TEST_CASE_FIXTURE(Monitored, "pools give by their weights, and for one that has 
     one->close();
     one->unpin();
   }
+}
+
+// Node 2 is a device's: its memory is used by whoever names it.
+struct BesideDevice : Monitored {
+  BesideDevice() {
+    set_kind(MemoryKind::kDevice);
+    open();
+    retain(*pool, 16 * kMiB, 4, 0);
+    retain(*pool, 16 * kMiB, 4, 2);
+    monitor->attach(*pool, 0, 1);
+  }
+  ~BesideDevice() {
+    monitor.reset();
+    set_kind(MemoryKind::kUnknown);
+  }
+  static void set_kind(MemoryKind kind) {
+    platform::fake::topology_script().nodes[2].kind = kind;
+    renewed_topology();  // kinds are no part of the cheap look
+  }
+  // Of the machine, 4 GiB of 14 GiB are the device's.
+  static void look(std::uint64_t machine, std::uint64_t device) {
+    change([&](platform::PressureLook& look) {
+      look.machine = platform::Supply{machine, 14336 * kMiB};
+      const platform::Supply free{10240 * kMiB, 10240 * kMiB};
+      look.nodes = {{0, free, 10240 * kMiB, 0},
+                    {1, free, 10240 * kMiB, 0},
+                    {2, {device, 4096 * kMiB}, device, 0}};
+    });
+  }
+  bool looked(int times) {
+    const std::uint64_t before = monitor->statistics().looks;
+    return within_seconds([&] { return monitor->statistics().looks >= before + times; });
+  }
+  std::int64_t retained(int node) { return of(node).retained_bytes; }
+};
+
+TEST_CASE_FIXTURE(BesideDevice, "free memory of a device is no supply, and trimming it no help") {
+  look(4096 * kMiB + 300 * kMiB, 4096 * kMiB);  // 212 MiB to the margin of 5 % of 10 GiB
+  monitor->start();
+  REQUIRE(within_seconds([&] { return retained(0) == 0; }));
+  REQUIRE(looked(3));
+  CHECK(retained(2) == 64 * kMiB);
+  const auto seen = monitor->last_look();
+  REQUIRE(seen);
+  CHECK(seen->machine->available_bytes == 300 * kMiB);
+  CHECK(seen->machine->total_bytes == 10240 * kMiB);
+  CHECK(seen->nodes.size() == 3);
+}
+
+TEST_CASE_FIXTURE(BesideDevice, "a full device asks for what is retained there, and else nothing") {
+  look(9000 * kMiB, 0);
+  auto queue = std::make_shared<EventQueue>();
+  monitor->subscribe(queue);
+  monitor->start();
+  REQUIRE(within_seconds([&] { return retained(2) == 0; }));
+  CHECK(retained(0) == 64 * kMiB);
+  REQUIRE(within_seconds([&] { return monitor->level() == PressureLevel::kNone; }));
+  static_cast<void>(queue->take());
+  REQUIRE(looked(3));
+  CHECK(queue->take().empty());
 }
 
 TEST_CASE_FIXTURE(Monitored,

@@ -92,7 +92,8 @@ TEST_CASE_FIXTURE(SharedSets, "shared memory of a set goes to the member nearest
   CHECK(where() == Bytes{{2, 40 * kMiB}});
 }
 
-TEST_CASE_FIXTURE(SharedSets, "what no member holds alone is shared by the members, also strictly") {
+TEST_CASE_FIXTURE(SharedSets,
+                  "what no member holds alone is shared by the members, also strictly") {
   for (const bool strict : {false, true}) {
     CHECK(place(50 * kMiB, {1, 3}, strict).place.step == AllocationStep::kPreferred);
     CHECK(where() == Bytes{{1, 28 * kMiB}, {3, 22 * kMiB}});

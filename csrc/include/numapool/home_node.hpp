@@ -2,6 +2,7 @@
 // the node of its CPU. Also the nodes of a strict policy that was inherited.
 #pragma once
 
+#include <span>
 #include <vector>
 
 #include "numapool/topology.hpp"
@@ -31,6 +32,10 @@ void set_process_home_node(int node) noexcept;
 // nodes, limited to those of an inherited strict policy. If that leaves none, all nodes of the
 // policy.
 [[nodiscard]] std::vector<int> unasked_nodes(const Topology& topology);
+
+// The usable nodes that a request for `wanted`, or for no node, gets no memory from, ascending: it
+// does not name them, and they are not used unasked.
+[[nodiscard]] std::vector<int> left_out_for(const Topology& topology, std::span<const int> wanted);
 
 // `node`, or the nearest of `unasked` if `node` is not among them. A node without memory is kept,
 // unless a strict policy is in force.

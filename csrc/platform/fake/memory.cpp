@@ -282,9 +282,11 @@ std::vector<Bound> memory_bounds() {
     if (!m.script.not_allowed.contains(node)) sum += room.free_bytes + room.clean_file_bytes;
   }
   bound.bytes = m.script.available_bytes.value_or(sum);
+  bound.whole_machine = true;
   std::vector<Bound> bounds{bound};
   if (m.script.thread_policy_bytes) {
-    bounds.push_back({"the scripted thread's policy", m.script.thread_policy_bytes, {}, true});
+    bounds.push_back(
+        {"the scripted thread's policy", m.script.thread_policy_bytes, {}, true, false, {}});
   }
   return bounds;
 }
@@ -293,7 +295,7 @@ std::vector<Bound> hugetlb_bounds(std::size_t) {
   Machine& m = machine();
   const std::lock_guard guard(m.mutex);
   if (!m.script.hugetlb_limit_bytes) return {};
-  return {{"the scripted hugetlb limit", m.script.hugetlb_limit_bytes, {}, false}};
+  return {{"the scripted hugetlb limit", m.script.hugetlb_limit_bytes, {}, false, false, {}}};
 }
 
 Result<NodeRoom> node_room(int node) {

@@ -84,6 +84,7 @@ std::vector<Bound> memory_bounds() {
   status.dwLength = sizeof status;
   if (windows::api().GlobalMemoryStatusEx(&status) != FALSE) {
     add("the machine's available memory", status.ullAvailPhys);
+    bounds.back().whole_machine = true;
     add("what Windows can still commit (memory and page files)", status.ullAvailPageFile);
   } else {
     Bound bound;

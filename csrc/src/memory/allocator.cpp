@@ -42,11 +42,14 @@ PolicyOf policy_of(const AllocationRequest& request) {
 }
 
 // The beginning of every allocation: rounds to whole pages, and checks that there is room.
-PageChoice checked_choice(const AllocationRequest& request) {
+PageChoice checked_choice(const AllocationRequest& request, const Topology& topology,
+                          const std::vector<int>& wanted) {
   const PageChoice choice = choose_pages(request.size_bytes, request.page);
   const bool reserved = choice.pages.kind == platform::PageKind::kHugetlb;
-  if (choice.length >= kLookBytes && !reserved)
-    require_available(choice.length, "cannot allocate ", policy_of(request));
+  if (choice.length >= kLookBytes && !reserved) {
+    require_available(choice.length, "cannot allocate ", policy_of(request),
+                      left_out_for(topology, wanted));
+  }
   return choice;
 }
 
@@ -146,7 +149,7 @@ Allocation Allocator::allocate(const AllocationRequest& request,
   }
   const auto attempt = [&](const Topology& topology) {
     const std::vector<int> wanted = resolve_nodes(topology, request.nodes);
-    const PageChoice choice = checked_choice(request);
+    const PageChoice choice = checked_choice(request, topology, wanted);
     Chain chain(topology, wanted, map_for(request, choice), request.core_dump, check);
     Chain::Outcome outcome;
     if (!request.populate) {
@@ -168,7 +171,7 @@ Allocator::Attempt Allocator::try_preferred(const AllocationRequest& request,
                                             const InterruptCheck& check) const {
   const auto attempt = [&](const Topology& topology) -> Attempt {
     const std::vector<int> wanted = resolve_nodes(topology, request.nodes);
-    const PageChoice choice = checked_choice(request);
+    const PageChoice choice = checked_choice(request, topology, wanted);
     Chain chain(topology, wanted, map_for(request, choice), request.core_dump, check);
     Chain::Outcome outcome = chain.place_on_wanted(platform::Precision::kSampled);
     if (outcome.invalid && !outcome.placed) require_current(topology, outcome.reason);
@@ -183,7 +186,7 @@ Allocator::Attempt Allocator::try_as_far_as(const AllocationRequest& request, in
                                             const InterruptCheck& check) const {
   const auto attempt = [&](const Topology& topology) -> Attempt {
     const std::vector<int> wanted = resolve_nodes(topology, request.nodes);
-    const PageChoice choice = checked_choice(request);
+    const PageChoice choice = checked_choice(request, topology, wanted);
     std::vector<int> within;
     for (const std::vector<int>& group : nodes_by_distance(topology, wanted)) {
       within.insert(within.end(), group.begin(), group.end());

@@ -167,7 +167,7 @@ Chain::Outcome Chain::place_on(int node, Precision precision) {
     return out;
   }
   const std::vector<int> cpus = cpus_for(node);
-  populate(mapping_, {cpus, false}, check_);
+  populate(mapping_, {cpus, false, left_out_}, check_);
   const std::uint64_t length = mapping_.length();
   const bool strict = precision == Precision::kExact;
   if (!fit.roomy) precision = Precision::kExact;  // a sample can miss a few pages elsewhere

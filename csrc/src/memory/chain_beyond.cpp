@@ -75,7 +75,8 @@ Chain::Outcome Chain::split_over(std::span<const int> nodes, Precision precision
   // Among the wanted nodes, the system may choose by itself.
   if (std::all_of(nodes.begin(), nodes.end(), [this](int node) { return is_wanted(node); }))
     prefer_wanted();
-  populate(mapping_, {cpus_for(*home), false}, check_);
+  const std::vector<int> cpus = cpus_for(*home);
+  populate(mapping_, {cpus, false, left_out_}, check_);
   const bool everywhere = nodes.size() == order_.size();
   // The system's own fallback ignores an inherited strict policy, and memory that is left out.
   const bool anywhere = everywhere && order_.size() == topology_.usable_nodes().size();
@@ -115,7 +116,7 @@ void Chain::empty() {
 Chain::Outcome Chain::place_unbound(platform::Failure denied) {
   const bool several = order_.size() > 1;
   const std::vector<int> cpus = cpus_for(wanted_.front());
-  populate(mapping_, {cpus, several}, check_);
+  populate(mapping_, {cpus, several, left_out_}, check_);
   Outcome out = settle(AllocationStep::kUnbound, look_now(Precision::kSampled), "");
   out.bound = false;
   if (out.placement.unknown_bytes != 0) out.node_id = std::nullopt;

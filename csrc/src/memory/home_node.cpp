@@ -4,7 +4,9 @@
 
 #include <algorithm>
 #include <atomic>
+#include <span>
 #include <utility>
+#include <vector>
 
 #include "platform/thread.hpp"
 
@@ -14,7 +16,7 @@ namespace {
 thread_local int home = kNoHome;
 std::atomic<int> process_home{kNoHome};
 
-bool has(const std::vector<int>& nodes, int node) {
+bool has(std::span<const int> nodes, int node) {
   return std::find(nodes.begin(), nodes.end(), node) != nodes.end();
 }
 
@@ -48,6 +50,18 @@ std::vector<int> unasked_nodes(const Topology& topology) {
     if (topology.is_default(node)) both.push_back(node);
   }
   return both.empty() ? bind : both;
+}
+
+std::vector<int> left_out_for(const Topology& topology, std::span<const int> wanted) {
+  const std::vector<int> usable = topology.usable_nodes();
+  std::vector<int> out;
+  if (topology.default_nodes().size() == usable.size()) return out;  // asks the system nothing
+  const std::vector<int> unasked = unasked_nodes(topology);
+  for (const int node : usable) {
+    if (!topology.is_default(node) && !has(wanted, node) && !has(unasked, node))
+      out.push_back(node);
+  }
+  return out;
 }
 
 int nearest_unasked(const Topology& topology, const std::vector<int>& unasked, int node) {

@@ -110,8 +110,9 @@ Allocation Allocator::allocate_interleaved(const InterleaveRequest& request,
   const std::vector<int> nodes = resolve_nodes(*topology, request.nodes);
   const std::vector<unsigned> weights = resolve_weights(request, nodes);
   const bool reserved = choice.pages.kind == platform::PageKind::kHugetlb;
+  const std::vector<int> others = left_out_for(*topology, nodes);
   if (choice.length >= kLookBytes && !reserved)
-    require_available(choice.length, "cannot allocate ", PolicyOf::kMapping);
+    require_available(choice.length, "cannot allocate ", PolicyOf::kMapping, others);
 
   Allocation out;
   Block& block = out.block;
@@ -137,7 +138,7 @@ Allocation Allocator::allocate_interleaved(const InterleaveRequest& request,
   block.place.step = bound ? AllocationStep::kPreferred : AllocationStep::kUnbound;
   if (request.populate) {
     const std::vector<int> cpus = cpus_of(*topology, nodes);
-    populate(block.mapping, {cpus, false}, check);
+    populate(block.mapping, {cpus, false, others}, check);
     const Placement seen = placement_of(block.mapping.region());
     if (block.place.bound && seen.unknown_bytes != 0) {
       const std::string text =

@@ -1,11 +1,14 @@
 // The limits on memory that this process may still use.
 #include "numapool/limits.hpp"
 
+#include <algorithm>
 #include <string>
+#include <vector>
 
 #include "memory/populate.hpp"
 #include "numapool/error.hpp"
 #include "numapool/size_text.hpp"
+#include "numapool/topology.hpp"
 
 namespace numapool {
 
@@ -19,8 +22,30 @@ std::optional<platform::Bound> least_bound(std::span<const platform::Bound> boun
   return least == nullptr ? std::nullopt : std::optional(*least);
 }
 
-void require_available(std::uint64_t bytes, const char* what, PolicyOf policy) {
-  const auto least = least_bound(platform::memory_bounds(), policy);
+std::vector<platform::Bound> bounds_without(std::span<const int> left_out) {
+  std::vector<platform::Bound> bounds = platform::memory_bounds();
+  if (left_out.empty()) return bounds;
+  for (platform::Bound& bound : bounds) {
+    if (!bound.bytes) continue;
+    std::vector<int> counted;
+    for (const int node : left_out) {
+      const bool listed =
+          std::find(bound.nodes.begin(), bound.nodes.end(), node) != bound.nodes.end();
+      const auto room = platform::node_room(node);
+      if (!room || (!bound.whole_machine && !listed)) continue;
+      const std::uint64_t theirs = room.value().free_bytes + room.value().clean_file_bytes;
+      bound.bytes = *bound.bytes - std::min(*bound.bytes, theirs);
+      counted.push_back(node);
+    }
+    if (!counted.empty())
+      bound.limit += ", without " + nodes_text(counted) + " (used only if you name it)";
+  }
+  return bounds;
+}
+
+void require_available(std::uint64_t bytes, const char* what, PolicyOf policy,
+                       std::span<const int> left_out) {
+  const auto least = least_bound(bounds_without(left_out), policy);
   if (!least || *least->bytes >= bytes) return;
   throw Error(ErrorKind::kNoMemory,
               std::string(what) + size_text(bytes) + ": only " + size_text(*least->bytes) +

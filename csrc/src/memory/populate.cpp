@@ -183,13 +183,14 @@ void populate(const Region& region, const PopulatePlan& plan, const InterruptChe
   // If no policy was accepted, the calling thread's policy decides where pages go.
   const PolicyOf policy = plan.only_on_cpus ? PolicyOf::kThread : PolicyOf::kMapping;
   if (plan.only_on_cpus && !reserved && region.length >= kLookBytes)
-    require_available(region.length, "cannot populate ", policy);
+    require_available(region.length, "cannot populate ", policy, plan.left_out);
   for (std::size_t at = 0; at < region.length; at += chunk) {
     const std::size_t length = std::min(chunk, region.length - at);
     if (at != 0) {
       check();
       if (!reserved)
-        require_available(region.length - at, "cannot populate the remaining ", policy);
+        require_available(region.length - at, "cannot populate the remaining ", policy,
+                          plan.left_out);
     }
     Work work(begin + at, length, region.pages);
     run_chunk(work, threads_for(length, plan), plan.cpus, check);

@@ -14,6 +14,8 @@ struct PopulatePlan {
   // True if first touch decides the place (no policy was accepted): a thread on those CPUs must
   // then populate, however small the range.
   bool only_on_cpus = false;
+  // Nodes whose memory is not for the region; see require_available().
+  std::span<const int> left_out = {};
 };
 
 // Populates the whole region. After each chunk of 256 MiB, it checks that the machine and the
@@ -26,9 +28,10 @@ inline void populate(const Mapping& mapping, const PopulatePlan& plan,
   populate(mapping.region(), plan, check);
 }
 
-// Throws Error(kNoMemory) unless this process may still use `bytes`. The message starts with
-// `what`.
-void require_available(std::uint64_t bytes, const char* what, PolicyOf policy = PolicyOf::kThread);
+// Throws Error(kNoMemory) unless this process may still use `bytes`, without the memory of the
+// nodes that are left out. The message starts with `what`.
+void require_available(std::uint64_t bytes, const char* what, PolicyOf policy = PolicyOf::kThread,
+                       std::span<const int> left_out = {});
 // The same for reserved huge pages: checks the cgroups' limits on them.
 void require_hugetlb(std::uint64_t bytes, const platform::Pages& pages);
 

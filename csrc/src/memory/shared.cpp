@@ -128,8 +128,9 @@ Placement settled(const Region& region, const Choice& choice, const std::vector<
 SharedPlacement place_shared(const Region& region, const Topology& topology, const NodeIds& nodes,
                              bool strict, const InterruptCheck& check) {
   const std::vector<int> wanted = usable_of(topology, nodes);
+  const std::vector<int> others = left_out_for(topology, wanted);
   if (region.length >= kLookBytes)
-    require_available(region.length, "cannot allocate ", PolicyOf::kMapping);
+    require_available(region.length, "cannot allocate ", PolicyOf::kMapping, others);
   const Choice choice = choose(topology, wanted, region, strict);
   const std::string what =
       "cannot place " + size_text(region.length) + " on " + nodes_text(nodes.ids()) + " alone: ";
@@ -144,7 +145,7 @@ SharedPlacement place_shared(const Region& region, const Topology& topology, con
     out.degraded = describe(bound.failure());
     if (strict) throw Error(ErrorKind::kUnsupported, what + out.degraded, bound.failure().code);
   }
-  populate(region, {topology.node(choice.preferred.front()).cpus, !bound.ok()}, check);
+  populate(region, {topology.node(choice.preferred.front()).cpus, !bound.ok(), others}, check);
   const Placement seen = bound ? settled(region, choice, wanted, check) : placement_of(region);
   const bool there = seen.unknown_bytes == 0 && bytes_within(seen, wanted) == region.length;
   if (strict && !there) {

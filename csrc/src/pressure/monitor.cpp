@@ -5,6 +5,7 @@
 #include <exception>
 #include <new>
 #include <system_error>
+#include <utility>
 
 #include "numapool/error.hpp"
 #include "platform/thread.hpp"
@@ -180,16 +181,26 @@ void MonitorImpl::run() noexcept {
 
 void MonitorImpl::look_and_act(PressureJudge& judge) {
   platform::PressureLook look = watch_->look();
+  const NodesByUse nodes = nodes_by_use();
+  std::vector<platform::NodeSupply> all_nodes;  // as the look is shown
+  if (!nodes.by_name.empty()) {
+    all_nodes = look.nodes;
+    keep_default_supply(look, nodes.by_name, [this](int node) { return retains_on(node); });
+  }
   std::vector<PressureEvent> events = judge.judge(look, platform::monotonic_ns());
-  std::uint64_t done = 0;  // for nodes: already part of the machine's demand
+  std::uint64_t done = 0;
+  std::uint64_t for_nodes = 0;  // already part of the machine's demand
   for (PressureEvent& event : events) {
     if (event.level != PressureLevel::kNone) {
       if (event.node_id) {
         event.trimmed_bytes = trim(event.demand_bytes, event.node_id);
         done += event.trimmed_bytes;
+        const auto& others = nodes.by_name;
+        if (std::find(others.begin(), others.end(), *event.node_id) == others.end())
+          for_nodes += event.trimmed_bytes;
       } else {
-        const std::uint64_t credit = std::min(done, event.demand_bytes);
-        event.trimmed_bytes = credit + trim(event.demand_bytes - credit, std::nullopt);
+        const std::uint64_t credit = std::min(for_nodes, event.demand_bytes);
+        event.trimmed_bytes = credit + trim_for(event, event.demand_bytes - credit, nodes);
         done += event.trimmed_bytes - credit;
       }
     }
@@ -200,6 +211,7 @@ void MonitorImpl::look_and_act(PressureJudge& judge) {
   level_ = judge.level();
   const std::lock_guard guard(state_mutex_);
   ++statistics_.looks;
+  if (!all_nodes.empty()) look.nodes = std::move(all_nodes);
   last_look_ = std::move(look);
   statistics_.trimmed_bytes += done;
 }
@@ -212,7 +224,8 @@ void MonitorImpl::play_rehearsals() {
     played.swap(rehearsals_);
   }
   for (PressureEvent& event : played) {
-    event.trimmed_bytes = trim(event.demand_bytes, event.node_id);
+    event.trimmed_bytes = event.node_id ? trim(event.demand_bytes, event.node_id)
+                                        : trim_for(event, event.demand_bytes, nodes_by_use());
     rehearsed_ = event.level;
     {
       const std::lock_guard guard(state_mutex_);
@@ -221,6 +234,28 @@ void MonitorImpl::play_rehearsals() {
     count(event);
     post(event);
   }
+}
+
+bool MonitorImpl::retains_on(int node) noexcept {
+  const std::lock_guard guard(trim_mutex_);
+  return std::any_of(attached_.begin(), attached_.end(),
+                     [node](const Attached& one) { return one.pool->retained_bytes(node) != 0; });
+}
+
+// Memory of a device does not help a machine that is short, so it is not trimmed then. A cgroup is
+// charged for both kinds.
+std::uint64_t MonitorImpl::trim_for(const PressureEvent& event, std::uint64_t wanted,
+                                    const NodesByUse& nodes) noexcept {
+  using platform::PressureSource;
+  const bool of_cgroup = event.source == PressureSource::kCgroup ||
+                         event.source == PressureSource::kCgroupStall ||
+                         event.source == PressureSource::kCgroupNotice;
+  if (nodes.by_name.empty() || of_cgroup) return trim(wanted, std::nullopt);
+  std::uint64_t freed = 0;
+  for (const int node : nodes.defaults) {
+    if (freed < wanted) freed += trim(wanted - freed, node);
+  }
+  return freed;
 }
 
 // Each pool gives according to its weight; the others make up for pools that have too little.

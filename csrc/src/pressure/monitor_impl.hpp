@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "numapool/pressure.hpp"
+#include "pressure/default_supply.hpp"
 #include "pressure/pressure_judge.hpp"
 
 namespace numapool {
@@ -52,6 +53,9 @@ class MonitorImpl final : public Monitor, private platform::ForkOwner {
   void run() noexcept;
   void look_and_act(PressureJudge& judge);
   void play_rehearsals();
+  [[nodiscard]] bool retains_on(int node) noexcept;
+  std::uint64_t trim_for(const PressureEvent& event, std::uint64_t wanted,
+                         const NodesByUse& nodes) noexcept;
   std::uint64_t trim(std::uint64_t wanted, std::optional<int> node) noexcept;
   void drop_closed_pools() noexcept;
   void count(const PressureEvent& event) noexcept;

@@ -38,7 +38,8 @@ class PressureReading:
     Attributes
     ----------
     available_bytes, total_bytes : int or None
-        Of the machine (MemAvailable, MemTotal).
+        Of the machine (MemAvailable, MemTotal), without the nodes that are used only by name
+        (:attr:`NumaTopology.default_node_ids`).
     nodes : tuple of NodeSupply
     cgroup_limit_bytes, cgroup_needed_bytes : int or None
         Of the cgroup with the least room: its limit, and the memory charged, clean file cache left

@@ -41,6 +41,11 @@ Bound known(std::string limit, std::uint64_t bytes) {
   return bound;
 }
 
+Bound of_machine(Bound bound) {
+  bound.whole_machine = true;
+  return bound;
+}
+
 std::string node_list(const std::vector<int>& nodes) {
   std::string text = nodes.size() == 1 ? "node " : "nodes ";
   for (std::size_t i = 0; i < nodes.size(); ++i)
@@ -103,12 +108,12 @@ void MemoryBounds::add_machine(std::vector<Bound>& out) {
   const auto total = text ? meminfo_bytes(*text, "MemTotal:") : std::nullopt;
   const auto available = text ? meminfo_bytes(*text, "MemAvailable:") : std::nullopt;
   if (total && *total != 0 && available) {
-    out.push_back(known("the machine (MemAvailable)", *available));
+    out.push_back(of_machine(known("the machine (MemAvailable)", *available)));
     return;
   }
   const auto with_memory = nodes_with_memory();
   if (const auto room = with_memory ? room_of(*with_memory) : std::nullopt) {
-    out.push_back(known("the machine (free memory of its nodes)", *room));
+    out.push_back(of_machine(known("the machine (free memory of its nodes)", *room)));
     return;
   }
   out.push_back(unknown(
@@ -117,8 +122,8 @@ void MemoryBounds::add_machine(std::vector<Bound>& out) {
            : "/proc/meminfo: " + words_of(meminfo_.error()) + ", and no node tells its memory"));
   struct sysinfo info{};
   if (sysinfo(&info) == 0 && info.totalram != 0)
-    out.push_back(
-        known("the machine's whole memory", std::uint64_t{info.totalram} * info.mem_unit));
+    out.push_back(of_machine(
+        known("the machine's whole memory", std::uint64_t{info.totalram} * info.mem_unit)));
 }
 
 // Where anonymous memory can be swapped out to.
@@ -178,6 +183,7 @@ void MemoryBounds::add_nodes(std::vector<Bound>& out) {
     const auto room = room_of(nodes);
     Bound bound = room ? known(name, *room) : unknown(name, "their memory cannot be read");
     bound.thread_policy = of_policy;
+    bound.nodes = std::move(nodes);
     out.push_back(std::move(bound));
   };
   if (has_allowed) restrict_to(allowed, "the nodes that this process is allowed (cpuset)", false);
