@@ -346,6 +346,7 @@ def test_each_takes_near_a_device_of_unknown_node(
 NODES = {
     *(("run", name) for name, takes, _ in OPTIONS if takes == "NODES"),
     *(("migrate", name) for name in ("--from", "--to")),
+    ("watch", "--node"),  # one node, by an id or a word
 }
 
 
@@ -369,5 +370,8 @@ def test_each_option_takes_ids_and_words(node: int, command: str, option: str) -
             assert start([option, words, "--dry-run", "--", "true"]) == 0
             continue
         others = ["--to", str(node)] if option == "--from" else []
-        done = CliRunner().invoke(app, ["migrate", str(os.getpid()), *others, option, words])
+        given = ["migrate", str(os.getpid()), *others]
+        if command == "watch":
+            given = ["watch", "--updates", "1", "--interval", "0.05"]
+        done = CliRunner().invoke(app, [*given, option, words])
         assert done.exit_code == 0, done.output

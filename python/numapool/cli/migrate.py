@@ -11,9 +11,7 @@ import typer
 
 from numapool.cli.failure import one_line, say_failure
 from numapool.cli.format import ids_text, size_text
-from numapool.cli.options import AsJson
-from numapool.cli.run_nodes import nodes_named
-from numapool.cli.run_options import UsageError
+from numapool.cli.options import AsJson, named_by
 from numapool.processes.migrate import ProcessMigration, migrate_process
 
 if TYPE_CHECKING:
@@ -25,23 +23,6 @@ _WHY = {
     "full": "the target has no room",
     "busy": "in use by the kernel or a device, or new since",
 }
-
-
-def _named(option: str, text: str | None) -> list[int] | None:
-    """Return the nodes that an option names by ids or words, and print a note about them.
-
-    An id that is not there is for :func:`migrate_process` to refuse.
-    """
-    if text is None:
-        return None
-    try:
-        found, notes = nodes_named(option, text)
-    except UsageError as error:
-        why = str(error).partition(": ")[2]
-        raise typer.BadParameter(why, param_hint=f"'{option}'") from None
-    for note in notes:
-        say_failure(note)
-    return found
 
 
 @contextlib.contextmanager
@@ -100,7 +81,7 @@ def migrate(
     """
     from numapool.cli.screen import make_console
 
-    sources, targets = _named("--from", source), _named("--to", to)
+    sources, targets = named_by("--from", source), named_by("--to", to)
     try:
         with _bar(make_console(stderr=True)) as progress:
             done = migrate_process(pid, sources, targets or [], progress=progress)

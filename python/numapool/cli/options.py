@@ -7,6 +7,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from numapool.cli.failure import say_failure
+from numapool.cli.run_nodes import nodes_named
+from numapool.cli.run_options import UsageError
 from numapool.machine.topology import NumaTopology
 
 if TYPE_CHECKING:
@@ -45,3 +48,20 @@ def machine_of(sysfs: Path | None) -> NumaTopology:
     except tarfile.TarError as error:
         raise OSError(f"{sysfs} is not an archive of 'numapool capture': {error}") from None
     return NumaTopology.from_sysfs(folder.name)
+
+
+def named_by(option: str, text: str | None) -> list[int] | None:
+    """Return the nodes that an option names by ids or words, and print a note about them.
+
+    An id need not be of this machine: whoever uses it refuses it.
+    """
+    if text is None:
+        return None
+    try:
+        found, notes = nodes_named(option, text)
+    except UsageError as error:
+        why = str(error).partition(": ")[2]
+        raise typer.BadParameter(why, param_hint=f"'{option}'") from None
+    for note in notes:
+        say_failure(note)
+    return found

@@ -13,6 +13,7 @@ import typer
 
 from numapool.base.sizes import bytes_of
 from numapool.cli.failure import say_failure
+from numapool.cli.options import named_by
 from numapool.cli.output import flush
 from numapool.cli.ps import wanted_processes
 from numapool.cli.watch_state import SORTS, Watched
@@ -130,6 +131,13 @@ def _demand(text: str) -> int:
         raise typer.BadParameter(str(error)) from None
 
 
+def _one_node(text: str | None) -> int | None:
+    found = named_by("--node", text)
+    if found is not None and len(found) != 1:
+        raise typer.BadParameter(f"{text!r} is several nodes", param_hint="'--node'")
+    return found[0] if found else None
+
+
 def watch(
     targets: Annotated[
         list[str] | None,
@@ -159,7 +167,8 @@ def watch(
         str, typer.Option(metavar="SIZE", help="With --rehearse: how much is to be released.")
     ] = "64MiB",
     node: Annotated[
-        int | None, typer.Option(min=0, help="With --rehearse: the node that memory is short on.")
+        str | None,
+        typer.Option(metavar="NODE", help="With --rehearse: the node that memory is short on."),
     ] = None,
     as_json: Annotated[
         bool, typer.Option("--json", help="Print one JSON document per line and update.")
@@ -172,7 +181,7 @@ def watch(
     """
     if sort not in SORTS:
         raise typer.BadParameter(f"{sort!r}; there are {', '.join(SORTS)}", param_hint="'--sort'")
-    wanted = _demand(demand)
+    wanted, short = _demand(demand), _one_node(node)
     pids: Callable[[], list[int]] | None = None
     if targets:
         named = list(targets)
@@ -185,14 +194,14 @@ def watch(
             raise typer.Exit(1) from None
         pids = lambda: _still_there(named)  # noqa: E731
     if rehearse:
-        _ask(None if pids is None else pids(), wanted, node)
+        _ask(None if pids is None else pids(), wanted, short)
     with PressureMonitor() as monitor:
         while monitor.reading() is None:  # the first look takes a millisecond or so
             time.sleep(0.001)
         watched = Watched(monitor, pids)
 
         def begin() -> _Rehearsal | None:
-            return _Rehearsal(monitor, wanted, node) if rehearse else None
+            return _Rehearsal(monitor, wanted, short) if rehearse else None
 
         # Ctrl-C is how it is meant to end.
         with contextlib.suppress(KeyboardInterrupt):
