@@ -17,10 +17,11 @@ TWO_EQUAL = Machine(
     ),
 )
 
-#: Four nodes, no two of whose distances agree, and not even with themselves the other way round.
+#: Four nodes in two packages. No two of their distances agree, not even those of both directions.
 FOUR_ASYMMETRIC = Machine(
     name="four_asymmetric",
     cpu_count=4,
+    sockets=2,
     nodes=tuple(Node(node_id=number, memory_mib=512, cpus=(number,)) for number in range(4)),
     distances=(
         (10, 21, 31, 25),
@@ -59,11 +60,13 @@ SPARSE = Machine(
 )
 
 #: DRAM and a slower, CPU-less node as CXL gives it, with the firmware's figures for both. This
-#: kernel makes memory tiers of the figures.
+#: kernel makes memory tiers of the figures. Each package has one core, of two CPUs.
 HMAT_612 = Machine(
     name="hmat_612",
     kernel="6.12",
     cpu_count=4,
+    sockets=2,
+    threads=2,
     nodes=(
         Node(node_id=0, memory_mib=768, cpus=(0, 1), initiator=0),
         Node(node_id=1, memory_mib=512, cpus=(2, 3), initiator=1),

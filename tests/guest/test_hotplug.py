@@ -13,6 +13,7 @@ import pytest
 
 import numapool as nump
 from numapool.memory.movable_only import movable_only_nodes
+from numapool.picture.page import compose
 
 from . import machines
 from .harness.guest import Guest
@@ -111,6 +112,33 @@ def inside_pin() -> dict[str, Any]:
     }
 
 
+def inside_work_near() -> dict[str, Any]:
+    """Run near the new node, which has no CPUs, ask it for more than it has, and draw it."""
+    allocator = _kept["allocator"]
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        with nump.run_on(_NODE) as near:
+            cpus = sorted(os.sched_getaffinity(0))
+        with nump.NodeExecutor(_NODE, 1) as executor:
+            there = executor.submit(os.sched_getaffinity, 0).result()
+    with allocator.allocate(_DIMM_BYTES + 16 * MIB, _NODE) as large:
+        as_asked = large.step is nump.AllocationStep.PREFERRED
+        found = pages.bytes_by_node(large)
+    texts = [one.text for one in compose(nump.NumaTopology.detect(), _measure).labels]
+    return {
+        "run_on": [near.node_id, cpus],
+        "executor": [executor.node_id, executor.memory_node, sorted(there)],
+        "warned": len(caught),
+        "as asked": as_asked,
+        "bytes": sum(found.values()),
+        "drawn": [one for one in texts if one.startswith("node ")],
+    }
+
+
+def _measure(text: str, size_pt: float, bold: bool) -> float:
+    return len(text) * size_pt * 0.65 / 72
+
+
 def inside_online_nodes() -> str:
     return Path("/sys/devices/system/node/online").read_text().strip()
 
@@ -153,6 +181,15 @@ def test_node_comes_serves_and_goes(guest: Guest, worker: Worker) -> None:
     assert seen["nearest"] == [0, 2, 3]
     assert worker.call(inside_try_node) == [f"{{{_NODE}: {8 * MIB}}}"] * 4
     assert worker.call(inside_pool_nodes) == [0, 2, 3]
+
+    assert worker.call(inside_work_near) == {
+        "run_on": [0, [0, 1]],
+        "executor": [0, _NODE, [0, 1]],
+        "warned": 1,
+        "as asked": False,
+        "bytes": _DIMM_BYTES + 16 * MIB,
+        "drawn": ["node 0", "node 2", "node 3"],
+    }
 
     pinned = worker.call(inside_pin)
     assert pinned["movable"] == [_NODE]

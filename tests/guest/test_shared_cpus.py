@@ -7,9 +7,11 @@ from typing import Any
 import pytest
 
 import numapool as nump
+from numapool.picture.page import compose
 
 from .support import pages
-from .support.nodes import MIB
+from .support.kernel_log import KernelLog
+from .support.nodes import MIB, drop_caches, free_bytes
 
 pytestmark = pytest.mark.machine("shared_cpus")
 
@@ -47,3 +49,25 @@ def test_strict_and_move(topology: nump.NumaTopology) -> None:
         assert pages.bytes_by_node(buffer) == {1: _SIZE}
         buffer.migrate(0)
         assert pages.bytes_by_node(buffer) == {0: _SIZE}
+
+
+def test_what_a_node_does_not_hold_is_on_the_other(topology: nump.NumaTopology) -> None:
+    """Both are as far from a thread as from themselves."""
+    drop_caches()
+    log = KernelLog()
+    size = free_bytes(1) + 32 * MIB
+    assert size < free_bytes(0) + free_bytes(1) - 64 * MIB
+    with nump.NumaAllocator(topology).allocate(size, 1) as buffer:
+        found = pages.bytes_by_node(buffer)
+        assert buffer.step is not nump.AllocationStep.PREFERRED
+        assert sum(found.values()) == size and set(found) <= {0, 1}
+    kills = log.oom_kills()
+    log.close()
+    assert kills == []
+
+
+def test_both_are_drawn(topology: nump.NumaTopology) -> None:
+    picture = compose(topology, lambda text, size, bold: len(text) * size * 0.65 / 72)
+    texts = [label.text for label in picture.labels]
+    assert {"node 0", "node 1"} <= set(texts)
+    assert texts.count("2 CPUs: 0-1") == 2

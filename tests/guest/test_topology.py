@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -13,6 +15,7 @@ from .support.nodes import free_bytes, meminfo
 
 pytestmark = pytest.mark.machine("two_equal", "four_asymmetric", "lopsided", "sparse", "hmat_612")
 
+_CPUS = Path("/sys/devices/system/cpu")
 _TIERS = Path("/sys/devices/virtual/memory_tiering")
 _MIB = 1 << 20
 
@@ -69,6 +72,56 @@ def test_unknown_nodes_are_refused(machine: Machine, topology: nump.NumaTopology
     for absent in sorted(set(range(len(machine.nodes) + 1)) - online):
         with pytest.raises(nump.NodeNotFoundError, match=str(min(online))):
             topology.node(absent)
+
+
+def _cpus(text: str) -> tuple[int, ...]:
+    ends = [[int(end) for end in part.split("-")] for part in text.strip().split(",")]
+    return tuple(cpu for one in ends for cpu in range(one[0], one[-1] + 1))
+
+
+def test_packages_and_last_caches(machine: Machine, topology: nump.NumaTopology) -> None:
+    """As sysfs tells of each CPU, and as QEMU was told."""
+    present = [cpu for node in machine.online_nodes for cpu in machine.present_cpus(node)]
+    sockets: dict[int, set[int]] = {}
+    last: dict[tuple[int, ...], int] = {}
+    for cpu in present:
+        folder = _CPUS / f"cpu{cpu}"
+        package = int((folder / "topology/physical_package_id").read_text())
+        assert package == machine.place_of(cpu)[0]
+        sockets.setdefault(package, set()).add(cpu)
+        caches = [one for one in folder.glob("cache/index*") if "Inst" not in _text(one / "type")]
+        if caches:
+            cache = max(caches, key=lambda one: int(_text(one / "level")))
+            last[_cpus(_text(cache / "shared_cpu_list"))] = int(_text(cache / "level"))
+    nodes = {cpu: node.node_id for node in machine.online_nodes for cpu in node.cpus}
+    assert {one.package_id: set(one.cpu_cores) for one in topology.packages} == sockets
+    for one in topology.packages:
+        assert set(one.node_ids) == {nodes[cpu] for cpu in one.cpu_cores}
+        assert nump.nodes(f"socket:{one.package_id}").ids == one.node_ids
+    assert {one.cpu_cores: one.level for one in topology.last_level_caches} == last
+    if machine.name == "four_asymmetric":
+        assert [set(one.node_ids) for one in topology.packages] == [{0, 1}, {2, 3}]
+
+
+def _text(path: Path) -> str:
+    return path.read_text().strip()
+
+
+@pytest.mark.machine("hmat_612")
+def test_a_program_runs_on_one_cpu_of_each_core(machine: Machine) -> None:
+    tell = "import os; print(sorted(os.sched_getaffinity(0)))"
+    python = [sys.executable, "-c", tell]
+    run = [sys.executable, "-m", "numapool", "run", "--node", "socket:0"]
+    cpus = [
+        cpu
+        for node in machine.online_nodes
+        for cpu in machine.present_cpus(node)
+        if machine.place_of(cpu)[0] == 0
+    ]
+    cores = [cpu for cpu in cpus if machine.place_of(cpu)[2] == 0]
+    for options, expected in (([], cpus), (["--no-smt"], cores)):
+        done = subprocess.run([*run, *options, "--", *python], capture_output=True, text=True)
+        assert (done.returncode, done.stdout) == (0, f"{expected}\n"), done.stderr
 
 
 def test_figures_of_the_firmware(machine: Machine, topology: nump.NumaTopology) -> None:

@@ -73,6 +73,11 @@ class Machine:
     cpu_count
         CPUs present at boot: ids 0 to ``cpu_count - 1``. Nodes may own higher ids, which are
         absent.
+    sockets
+        How many packages the CPUs are in, in their order; 0: each in one of its own, so that a node
+        may own any set of them, absent ones included.
+    threads
+        CPUs of a core.
     distances
         One row per node in the order of ``nodes``, both directions; None leaves the firmware
         without a SLIT.
@@ -95,6 +100,8 @@ class Machine:
     name: str
     nodes: tuple[Node, ...]
     cpu_count: int
+    sockets: int = 0
+    threads: int = 1
     distances: tuple[tuple[int, ...], ...] | None = None
     hmat: tuple[HmatFigures, ...] = ()
     kernel: str = "6.1"
@@ -118,6 +125,9 @@ class Machine:
                 f"machine {self.name}: distances must be a square of {len(self.nodes)} nodes"
             )
 
+        if self.owned_cpu_count % ((self.sockets or 1) * self.threads):
+            raise ValueError(f"machine {self.name}: its sockets must have as many cores each")
+
     @property
     def memory_mib(self) -> int:
         """Memory at boot, all nodes together."""
@@ -127,6 +137,11 @@ class Machine:
     def owned_cpu_count(self) -> int:
         """CPUs that nodes own, the absent ones included."""
         return max((cpu + 1 for node in self.nodes for cpu in node.cpus), default=self.cpu_count)
+
+    def place_of(self, cpu: int) -> tuple[int, int, int]:
+        """The socket, the core in it and the thread of that which a CPU is."""
+        in_socket = self.owned_cpu_count // (self.sockets or self.owned_cpu_count)
+        return cpu // in_socket, cpu % in_socket // self.threads, cpu % self.threads
 
     @property
     def online_nodes(self) -> tuple[Node, ...]:

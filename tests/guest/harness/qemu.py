@@ -79,9 +79,11 @@ def command_line(machine: Machine, kernel: Kernel, folder: Path) -> list[str]:
 
 
 def _processors(machine: Machine) -> list[str]:
-    """One socket per CPU, so that a node may own any set of them, absent ones included."""
     owned = machine.owned_cpu_count
-    return ["-smp", f"{machine.cpu_count},maxcpus={owned},sockets={owned},cores=1,threads=1"]
+    sockets = machine.sockets or owned
+    cores = owned // (sockets * machine.threads)
+    each = f"sockets={sockets},cores={cores},threads={machine.threads}"
+    return ["-smp", f"{machine.cpu_count},maxcpus={owned},{each}"]
 
 
 def _memory(machine: Machine) -> list[str]:
@@ -104,7 +106,9 @@ def _nodes(machine: Machine) -> list[str]:
         options += ["-numa", description]
     for node in machine.nodes:
         for cpu in node.cpus:
-            options += ["-numa", f"cpu,node-id={node.node_id},socket-id={cpu}"]
+            socket, core, thread = machine.place_of(cpu)
+            place = f"socket-id={socket},core-id={core},thread-id={thread}"
+            options += ["-numa", f"cpu,node-id={node.node_id},{place}"]
     if machine.distances is not None:
         for source, row in enumerate(machine.distances):
             for target, distance in enumerate(row):
