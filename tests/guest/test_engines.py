@@ -1,4 +1,4 @@
-"""Engines over nodes: where the pages of Dask's and of joblib's workers are.
+"""Engines over nodes: where the pages of Dask's, joblib's and PyTorch's workers are.
 
 They start many interpreters, which takes minutes in an emulated machine. So they run when they are
 asked for: ``NUMAPOOL_TEST_ENGINES=1 python -m pytest tests/guest/test_engines.py``.
@@ -12,57 +12,33 @@ import socket
 import struct
 import subprocess
 import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
 
 import pytest
 
 from .harness.machine import Machine
 from .harness.selection import inside
+from .support.host import Host
 
 if not inside() and "NUMAPOOL_TEST_ENGINES" not in os.environ:
     pytest.skip("takes minutes: set NUMAPOOL_TEST_ENGINES to run it", allow_module_level=True)
 
 _SIOCSIFFLAGS, _IFF_UP = 0x8914, 1
 
-_DASK = """
-import numpy as np
-from distributed import Client, wait
-from numapool.engines.dask import NodeCluster, placement
-
-PORTS = {"dashboard_address": "127.0.0.1:0"}
-ROWS, INNER = 4096, 32    # a block of the left matrix is 1 MiB
-rng = np.random.default_rng(1)
-left = rng.integers(0, 8, (4 * ROWS, INNER)).astype("f8")
-right = rng.integers(0, 8, (INNER, INNER)).astype("f8")
-
-def received(dask_worker):
-    counts = dask_worker.plugins["numapool"].pool.statistics()
-    return {node: one.in_use_bytes for node, one in counts.by_node.items() if one.in_use_bytes}
-
-with (
-    NodeCluster(nanny=False, scheduler_kwargs=PORTS, worker_kwargs=PORTS) as cluster,
-    Client(cluster, timeout=300) as client,
-):
-    client.wait_for_workers(2, timeout=500)
-    names = {one["name"]: address for address, one in client.scheduler_info()["workers"].items()}
-    assert sorted(names) == ["node0", "node1"]
-    blocks = [
-        client.scatter(left[i * ROWS : (i + 1) * ROWS], workers=[names[f"node{i % 2}"]])
-        for i in range(4)
-    ]
-    products = [
-        client.submit(np.matmul, block, right, resources={f"node{i % 2}": 1})
-        for i, block in enumerate(blocks)
-    ]
-    wait(products, timeout=500)
-    for address, seen in placement(client).items():
-        print(f"{seen.name}: {seen.share:.4f} of {sum(seen.bytes_by_node.values())} bytes")
-        assert seen.name == f"node{seen.node_id}" and seen.share >= 0.95, seen
-        assert list(client.run(received, workers=[address])[address]) == [seen.node_id]
-    assert np.array_equal(np.vstack(client.gather(products)), left @ right)
-"""
+#: An emulated processor takes half a minute to import Dask or PyTorch.
+_SLOW = {
+    "DASK_DISTRIBUTED__COMM__TIMEOUTS__CONNECT": "300s",
+    "DASK_DISTRIBUTED__COMM__TIMEOUTS__TCP": "300s",
+    "DASK_DISTRIBUTED__SCHEDULER__WORKER_TTL": "1200s",
+    "OMP_NUM_THREADS": "1",
+}
 
 _JOBLIB = """
 import os
+import joblib
 import numpy as np
 from joblib import Parallel, delayed, parallel_config
 import numapool as nump
@@ -77,12 +53,62 @@ def look(array):
     share = here / sum(sum(found.values()) for found in own)
     return node, os.getpid(), total, type(array).__name__, share, nump.placement_of(array)
 
+print(f"joblib {joblib.__version__}", flush=True)
 array = np.arange(1 << 20)
 with parallel_config("numapool", nodes=[0, 1], n_jobs=2):
     for node, _, total, kind, share, placed in Parallel()(delayed(look)(array) for _ in range(4)):
         print(f"node {node}: {share:.4f}, {dict(placed.bytes_by_node)}")
         assert total == array.sum() and kind == "memmap" and share >= 0.95
         assert list(placed.bytes_by_node) == [node]
+"""
+
+
+_LOADER = """
+import torch
+from torch.utils.data import DataLoader, Dataset, get_worker_info
+import numapool as nump
+import numapool.arrays.torch as nt
+
+class Made(Dataset):
+    def __len__(self):
+        return 8
+
+    def __getitem__(self, index):
+        made = torch.full((4 << 20,), index, dtype=torch.int32)    # 16 MiB
+        by_node = nump.placement_of(made).bytes_by_node
+        here = by_node.get(nump.bound_node(), 0)
+        right = bool((made == index).all())
+        worker = get_worker_info().id
+        return torch.tensor([worker, nump.bound_node(), here, sum(by_node.values()), right])
+
+print(f"torch {torch.__version__}", flush=True)
+made = DataLoader(Made(), batch_size=None, num_workers=2, worker_init_fn=nt.worker_init([0, 1]))
+seen = {}
+for worker, node, here, total, right in (one.tolist() for one in made):
+    assert worker == node and right
+    before = seen.get(node, (0, 0))
+    seen[node] = (before[0] + here, before[1] + total)
+for node, (here, total) in sorted(seen.items()):
+    print(f"node {node}: {here / total:.4f} of {total} bytes")
+    assert total >= 4 * (16 << 20) and here / total >= 0.95
+"""
+
+_RANK = """
+import json, os
+import numpy as np
+import numapool as nump
+
+array = np.ones(4 << 20)
+seen = nump.process_placement()
+by_node = {}
+for use, found in seen.bytes_by_use.items():
+    for node, count in found.items() if use != "file" else ():
+        by_node[node] = by_node.get(node, 0) + count
+node, rank = nump.bound_node(), int(os.environ["LOCAL_RANK"])
+share = by_node.get(node, 0) / sum(by_node.values())
+assert rank == node and share >= 0.95, (rank, node, by_node)
+assert os.sched_getaffinity(0) == set(nump.current_topology().node(node).cpu_cores)
+print(f"rank {rank}: {share:.4f} of {sum(by_node.values()) >> 20} MiB on node {node}", flush=True)
 """
 
 
@@ -93,23 +119,78 @@ def _loopback() -> None:
         fcntl.ioctl(any_socket, _SIOCSIFFLAGS, struct.pack("16sh14x", b"lo", _IFF_UP))
 
 
-def output_of(program: str) -> list[str]:
-    done = subprocess.run(
-        [sys.executable, "-c", program], capture_output=True, text=True, timeout=600, check=False
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
-    return done.stdout.splitlines()
+def output_of(host: Host, *command: str) -> list[str]:
+    """What a program writes; the host is told line by line, and by a sign of life beside it."""
+    lines = []
+    with (
+        subprocess.Popen(
+            [sys.executable, *command],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            env={**os.environ, **_SLOW},
+        ) as program,
+        _signs_of_life(host),
+    ):
+        assert program.stdout is not None
+        for line in program.stdout:
+            host.tell(line.rstrip())
+            lines.append(line.rstrip())
+    print(*lines, sep="\n")
+    assert program.returncode == 0, lines
+    return lines
+
+
+@contextmanager
+def _signs_of_life(host: Host) -> Iterator[None]:
+    """A guest that says nothing for three minutes is taken for dead."""
+    ended = threading.Event()
+
+    def tell() -> None:
+        while not ended.wait(60):
+            host.tell("still at it")
+
+    thread = threading.Thread(target=tell)
+    thread.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        thread.join()
 
 
 @pytest.mark.machine("two_equal")
-def test_workers_of_joblib_and_their_data_are_on_their_nodes(machine: Machine) -> None:
-    lines = output_of(_JOBLIB)
-    print(*lines, sep="\n")
+def test_workers_of_joblib_and_their_data_are_on_their_nodes(machine: Machine, host: Host) -> None:
+    version, *lines = output_of(host, "-c", _JOBLIB)
+    assert version.startswith("joblib ")
     assert {line.split(":")[0] for line in lines} == {"node 0", "node 1"}
 
 
 @pytest.mark.machine("two_equal")
-def test_workers_of_dask_have_their_pages_on_their_nodes(machine: Machine) -> None:
-    lines = output_of(_DASK)
-    print(*lines, sep="\n")
-    assert [line.split(":")[0] for line in sorted(lines)] == ["node0", "node1"]
+def test_what_a_data_loaders_workers_make_is_on_their_nodes(machine: Machine, host: Host) -> None:
+    version, *lines = output_of(host, "-c", _LOADER)
+    assert version.startswith("torch ")
+    assert [line.split(":")[0] for line in lines] == ["node 0", "node 1"]
+
+
+@pytest.mark.machine("two_equal")
+def test_ranks_of_torchrun_have_their_pages_on_their_nodes(machine: Machine, host: Host) -> None:
+    lines = output_of(
+        host,
+        *("-m", "torch.distributed.run", "--standalone", "--local-addr", "127.0.0.1"),
+        *("--nproc-per-node", "2", "--no-python"),
+        *(sys.executable, "-P", "-m", "numapool", "run", "--by-rank", "--"),
+        *(sys.executable, "-c", _RANK),
+    )
+    ranks = sorted(line.split(":")[0] for line in lines if line.startswith("rank "))
+    assert ranks == ["rank 0", "rank 1"]
+
+
+@pytest.mark.machine("two_equal")
+def test_dask_with_more_data_than_a_node_has(machine: Machine, host: Host) -> None:
+    """Placement, receive buffers, spilling by real pressure; dask_proof.py is what is run."""
+    folder = Path("/run/share/spilled")  # on a disk of the host
+    folder.mkdir()
+    program = Path(__file__).parent / "support" / "dask_proof.py"
+    lines = output_of(host, str(program), str(folder))
+    assert lines[-1].endswith(": done")

@@ -31,6 +31,10 @@ class Host:
         """Host memory behind the guest's (RssShmem of QEMU); of machines with shared memory."""
         return int(self._request({"shared_memory_bytes": True}))
 
+    def tell(self, text: str) -> None:
+        """Say how far a long test is; ``pytest -s`` shows it, and the host knows that it lives."""
+        self._request({"tell": text})
+
     def leave_guest(self, size_bytes: int) -> None:
         """Ask the balloon to take all but ``size_bytes`` of the guest's memory, without waiting."""
         self.qmp("balloon", value=size_bytes)
