@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import asyncio
 import contextvars
 import importlib
 import inspect
@@ -75,6 +76,13 @@ def submitted(spec: Any) -> None:
         assert pool.submit(abs, -3, node=spec).result() == 3
 
 
+def in_a_task(pool: nump.BufferPool, spec: Any) -> None:
+    async def acquire() -> None:
+        (await pool.acquire_async(_BYTES, spec)).close()
+
+    asyncio.run(acquire())
+
+
 def streamed(spec: Any) -> None:
     with nump.stream(__file__, block_bytes=1 << 16, node=spec) as blocks:
         next(blocks).close()
@@ -101,6 +109,7 @@ def moved(from_nodes: Any, to_nodes: Any) -> None:
 #: What is called by each parameter that names nodes.
 CALLS: dict[str, Call] = {
     "BufferPool.acquire(node)": in_pool(lambda pool, spec: pool.acquire(_BYTES, spec).close()),
+    "BufferPool.acquire_async(node)": in_pool(in_a_task),
     "BufferPool.reserve(node)": in_pool(lambda pool, spec: pool.reserve(_BYTES, 1, spec)),
     "BufferPool.ring(node)": in_pool(lambda pool, spec: pool.ring(_BYTES, 2, node=spec).close()),
     "BufferPool.trim(node)": in_pool(lambda pool, spec: pool.trim(node=spec)),

@@ -42,7 +42,7 @@ void own(Memory circle, LineState lines) noexcept {
     wait_for_flushes();
     const void* at = circle.data();
     for (std::size_t i = 0; i < circle.size() / kLineBytes; ++i) at = next(at);
-    static std::atomic<const void*> sink;
+    constinit static std::atomic<const void*> sink{nullptr};
     sink.store(at, std::memory_order_relaxed);  // keeps the compiler from dropping the loads
     return;
   }
