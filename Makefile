@@ -29,7 +29,7 @@ DOCS_TOOLS := $(VENV)/.docs
 FUZZ_TOOLS := $(VENV)/.fuzz
 
 .PHONY: help setup demo try-numa dev check wheel test lint docs bench clean apt-build apt-test apt-bench apt-fuzz apt-sanitize
-.PHONY: wheel-windows test-windows apt-windows wheels test-wheels apt-wheels
+.PHONY: wheel-windows test-windows apt-windows wheels test-wheels test-aarch64 apt-wheels apt-aarch64
 .PHONY: test-asan test-ubsan test-tsan test-valgrind test-parallel test-ends fuzz soak
 
 help:
@@ -63,6 +63,13 @@ wheels: $(WHEEL_TOOLS) | apt-wheels
 
 test-wheels: $(WHEEL_TOOLS) | apt-wheels
 	@$(IN_VENV) PYTHONPATH=.ci python -m wheels test $(ONLY)
+
+## make test-aarch64   the wheel for aarch64 on emulated machines: 2 nodes with pages of 4 KiB, 4 nodes, 2 with pages of 16 KiB
+test-aarch64: $(WHEEL_TOOLS) | apt-wheels apt-aarch64
+	@$(IN_VENV) PYTHONPATH=.ci python -m wheels build cp313-manylinux_aarch64
+	@$(IN_VENV) PYTHONPATH=.ci python -m aarch64 --pages 4k --nodes 2
+	@$(IN_VENV) PYTHONPATH=.ci python -m aarch64 --pages 4k --nodes 4 --mib 512 --command "cd /mnt && python3.13 check.py 4"
+	@$(IN_VENV) PYTHONPATH=.ci python -m aarch64 --pages 16k --nodes 2
 
 ## make wheel-windows, test-windows   a wheel for 64-bit Windows in build/wheel-windows; the tests with it, under Wine
 wheel-windows: $(WINDOWS)
@@ -115,7 +122,7 @@ clean:
 	rm -rf build dist $(VENV) .mypy_cache .pytest_cache .ruff_cache .hypothesis .benchmarks
 	find csrc python tests benchmarks .ci -name __pycache__ -prune -exec rm -rf {} + 2>/dev/null || true
 
-apt-build apt-test apt-bench apt-fuzz apt-sanitize apt-windows apt-wheels: apt-%:
+apt-build apt-test apt-bench apt-fuzz apt-sanitize apt-windows apt-wheels apt-aarch64: apt-%:
 	@.ci/apt-install $*
 
 # A peer is built here and now, with the pinned setuptools and the headers of libnuma, which it wraps.
