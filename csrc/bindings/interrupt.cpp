@@ -7,16 +7,16 @@ namespace numapool::bindings {
 #ifdef Py_GIL_DISABLED
 namespace {
 
-struct Drop {
+struct DropNothing {
   void operator()(PyObject* object) const noexcept { Py_DECREF(object); }
 };
 
-std::unique_ptr<PyObject, Drop> make_nothing() {
+std::unique_ptr<PyObject, DropNothing> make_nothing() {
   PyObject* const names = PyDict_New();
   PyObject* const made =
       names == nullptr ? nullptr : PyRun_String("lambda: None", Py_eval_input, names, names);
   Py_XDECREF(names);
-  return std::unique_ptr<PyObject, Drop>(made);
+  return std::unique_ptr<PyObject, DropNothing>(made);
 }
 
 }  // namespace
