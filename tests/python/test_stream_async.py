@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
+from collections.abc import Callable, Coroutine, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,20 @@ import pytest
 import numapool as nump
 
 BLOCK = 16384
+Run = Callable[[Coroutine[Any, Any, Any]], Any]
+
+
+class WithoutReaders(asyncio.SelectorEventLoop):
+    """A loop that watches no descriptors, as that of Windows."""
+
+    def add_reader(self, *_: Any) -> None:  # type: ignore[override]
+        raise NotImplementedError
+
+
+@pytest.fixture(params=[asyncio.new_event_loop, WithoutReaders], ids=["readers", "no readers"])
+def run(request: pytest.FixtureRequest) -> Iterator[Run]:
+    with asyncio.Runner(loop_factory=request.param) as runner:
+        yield runner.run
 
 
 @pytest.fixture
@@ -22,7 +37,7 @@ def file(tmp_path: Path) -> Path:
     return path
 
 
-def test_blocks_come_in_order_and_hold_the_file(file: Path) -> None:
+def test_blocks_come_in_order_and_hold_the_file(file: Path, run: Run) -> None:
     async def work() -> bytes:
         parts: list[bytes] = []
         with nump.stream(file, BLOCK, depth=2) as stream:
@@ -32,10 +47,10 @@ def test_blocks_come_in_order_and_hold_the_file(file: Path) -> None:
                     parts.append(bytes(memoryview(block.buffer)))
         return b"".join(parts)
 
-    assert asyncio.run(work()) == file.read_bytes()
+    assert run(work()) == file.read_bytes()
 
 
-def test_tasks_share_a_stream_and_each_gets_other_blocks(file: Path) -> None:
+def test_tasks_share_a_stream_and_each_gets_other_blocks(file: Path, run: Run) -> None:
     async def work() -> list[int]:
         offsets: list[int] = []
 
@@ -49,10 +64,10 @@ def test_tasks_share_a_stream_and_each_gets_other_blocks(file: Path) -> None:
             await asyncio.wait_for(asyncio.gather(*(consume(stream) for _ in range(5))), 60)
         return offsets
 
-    assert sorted(asyncio.run(work())) == list(range(0, file.stat().st_size, BLOCK))
+    assert sorted(run(work())) == list(range(0, file.stat().st_size, BLOCK))
 
 
-def test_while_all_blocks_are_out_it_waits_or_gives_up(file: Path) -> None:
+def test_while_all_blocks_are_out_it_waits_or_gives_up(file: Path, run: Run) -> None:
     async def work() -> None:
         with nump.stream(file, BLOCK, depth=1, timeout_s=0.02) as stream:
             held = [await anext(stream), await anext(stream)]
@@ -71,10 +86,10 @@ def test_while_all_blocks_are_out_it_waits_or_gives_up(file: Path) -> None:
             (await asyncio.wait_for(next_one, 60)).close()
             held[0].close()
 
-    asyncio.run(work())
+    run(work())
 
 
-def test_a_task_that_is_cancelled_takes_no_block(file: Path) -> None:
+def test_a_task_that_is_cancelled_takes_no_block(file: Path, run: Run) -> None:
     async def work() -> None:
         with nump.stream(file, BLOCK, depth=1) as stream:
             held = [await anext(stream), await anext(stream)]
@@ -86,20 +101,20 @@ def test_a_task_that_is_cancelled_takes_no_block(file: Path) -> None:
             with await anext(stream) as block:
                 assert block.offset == 2 * BLOCK
 
-    asyncio.run(work())
+    run(work())
 
 
-def test_a_closed_stream_says_so(file: Path) -> None:
+def test_a_closed_stream_says_so(file: Path, run: Run) -> None:
     async def work() -> None:
         stream = nump.stream(file, BLOCK)
         stream.close()
         with pytest.raises(ValueError, match="closed"):
             await anext(stream)
 
-    asyncio.run(work())
+    run(work())
 
 
-def test_closing_wakes_a_task_that_waits(file: Path) -> None:
+def test_closing_wakes_a_task_that_waits(file: Path, run: Run) -> None:
     async def work() -> None:
         stream = nump.stream(file, BLOCK, depth=1)
         held = [await anext(stream), await anext(stream)]
@@ -111,10 +126,10 @@ def test_closing_wakes_a_task_that_waits(file: Path) -> None:
         for block in held:
             block.close()
 
-    asyncio.run(work())
+    run(work())
 
 
-def test_read_into_async_reads_what_read_into_reads(file: Path) -> None:
+def test_read_into_async_reads_what_read_into_reads(file: Path, run: Run) -> None:
     async def work() -> None:
         with nump.NumaAllocator().allocate(8192) as buffer:
             done = await nump.read_into_async(file, buffer, 4096, 5000)
@@ -125,7 +140,7 @@ def test_read_into_async_reads_what_read_into_reads(file: Path) -> None:
             with pytest.raises(ValueError, match="offset"):
                 await nump.read_into_async(file, buffer, -1)
 
-    asyncio.run(work())
+    run(work())
 
 
 class SlowExecutor(ThreadPoolExecutor):
@@ -147,7 +162,7 @@ class SlowExecutor(ThreadPoolExecutor):
         return super().submit(slowly)
 
 
-def test_a_read_is_over_when_its_task_is(file: Path) -> None:
+def test_a_read_is_over_when_its_task_is(file: Path, run: Run) -> None:
     async def work() -> None:
         executor = SlowExecutor()
         asyncio.get_running_loop().set_default_executor(executor)
@@ -162,4 +177,4 @@ def test_a_read_is_over_when_its_task_is(file: Path) -> None:
             await task
         assert executor.over.is_set()
 
-    asyncio.run(work())
+    run(work())

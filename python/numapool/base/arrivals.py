@@ -24,35 +24,51 @@ class Arrivals:
 
     def __init__(self, fileno: Callable[[], int]) -> None:
         self._fileno = fileno
-        self._waiting: dict[asyncio.AbstractEventLoop, set[asyncio.Future[None]]] = {}
+        self._loops: dict[asyncio.AbstractEventLoop, _Waiting] = {}
 
     async def wait(self, timeout_s: float | None = None) -> None:
         """Wait until there may be something, for so long at most."""
         import asyncio  # no user of buffers alone should wait for it
 
         loop = asyncio.get_running_loop()
-        descriptor = self._fileno()
-        waiting = self._waiting.setdefault(loop, set())
-        if not waiting:
-            try:
-                if descriptor >= 0:
-                    loop.add_reader(descriptor, self._wake, loop)
-            except NotImplementedError:
-                descriptor = -1
+        here = self._loops.get(loop)
+        if here is None:
+            here = self._loops[loop] = _Waiting(self._listen(loop))
         future = loop.create_future()
-        waiting.add(future)
+        here.futures.add(future)
         try:
-            polled = LOOK_S if descriptor < 0 else None
-            limits = [one for one in (polled, timeout_s) if one is not None]
+            limits = [LOOK_S] if here.descriptor is None else []
+            if timeout_s is not None:
+                limits.append(timeout_s)
             await asyncio.wait((future,), timeout=min(limits, default=None))
         finally:
-            waiting.discard(future)
-            if not waiting:
-                self._waiting.pop(loop, None)
-                if descriptor >= 0:
-                    loop.remove_reader(descriptor)
+            here.futures.discard(future)
+            if not here.futures:
+                self._loops.pop(loop, None)
+                if here.descriptor is not None:
+                    loop.remove_reader(here.descriptor)
+
+    def _listen(self, loop: asyncio.AbstractEventLoop) -> int | None:
+        """Have the loop watch the descriptor, and return it; None if it cannot be watched."""
+        descriptor = self._fileno()
+        if descriptor < 0:
+            return None
+        try:
+            loop.add_reader(descriptor, self._wake, loop)
+        except NotImplementedError:
+            return None
+        return descriptor
 
     def _wake(self, loop: asyncio.AbstractEventLoop) -> None:
-        for future in self._waiting.get(loop, ()):
+        here = self._loops.get(loop)
+        for future in () if here is None else here.futures:
             if not future.done():
                 future.set_result(None)
+
+
+class _Waiting:
+    """The tasks of one loop that wait, and the descriptor that it watches for them, if any."""
+
+    def __init__(self, descriptor: int | None) -> None:
+        self.descriptor = descriptor
+        self.futures: set[asyncio.Future[None]] = set()
