@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 _STALE_S = 10.0
+#: Attempts at what Windows refuses while another process has the file open: some 50 ms.
+_TRIES = 50 if sys.platform == "win32" else 1
 _WISH = ".rehearse"
 _LONGEST_S = 3600.0
 
@@ -96,7 +98,11 @@ class Publication:
 
         beside = self._path.with_suffix(".new")
         beside.write_text(json.dumps(self._document()), encoding="utf-8")
-        beside.replace(self._path)  # readers see all of it, or the previous contents
+        try:
+            beside.replace(self._path)  # readers see all of it, or the previous contents
+        except OSError:  # on Windows while a reader has it open: the next update will do
+            _remove(beside)
+            raise
 
     def _run(self) -> None:
         while not self._ends.wait(self._interval_s):
@@ -126,8 +132,8 @@ class Publication:
         self._ends.set()
         if self._thread is not threading.current_thread():
             self._thread.join()
-        self._path.unlink(missing_ok=True)
-        self._path.with_suffix(_WISH).unlink(missing_ok=True)
+        _remove(self._path)
+        _remove(self._path.with_suffix(_WISH))
 
     def __enter__(self) -> Self:
         return self
@@ -206,6 +212,28 @@ def _wish_in(path: Path) -> tuple[PressureLevel, int, int | None, float] | None:
         return None
 
 
+def _text_of(path: Path) -> str:
+    """Read a file that its writer may be replacing; Windows refuses to open it for that moment."""
+    for _ in range(_TRIES - 1):
+        try:
+            return path.read_text(encoding="utf-8")
+        except PermissionError:
+            time.sleep(0.001)
+    return path.read_text(encoding="utf-8")
+
+
+def _remove(path: Path) -> None:
+    """Remove a file, which may be gone; Windows refuses while a reader has it open."""
+    for _ in range(_TRIES - 1):
+        try:
+            path.unlink(missing_ok=True)
+        except PermissionError:
+            time.sleep(0.001)
+        else:
+            return
+    path.unlink(missing_ok=True)
+
+
 def published_pools() -> Iterator[dict[str, Any]]:
     """Read what this user's processes publish; processes that are gone are left out."""
     import json
@@ -221,7 +249,7 @@ def published_pools() -> Iterator[dict[str, Any]]:
             # On Windows this would be Ctrl-C for the process; elsewhere it may be another's PID.
             if sys.platform != "win32" and namespace == here:
                 os.kill(pid, 0)
-            document = json.loads(path.read_text(encoding="utf-8"))
+            document = json.loads(_text_of(path))
             age_s = time.time() - document["time"]
             if age_s > 2 * _LONGEST_S and namespace != here:
                 path.unlink(missing_ok=True)  # no process of this namespace can know better
