@@ -228,6 +228,15 @@ TEST_CASE_FIXTURE(BesideDevice, "free memory of a device is no supply, and trimm
   CHECK(seen->nodes.size() == 3);
 }
 
+TEST_CASE_FIXTURE(BesideDevice, "a cgroup is charged for a device's memory, and gets it back") {
+  look(9000 * kMiB, 4096 * kMiB);
+  change([](platform::PressureLook& look) {
+    look.cgroup = platform::CgroupSupply{1000 * kMiB, 1100 * kMiB};  // 150 MiB with the margin
+  });
+  monitor->start();
+  CHECK(within_seconds([&] { return retained(0) + retained(2) == 0; }));
+}
+
 TEST_CASE_FIXTURE(BesideDevice, "a full device asks for what is retained there, and else nothing") {
   look(9000 * kMiB, 0);
   auto queue = std::make_shared<EventQueue>();

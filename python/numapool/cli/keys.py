@@ -23,7 +23,7 @@ Wait = Callable[[float], str | None]
 def pressed() -> Iterator[Wait]:
     """Have keys told one by one, without echo; where standard input is no terminal, only wait."""
     descriptor = _terminal()
-    if descriptor is None:
+    if sys.platform == "win32" or descriptor is None:
         yield _only_wait
         return
     import termios
