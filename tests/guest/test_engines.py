@@ -33,6 +33,8 @@ _SLOW = {
     "DASK_DISTRIBUTED__COMM__TIMEOUTS__CONNECT": "300s",
     "DASK_DISTRIBUTED__COMM__TIMEOUTS__TCP": "300s",
     "DASK_DISTRIBUTED__SCHEDULER__WORKER_TTL": "1200s",
+    # A cluster closes the nanny of a worker that is not back by then; 15 s by default.
+    "DASK_DISTRIBUTED__DEPLOY__LOST_WORKER_TIMEOUT": "600s",
     "OMP_NUM_THREADS": "1",
 }
 
@@ -188,7 +190,7 @@ def test_ranks_of_torchrun_have_their_pages_on_their_nodes(machine: Machine, hos
 
 @pytest.mark.machine("two_equal")
 def test_dask_with_more_data_than_a_node_has(machine: Machine, host: Host) -> None:
-    """Placement, receive buffers, spilling by real pressure; dask_proof.py is what is run."""
+    """Placement, receive buffers, spilling by pressure, a restart; it runs dask_proof.py."""
     folder = Path("/run/share/spilled")  # on a disk of the host
     folder.mkdir()
     program = Path(__file__).parent / "support" / "dask_proof.py"

@@ -1,4 +1,4 @@
-"""A program: Dask on the nodes of a guest, with more data than a node has.
+"""A program: Dask on the nodes of a guest, with more data than a node has, beside LocalCluster.
 
 It tells each step in a line of standard output, and ends with an error if one is not as it shall
 be. Run in a guest by test_engines.py; an argument names a folder for what is spilled.
@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import os
 import platform
+import signal
+import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -17,7 +19,7 @@ from typing import Any
 
 import distributed
 import numpy as np
-from distributed import Client, Future, wait
+from distributed import Client, Future, LocalCluster, wait
 
 import numapool as nump
 from numapool.engines.dask import NodeCluster, placement
@@ -261,6 +263,57 @@ def on_nodes(folder: str, base: Any, down: int) -> None:
         tell("every value of every block is right")
         prove_placement(cluster)
         assert [cluster.on(node, state)["pid"] for node in (0, 1)] == pids
+        del blocks, products
+
+        here = client.scatter(base, broadcast=True, direct=True, hash=False)
+        made = [
+            client.submit(left_block, here, i, 0, resources={f"node{i % 2}": 1}) for i in range(4)
+        ]
+        cluster.done(made, "blocks")
+        killed = cluster.address[1]
+        os.kill(pids[1], signal.SIGKILL)
+        tell("killed the worker of node 1")
+
+        def is_back() -> bool:
+            cluster.find()
+            return bool(cluster.address.get(1, killed) != killed)
+
+        until(is_back, "the worker again")
+        for i, future in enumerate(made):
+            assert np.array_equal(future.result(timeout=300), left_block(base, i, 0))
+        tell("it is back, and what it had is computed again")
+        for address, seen in placement(client).items():
+            by_kernel = client.run(own_pages, workers=[address])[address]
+            share = by_kernel.get(seen.node_id, 0) / sum(by_kernel.values())
+            tell(f"{seen.name}: {share:.4f} of {sum(by_kernel.values()) >> 20} MiB, CPUs as before")
+            assert share >= LEAST_SHARE
+        again = cluster.on(1, state)
+        assert again["pid"] != pids[1]
+        assert again["cpus"] == list(nump.NumaTopology.detect().node(1).cpu_cores)
+
+
+def beside(folder: str, base: Any, down: int) -> None:
+    """The same with Dask's own cluster: each worker's share on the node that has most of it."""
+    with (
+        LocalCluster(
+            n_workers=2, threads_per_worker=2, local_directory=folder, dashboard_address=None
+        ) as local,
+        Client(local, timeout=300) as client,
+    ):
+        until(lambda: len(client.scheduler_info(n_workers=-1)["workers"]) == 2, "workers")
+        cluster = Cluster(client)
+        tell("LocalCluster: two workers with nannies")
+        blocks = cluster.send(down, base)
+        products = cluster.multiply(blocks, down)
+        cluster.done(products, "rows of the product")
+        for number, address in cluster.address.items():
+            found = client.run(own_pages, workers=[address])[address]
+            share = max(found.values()) / sum(found.values())
+            tell(
+                f"LocalCluster {number}: {share:.4f} of {sum(found.values()) >> 20} MiB of private "
+                "pages on the node that has most of them"
+            )
+        cluster.check_product(products, base)
 
 
 def main(folder: str) -> None:
@@ -272,8 +325,10 @@ def main(folder: str) -> None:
     tell(f"a node has {node_bytes >> 20} MiB, the left matrix {down * ACROSS * 16} MiB")
     base = pattern()
     on_nodes(folder, base, down)
+    beside(folder, base, 8)
     tell("done")
 
 
 if __name__ == "__main__":
+    subprocess.run(["sync"], check=False)
     main(*sys.argv[1:])
