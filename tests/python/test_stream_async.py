@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Callable, Coroutine, Iterator
+from collections.abc import Callable, Coroutine
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -25,9 +25,12 @@ class WithoutReaders(asyncio.SelectorEventLoop):
 
 
 @pytest.fixture(params=[asyncio.new_event_loop, WithoutReaders], ids=["readers", "no readers"])
-def run(request: pytest.FixtureRequest) -> Iterator[Run]:
-    with asyncio.Runner(loop_factory=request.param) as runner:
-        yield runner.run
+def run(request: pytest.FixtureRequest) -> Run:
+    def in_a_loop(work: Coroutine[Any, Any, Any]) -> Any:  # of its own, for each thread
+        with asyncio.Runner(loop_factory=request.param) as runner:
+            return runner.run(work)
+
+    return in_a_loop
 
 
 @pytest.fixture
