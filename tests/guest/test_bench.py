@@ -16,7 +16,7 @@ from .support.modules import load_module
 
 _MIB = 1 << 20
 _SIZE = 4 * _MIB
-_MATRICES = ["latency", "read", "write", "copy", "triad"]
+_MATRICES = ["latency", "read", "write", "copy", "triad", "mix"]
 
 
 @pytest.fixture(autouse=True)
@@ -81,6 +81,21 @@ def test_latency_under_load_of_the_own_and_the_far_node() -> None:
         assert point.verified
         assert point.latency_ns.median > 0
         assert point.load_bytes_s.median > 0
+
+
+@pytest.mark.machine("two_equal")
+def test_lines_go_between_caches_and_pages_between_nodes() -> None:
+    report = measure("caches", "migration")
+    for name in ("cache_modified", "cache_clean"):
+        matrix = report.matrix(name)
+        assert matrix is not None
+        assert {(0, 1), (1, 0)} <= {(cell.source, cell.target) for cell in matrix.cells}
+        assert all(cell.figure.median > 0 for cell in matrix.cells)
+        assert all(cell.bytes_on_target == cell.measured_bytes == _SIZE for cell in matrix.cells)
+    moved = report.matrix("migration")
+    assert moved is not None
+    assert [(cell.source, cell.target) for cell in moved.cells] == [(0, 1), (1, 0)]
+    assert all(cell.verified and cell.figure.median > 0 for cell in moved.cells)
 
 
 @pytest.mark.machine("lopsided")
