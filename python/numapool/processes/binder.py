@@ -8,6 +8,8 @@ without types ("multiple modules in one library" of PEP 489), which is loaded he
 from __future__ import annotations
 
 import sys
+from _frozen_importlib import ModuleSpec  # importlib, which has them for all, loads more
+from _frozen_importlib_external import ExtensionFileLoader
 
 TYPE_CHECKING = False  # as typing has it, which takes long to load
 if TYPE_CHECKING:
@@ -95,9 +97,10 @@ def _load() -> ModuleType:
             break
     else:
         raise ModuleNotFoundError(f"no module named {_CORE!r}", name=_CORE)
-    # The interpreter's loader of compiled modules; importlib, which names it, loads more.
-    loader = type(core.loader)(_NAME, core.origin)  # type: ignore[call-arg]
-    spec = type(core)(_NAME, loader, origin=core.origin)
+    assert core.origin is not None
+    # By the interpreter's own loader, whatever found the file: an editable install has another.
+    loader = ExtensionFileLoader(_NAME, core.origin)
+    spec = ModuleSpec(_NAME, loader, origin=core.origin)
     module = loader.create_module(spec)
     assert module is not None
     loader.exec_module(module)
