@@ -8,15 +8,12 @@ import weakref
 from typing import TYPE_CHECKING
 
 from numapool import _core
+from numapool.base.arrivals import LOOK_S
 
 if TYPE_CHECKING:
     import asyncio
 
 NodeBuffer = _core.NodeBuffer
-
-#: Seconds between looks into a box whose descriptor cannot be waited for: there was none left, or
-#: the event loop takes none (Windows' own).
-LOOK_S = 0.02
 
 _keys = itertools.count()
 #: By event loop. A loop is used by one thread at a time, and so is its box.

@@ -9,18 +9,11 @@ import time
 from collections import deque
 from collections.abc import Callable
 from types import TracebackType
-from typing import TYPE_CHECKING, Self
+from typing import Self
 
 from numapool import _core
+from numapool.base.arrivals import LOOK_S, Arrivals
 from numapool.pressure.policy import PressureEvent, event_of
-
-if TYPE_CHECKING:
-    import asyncio
-
-
-#: Seconds between looks at a queue whose descriptor cannot be waited for: there was none left, or
-#: the event loop takes none (Windows' own). Windows' timers tick 64 times a second anyway.
-LOOK_S = 0.02
 
 
 def _waiter(queue: _core.EventQueue) -> Callable[[], object]:
@@ -107,32 +100,17 @@ class EventStream:
 
     def __init__(self, queue: _core.EventQueue) -> None:
         self._queue = queue
+        self._arrivals = Arrivals(queue.fileno)
         self._pending: deque[PressureEvent] = deque()
 
     def __aiter__(self) -> Self:
         return self
 
     async def __anext__(self) -> PressureEvent:
-        import asyncio  # no user of buffers alone should wait for it
-
-        loop = asyncio.get_running_loop()
         while not self._pending:
             if self._queue.closed:
                 raise StopAsyncIteration
-            descriptor = self._queue.fileno()
-            ready = loop.create_future()
-            try:
-                if descriptor >= 0:
-                    loop.add_reader(descriptor, _resolve, ready)
-            except NotImplementedError:
-                descriptor = -1
-            if descriptor < 0:
-                await asyncio.sleep(LOOK_S)
-            else:
-                try:
-                    await ready
-                finally:
-                    loop.remove_reader(descriptor)
+            await self._arrivals.wait()
             self._pending.extend(map(event_of, self._queue.take()))
         return self._pending.popleft()
 
@@ -153,8 +131,3 @@ class EventStream:
 
     def __del__(self) -> None:
         self._queue.close()
-
-
-def _resolve(future: asyncio.Future[None]) -> None:
-    if not future.done():
-        future.set_result(None)
