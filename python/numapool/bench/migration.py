@@ -10,9 +10,6 @@ from numapool.bench.report import Cell, Matrix
 from numapool.bench.rounds import Pace, repeat
 from numapool.bench.site import Site
 
-_MIB = 1 << 20
-_MOST_BYTES = {False: 256 * _MIB, True: 64 * _MIB}
-
 
 def _pairs(site: Site) -> list[tuple[int, int]]:
     return [(one, other) for one in site.targets for other in site.targets if one != other]
@@ -40,8 +37,7 @@ def measure(site: Site) -> Matrix:
 
 
 def _cell(site: Site, source: int, target: int, pace: Pace) -> Cell:
-    asked = site.options.size_bytes or site.size_bytes.get(source) or _MOST_BYTES[True]
-    size = min(asked, _MOST_BYTES[site.options.quick])
+    size = site.part_bytes(source)
     with site.allocator.allocate(size, source, strict=True) as buffer:
         arrived = True
 

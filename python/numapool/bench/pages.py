@@ -13,8 +13,6 @@ from numapool.bench.report import Figure, PageSize
 from numapool.bench.rounds import Pace, repeat
 from numapool.bench.site import Site
 
-_MIB = 1 << 20
-_MOST_BYTES = {False: 256 * _MIB, True: 64 * _MIB}
 _FIGURES = 3  # latency, touching, populating
 
 
@@ -28,8 +26,7 @@ class _Pages:
 
 def _kinds(site: Site, node: int) -> list[_Pages]:
     """Return the sizes of pages that this machine has, or could have."""
-    asked = site.options.size_bytes or site.size_bytes.get(node) or _MOST_BYTES[True]
-    size = min(asked, _MOST_BYTES[site.options.quick])
+    size = site.part_bytes(node)
     base = _core.base_page_bytes()
     found = [_Pages("base", base, size // base * base)]
     if huge := _core.transparent_page_bytes():

@@ -25,6 +25,8 @@ _TIMES_LARGEST = {False: 16, True: 8}
 _TIMES_ALL = 2
 _LEAST_DEFAULT = {False: 256 * _MIB, True: 128 * _MIB}
 _MOST_DEFAULT = {False: 4096 * _MIB, True: 1024 * _MIB}
+# Of a node, for measurements that map or move memory again and again.
+_MOST_OF_A_PART = {False: 256 * _MIB, True: 64 * _MIB}
 _SHARE_OF_FREE = 4  # a quarter of it at most: others need memory meanwhile
 
 Sample = Callable[[Pace, int], tuple[Sequence[float], bool]]
@@ -119,6 +121,11 @@ class Site:
         with contextlib.suppress(OSError):
             size = min(size, _core.available().size_bytes // (_SHARE_OF_FREE * len(self.targets)))
         return max(size // (2 * _MIB) * (2 * _MIB), LEAST_BYTES)
+
+    def part_bytes(self, node: int) -> int:
+        """Return how much of a node to use for measurements that map or move it again and again."""
+        asked = self.options.size_bytes or self.size_bytes.get(node) or _MOST_OF_A_PART[True]
+        return min(asked, _MOST_OF_A_PART[self.options.quick])
 
     @contextlib.contextmanager
     def placed(self) -> Iterator[None]:
