@@ -42,7 +42,7 @@ bool is_expected(ErrorKind kind) {
 
 }  // namespace
 
-TEST_CASE_FIXTURE(Scripted, "a failure of the k-th call of any kind") {
+TEST_CASE_FIXTURE(Scripted, "a failure of the k-th call of any kind" * slow()) {
   for (const Case& one : cases()) {
     for (const char* const call : kCalls) {
       for (const Cause cause : {Cause::kNoMemory, Cause::kRefused, Cause::kOther}) {

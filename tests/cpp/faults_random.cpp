@@ -146,7 +146,7 @@ TEST_CASE_FIXTURE(Workload,
   CHECK(checked_bytes() > kMiB);
 }
 
-TEST_CASE_FIXTURE(Workload, "in a random life every call fails once, at every position") {
+TEST_CASE_FIXTURE(Workload, "in a random life every call fails once, at every position" * slow()) {
   std::uint64_t faults = 0;
   std::uint64_t told = 0;
   const int stride = seeds() == 0 ? kShortStride : 1;
@@ -205,7 +205,7 @@ TEST_CASE_FIXTURE(Workload, "in a random life the monitor finds nothing to watch
   }
 }
 
-TEST_CASE_FIXTURE(Workload, "in a random life one call in twenty fails, and words find no memory") {
+TEST_CASE_FIXTURE(Workload, "in a random life one call in twenty fails, and words find no memory" * slow()) {
   std::uint64_t faults = 0;
   for (std::uint32_t seed = 1; seed <= 50 * std::max(seeds(), 1U); ++seed) {
     CAPTURE(seed);
@@ -231,7 +231,7 @@ TEST_CASE_FIXTURE(Workload, "in a random life one call in twenty fails, and word
   MESSAGE("faults injected: " << faults);
 }
 
-TEST_CASE_FIXTURE(Workload, "of a random life the k-th allocation of the program's own fails") {
+TEST_CASE_FIXTURE(Workload, "of a random life the k-th allocation of the program's own fails" * slow()) {
   int k = 1;
   for (bool reached = true; reached; k += seeds() == 0 ? 31 : 1) {
     CAPTURE(k);

@@ -137,7 +137,7 @@ TEST_CASE_FIXTURE(Pools, "what cannot be given back after a fork is the child's 
   CHECK(platform::fake::live_mappings() == 0);
 }
 
-TEST_CASE_FIXTURE(Pools, "many threads, few nodes: counts add up and nothing leaks") {
+TEST_CASE_FIXTURE(Pools, "many threads, few nodes: counts add up and nothing leaks" * slow()) {
   open();
   std::vector<std::thread> threads;
   for (int t = 0; t < 4; ++t) {
@@ -174,7 +174,7 @@ TEST_CASE_FIXTURE(Pools, "many threads, few nodes: counts add up and nothing lea
   CHECK(platform::fake::live_mappings() == 0);
 }
 
-TEST_CASE_FIXTURE(Pools, "a pool is closed while threads use it: all of it goes back") {
+TEST_CASE_FIXTURE(Pools, "a pool is closed while threads use it: all of it goes back" * slow()) {
   for (int round = 0; round < 60; ++round) {
     open();
     std::atomic<int> busy{0};

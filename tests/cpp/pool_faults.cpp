@@ -127,7 +127,7 @@ class Life : public Pools {
 
 }  // namespace
 
-TEST_CASE_FIXTURE(Life, "of a pool's life the k-th call of any kind fails") {
+TEST_CASE_FIXTURE(Life, "of a pool's life the k-th call of any kind fails" * slow()) {
   for (const char* const call : kCalls) {
     for (const Cause cause : {Cause::kNoMemory, Cause::kRefused}) {
       for (int k = 1; k < 300; ++k) {
@@ -149,7 +149,7 @@ TEST_CASE_FIXTURE(Life, "of a pool's life the k-th call of any kind fails") {
   }
 }
 
-TEST_CASE_FIXTURE(Life, "of a pool's life the k-th allocation of the program's own fails") {
+TEST_CASE_FIXTURE(Life, "of a pool's life the k-th allocation of the program's own fails" * slow()) {
   int k = 1;
   for (bool reached = true; reached && k < 3000; ++k) {
     CAPTURE(k);

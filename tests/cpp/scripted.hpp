@@ -2,6 +2,8 @@
 // values.
 #pragma once
 
+#include <doctest/doctest.h>
+
 #include <cstdint>
 #include <memory>
 #include <string>
@@ -17,6 +19,9 @@ namespace numapool {
 
 inline constexpr std::uint64_t kMiB = std::uint64_t{1} << 20;
 inline const InterruptCheck kNoInterrupts = [] {};
+
+// Marks a test that takes seconds: `make check` leaves it out.
+inline doctest::test_suite slow() { return {"slow"}; }
 
 // Three nodes of 64 MiB each in a row: 0 - 1 - 2.
 struct Scripted {

@@ -48,6 +48,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.thread_unsafe(reason=why))
         if slow.is_slow(item):
             item.add_marker(pytest.mark.slow)
+        if slow.needs_an_installed_wheel(item):
+            item.add_marker(pytest.mark.installed)
         item.add_marker(pytest.mark.xdist_group(machine_wide.group_of(item)))
 
 
