@@ -11,6 +11,7 @@ from hypothesis import HealthCheck, settings
 from support import machine_wide, optional, signals, slow, strays, systems, thread_state, threads
 
 import numapool as nump
+from numapool.base import warn_once
 
 # A busy machine is no failure: nothing here is a test of speed.
 settings.register_profile(
@@ -67,6 +68,12 @@ def _threads_stay_where_they_were() -> Iterator[None]:
     before = thread_state.of_this_thread()
     yield
     assert thread_state.of_this_thread() == before, "the test left its thread bound"
+
+
+@pytest.fixture(autouse=True)
+def _nothing_was_told_before() -> None:
+    """A cause is told once in a process: the test that hears of it must not be chosen by order."""
+    warn_once._warned_causes.clear()
 
 
 @pytest.fixture(scope="session")

@@ -28,11 +28,6 @@ def executor(node: int) -> Iterator[nump.NodeExecutor]:
         yield one
 
 
-@pytest.fixture
-def fresh_warnings(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("numapool.base.warn_once._warned_causes", set())
-
-
 # --- where the threads are ------------------------------------------------------------------------
 
 
@@ -80,7 +75,7 @@ def test_a_maker_confined_meanwhile_does_not_confine_the_threads(tmp_path: Path)
             assert inner.submit(own_cpus).result() == expected
 
 
-def test_memory_without_cpus(tmp_path: Path, fresh_warnings: None) -> None:
+def test_memory_without_cpus(tmp_path: Path) -> None:
     topology = split_machine(tmp_path)
     with pytest.warns(nump.PlacementWarning) as caught:
         executor = nump.NodeExecutor(2, topology=topology)
@@ -93,6 +88,7 @@ def test_memory_without_cpus(tmp_path: Path, fresh_warnings: None) -> None:
         assert nump._core.home_node() == -1
 
 
+@pytest.mark.filterwarnings("ignore::numapool.PlacementWarning")  # no memory of made-up nodes
 def test_nodes_that_share_cpus(tmp_path: Path) -> None:
     """The CPU does not tell the node that memory is to come from: the executor does."""
     topology = shared_cpus(tmp_path)

@@ -28,7 +28,6 @@ def topology(tmp_path: Path) -> nump.NumaTopology:
 
 @pytest.fixture(autouse=True)
 def nothing_is_left_behind(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    monkeypatch.setattr("numapool.base.warn_once._warned_causes", set())
     monkeypatch.setattr("numapool.threads.affinity._narrowed_from", {})
     before = own_cpus()
     yield

@@ -71,7 +71,8 @@ def _running(before: set[int]) -> dict[int, str]:
     """Return the command lines of new children, and wait for those that have ended."""
     left = {}
     for pid in children() - before:
-        with contextlib.suppress(ChildProcessError, FileNotFoundError):
+        # It may end between any two of these: no such file, or no such process as it is read.
+        with contextlib.suppress(ChildProcessError, FileNotFoundError, ProcessLookupError):
             if os.waitpid(pid, os.WNOHANG)[0] == 0:
                 line = Path(f"/proc/{pid}/cmdline").read_text(errors="replace")
                 left[pid] = line.replace("\0", " ").strip()
