@@ -6,14 +6,13 @@
 #include <utility>
 
 #include "memory/known_place.hpp"
+#include "memory/move_parts.hpp"
 #include "memory/range_placement.hpp"
 #include "numapool/buffer.hpp"
 #include "numapool/error.hpp"
 
 namespace numapool {
 namespace {
-
-constexpr std::size_t kMoveChunk = std::size_t{64} << 20;
 
 std::string method_name(platform::Method method) {
   switch (method) {
@@ -31,6 +30,11 @@ std::string method_name(platform::Method method) {
       break;
   }
   return "unknown";
+}
+
+bool has_elsewhere(const Placement& placement, int node) {
+  return std::ranges::any_of(placement.bytes_by_node,
+                             [node](const auto& one) { return one.first != node; });
 }
 
 }  // namespace
@@ -73,28 +77,30 @@ Migration migrate(const Region& region, int node, const InterruptCheck& check) {
   Migration out;
   out.before = placement_of(region);
   const CountedMove counted;
-  auto* const bytes = static_cast<char*>(region.address);
-  const std::size_t chunk = std::max(kMoveChunk, region.pages.bytes);
-  for (std::size_t at = 0; at < region.length; at += chunk) {
-    check();
-    const std::size_t part = std::min(chunk, region.length - at);
-    const platform::Status moved = platform::move_to_node(bytes + at, part, region.pages, node);
-    if (moved) continue;
-    const platform::Failure& why = moved.failure();
+  const auto move = [&](const platform::Pages& pages) {
+    const auto refused = move_in_parts(region, pages, node, check);
     // If pages are never moved, those that are there already do not have to be.
-    if (platform::is_no_job(why) && placement_of(region).wholly_on(node, region.length)) break;
-    const ErrorKind kind = platform::is_denied(why) ? ErrorKind::kUnsupported : ErrorKind::kSystem;
+    if (!refused || (platform::is_no_job(*refused) && out.before.wholly_on(node, region.length)))
+      return;
+    const ErrorKind kind =
+        platform::is_denied(*refused) ? ErrorKind::kUnsupported : ErrorKind::kSystem;
     throw Error(kind,
                 "cannot migrate " + size_text(region.length) + " to node " + std::to_string(node) +
-                    ": " + describe(why) + "; the buffer keeps its contents where they are",
-                why.code);
+                    ": " + describe(*refused) + "; the buffer keeps its contents where they are",
+                refused->code);
+  };
+  move(region.pages);
+  out.placement = placement_of(region);
+  if (region.pages.kind == platform::PageKind::kTransparent && has_elsewhere(out.placement, node)) {
+    // Blocks that are huge pages in part only.
+    move({platform::PageKind::kBase, platform::base_page_bytes()});
+    out.placement = placement_of(region);
   }
   // The policy is set last, so that a refused or interrupted move leaves it unchanged, and new
   // pages go where the others are.
   const std::array<int, 1> target{node};
-  const platform::Status policy =
-      platform::set_policy(bytes, region.length, platform::Policy::kPreferred, target, false);
-  out.placement = placement_of(region);
+  const platform::Status policy = platform::set_policy(region.address, region.length,
+                                                       platform::Policy::kPreferred, target, false);
   out.place.requested_node = node;
   out.place.bound = policy.ok();
   out.place.node_id = out.placement.majority_node();

@@ -4,6 +4,7 @@
 
 #include <sys/mman.h>
 
+#include <algorithm>
 #include <array>
 #include <cerrno>
 #include <cstring>
@@ -40,18 +41,36 @@ struct ScriptedPage {
 struct Kernel {
   std::map<const void*, ScriptedPage> pages;
   bool inert = false;       // says "done" and does nothing
-  bool no_pagemap = false;  // nobody tells which pages are there
+  std::size_t huge = 0;     // bytes of its huge pages; 0: none
+  bool ends_early = false;  // at a page that cannot be moved
+  int moves = 0;
+  std::size_t pages_listed = 0;  // to be moved
+  bool no_pagemap = false;       // nobody tells which pages are there
   int reads = 0;
 };
 Kernel kernel;
 
+void move_all_of(const void* page, int node) {
+  const auto block = reinterpret_cast<std::uintptr_t>(page) / kernel.huge;
+  for (auto& [address, one] : kernel.pages) {
+    if (reinterpret_cast<std::uintptr_t>(address) / kernel.huge == block &&
+        one.state == State::kPlain)
+      one.node = node;
+  }
+}
+
 long scripted_move_pages(std::size_t count, void** pages, const int* nodes, int* status) {
   if (kernel.inert) return 0;
+  kernel.moves += nodes != nullptr ? 1 : 0;
+  kernel.pages_listed += nodes != nullptr ? count : 0;
   for (std::size_t i = 0; i < count; ++i) {
     ScriptedPage& page = kernel.pages[pages[i]];
+    if (kernel.ends_early && nodes != nullptr && page.state == State::kBusy)
+      return static_cast<long>(count - i);
     switch (page.state) {
       case State::kPlain:
         if (nodes != nullptr) page.node = nodes[i];
+        if (nodes != nullptr && kernel.huge != 0) move_all_of(pages[i], nodes[i]);
         status[i] = page.node;
         break;
       case State::kBusyAtFirst:  // the next time it goes, as a page that its neighbour takes along
@@ -170,6 +189,59 @@ TEST_CASE("a move that does nothing has kept everything") {
   const auto moved = move_resident_by(kScripted, pages.front(), 2 * base_page_bytes(), base, 1);
   REQUIRE(moved);
   CHECK(moved.value().other_bytes == 2 * base_page_bytes());
+}
+
+// The mapping's first block is at page 16.
+const std::size_t kBlock = 4 * base_page_bytes();
+const platform::Pages kHugePages{PageKind::kTransparent, kBlock};
+
+std::vector<int> nodes_of(const std::vector<void*>& pages) {
+  std::vector<int> out;
+  for (const void* page : pages) out.push_back(kernel.pages[page].node);
+  return out;
+}
+
+TEST_CASE("a huge page is moved by one of its addresses") {
+  const auto pages = scripted(std::vector<ScriptedPage>(10, {State::kPlain, 0}));
+  const std::size_t length = pages.size() * base_page_bytes();
+  kernel.huge = kBlock;
+  REQUIRE(move_to_node_by(kScripted, pages.front(), length, kHugePages, 1));
+  CHECK(nodes_of(pages) == std::vector<int>(10, 1));
+  CHECK(kernel.pages_listed == 2 + 2);  // two blocks, and two pages after them
+
+  kernel.pages_listed = 0;
+  const auto moved = move_resident_by(kScripted, pages.front(), 2 * kBlock, kHugePages, 0);
+  REQUIRE(moved);
+  CHECK(nodes_of(pages) == std::vector<int>{0, 0, 0, 0, 0, 0, 0, 0, 1, 1});
+  CHECK(kernel.pages_listed == 2);
+}
+
+TEST_CASE("what was no huge page after all is moved page by page, and no call is made in vain") {
+  std::vector<ScriptedPage> script(16, {State::kPlain, 0});
+  script[6].state = State::kAbsent;
+  const auto pages = scripted(script);
+  const std::size_t length = pages.size() * base_page_bytes();
+  REQUIRE(move_to_node_by(kScripted, pages.front(), length, kHugePages, 1));
+  CHECK(nodes_of(pages) == std::vector<int>{1, 1, 1, 1, 1, 1, 0, 1, 1, 1, 1, 1, 1, 1, 1, 1});
+  CHECK(kernel.moves == 2);
+
+  // A part of a block alone, which shares it with others.
+  kernel.pages_listed = 0;
+  REQUIRE(move_to_node_by(kScripted, pages[1], 2 * base_page_bytes(), kHugePages, 2));
+  CHECK(kernel.pages_listed == 2);
+  CHECK(nodes_of(pages)[3] == 1);
+}
+
+TEST_CASE("pages behind one that stays are moved all the same") {
+  std::vector<ScriptedPage> script(2048, {State::kPlain, 0});
+  script[3].state = State::kBusy;
+  const auto pages = scripted(script);
+  kernel.ends_early = true;
+  const platform::Pages base{PageKind::kBase, base_page_bytes()};
+  REQUIRE(move_to_node_by(kScripted, pages.front(), pages.size() * base_page_bytes(), base, 1));
+  const std::vector<int> nodes = nodes_of(pages);
+  CHECK(std::count(nodes.begin() + 512, nodes.end(), 1) == 1536);
+  CHECK(kernel.moves == 1 + 4);  // all, and then the groups
 }
 
 // The layout of the kernel's struct pm_scan_arg and page_region (include/uapi/linux/fs.h).

@@ -1,4 +1,4 @@
-// Maps memory, sets its policy, populates and moves it: mmap, madvise, mbind, move_pages, mlock.
+// Maps memory, sets its policy and populates it: mmap, madvise, mbind, mlock.
 #include "platform/memory.hpp"
 
 #include <linux/futex.h>
@@ -15,7 +15,6 @@
 #include "platform/linux/kernel/node_mask.hpp"
 #include "platform/linux/kernel/policy_calls.hpp"
 #include "platform/linux/kernel/system_call.hpp"
-#include "platform/linux/memory/page_nodes.hpp"
 
 #ifndef MADV_POPULATE_WRITE
 #define MADV_POPULATE_WRITE 23  // Linux 5.14, include/uapi/asm-generic/mman-common.h
@@ -203,39 +202,6 @@ Status populate(void* address, std::size_t length, const Pages& pages) {
     char* const page = static_cast<char*>(address) + at;
     if (!touch_in_kernel(page)) return no_huge_page("populate", length);
     touch(page, pages.bytes, pages.bytes);  // where the kernel refused the call itself
-  }
-  return Done{};
-}
-
-Status move_to_node(void* address, std::size_t length, const Pages& pages, int node) {
-  // move_pages leaves the policy alone: while pages move, a fault in another thread must never meet
-  // a strict bind. A huge page moves by its first base page.
-  constexpr std::size_t kBatch = 512;
-  std::array<void*, kBatch> addresses{};
-  std::array<int, kBatch> status{};
-  const std::size_t step = pages.kind == PageKind::kHugetlb ? pages.bytes : base_page_bytes();
-  auto* const bytes = static_cast<char*>(address);
-  for (std::size_t at = 0; at < length;) {
-    std::size_t count = 0;
-    for (; count < kBatch && at < length; at += step) addresses[count++] = bytes + at;
-    const std::span<int> answers(status.data(), count);
-    const long done = move_pages_to({addresses.data(), count}, node, answers);
-    const bool did_nothing = done == 0 && all_unanswered(answers);
-    if (done >= 0 && !did_nothing) continue;
-    // A page that is not resident is reported in `status`. The call itself ends early only for a
-    // full node (ENOMEM) or a page in use by the kernel (EBUSY); the caller then checks where the
-    // pages are.
-    const int code = did_nothing ? ENOSYS : errno;
-    if (code == ENOMEM || code == EBUSY || code == EAGAIN || code == ENOENT) continue;
-    if (cause_of(code) == Cause::kOther || cause_of(code) == Cause::kInvalid) {
-      return failed("move_pages", code, "node " + std::to_string(node));
-    }
-    // The call was refused, or accepted and not done (containers). A preferred policy with
-    // MPOL_MF_MOVE moves what fits, and cannot invoke the OOM killer.
-    const std::array<int, 1> target{node};
-    Status moved = set_policy(address, length, Policy::kPreferred, target, true);
-    if (!moved && moved.failure().cause == Cause::kPartial) return Done{};
-    return moved;
   }
   return Done{};
 }

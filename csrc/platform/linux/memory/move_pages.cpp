@@ -8,8 +8,10 @@
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
+#include <memory>
 #include <span>
 #include <string>
+#include <vector>
 
 #include "platform/linux/files/c_file.hpp"
 #include "platform/linux/kernel/system_call.hpp"
@@ -17,12 +19,10 @@
 namespace numapool::platform {
 namespace {
 
-constexpr std::size_t kBatch = 512;
-
 struct Batch {
-  std::array<void*, kBatch> pages{};
-  std::array<int, kBatch> status{};
-  std::array<int, kBatch> now{};
+  std::array<void*, kPagesPerMove> pages{};
+  std::array<int, kPagesPerMove> status{};
+  std::array<int, kPagesPerMove> now{};
 };
 
 // `now` is where the page is after all, and outranks `answer`, what the move said of it: a page
@@ -57,6 +57,30 @@ void count(MoveTally& tally, int answer, int now, int node, std::uint64_t bytes,
   }
 }
 
+// Moves the huge pages of a batch by one address each. Whether that moved everything: then no page
+// is left to be tallied.
+bool move_blocks(const PageCalls& calls, Batch& batch, std::size_t size, std::size_t block,
+                 int node) {
+  const std::size_t page = base_page_bytes();
+  const auto begin = reinterpret_cast<std::uintptr_t>(batch.pages[0]);
+  const std::uintptr_t end = begin + size * page;
+  std::vector<void*> blocks;
+  for (std::uintptr_t at = (begin + block - 1) / block * block; at + block <= end; at += block)
+    blocks.push_back(reinterpret_cast<void*>(at));
+  if (blocks.empty()) return false;
+  std::vector<int> nodes(blocks.size());
+  if (move_pages_to(blocks, node, nodes, calls) < 0) return false;
+  // The last page of each tells whether the block was a huge page. If it was none, most pages are
+  // still to be moved.
+  for (void*& one : blocks) one = static_cast<char*>(one) + (block - page);
+  const auto are_there = [&](std::span<void*> pages, std::span<int> now) {
+    return ask_nodes(pages, now, calls).ok() &&
+           std::ranges::all_of(now, [node](int one) { return one == node || one == kNotResident; });
+  };
+  return are_there(blocks, nodes) &&
+         are_there({batch.pages.data(), size}, {batch.now.data(), size});
+}
+
 }  // namespace
 
 Result<MoveTally> move_resident_by(const PageCalls& calls, void* address, std::size_t length,
@@ -69,13 +93,15 @@ Result<MoveTally> move_resident_by(const PageCalls& calls, void* address, std::s
   const auto batch = std::make_unique<Batch>();
   for (std::uintptr_t at = begin / page * page; at < end;) {
     std::size_t size = 0;
-    for (; size < kBatch && at < end; at += page)
+    for (; size < kPagesPerMove && at < end; at += page)
       batch->pages[size++] = reinterpret_cast<void*>(at);
     const std::span<void*> pages(batch->pages.data(), size);
     const std::span<int> status(batch->status.data(), size);
     const std::span<int> now(batch->now.data(), size);
+    if (kind.kind == PageKind::kTransparent && move_blocks(calls, *batch, size, kind.bytes, node))
+      continue;
     const long done = move_pages_to(pages, node, status, calls);
-    if (done < 0 && errno != ENOMEM && errno != EBUSY && errno != EAGAIN && errno != ENOENT)
+    if (done < 0 && !leaves_pages(errno))
       return failed("move_pages", errno, "node " + std::to_string(node));
     const bool did_nothing = done == 0 && all_unanswered(status);
     if (!ask_nodes(pages, now, calls)) std::fill(now.begin(), now.end(), kUnknownNode);

@@ -9,5 +9,8 @@ namespace numapool::platform {
 // move_resident() of the contract, by these calls.
 Result<MoveTally> move_resident_by(const PageCalls& calls, void* address, std::size_t length,
                                    const Pages& pages, int node);
+// The same of move_to_node().
+Status move_to_node_by(const PageCalls& calls, void* address, std::size_t length,
+                       const Pages& pages, int node);
 
 }  // namespace numapool::platform

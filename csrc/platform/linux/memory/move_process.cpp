@@ -19,15 +19,12 @@
 #include "platform/linux/kernel/policy_calls.hpp"
 #include "platform/linux/kernel/system_call.hpp"
 #include "platform/linux/memory/numa_maps.hpp"
+#include "platform/linux/memory/page_nodes.hpp"
 #include "platform/memory.hpp"
 #include "platform/process_memory.hpp"
 
 namespace numapool::platform {
 namespace {
-
-// Of one call. Each makes every CPU put back the pages that it has set aside
-// (lru_cache_disable() in mm/swap.c), and ends at a page that cannot be moved now.
-constexpr std::size_t kPagesPerCall = 16384;
 
 // "7f00-7f10 r--p ...": ends by beginnings.
 std::map<std::uintptr_t, std::uintptr_t> mapping_ends(const std::string& path) {
@@ -52,7 +49,7 @@ class SomePages {
   SomePages(int process, int node) : process_(process), node_(node) {}
 
   void add(std::uintptr_t page) { pages_.push_back(reinterpret_cast<void*>(page)); }
-  [[nodiscard]] bool is_full() const noexcept { return pages_.size() == kPagesPerCall; }
+  [[nodiscard]] bool is_full() const noexcept { return pages_.size() == kPagesPerMove; }
   void clear() noexcept { pages_.clear(); }
 
   // False with errno if the kernel refuses the call as a whole. Pages that stay are no refusal.
@@ -73,7 +70,7 @@ class SomePages {
     status_.assign(pages_.size(), kUnanswered);
     const long done =
         kernel::move_pages_of(process_, pages_.size(), pages_.data(), targets, status_.data());
-    return done >= 0 || errno == ENOMEM || errno == EBUSY || errno == EAGAIN || errno == ENOENT;
+    return done >= 0 || leaves_pages(errno);
   }
 
   int process_;

@@ -13,6 +13,8 @@
 #include <algorithm>
 #include <array>
 #include <cerrno>
+#include <cstddef>
+#include <vector>
 
 #include "platform/linux/kernel/policy_calls.hpp"
 #include "platform/linux/kernel/system_call.hpp"
@@ -122,28 +124,35 @@ Status ask_nodes(std::span<void*> pages, std::span<int> nodes, const PageCalls& 
   return Done{};
 }
 
+bool leaves_pages(int code) noexcept {
+  return code == ENOMEM || code == EBUSY || code == EAGAIN || code == ENOENT;
+}
+
 long move_pages_to(std::span<void*> pages, int node, std::span<int> status,
                    const PageCalls& calls) {
-  std::array<int, kGroup> nodes{};
-  nodes.fill(node);
-  Group group;
+  const std::vector<int> nodes(pages.size(), node);
   long result = 0;
-  for (std::size_t at = 0; at < pages.size(); at += kGroup) {
+  int code = 0;
+  const auto move = [&](std::size_t at, std::size_t count) {
+    std::fill_n(status.begin() + static_cast<std::ptrdiff_t>(at), count, kUnanswered);
+    result = calls.move_pages(count, pages.data() + at, nodes.data(), status.data() + at);
+    code = errno;
+    return result >= 0 || leaves_pages(code);
+  };
+  bool allowed = move(0, pages.size());
+  const bool ended_early = result != 0 && pages.size() > kGroup;
+  Group group;
+  for (std::size_t at = 0; allowed && at < pages.size(); at += kGroup) {
     const std::size_t count = std::min(kGroup, pages.size() - at);
-    const auto some = pages.subspan(at, count);
     const auto answers = status.subspan(at, count);
-    std::fill(answers.begin(), answers.end(), kUnanswered);
-    result = calls.move_pages(count, some.data(), nodes.data(), answers.data());
-    int code = errno;
+    if (ended_early && std::find(answers.begin(), answers.end(), kUnanswered) != answers.end())
+      allowed = move(at, count);
     group.read.fill(false);
-    if (read_hidden(some, answers, group.presence, group.read, calls) != 0) {
-      std::fill(answers.begin(), answers.end(), kUnanswered);
-      result = calls.move_pages(count, some.data(), nodes.data(), answers.data());
-      code = errno;
-    }
-    errno = code;
-    if (result < 0) return result;
+    if (allowed &&
+        read_hidden(pages.subspan(at, count), answers, group.presence, group.read, calls) != 0)
+      allowed = move(at, count);
   }
+  errno = code;
   return result;
 }
 

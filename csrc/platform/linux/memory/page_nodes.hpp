@@ -14,6 +14,10 @@ namespace numapool::platform {
 constexpr int kNotResident = -1;
 constexpr int kUnknownNode = -2;
 
+// To be moved by one call. Each call makes every CPU put back the pages that it has set aside
+// (lru_cache_disable() in mm/swap.c), and ends at a page that cannot be moved now.
+constexpr std::size_t kPagesPerMove = 16384;
+
 enum class Presence : std::uint8_t { kAbsent, kPresent, kUnknown };
 
 // The calls that are made. Tests script a kernel of their own.
@@ -33,8 +37,13 @@ extern const PageCalls kSystemPageCalls;
 Status ask_nodes(std::span<void*> pages, std::span<int> nodes,
                  const PageCalls& calls = kSystemPageCalls);
 
-// Moves pages to `node` (MPOL_MF_MOVE). Returns what move_pages returned; `status` has its word on
-// each page, or kUnanswered, and errno is its own.
+// Whether move_pages fails with this code because of single pages: the node is full, or a page is
+// in use. Any other failure is one of the call.
+[[nodiscard]] bool leaves_pages(int code) noexcept;
+
+// Moves pages to `node` (MPOL_MF_MOVE), all in one call; the groups of 512 pages that it leaves out
+// by ending early, one by one. Returns what move_pages returned last; `status` has its word on each
+// page, or kUnanswered, and errno is its own.
 long move_pages_to(std::span<void*> pages, int node, std::span<int> status,
                    const PageCalls& calls = kSystemPageCalls);
 

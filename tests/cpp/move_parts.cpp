@@ -1,0 +1,86 @@
+// Large regions are moved in parts, by threads on the CPUs of the node they go to.
+#include <doctest/doctest.h>
+
+#include <atomic>
+#include <chrono>
+#include <string_view>
+#include <thread>
+#include <vector>
+
+#include "numapool/current_topology.hpp"
+#include "scripted.hpp"
+
+namespace numapool {
+namespace {
+
+using platform::Cause;
+using platform::Failure;
+
+struct InParts : Scripted {
+  InParts() {
+    for (const int id : {0, 1, 2}) memory().rooms[id] = {512 * kMiB, 0};
+    renewed_topology();
+    AllocationRequest wish = request(130 * kMiB, 0);
+    wish.populate = false;
+    got = allocate(wish);
+    region = got.block.mapping.region();
+    // A few pages of each part.
+    for (const std::uint64_t at : {0, 63, 64, 128})
+      REQUIRE(platform::populate(static_cast<char*>(region.address) + at * kMiB, kMiB, region.pages)
+                  .ok());
+    memory().worker_cpus.clear();
+  }
+  Allocation got;
+  Region region;
+};
+
+}  // namespace
+
+TEST_CASE_FIXTURE(InParts, "a large region is moved by threads on the CPUs of the node") {
+  const Migration moved = migrate(region, 1, kNoInterrupts);
+  CHECK(moved.placement.bytes_by_node == std::map<int, std::uint64_t>{{1, 4 * kMiB}});
+  CHECK(memory().worker_cpus == std::vector<std::vector<int>>{{2, 3}, {2, 3}});
+  CHECK(memory().calls["move_to_node"] == 3);
+  CHECK(memory().misuses == 0);
+}
+
+TEST_CASE_FIXTURE(InParts, "one CPU needs no threads") {
+  const Migration moved = migrate(region, 2, kNoInterrupts);
+  CHECK(moved.placement.bytes_by_node == std::map<int, std::uint64_t>{{2, 4 * kMiB}});
+  CHECK(memory().worker_cpus.empty());
+}
+
+TEST_CASE_FIXTURE(InParts, "a part that is refused ends the move, and the policy stays") {
+  memory().failures_at["move_to_node"][2] = Failure{Cause::kRefused, "move_pages", 1, {}};
+  CHECK(kind_of([&] { return migrate(region, 1, kNoInterrupts); }) == ErrorKind::kUnsupported);
+  REQUIRE(
+      platform::populate(static_cast<char*>(region.address) + 100 * kMiB, kMiB, region.pages).ok());
+  const Placement seen = placement_of(region);
+  CHECK(seen.bytes_on(0) >= kMiB);
+  CHECK(seen.bytes_on(0) + seen.bytes_on(1) == 5 * kMiB);
+}
+
+TEST_CASE_FIXTURE(InParts, "an interrupt ends the threads") {
+  std::atomic<int> checks{0};
+  memory().before = [&checks](auto&, std::string_view call, int) {
+    while (call == "move_to_node" && checks < 2)
+      std::this_thread::sleep_for(std::chrono::milliseconds(1));
+  };
+  CHECK(kind_of([&] {
+          return migrate(region, 1, [&checks] {
+            if (++checks == 2) throw Error(ErrorKind::kInterrupted, "");
+          });
+        }) == ErrorKind::kInterrupted);
+  memory().before = nullptr;
+  CHECK(memory().calls["move_to_node"] <= 2);
+}
+
+TEST_CASE_FIXTURE(InParts, "a huge page that is one in part only is moved by its pages") {
+  memory().rooms[2].free_bytes = 3 * kMiB;
+  const Migration moved = migrate(region, 2, kNoInterrupts);
+  CHECK(moved.placement.bytes_by_node == std::map<int, std::uint64_t>{{0, kMiB}, {2, 3 * kMiB}});
+  // Once as it is mapped, and once page by page.
+  CHECK(memory().calls["move_to_node"] == 6);
+}
+
+}  // namespace numapool

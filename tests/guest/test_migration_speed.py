@@ -1,0 +1,36 @@
+"""How fast pages move beside move_pages(2) and migratepages(8): benchmarks/migration.py in a guest.
+
+An emulated machine takes minutes for it, so it runs when it is asked for:
+``NUMAPOOL_TEST_SPEED=1 python -m pytest tests/guest/test_migration_speed.py -s``.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from .harness.machine import Machine
+from .harness.selection import inside
+
+if not inside() and "NUMAPOOL_TEST_SPEED" not in os.environ:
+    pytest.skip("takes minutes: set NUMAPOOL_TEST_SPEED to run it", allow_module_level=True)
+
+_ROOT = Path(__file__).resolve().parents[2]
+
+
+@pytest.mark.machine("two_large_612", "two_large")
+def test_moves(machine: Machine) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "benchmarks.migration", "--mib", "512", "--rounds", "3"],
+        cwd=_ROOT,
+        stdout=subprocess.PIPE,
+        check=True,
+        text=True,
+    )
+    print(done.stdout)
+    assert json.loads(done.stdout)["mib"] == 512
