@@ -21,6 +21,7 @@ void bind_process(pybind11::module_& module);
 void bind_pool(pybind11::module_& module);
 void bind_probe(pybind11::module_& module);
 void bind_line(pybind11::module_& module);
+void bind_reservation(pybind11::module_& module);
 void bind_ring(pybind11::module_& module);
 void bind_host(pybind11::module_& module);
 void bind_pressure(pybind11::module_& module);

@@ -25,6 +25,7 @@ PYBIND11_MODULE(_core_of_main, module, py::mod_gil_not_used()) {
   if (numapool::bindings::add_quick_array_type(module.ptr()) != 0) throw py::error_already_set();
   numapool::bindings::bind_pool(module);
   numapool::bindings::bind_line(module);
+  numapool::bindings::bind_reservation(module);
   numapool::bindings::bind_ring(module);
   numapool::bindings::bind_host(module);
   numapool::bindings::bind_pressure(module);

@@ -28,6 +28,7 @@ enum class LockRank : std::uint8_t {
   kStream,          // src/stream/stream_state.hpp: slots and window
   kRing,            // src/pool/ring.cpp: slots; spins
   kPoolLine,        // src/pool/pool_impl.hpp: requests that wait for room without a thread
+  kReservation,     // include/numapool/reservation.hpp: whether it is over, and how
   kPool,            // src/pool/pool_impl.hpp: budget, slabs, what forks left behind
   kShard,           // src/pool/pool_parts.hpp: lists and counters of one CPU; spins
   kIdleThread,      // src/pool/pool_idle.hpp: whether the thread must end

@@ -45,6 +45,7 @@ if TYPE_CHECKING:
     from numapool.metrics.published_pools import publish_pools
     from numapool.pools.default_pool import default_pool
     from numapool.pools.pool import BufferPool, PoolCounts, PoolStatistics
+    from numapool.pools.reservation import Reservation
     from numapool.pools.ring import BufferRing
     from numapool.pressure.monitor import PressureMonitor
     from numapool.pressure.policy import (
@@ -126,6 +127,7 @@ __all__ = [
     "ProcessMigration",
     "ProcessPlacement",
     "ReleaseReport",
+    "Reservation",
     "SharedNodeBuffer",
     "SizeLike",
     "StorageError",
@@ -193,6 +195,7 @@ _LATE = {
     "metrics.published_pools": "publish_pools",
     "pools.default_pool": "default_pool",
     "pools.pool": "BufferPool PoolCounts PoolStatistics",
+    "pools.reservation": "Reservation",
     "pools.ring": "BufferRing",
     "pressure.monitor": "PressureMonitor",
     "pressure.policy": "PressureEvent PressureLevel PressurePolicy PressureSource "

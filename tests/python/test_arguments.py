@@ -87,6 +87,7 @@ def cases(file: Path) -> Iterator[Case]:
         lent | {"timeout_s": "real"},
     )
     kept = {"size_bytes": "bytes", "count": "integer", "node": "nodes", "progress": "function"}
+    kept |= {"background": "flag"}
     yield "pool.reserve", part(pool.reserve, size_bytes=4096, count=0), kept
     yield "pool.trim", pool.trim, {"at_least_bytes": "bytes", "node": "nodes"}
     blocks = {"block_bytes": "bytes", "count": "integer", "node": "nodes", "strict": "flag"}

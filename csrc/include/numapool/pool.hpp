@@ -98,6 +98,11 @@ class Pool : public Keeper {
   // before: at max_bytes these are not freed to make room. Throws as acquire().
   virtual std::uint64_t reserve(std::size_t size_bytes, const NodeIds& nodes, std::uint64_t already,
                                 const InterruptCheck& check, const Degraded& degraded) = 0;
+  // The nodes of such a reservation: those that were named, else that of the calling thread. Throws
+  // what reserve() throws where no block can ever be added.
+  [[nodiscard]] virtual NodeIds nodes_to_reserve(std::size_t size_bytes, const NodeIds& nodes) = 0;
+  // How often memory pressure took retained blocks (trim_within()).
+  [[nodiscard]] virtual std::uint64_t times_pressed() const noexcept = 0;
   // Returns retained blocks to the system, largest and oldest first, until at least `at_least`
   // bytes are returned (empty: all), of one node or of all. Returns the bytes. Live blocks are
   // untouched.

@@ -15,6 +15,8 @@
 namespace numapool {
 namespace {
 
+constexpr const char* kReserveLess = "reserve smaller blocks, or raise max_bytes";
+
 // Populates the region; false where it fails, or its pages come from another node.
 bool comes_back(const Region& region, int node) noexcept {
   try {
@@ -369,13 +371,19 @@ void PoolImpl::count_lent(PoolBlock& block, const Want& want, bool hit) noexcept
   lends.shard.live.add(1);
 }
 
+NodeIds PoolImpl::nodes_to_reserve(std::size_t size_bytes, const NodeIds& nodes) {
+  const Want want = wanted(size_bytes, nodes);
+  require_fits(size_bytes, classes_.bytes(want.size_class), kReserveLess);
+  return nodes.empty() ? NodeIds(want.node) : nodes;
+}
+
 std::uint64_t PoolImpl::reserve(std::size_t size_bytes, const NodeIds& nodes, std::uint64_t already,
                                 const InterruptCheck& check, const Degraded& degraded) {
   const LineCare care(*this);
   Want want = wanted(size_bytes, nodes);
   want.reserves = true;
   const std::uint64_t bytes = classes_.bytes(want.size_class);
-  require_fits(size_bytes, bytes, "reserve smaller blocks, or raise max_bytes");
+  require_fits(size_bytes, bytes, kReserveLess);
   const char* const remedy = "reserve fewer blocks, close buffers, or raise max_bytes";
   if (options_.max_bytes) {
     const std::uint64_t more = uses_slabs(want.size_class) ? kSlabBytes : bytes;

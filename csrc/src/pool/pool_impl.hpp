@@ -43,6 +43,10 @@ class PoolImpl final : public Pool, private platform::ForkOwner {
   bool leave_line(Turn& turn) noexcept override;
   std::uint64_t reserve(std::size_t size_bytes, const NodeIds& nodes, std::uint64_t already,
                         const InterruptCheck& check, const Degraded& degraded) override;
+  NodeIds nodes_to_reserve(std::size_t size_bytes, const NodeIds& nodes) override;
+  std::uint64_t times_pressed() const noexcept override {
+    return times_pressed_.load(std::memory_order_relaxed);
+  }
   std::uint64_t trim(std::optional<std::uint64_t> at_least,
                      std::optional<int> node) noexcept override;
   std::uint64_t trim_within(std::uint64_t wanted, std::uint64_t most,
@@ -325,6 +329,7 @@ class PoolImpl final : public Pool, private platform::ForkOwner {
   std::atomic<std::int64_t> told_retained_bytes_{0};  // the sum of what shards have told
   std::atomic<std::uint32_t> waiters_{0};
   std::atomic<bool> idle_runs_{false};
+  std::atomic<std::uint64_t> times_pressed_{0};
   std::atomic<std::uint64_t> pins_{1};
   std::int64_t most_drift_bytes_ = 0;
 

@@ -32,7 +32,9 @@ std::uint64_t PoolImpl::trim_within(std::uint64_t wanted, std::uint64_t most,
     plan.slot = slot_of(*node);
     if (!plan.slot) return 0;
   }
-  return trim(plan);
+  const std::uint64_t freed = trim(plan);
+  if (freed != 0) times_pressed_.fetch_add(1, std::memory_order_relaxed);
+  return freed;
 }
 
 std::uint64_t PoolImpl::retained_bytes(std::optional<int> node) const noexcept {

@@ -5,10 +5,11 @@ from __future__ import annotations
 import itertools
 import math
 import sys
+import weakref
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from types import MappingProxyType, TracebackType
-from typing import Any, Self, SupportsIndex
+from typing import Any, Literal, Self, SupportsIndex, overload
 
 from numapool import _core
 from numapool.base import arguments, renamed
@@ -18,6 +19,7 @@ from numapool.base.live_objects import Living
 from numapool.base.units import size_text
 from numapool.machine.node_set import NodesLike, wanted_of
 from numapool.memory.allocator import NumaAllocator, PageSize, _page_kind, _size
+from numapool.pools.reservation import Reservation
 from numapool.pools.ring import BufferRing
 from numapool.pools.waiting import NodeBuffer, acquire_in_line
 
@@ -285,6 +287,7 @@ class BufferPool(_core.PoolBase):
         """Whether :meth:`close` was called."""
         return _core.pool_closed(self)
 
+    @overload
     def reserve(
         self,
         size_bytes: SizeLike,
@@ -292,7 +295,37 @@ class BufferPool(_core.PoolBase):
         node: NodesLike | None = None,
         *,
         progress: Callable[[int, int], None] | None = None,
-    ) -> int:
+        background: Literal[False] = False,
+    ) -> int: ...
+    @overload
+    def reserve(
+        self,
+        size_bytes: SizeLike,
+        count: SupportsIndex,
+        node: NodesLike | None = None,
+        *,
+        progress: None = None,
+        background: Literal[True],
+    ) -> Reservation: ...
+    @overload
+    def reserve(
+        self,
+        size_bytes: SizeLike,
+        count: SupportsIndex,
+        node: NodesLike | None = None,
+        *,
+        progress: None = None,
+        background: bool,
+    ) -> int | Reservation: ...
+    def reserve(
+        self,
+        size_bytes: SizeLike,
+        count: SupportsIndex,
+        node: NodesLike | None = None,
+        *,
+        progress: Callable[[int, int], None] | None = None,
+        background: bool = False,
+    ) -> int | Reservation:
         """Add at least `count` blocks to what is retained, populated, ready for :meth:`acquire`.
 
         Parameters
@@ -306,16 +339,22 @@ class BufferPool(_core.PoolBase):
             that has room.
         progress : callable, optional
             Called with (blocks added so far, `count`) as the work goes on.
+        background : bool
+            Return at once, and let a native thread near the node do the work. Of several nodes, one
+            reservation each is faster than one for all: they run at the same time.
 
         Returns
         -------
-        int
-            How many blocks were added.
+        int or Reservation
+            How many blocks were added. With `background`, the :class:`Reservation`, which tells how
+            far it is, waits, and cancels; errors that come up later are raised by its ``wait()``.
 
         Raises
         ------
         ValueError
-            A size of 0 or less, a negative count; the pool is closed.
+            A size of 0 or less, a negative count; `progress` with `background`; the pool is closed.
+        OSError
+            With `background`: no thread can be started.
         PoolExhaustedError
             The pool came to max_bytes; what was added so far stays.
         NodeNotFoundError, MemoryError
@@ -325,6 +364,13 @@ class BufferPool(_core.PoolBase):
         chosen = self._nodes(node)
         if progress is not None:
             arguments.function("progress", progress)
+        if arguments.flag("background", background):
+            if progress is not None:
+                raise ValueError(
+                    "progress cannot be used with background=True; read `progress` of the "
+                    "Reservation that is returned"
+                )
+            return self._reserve_in_background(size, wanted, chosen)
         added = 0
         while added < wanted:
             try:
@@ -335,6 +381,15 @@ class BufferPool(_core.PoolBase):
             if progress is not None:
                 progress(min(added, wanted), wanted)
         return added
+
+    def _reserve_in_background(self, size: int, count: int, nodes: list[int]) -> Reservation:
+        pool = weakref.ref(self)
+
+        def tell_exhausted(error: PoolExhaustedError) -> None:
+            if (alive := pool()) is not None:
+                _tell_exhausted(alive, error)
+
+        return Reservation._start(self, self._name, size, count, nodes, tell_exhausted)
 
     async def acquire_async(
         self, size_bytes: SizeLike, node: NodesLike | None = None, *, strict: bool = False

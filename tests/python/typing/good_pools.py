@@ -27,7 +27,12 @@ with CountedPool(max_bytes=1 << 26, retain_bytes=1 << 24, idle_s=60.0, page_size
     assert_type(pool, CountedPool)
     assert_type(pool.allocator, nump.NumaAllocator)
     assert_type(pool.max_bytes, int | None)
-    pool.reserve(1 << 16, 2, progress=progress)
+    assert_type(pool.reserve(1 << 16, 2, progress=progress), int)
+    with pool.reserve(1 << 16, 2, background=True) as reservation:
+        assert_type(reservation, nump.Reservation)
+        assert_type(reservation.progress, tuple[int, int])
+    assert_type(reservation.wait(timeout_s=1.5), int)
+    assert_type(reservation.cancelled, bool)
     with pool.acquire(1 << 16, strict=False, block=True, timeout_s=1.5) as lent:
         assert_type(lent, nump.NodeBuffer)
     with pool.take(4096) as taken:
@@ -65,6 +70,7 @@ with nump.BufferPool() as of_any:
 async def in_line() -> None:
     with nump.BufferPool(max_bytes="4MiB") as pool:
         assert_type(await pool.acquire_async("1MiB", strict=False), nump.NodeBuffer)
+        assert_type(await pool.reserve("1MiB", 1, background=True), int)
 
 
 asyncio.run(in_line())
