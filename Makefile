@@ -30,7 +30,7 @@ FUZZ_TOOLS := $(VENV)/.fuzz
 
 .PHONY: help setup demo try-numa dev check wheel test lint docs bench clean apt-build apt-test apt-bench apt-fuzz apt-sanitize
 .PHONY: wheel-windows test-windows apt-windows wheels test-wheels test-aarch64 apt-wheels apt-aarch64
-.PHONY: test-asan test-ubsan test-tsan test-valgrind test-parallel test-ends fuzz soak
+.PHONY: test-asan test-ubsan test-tsan test-valgrind test-parallel test-ends test-free-threaded fuzz soak apt-free-threaded
 
 help:
 	@sed -n 's/^## //p' Makefile
@@ -109,6 +109,10 @@ test-parallel: $(INSTALLED) $(TEST_TOOLS) | apt-test
 test-ends: $(TEST_TOOLS) | apt-fuzz
 	@$(IN_VENV) .ci/ends
 
+## make test-free-threaded   build CPython 3.13 without a GIL from Debian's source, and test with it, on four threads at once
+test-free-threaded: $(WHEEL_TOOLS) | apt-wheels apt-free-threaded
+	@$(IN_VENV) sh -c '.ci/free-threaded "$$(PYTHONPATH=.ci python -m wheels python cp313t-manylinux_x86_64)"'
+
 ## make fuzz    a million runs of every parser of texts, and of every group of calls of the Python surface
 fuzz: $(INSTALLED) $(TEST_TOOLS) $(FUZZ_TOOLS) | apt-fuzz
 	@$(IN_VENV) .ci/fuzz
@@ -122,7 +126,7 @@ clean:
 	rm -rf build dist $(VENV) .mypy_cache .pytest_cache .ruff_cache .hypothesis .benchmarks
 	find csrc python tests benchmarks .ci -name __pycache__ -prune -exec rm -rf {} + 2>/dev/null || true
 
-apt-build apt-test apt-bench apt-fuzz apt-sanitize apt-windows apt-wheels apt-aarch64: apt-%:
+apt-build apt-test apt-bench apt-fuzz apt-free-threaded apt-sanitize apt-windows apt-wheels apt-aarch64: apt-%:
 	@.ci/apt-install $*
 
 # A peer is built here and now, with the pinned setuptools and the headers of libnuma, which it wraps.

@@ -27,6 +27,17 @@ function(numapool_wrap_personality target scope)
   endif()
 endfunction()
 
+# What a core of that platform takes of the system.
+function(numapool_link_platform target platform scope)
+  target_link_libraries(${target} ${scope} Threads::Threads)
+  if(platform STREQUAL "linux")
+    numapool_wrap_personality(${target} INTERFACE)
+  elseif(platform STREQUAL "windows")
+    # Nothing that came after Windows 8: such functions are looked up at run time.
+    target_link_libraries(${target} ${scope} psapi setupapi iphlpapi ws2_32 ole32 advapi32)
+  endif()
+endfunction()
+
 # numapool_add_core(<target> <platform>): all of csrc/src and of csrc/platform/<platform>, no Python. What is of no
 # platform is compiled once, however many cores a build has. The core of NUMAPOOL_PLATFORM is linked from NUMAPOOL_CORE,
 # if that names one: modules for several Pythons share it.
@@ -37,10 +48,7 @@ function(numapool_add_core target platform)
   if(NUMAPOOL_CORE AND platform STREQUAL NUMAPOOL_PLATFORM)
     add_library(${target} STATIC IMPORTED GLOBAL)
     set_target_properties(${target} PROPERTIES IMPORTED_LOCATION "${NUMAPOOL_CORE}")
-    target_link_libraries(${target} INTERFACE Threads::Threads)
-    if(platform STREQUAL "linux")
-      numapool_wrap_personality(${target} INTERFACE)
-    endif()
+    numapool_link_platform(${target} ${platform} INTERFACE)
     return()
   endif()
   if(NOT IS_DIRECTORY "${PROJECT_SOURCE_DIR}/csrc/platform/${platform}")
@@ -68,14 +76,9 @@ function(numapool_add_core target platform)
   add_library(${target} STATIC EXCLUDE_FROM_ALL ${sources} $<TARGET_OBJECTS:numapool_neutral>)
   target_include_directories(${target} PUBLIC
     "${PROJECT_SOURCE_DIR}/csrc/include" "${PROJECT_SOURCE_DIR}/csrc")
-  target_link_libraries(${target} PUBLIC Threads::Threads)
+  numapool_link_platform(${target} ${platform} PUBLIC)
   if(platform STREQUAL "linux")
     numapool_unite(${target})
-    numapool_wrap_personality(${target} INTERFACE)
-  endif()
-  if(platform STREQUAL "windows")
-    # Nothing that came after Windows 8: such functions are looked up at run time.
-    target_link_libraries(${target} PUBLIC psapi setupapi iphlpapi ws2_32 ole32 advapi32)
   endif()
   numapool_set_warnings(${target})
 endfunction()

@@ -11,7 +11,7 @@ import re
 import shutil
 import time
 
-from wheels import records
+from wheels import records, run
 from wheels.matrix import Cell, cells, chosen
 from wheels.places import BUILD, DIST, ROOT
 
@@ -34,14 +34,9 @@ def record(cell: Cell, where: str, lines: list[str]) -> None:
     if checks:
         result = f"failed: {', '.join(failed)}" if failed else "passed"
         runs.append((f"{len(checks)} checks of placement, pools and pressure", result))
-    for line in lines:
-        if (tests := re.search(r"(?:(\d+) failed, )?(\d+) passed.* in [\d.]+s", line)) is not None:
-            result = f"failed: {tests[1]}" if tests[1] else "passed"
-            runs.append((f"{int(tests[2]) + int(tests[1] or 0)} tests of the package", result))
     about = {"python": "3.13", "where": where}
-    records.write_own_runs(
-        cell, [{**about, "what": what, "result": result} for what, result in runs]
-    )
+    checked = [{**about, "what": what, "result": result} for what, result in runs]
+    records.write_own_runs(cell, [*checked, *run.tests_told("3.13", where, lines)])
 
 
 def main() -> None:

@@ -1,11 +1,11 @@
-"""python -m wheels build|test|lock|table [NAME...]: see the functions of these names."""
+"""python -m wheels build|test|python|lock|table [NAME...]: see the functions of these names."""
 
 from __future__ import annotations
 
 import sys
 import time
 
-from . import audit, compile, headers, pack, records, run, table
+from . import audit, compile, headers, pack, records, run, sources, table
 from .matrix import Cell, cells, chosen
 from .places import DIST, ROOT
 
@@ -55,14 +55,26 @@ def test(wanted: list[Cell]) -> None:
         raise SystemExit(f"wheels: failed: {', '.join(dict.fromkeys(failed))}")
 
 
+def python(wanted: list[Cell]) -> None:
+    """Print the program of each Python that is built from source, built now if it is not here."""
+    for cell in wanted:
+        executable = sources.built(cell)
+        if executable is None:
+            raise SystemExit(f"wheels: {cell.name} has no source in {sources.PINS.name}")
+        print(executable)
+
+
 def main(command: str, only: str) -> None:
     """Carry out one command."""
     if command == "build":
         build(chosen(only, cells()), named=bool(only.strip()))
     elif command == "test":
         test(chosen(only, cells()))
+    elif command == "python":
+        python(chosen(only, cells()))
     elif command == "lock":
         headers.lock()
+        sources.lock()
     elif command == "table":
         table.write()
     else:

@@ -88,10 +88,11 @@ def fetch(path: str, sha256: str) -> Path:
 class Suite:
     """A private apt for one suite of Debian and one processor, by which nothing is installed."""
 
-    def __init__(self, name: str, architecture: str) -> None:
+    def __init__(self, name: str, architecture: str, kind: str = "deb") -> None:
         self.name = name
         self.architecture = architecture
-        self.root = DOWNLOADS / f"apt-{name}-{architecture}"
+        self.kind = kind
+        self.root = DOWNLOADS / f"apt-{name}-{architecture if kind == 'deb' else 'source'}"
         self._is_known = False
 
     def run(self, tool: str, *arguments: str, cwd: Path | None = None) -> str:
@@ -106,7 +107,7 @@ class Suite:
             (self.root / folder).mkdir(parents=True, exist_ok=True)
         (self.root / "status").touch()
         (self.root / "parts" / "debian.sources").write_text(
-            f"Types: deb\nURIs: {mirror()}\nSuites: {self.name}\nComponents: main\n"
+            f"Types: {self.kind}\nURIs: {mirror()}\nSuites: {self.name}\nComponents: main\n"
             f"Signed-By: {KEYRING}\n"
         )
         self._run("apt-get", "update")

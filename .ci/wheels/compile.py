@@ -1,4 +1,4 @@
-"""Compiles the core once for each target, and for each Python the module with it (CMake, zig)."""
+"""Compiles the core once for each target, and for each Python the module with it (by CMake)."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pybind11
 
-from . import headers
+from . import headers, windows
 from .matrix import Cell, Target
 from .places import BUILD, ROOT
 
@@ -19,8 +19,9 @@ def core(target: Target) -> Path:
     """Return the core for `target`, a static library."""
     folder = BUILD / target.name / "core"
     _configure(folder, target, NUMAPOOL_BUILD_MODULE="OFF")
-    _build(folder, "numapool_core_linux")
-    return folder / "libnumapool_core_linux.a"
+    library = f"numapool_core_{target.platform}"
+    _build(folder, library)
+    return folder / f"lib{library}.a"
 
 
 def module(cell: Cell) -> Path:
@@ -28,6 +29,9 @@ def module(cell: Cell) -> Path:
     folder = BUILD / cell.target.name / cell.python.tag
     # Headers for a CPython without a GIL are refused unless they are asked for (FindPython).
     gil_disabled = "ON" if cell.python.free_threaded else "OFF"
+    own: dict[str, str | Path] = {}
+    if cell.target.platform == "windows":
+        own["Python_LIBRARY"] = windows.import_library(cell)
     _configure(
         folder,
         cell.target,
@@ -36,6 +40,7 @@ def module(cell: Cell) -> Path:
         Python_FIND_ABI=f"ANY;ANY;ANY;{gil_disabled}",
         PYTHON_MODULE_EXTENSION=cell.module.removeprefix("_core"),
         pybind11_DIR=pybind11.get_cmake_dir(),
+        **own,
     )
     _build(folder, "_core")
     return folder / "csrc" / "bindings" / cell.module
@@ -52,11 +57,12 @@ def zig() -> Path:
 def _configure(folder: Path, target: Target, **values: str | Path) -> None:
     if not (folder / "build.ninja").exists():
         shutil.rmtree(folder, ignore_errors=True)
+    if target.zig is not None:
+        values |= {"NUMAPOOL_ZIG": zig(), "NUMAPOOL_ZIG_TARGET": target.zig}
+    compiler = "mingw" if target.zig is None else "zig"
     values |= {
-        "CMAKE_TOOLCHAIN_FILE": ROOT / "csrc" / "zig.cmake",
+        "CMAKE_TOOLCHAIN_FILE": ROOT / "csrc" / f"{compiler}.cmake",
         "CMAKE_BUILD_TYPE": "Release",
-        "NUMAPOOL_ZIG": zig(),
-        "NUMAPOOL_ZIG_TARGET": target.zig,
         "NUMAPOOL_UNITY": "ON",
         "NUMAPOOL_WERROR": "ON",
     }
@@ -68,12 +74,12 @@ def _build(folder: Path, target: str) -> None:
     run("cmake", "--build", folder, "--target", target)
 
 
-def run(*command: str | Path) -> None:
+def run(*command: str | Path, cwd: Path | None = None) -> None:
     """Run a command that may run zig; it prints only if it fails."""
     # What zig compiles of its own, a libc++ for each target, is kept beside the builds.
     cache = str(BUILD / "zig")
     environment = {**os.environ, "ZIG_GLOBAL_CACHE_DIR": cache, "ZIG_LOCAL_CACHE_DIR": cache}
-    done = subprocess.run(command, env=environment, capture_output=True, text=True)
+    done = subprocess.run(command, cwd=cwd, env=environment, capture_output=True, text=True)
     if done.returncode != 0:
         said = done.stdout[-8000:] + done.stderr[-8000:]
         raise SystemExit(f"wheels: {' '.join(map(str, command))} failed:\n{said}")

@@ -8,9 +8,9 @@ import subprocess
 import tempfile
 from pathlib import Path
 
-from . import apt, interpreters
+from . import apt, interpreters, windows
 from .matrix import HERE, Cell, Python, cells
-from .places import BUILD
+from .places import BUILD, ROOT
 
 PINS = HERE / "headers.txt"
 
@@ -25,6 +25,8 @@ def missing(cell: Cell) -> str | None:
     """Return why a cell's headers cannot be had, which matrix.toml says; None if they can."""
     if cell.python.suite is None and interpreters.installed(cell.python) is None:
         return cell.python.no_interpreter
+    if cell.target.platform == "windows" and cell.python.tag not in windows.pins():
+        return "no package has this CPython for Windows"
     return None
 
 
@@ -46,7 +48,10 @@ def prepared(cell: Cell) -> Path:
         _unpack(apt.fetch(path, digest), cell, folder)
     else:
         shutil.copytree(source, folder)
-    _say_which_abi(cell.python, folder / "pyconfig.h")
+    if cell.target.platform == "windows":
+        shutil.copy(ROOT / ".ci" / "windows" / "pyconfig.h", folder)
+    else:
+        _say_which_abi(cell.python, folder / "pyconfig.h")
     stamp.write_text(source)
     return folder
 

@@ -12,10 +12,9 @@ import subprocess
 import zipfile
 from pathlib import Path
 
-from . import compile, roots
-from .apt import Suite
+from . import compile, roots, sources
 from .matrix import Cell
-from .places import BUILD, DOWNLOADS
+from .places import BUILD
 
 _MAIN = r"""
 #include <dlfcn.h>
@@ -42,14 +41,15 @@ def loaded(cell: Cell, wheel: Path) -> dict[str, str]:
     (folder / "main.c").write_text(
         _MAIN + "".join(f"long {name}[64];\n" for name in _names_of_python(module))
     )
+    assert cell.target.zig is not None
     flags = ["-target", cell.target.zig, "-rdynamic", "-O1"]
     compile.run(str(compile.zig()), "cc", *flags, "-o", folder / "load", folder / "main.c")
     what = "loads; of CPython only the names"
     if "musl" in cell.target.zig:
         done = subprocess.run(
-            [_loader_of_musl(), folder / "load", module], capture_output=True, text=True
+            [sources.loader_of_musl(), folder / "load", module], capture_output=True, text=True
         )
-        where = f"the loader of musl {_release(_loader_of_musl())}"
+        where = f"the loader of musl {release_of_musl()}"
     else:
         done = roots.program(cell, folder, "/opt/load", f"/opt/numapool/{cell.module}")
         where = roots.described(cell)
@@ -65,16 +65,7 @@ def _names_of_python(module: Path) -> list[str]:
     return sorted(set(re.findall(r" UND (_?Py\w+)$", shown, re.MULTILINE)))
 
 
-def _loader_of_musl() -> Path:
-    root = DOWNLOADS / "musl"
-    if not root.exists():
-        suite = Suite("bookworm", "amd64")
-        DOWNLOADS.mkdir(parents=True, exist_ok=True)
-        for package in roots.packages(suite, "musl"):
-            subprocess.run(["dpkg-deb", "-x", package, root], check=True)
-    return root / "lib" / "x86_64-linux-musl" / "libc.so"
-
-
-def _release(loader: Path) -> str:
-    said = subprocess.run([loader], capture_output=True, text=True).stderr
+def release_of_musl() -> str:
+    """Return the version of musl's C library that is at hand."""
+    said = subprocess.run([sources.loader_of_musl()], capture_output=True, text=True).stderr
     return said.split("Version ")[1].split()[0]

@@ -12,18 +12,22 @@ HERE = Path(__file__).parent
 
 @dataclass(frozen=True, kw_only=True)
 class Target:
-    """A processor and a C library."""
+    """A processor, and a C library or Windows."""
 
     name: str
     tag: str
-    zig: str
-    multiarch: str
+    processor: str
+    #: As Debian calls the processor.
     debian: str
+    #: For what zig compiles; None if MinGW does.
+    zig: str | None = None
+    #: What the names of modules end in.
+    ending: str
 
     @property
-    def processor(self) -> str:
-        """What auditwheel and the kernel call it: x86_64."""
-        return self.zig.split("-")[0]
+    def platform(self) -> str:
+        """The folder of csrc/platform."""
+        return "linux" if self.zig else "windows"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,7 +71,8 @@ class Cell:
     def module(self) -> str:
         """The extension module's file."""
         abi = self.python.tag.removeprefix("cp")
-        return f"_core.cpython-{abi}-{self.target.multiarch}.so"
+        cpython = "cpython-" if self.target.platform == "linux" else "cp"
+        return f"_core.{cpython}{abi}-{self.target.ending}"
 
 
 def cells(file: Path = HERE / "matrix.toml") -> list[Cell]:

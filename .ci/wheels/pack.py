@@ -88,7 +88,7 @@ def zipped(contents: dict[str, bytes], seconds: int) -> bytes:
         for name, data in contents.items():
             entry = zipfile.ZipInfo(name, date_time=stamp)
             entry.create_system = 3  # Unix, whose permissions are in the upper half
-            runs = re.search(r"\.so$|\.data/scripts/[^/]+$", name)
+            runs = re.search(r"\.(so|pyd)$|\.data/scripts/[^/]+$", name)
             mode = 0o100755 if runs else 0o100644
             entry.external_attr = mode << 16
             archive.writestr(entry, data, zipfile.ZIP_DEFLATED, 9)

@@ -1,118 +1,39 @@
-"""Runs a wheel in an empty environment of its Python: one of this machine, or else Debian's."""
+"""Runs a wheel in an empty environment of its Python, step by step."""
 
 from __future__ import annotations
 
 import os
-import platform
-import shutil
-import subprocess
-import sys
-from abc import ABC, abstractmethod
+import re
 from pathlib import Path
 
-from . import interpreters, load, roots
-from .matrix import HERE, Cell
-from .places import BUILD, ROOT
+from . import environments, load
+from .environments import MODULES, Environment
+from .matrix import Cell
+from .places import ROOT
 
 #: Processes that end while their threads are at work: what goes wrong then does so in most runs.
 ENDINGS = int(os.environ.get("ENDS", "10"))
 
 Run = dict[str, str]
-Done = subprocess.CompletedProcess[str]
-
-
-class Environment(ABC):
-    """An environment that holds nothing but what is installed into it."""
-
-    python: str
-    where: str
-    smoke: str
-    #: Whether the system calls of placement are passed on.
-    places: bool = True
-
-    @abstractmethod
-    def install(self, *what: str) -> None:
-        """Install by pip."""
-
-    @abstractmethod
-    def execute(self, *arguments: str) -> Done:
-        """Run its Python."""
-
-
-class Installed(Environment):
-    """A virtual environment of an installed Python."""
-
-    def __init__(self, cell: Cell, python: interpreters.Interpreter) -> None:
-        self.python = python.release
-        self.where = f"this machine, {platform.machine()}"
-        self.smoke = str(HERE / "smoke.py")
-        self._folder = _emptied(cell)
-        subprocess.run([python.executable, "-m", "venv", "--without-pip", self._folder], check=True)
-        self._executable = str(self._folder / "bin" / "python")
-
-    def install(self, *what: str) -> None:
-        """Install by this Python's pip, which asks the other which wheels it takes."""
-        _pip("--python", self._executable, "install", *what)
-
-    def execute(self, *arguments: str) -> Done:
-        """Run its Python, apart from the user's packages."""
-        command = [self._executable, "-I", *arguments]
-        return subprocess.run(
-            command, cwd=self._folder, capture_output=True, text=True, timeout=300
-        )
-
-
-class Unpacked(Environment):
-    """A Python of Debian's, of another suite or processor; pip is told which wheels it takes."""
-
-    def __init__(self, cell: Cell) -> None:
-        self._cell = cell
-        self._folder = _emptied(cell)
-        self.python = roots.release(cell, self._folder)
-        self.where = roots.described(cell)
-        self.places = cell.target.processor == platform.machine()
-        self.smoke = "/opt/smoke.py"
-        shutil.copy(HERE / "smoke.py", self._folder)
-
-    def install(self, *what: str) -> None:
-        """Install into the folder that its Python looks in."""
-        python = self._cell.python
-        kind = [
-            f"--platform=manylinux_2_{minor}_{self._cell.target.processor}"
-            for minor in (28, 27, 17)
-        ]
-        kind += ["--implementation=cp", f"--python-version={python.version}", "--only-binary=:all:"]
-        kind += [f"--abi={abi}" for abi in (python.tag, "abi3", "none")]
-        _pip("install", "--target", str(self._folder / "wheel"), "--upgrade", *kind, *what)
-
-    def execute(self, *arguments: str) -> Done:
-        """Run its Python."""
-        return roots.python(self._cell, self._folder, *arguments)
 
 
 def all_of(cell: Cell, wheel: Path) -> list[Run]:
     """Return what was done with the wheel, and how it went."""
-    if not cell.target.name.startswith("manylinux"):
-        return [load.loaded(cell, wheel)]
-    python = (
-        interpreters.installed(cell.python) if cell.target.processor == platform.machine() else None
-    )
-    if python is not None:
-        return steps(Installed(cell, python), wheel)
-    if cell.python.suite is None or cell.python.free_threaded:
-        return [load.loaded(cell, wheel)]
-    return steps(Unpacked(cell), wheel)
+    environment = environments.of(cell)
+    return [load.loaded(cell, wheel)] if environment is None else steps(environment, wheel)
 
 
 def steps(environment: Environment, wheel: Path) -> list[Run]:
     """Install the wheel and run it, first by itself, then with what it needs."""
     runs = []
+    smoke = environment.inside("smoke.py")
 
     def step(what: str, *arguments: str, times: int = 1) -> None:
         result = "passed"
         for _ in range(times):
             done = environment.execute(*arguments)
-            if done.returncode != 0:
+            # Under Wine a status may be wrong.
+            if done.returncode != 0 or (smoke in arguments and "passed" not in done.stdout):
                 message = done.stderr.strip() or done.stdout.strip() or "no message"
                 result = f"failed: status {done.returncode}: {message.splitlines()[-1]}"
                 break
@@ -126,11 +47,12 @@ def steps(environment: Environment, wheel: Path) -> list[Run]:
         )
 
     environment.install("--no-deps", "--no-index", str(wheel))
-    step("alone", environment.smoke, *([] if environment.places else ["--emulated"]))
-    step(f"ends {ENDINGS} times with threads at work", environment.smoke, "--ending", times=ENDINGS)
-    environment.install(
-        "--require-hashes", "-r", str(ROOT / ".ci" / "requirements" / "wheel-run.txt")
-    )
+    step("alone", smoke, *([] if environment.places else ["--emulated"]))
+    step(f"ends {ENDINGS} times with threads at work", smoke, "--ending", times=ENDINGS)
+    numpy = _requirements(environment.cell)
+    if numpy is None:
+        return runs
+    environment.install("--require-hashes", "-r", str(numpy))
     step(
         "with NumPy",
         "-c",
@@ -138,18 +60,31 @@ def steps(environment: Environment, wheel: Path) -> list[Run]:
     )
     if environment.places:
         step("`numapool demo`", "-m", "numapool", "demo")
+    if MODULES:
+        files = [environment.inside(f"tests/python/test_{one}.py") for one in MODULES]
+        pytest = ["-m", "pytest", "-q", "-p", "no:cacheprovider"]
+        done = environment.execute(*pytest, "--rootdir", environment.inside(""), *files)
+        runs += tests_told(environment.python, environment.where, done.stdout.splitlines())
     return runs
 
 
-def _emptied(cell: Cell) -> Path:
-    folder = BUILD / "run" / cell.name
-    shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir(parents=True)
-    return folder
+def _requirements(cell: Cell) -> Path | None:
+    """Return what is installed beside a wheel; None if NumPy has no wheel that runs there."""
+    name = "aarch64" if MODULES else "wheel-run"
+    if cell.target.platform == "windows":
+        # Wine 8 lacks a function that NumPy loads from 2.1 on; 2.0 has no wheel for CPython 3.13.
+        if cell.python.tag not in ("cp311", "cp312"):
+            return None
+        name = "windows"
+    return ROOT / ".ci" / "requirements" / f"{name}.txt"
 
 
-def _pip(*arguments: str) -> None:
-    command = [sys.executable, "-m", "pip", "--disable-pip-version-check", "--quiet", *arguments]
-    done = subprocess.run(command, capture_output=True, text=True)
-    if done.returncode != 0:
-        raise SystemExit(f"wheels: {' '.join(command)} failed:\n{done.stderr.strip()}")
+def tests_told(python: str, where: str, lines: list[str]) -> list[Run]:
+    """Return as runs what the closing lines of pytest say."""
+    runs = []
+    for line in lines:
+        if (told := re.search(r"(?:(\d+) failed, )?(\d+) passed.* in [\d.]+s", line)) is not None:
+            result = f"failed: {told[1]}" if told[1] else "passed"
+            what = f"{int(told[2]) + int(told[1] or 0)} tests of the package"
+            runs.append({"python": python, "where": where, "what": what, "result": result})
+    return runs

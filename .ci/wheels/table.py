@@ -43,8 +43,9 @@ def table(file: Path) -> str:
 
 def needs(system: str) -> str:
     """Return a tag like manylinux_2_17 in words."""
-    libc, major, minor = system.split("_")
-    return {"manylinux": "glibc", "musllinux": "musl"}[libc] + f" {major}.{minor}"
+    name, *version = system.split("_")
+    kinds = {"manylinux": "glibc", "musllinux": "musl", "windows": "Windows"}
+    return f"{kinds[name]} {'.'.join(version)}"
 
 
 def ran(record: Record) -> str:

@@ -16,15 +16,15 @@ if not (ROOT / ".ci" / "wheels").is_dir():
     pytest.skip("the scripts are not beside the tests", allow_module_level=True)
 sys.path.insert(0, str(ROOT / ".ci"))
 
-from wheels import audit, headers, matrix, pack, table  # noqa: E402
+from wheels import audit, headers, matrix, pack, run, sources, table, windows  # noqa: E402
 
 CELLS = matrix.cells()
 
 
 def test_every_python_is_built_for_every_target() -> None:
     names = {cell.name for cell in CELLS}
-    pythons = ["cp311", "cp312", "cp313", "cp314", "cp314t"]
-    targets = ["manylinux_x86_64", "manylinux_aarch64", "musllinux_x86_64"]
+    pythons = ["cp311", "cp312", "cp313", "cp313t", "cp314", "cp314t"]
+    targets = ["manylinux_x86_64", "manylinux_aarch64", "musllinux_x86_64", "windows_x86_64"]
     assert names == {f"{python}-{target}" for python in pythons for target in targets}
 
 
@@ -34,6 +34,9 @@ def test_a_cell_knows_its_names() -> None:
     assert cell.module == "_core.cpython-314t-aarch64-linux-gnu.so"
     assert (cell.python.version, cell.python.free_threaded) == ("3.14", True)
     assert cell.target.processor == "aarch64"
+    (cell,) = matrix.chosen("cp312-windows_x86_64", CELLS)
+    assert (cell.tags, cell.module) == ("cp312-cp312-win_amd64", "_core.cp312-win_amd64.pyd")
+    assert (cell.target.platform, cell.target.zig) == ("windows", None)
 
 
 def test_the_choice_takes_names_and_nothing_else() -> None:
@@ -67,6 +70,21 @@ def test_headers_are_pinned_or_an_interpreters() -> None:
             assert f"libpython{cell.python.version}-dev_" in path
         else:
             assert cell.python.no_interpreter
+
+
+def test_built_pythons_and_those_for_windows_are_pinned() -> None:
+    names = {cell.name: cell for cell in CELLS}
+    for name, (path, digest) in sources.pins().items():
+        version = names[name].python.version
+        assert path.startswith(f"pool/main/p/python{version}/python{version}_{version}.")
+        assert len(digest) == 64
+    assert set(windows.pins()) <= {cell.python.tag for cell in CELLS}
+    assert all(" --hash=sha256:" in line for line in windows.pins().values())
+    of_tests = (ROOT / ".ci" / "windows" / "python.txt").read_text().splitlines()
+    assert windows.pins()["cp311"] in of_tests
+    # What cannot be had is said, not tried.
+    (cell,) = matrix.chosen("cp314-windows_x86_64", CELLS)
+    assert headers.missing(cell) == "no package has this CPython for Windows"
 
 
 @pytest.mark.parametrize(
@@ -148,6 +166,12 @@ def test_the_table_says_what_failed_and_what_was_not_tried(tmp_path: Path) -> No
     ) in lines
     assert "| cp312-manylinux_x86_64 | | | not built: so |" in lines
     assert any(line.startswith("| cp311-manylinux_x86_64 | | | not built: ") for line in lines)
+
+
+def test_the_closing_lines_of_pytest_become_runs() -> None:
+    lines = ["..x", "2 failed, 40 passed, 1 skipped in 3.21s", "passed"]
+    (told,) = run.tests_told("3.13.5", "here", lines)
+    assert (told["what"], told["result"]) == ("42 tests of the package", "failed: 2")
 
 
 def test_a_download_is_what_was_pinned(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
