@@ -4,6 +4,7 @@
 #include <pthread.h>
 #include <sched.h>
 #include <signal.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -51,7 +52,12 @@ ThreadMode mode_of(int raw_mode) noexcept {
 int current_node() noexcept {
   unsigned cpu = 0;
   unsigned node = 0;
+#ifdef __GLIBC__
   if (getcpu(&cpu, &node) != 0) return -1;
+#else
+  // musl has no function for it, so the vDSO is not asked.
+  if (syscall(SYS_getcpu, &cpu, &node, nullptr) != 0) return -1;
+#endif
   return static_cast<int>(node);
 }
 

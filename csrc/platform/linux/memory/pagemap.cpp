@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -98,7 +99,8 @@ std::uintptr_t scan_resident(const void* address, std::size_t length, const Visi
   const Pagemap pagemap;
   if (pagemap.fd() < 0) return begin;
   return scan_resident(address, length, visit, [&](void* argument) {
-    const int found = ioctl(pagemap.fd(), kScan, argument);
+    // As a system call: the C libraries' functions differ in the type of the number.
+    const int found = static_cast<int>(syscall(SYS_ioctl, pagemap.fd(), kScan, argument));
     if (found < 0 && is_missing(errno)) missing.store(true, std::memory_order_relaxed);
     return found;
   });
