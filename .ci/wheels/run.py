@@ -49,7 +49,7 @@ def steps(environment: Environment, wheel: Path) -> list[Run]:
     environment.install("--no-deps", "--no-index", str(wheel))
     step("alone", smoke, *([] if environment.places else ["--emulated"]))
     step(f"ends {ENDINGS} times with threads at work", smoke, "--ending", times=ENDINGS)
-    numpy = _requirements(environment.cell)
+    numpy = requirements(environment.cell)
     if numpy is None:
         return runs
     environment.install("--require-hashes", "-r", str(numpy))
@@ -68,7 +68,7 @@ def steps(environment: Environment, wheel: Path) -> list[Run]:
     return runs
 
 
-def _requirements(cell: Cell) -> Path | None:
+def requirements(cell: Cell) -> Path | None:
     """Return what is installed beside a wheel; None if NumPy has no wheel that runs there."""
     name = "aarch64" if MODULES else "wheel-run"
     if cell.target.platform == "windows":

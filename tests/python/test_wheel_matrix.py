@@ -174,6 +174,18 @@ def test_the_closing_lines_of_pytest_become_runs() -> None:
     assert (told["what"], told["result"]) == ("42 tests of the package", "failed: 2")
 
 
+def test_numpy_is_installed_where_a_wheel_of_it_runs() -> None:
+    def beside(name: str) -> str | None:
+        (cell,) = matrix.chosen(name, CELLS)
+        file = run.requirements(cell)
+        assert file is None or file.exists()
+        return file.name if file else None
+
+    assert beside("cp313-musllinux_x86_64") == "wheel-run.txt"
+    assert beside("cp312-windows_x86_64") == "windows.txt"
+    assert beside("cp313-windows_x86_64") is None
+
+
 def test_a_download_is_what_was_pinned(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from wheels import apt
 
