@@ -121,7 +121,7 @@ class UnderWine(Environment):
 
     def __init__(self, cell: Cell) -> None:
         super().__init__(cell)
-        self._executable = str(windows.python(cell) / "python.exe")
+        self._executable = str(windows.prepared(cell))
         self.where = "Wine"
         self.python = self.execute("-c", _RELEASE).stdout.strip()
 

@@ -58,7 +58,7 @@ def steps(environment: Environment, wheel: Path) -> list[Run]:
         "-c",
         "import numapool; a = numapool.zeros((512, 512)); a += 1; assert a.sum() == 512 * 512",
     )
-    if environment.places:
+    if environment.places and not environment.cell.python.free_threaded:
         step("`numapool demo`", "-m", "numapool", "demo")
     if MODULES:
         files = [environment.inside(f"tests/python/test_{one}.py") for one in MODULES]
@@ -76,6 +76,8 @@ def requirements(cell: Cell) -> Path | None:
         if cell.python.tag not in ("cp311", "cp312"):
             return None
         name = "windows"
+    elif cell.python.free_threaded:
+        name = "free-threaded"  # the command's packages have no wheels for it
     return ROOT / ".ci" / "requirements" / f"{name}.txt"
 
 

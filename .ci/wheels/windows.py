@@ -77,13 +77,15 @@ def seen(file: Path) -> str:
 
 
 @functools.cache
-def _make_prefix() -> None:
-    subprocess.run([ROOT / ".ci" / "windows" / "bed", "prefix"], check=True)
+def prepared(cell: Cell) -> Path:
+    """Return a CPython's program, with all that it needs to run."""
+    folder = python(cell)
+    subprocess.run([ROOT / ".ci" / "windows" / "bed", "prefix", folder], check=True)
+    return folder / "python.exe"
 
 
 def program(command: list[str], path: Path, cwd: Path) -> subprocess.CompletedProcess[str]:
     """Run a program by Wine, which finds Python's packages at `path`."""
-    _make_prefix()
     run = 'cd "$0" && . .ci/windows/wine.sh && cd "$1" && PYTHONPATH="$2" wine_run "${@:3}"'
     arguments = ["bash", "-c", run, str(ROOT), str(cwd), seen(path), *command]
     return subprocess.run(arguments, capture_output=True, text=True, timeout=300)

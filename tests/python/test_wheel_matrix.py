@@ -182,6 +182,7 @@ def test_numpy_is_installed_where_a_wheel_of_it_runs() -> None:
         return file.name if file else None
 
     assert beside("cp313-musllinux_x86_64") == "wheel-run.txt"
+    assert beside("cp313t-manylinux_x86_64") == "free-threaded.txt"
     assert beside("cp312-windows_x86_64") == "windows.txt"
     assert beside("cp313-windows_x86_64") is None
 
