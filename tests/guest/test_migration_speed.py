@@ -1,7 +1,7 @@
 """How fast pages move beside move_pages(2) and migratepages(8): benchmarks/migration.py in a guest.
 
 An emulated machine takes minutes for it, so it runs when it is asked for:
-``NUMAPOOL_TEST_SPEED=1 python -m pytest tests/guest/test_migration_speed.py -s``.
+``NUMAPOOL_TEST_SPEED=1 python -m pytest tests/guest/test_migration_speed.py -rP``.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ if not inside() and "NUMAPOOL_TEST_SPEED" not in os.environ:
 _ROOT = Path(__file__).resolve().parents[2]
 
 
-@pytest.mark.machine("two_large_612", "two_large")
+@pytest.mark.machine("two_large_612")
 def test_moves(machine: Machine) -> None:
     done = subprocess.run(
         [sys.executable, "-m", "benchmarks.migration", "--mib", "512", "--rounds", "3"],

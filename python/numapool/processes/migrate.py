@@ -96,7 +96,8 @@ def migrate_process(
     """Move the pages that a process has on some nodes to others.
 
     Large mappings of its own move in parts, by several threads and huge page by huge page
-    (move_pages(2)), everything else in one call (migrate_pages(2)).
+    (move_pages(2)), everything else in one call (migrate_pages(2)). With fewer than four CPUs there
+    is only that call, which migratepages(8) makes, too.
 
     Its CPUs and its memory policy stay as they are: pages that it touches for the first time later
     go where that policy says. The process runs on meanwhile, and waits for single pages only.
