@@ -38,6 +38,7 @@ def module(cell: Cell) -> Path:
         NUMAPOOL_CORE=core(cell.target),
         Python_INCLUDE_DIR=headers.prepared(cell),
         Python_FIND_ABI=f"ANY;ANY;ANY;{gil_disabled}",
+        PYTHON_IS_DEBUG="0",  # or pybind11 guesses this and the next by the Python that builds
         PYTHON_MODULE_EXTENSION=cell.module.removeprefix("_core"),
         pybind11_DIR=pybind11.get_cmake_dir(),
         **own,
