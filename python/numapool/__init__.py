@@ -264,10 +264,13 @@ def __dir__() -> list[str]:
     return sorted(__all__)
 
 
-def _becomes_another_program() -> bool:
-    """Whether this is `numapool run`, which starts another program and needs next to nothing."""
+def _is_quick_command() -> bool:
+    """Whether this is a command that loads what it needs by itself, and no more.
+
+    `numapool run` becomes another program; `numapool info` reads files and ends.
+    """
     started: list[str] = getattr(_sys, "argv", [])
-    return started[1:2] == ["run"] and started[0].endswith(("numapool", "-m"))
+    return started[1:2] in (["run"], ["info"]) and started[0].endswith(("numapool", "-m"))
 
 
 def _load() -> None:
@@ -280,7 +283,7 @@ def _load() -> None:
             globals().update((name, getattr(loaded, name)) for name in names.split())
 
 
-if not _becomes_another_program():
+if not _is_quick_command():
     _load()
 
 del TYPE_CHECKING

@@ -260,7 +260,7 @@ def test_a_full_disk_is_an_error(arguments: list[str]) -> None:
 
 INTERRUPTED = """
     import signal, sys
-    sys.argv = ["numapool", "info"]
+    sys.argv = ["numapool", "topo"]
     def interrupt(*_):
         signal.raise_signal(signal.SIGINT)
         print("went on")
@@ -279,7 +279,7 @@ def test_without_the_extra_it_says_what_to_install(missing: str) -> None:
     code = f"""
         import sys
         sys.modules["{missing}"] = None
-        sys.argv = ["numapool", "info"]
+        sys.argv = ["numapool", "topo"]
         from numapool.cli.command import main
         main()
     """
@@ -295,7 +295,7 @@ def test_another_missing_module_is_no_matter_of_the_extra() -> None:
     code = """
         import sys
         sys.modules["numapool.cli.app"] = None
-        sys.argv = ["numapool", "info"]
+        sys.argv = ["numapool", "topo"]
         from numapool.cli.command import main
         main()
     """

@@ -51,6 +51,11 @@ def _run() -> int | str | None:
             from numapool.cli.run import start
 
             return start(sys.argv[2:])
+        if sys.argv[1:2] == ["info"]:
+            from numapool.cli.quick import answered
+
+            if answered(sys.argv[1:]):
+                return 0
         from numapool.cli.app import app
 
         app(prog_name="numapool", standalone_mode=True)

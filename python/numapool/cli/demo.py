@@ -121,7 +121,7 @@ def demo(
             json.dumps({"version": __version__, "topology": topology.to_dict(), "nodes": nodes})
         )
     else:
-        from numapool.cli.info import show_topology
+        from numapool.cli.info_view import show_topology
         from numapool.cli.screen import make_console
 
         console = make_console()

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from numapool.cli.listing import Pairs, StyledLine
+from numapool.cli.plain import PlainScreen
 from numapool.picture.many import MOST_SINGLE, STRIDES, classes_of, listed
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from typing import TypeAlias
 
-    from rich.console import Console
-    from rich.text import Text
-
+    from numapool.cli.plain import Screen
     from numapool.machine.topology import NumaTopology
 
 #: From near to far, from good to bad: readable on dark and light grounds.
@@ -33,10 +33,8 @@ def _heat(distance: int, farthest: int) -> str:
 
 def _lines(
     labels: Sequence[str], matrix: Sequence[Sequence[int]], width: int, rule: str
-) -> Iterator[Text]:
+) -> Iterator[StyledLine]:
     """Yield the table's lines; columns that do not fit `width` follow in further tables."""
-    from rich.text import Text
-
     farthest = max(max(row) for row in matrix)
     label = max(map(len, labels))
     cell = max(label, len(str(farthest)))
@@ -45,13 +43,13 @@ def _lines(
     each = -(-len(labels) // tables)  # tables of one width, where the last could be a sliver
     for first in range(0, len(labels), each):
         if first:
-            yield Text()
-        head = Text(" " * label + rule)
+            yield StyledLine()
+        head = StyledLine(" " * label + rule)
         for one in labels[first : first + each]:
             head.append(f" {one:>{cell}} ", style="bold")
         yield head
         for one, row in zip(labels, matrix, strict=True):
-            line = Text()
+            line = StyledLine()
             line.append(f"{one:>{label}}", style="bold")
             line.append(rule)
             for distance in row[first : first + each]:
@@ -82,7 +80,7 @@ def ways(topology: NumaTopology, node_ids: Sequence[int], width: int) -> str:
     return ";\n".join(lines)
 
 
-def _folded(console: Console, topology: NumaTopology, classes: list[list[int]]) -> _Table:
+def _folded(console: Screen, topology: NumaTopology, classes: list[list[int]]) -> _Table:
     """Return a table with a row for each class of nodes, and print what the rows stand for."""
     matrix = topology.distance_matrix
     labels = [listed(topology.nodes[i].node_id for i in some) for some in classes]
@@ -101,7 +99,7 @@ def _folded(console: Console, topology: NumaTopology, classes: list[list[int]]) 
     return labels, [[matrix[a[0]][b[0] if a is not b else b[-1]] for b in classes] for a in classes]
 
 
-def show_distances(console: Console, topology: NumaTopology) -> None:
+def show_distances(console: Screen, topology: NumaTopology) -> None:
     """Print the distance of each node, a row, to each node, a column.
 
     On a machine of many nodes, those that are as far from all others share a row; where few are, a
@@ -118,23 +116,17 @@ def show_distances(console: Console, topology: NumaTopology) -> None:
         table: _Table = (labels, topology.distance_matrix)
     else:
         table = _folded(console, topology, classes)
-    rule = " |" if console.options.ascii_only else " │"
+    only_ascii = not isinstance(console, PlainScreen) and console.options.ascii_only
+    rule = " |" if only_ascii else " │"
     for line in _lines(*table, console.width, rule):
-        if console.color_system is None:
-            line.rstrip()  # the blanks are there to be coloured
         console.print(line, no_wrap=True, overflow="ignore", highlight=False)
 
 
-def _show_ways(console: Console, topology: NumaTopology, assumed: str) -> None:
+def _show_ways(console: Screen, topology: NumaTopology, assumed: str) -> None:
     """Print a line for each node: a table would be many times as wide as the screen."""
-    from rich.table import Table
-    from rich.text import Text
-
     console.print(f"[bold]Distances[/bold] from each node ({_LOCAL} is local{assumed})")
-    grid = Table.grid(padding=(0, 2))
-    grid.add_column(justify="right", no_wrap=True, style="bold")
-    grid.add_column(overflow="fold")
+    grid = Pairs(right=True)
     for node in topology.nodes:
         room = console.width - 2 - len(str(topology.nodes[-1].node_id))
-        grid.add_row(str(node.node_id), Text(ways(topology, [node.node_id], room)))
+        grid.add_row(str(node.node_id), ways(topology, [node.node_id], room))
     console.print(grid)

@@ -30,6 +30,7 @@ MODULES = {
     "test_cli_doctor": _SECCOMP,
     "test_cli_info": _TREES,
     "test_cli_many_nodes": _TREES,
+    "test_cli_quick": _TREES,
     "test_cli_report": _PROC,
     "test_cli_run": _PROC,
     "test_cli_screens": _TREES,
