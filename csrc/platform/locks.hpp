@@ -25,6 +25,7 @@ enum class LockRank : std::uint8_t {
   kMonitorState,    // src/pressure/monitor_impl.hpp: queues, counters, the last look
   kEventQueue,      // include/numapool/pressure.hpp: events that a subscriber has not fetched
   kPressureWatch,   // linux/pressure/pressure_watch.hpp: how each source is watched
+  kManyReads,       // src/stream/read_threads.cpp: which request is next
   kStream,          // src/stream/stream_state.hpp: slots and window
   kRing,            // src/pool/ring.cpp: slots; spins
   kPoolLine,        // src/pool/pool_impl.hpp: requests that wait for room without a thread

@@ -48,6 +48,14 @@ class File {
 
   [[nodiscard]] std::uint64_t size_bytes() const noexcept { return opened_.size_bytes; }
   [[nodiscard]] std::size_t transfer_align() const noexcept { return opened_.transfer_align; }
+  // Reads beyond this offset go through the page cache: a device writes whole blocks, and the
+  // file's last one includes bytes beyond its end.
+  [[nodiscard]] std::uint64_t direct_read_end() const noexcept {
+    return opened_.size_bytes / opened_.transfer_align * opened_.transfer_align;
+  }
+  // For code that makes the calls of a transfer itself, such as many at the same time.
+  [[nodiscard]] const platform::OpenedFile& opened() const noexcept { return opened_; }
+  [[nodiscard]] std::atomic<bool>& refused() const noexcept { return refused_; }
   // Why no transfer can bypass the page cache, whatever its alignment; empty: it can.
   [[nodiscard]] std::string why_not_direct() const;
 

@@ -127,6 +127,11 @@ void fake::reset_storage() {
   script.calls.clear();
   script.misuses = 0;
   script.hold_reads = false;
+  script.queue_code = 0;
+  script.queue_seed = 1;
+  script.queue_refusals.clear();
+  script.queued_reads = 0;
+  script.queue_interrupts = 0;
 }
 
 Result<OpenedFile> open_file(const std::string& path, const FileRequest& request) {

@@ -52,6 +52,14 @@ struct StorageScript {
   int misuses = 0;          // direct calls that are not aligned, handles that are not open
   bool hold_reads = false;  // reads wait until it is false again
   int held_reads = 0;       // that wait
+
+  // Queues of reads. Answers come in no order, several at a time.
+  int queue_code = 0;  // no queue can be opened: why
+  int open_queues = 0;
+  std::uint32_t queue_seed = 1;
+  std::map<int, int> queue_refusals;  // the k-th read of queues, from 1, is refused so
+  int queued_reads = 0;               // how many there were
+  int queue_interrupts = 0;           // so many waits are interrupted first
 };
 
 [[nodiscard]] StorageScript& storage_script();

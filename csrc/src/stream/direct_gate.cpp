@@ -1,6 +1,7 @@
 // Makes forks wait for direct reads in flight.
 #include "stream/direct_gate.hpp"
 
+#include <atomic>
 #include <chrono>
 #include <mutex>
 
@@ -15,7 +16,8 @@ struct Gate final : platform::ForkOwner {
   platform::Mutex mutex{platform::LockRank::kDirectReads};
   platform::Condition changed{platform::LockRank::kDirectReads};
   int reads = 0;
-  bool forking = false;
+  std::atomic<bool> forking{false};  // changed under the mutex
+  std::atomic<std::uint32_t> generation{0};
 
   Gate() { mutex.tell_of_forks(*this); }
   void before_fork(std::unique_lock<std::mutex>& held) noexcept override {
@@ -29,6 +31,7 @@ struct Gate final : platform::ForkOwner {
   void after_fork_in_child() noexcept override {
     reads = 0;
     forking = false;
+    ++generation;
   }
 };
 
@@ -38,13 +41,19 @@ Gate& gate = *new Gate;  // never destroyed: threads may read until the process 
 
 DirectRead::DirectRead() noexcept {
   std::unique_lock<std::mutex> lock(gate.mutex);
-  gate.changed.wait(lock, [] { return !gate.forking; });
+  gate.changed.wait(lock, [] { return !gate.forking.load(); });
   ++gate.reads;
 }
 
 DirectRead::~DirectRead() {
   const std::lock_guard guard(gate.mutex);
   if (--gate.reads == 0 && gate.forking) gate.changed.notify_all();
+}
+
+bool DirectRead::fork_waits() noexcept { return gate.forking.load(std::memory_order_relaxed); }
+
+std::uint32_t DirectRead::generation() noexcept {
+  return gate.generation.load(std::memory_order_relaxed);
 }
 
 }  // namespace numapool

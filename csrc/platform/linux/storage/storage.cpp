@@ -15,6 +15,7 @@
 #include "platform/linux/files/kept_descriptor.hpp"
 #include "platform/linux/kernel/system_call.hpp"
 #include "platform/linux/storage/direct_rules.hpp"
+#include "platform/linux/storage/open_descriptor.hpp"
 
 namespace numapool::platform {
 namespace {
@@ -28,13 +29,6 @@ int open_at_once(const char* path, int flags) noexcept {
 // A lease that is being given up, or a signal: to be tried again.
 bool is_for_now(int code) noexcept { return code == EINTR || code == EAGAIN; }
 
-// A handle points to this: a program that closes descriptors that it does not know, and opens
-// others under their numbers, must not have those read, written or closed by us.
-struct OpenDescriptor {
-  int fd = -1;
-  Identity identity;
-};
-
 FileHandle handle_of(int fd) {
   try {
     return reinterpret_cast<FileHandle>(new OpenDescriptor{fd, identity_of(fd)});
@@ -42,12 +36,6 @@ FileHandle handle_of(int fd) {
     close(fd);
     throw;
   }
-}
-
-// -1, which every call answers with EBADF, where the file behind the number is another.
-int descriptor(FileHandle handle) noexcept {
-  const auto* const open = reinterpret_cast<const OpenDescriptor*>(handle);
-  return still_is(open->fd, open->identity) ? open->fd : -1;
 }
 
 bool has_no_offsets(const struct stat& facts) noexcept {
