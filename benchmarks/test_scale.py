@@ -85,6 +85,59 @@ def test_trim_of_an_empty_pool(
     assert compare(benchmark, "trim an empty pool", contenders, rounds=100) <= MS
 
 
+def test_trim_of_a_full_pool(
+    benchmark: BenchmarkFixture, allocators: dict[str, NumaAllocator]
+) -> None:
+    """It costs what is retained, not what the machine has."""
+    pools = {name: BufferPool(one) for name, one in allocators.items()}
+
+    def fill(pool: BufferPool) -> None:
+        for buffer in [pool.acquire(64 << 10, 0) for _ in range(64)]:
+            buffer.close()
+
+    def trim(pool: BufferPool) -> BufferPool:
+        pool.trim()
+        return pool
+
+    for pool in pools.values():
+        fill(pool)
+    contenders = {
+        name: Contender(name=name, work=partial(trim, pool), undo=fill)
+        for name, pool in pools.items()
+    }
+    compare(benchmark, "trim a pool of 4 MiB", contenders, rounds=100, at_most=1.5)
+
+
+def test_statistics(benchmark: BenchmarkFixture, allocators: dict[str, NumaAllocator]) -> None:
+    """They have a row for each node: 32 rows here, and one."""
+    pools = {name: BufferPool(one) for name, one in allocators.items()}
+    for pool in pools.values():
+        pool.acquire(MIB, 0).close()
+    contenders = {name: Contender(name=name, work=pool.statistics) for name, pool in pools.items()}
+    taken = compare(benchmark, "statistics", contenders, rounds=300, at_most=NODES)
+    assert taken <= MS
+
+
+def test_topology(
+    benchmark: BenchmarkFixture, allocators: dict[str, NumaAllocator], tmp_path: Path
+) -> None:
+    """All of it: CPUs, distances, what may be used."""
+    trees = {
+        LARGE: write_machine(tmp_path / "large", nodes=NODES, cpus=CPUS),
+        SMALL: write_machine(tmp_path / "small", nodes=1, cpus=2),
+    }
+
+    def read(root: Path) -> int:
+        topology = NumaTopology.from_sysfs(root)
+        return len(topology.nodes) + len(topology.distance_matrix)
+
+    contenders = {
+        name: Contender(name=name, work=partial(read, one)) for name, one in trees.items()
+    }
+    taken = compare(benchmark, "topology", contenders, rounds=100, at_most=NODES)
+    assert taken <= 2 * MS
+
+
 def test_miss(benchmark: BenchmarkFixture, allocators: dict[str, NumaAllocator]) -> None:
     pools = {name: BufferPool(one, retain_bytes=0) for name, one in allocators.items()}
     contenders = {
