@@ -127,7 +127,8 @@ void check_step(const Machine& machine, const Topology& topology, int asked,
 
 }  // namespace
 
-TEST_CASE_FIXTURE(Scripted, "whatever the machine, the step is true and the best there was" * slow()) {
+TEST_CASE_FIXTURE(Scripted,
+                  "whatever the machine, the step is true and the best there was" * slow()) {
   Random random(20260);
   std::map<AllocationStep, int> steps;
   int refused = 0;
@@ -190,7 +191,8 @@ TEST_CASE_FIXTURE(Scripted, "strict: all of it there, or nothing is kept") {
   CHECK(placed < 450);
 }
 
-TEST_CASE_FIXTURE(Scripted, "a set has all of it, together if need be, or could not hold it" * slow()) {
+TEST_CASE_FIXTURE(Scripted,
+                  "a set has all of it, together if need be, or could not hold it" * slow()) {
   Random random(20262);
   std::map<AllocationStep, int> steps;
   int spread = 0;

@@ -205,7 +205,8 @@ TEST_CASE_FIXTURE(Workload, "in a random life the monitor finds nothing to watch
   }
 }
 
-TEST_CASE_FIXTURE(Workload, "in a random life one call in twenty fails, and words find no memory" * slow()) {
+TEST_CASE_FIXTURE(Workload,
+                  "in a random life one call in twenty fails, and words find no memory" * slow()) {
   std::uint64_t faults = 0;
   for (std::uint32_t seed = 1; seed <= 50 * std::max(seeds(), 1U); ++seed) {
     CAPTURE(seed);
@@ -231,7 +232,8 @@ TEST_CASE_FIXTURE(Workload, "in a random life one call in twenty fails, and word
   MESSAGE("faults injected: " << faults);
 }
 
-TEST_CASE_FIXTURE(Workload, "of a random life the k-th allocation of the program's own fails" * slow()) {
+TEST_CASE_FIXTURE(Workload,
+                  "of a random life the k-th allocation of the program's own fails" * slow()) {
   int k = 1;
   for (bool reached = true; reached; k += seeds() == 0 ? 31 : 1) {
     CAPTURE(k);

@@ -149,7 +149,8 @@ TEST_CASE_FIXTURE(Life, "of a pool's life the k-th call of any kind fails" * slo
   }
 }
 
-TEST_CASE_FIXTURE(Life, "of a pool's life the k-th allocation of the program's own fails" * slow()) {
+TEST_CASE_FIXTURE(Life,
+                  "of a pool's life the k-th allocation of the program's own fails" * slow()) {
   int k = 1;
   for (bool reached = true; reached && k < 3000; ++k) {
     CAPTURE(k);

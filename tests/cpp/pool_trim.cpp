@@ -27,7 +27,8 @@ TEST_CASE_FIXTURE(Pools, "retain_bytes bounds what stays") {
   CHECK(total().retained_bytes >= 5 * static_cast<std::int64_t>(kMiB));
 }
 
-TEST_CASE_FIXTURE(Pools, "by default no more is held than was in use at once, and an eighth" * slow()) {
+TEST_CASE_FIXTURE(Pools,
+                  "by default no more is held than was in use at once, and an eighth" * slow()) {
   open();
   for (std::uint64_t size = 20 * kMiB; size < 180 * kMiB; size += 7 * kMiB) {
     const Lease lease = take(size, 0);
