@@ -35,8 +35,10 @@ class ReadQueue {
   ReadQueue(const ReadQueue&) = delete;
   ReadQueue& operator=(const ReadQueue&) = delete;
 
-  // Adds a read, which wait() starts. At most `depth` reads may be without an answer.
+  // Adds a read, which start() or wait() starts. At most `depth` reads may be without an answer.
   virtual void put(const QueuedRead& read) noexcept = 0;
+  // Starts what was put, if the system takes it now; else wait() tries again.
+  virtual void start() noexcept = 0;
   // Starts what was put, and waits for an answer. Returns all answers that are there, valid until
   // the next call. None: a signal came, or the system had no room for a moment. Every read gets
   // its answer sooner or later, also if the system refuses its calls from some time on.

@@ -32,6 +32,7 @@ class ScriptedQueue final : public ReadQueue {
     if (again || waiting_.size() == depth_ || read.slot >= depth_) misuse();
     waiting_.push_back(read);
   }
+  void start() noexcept override {}
   std::span<const FinishedRead> wait() noexcept override {
     finished_.clear();
     if (waiting_.empty()) misuse();

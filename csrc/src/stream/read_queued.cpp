@@ -21,6 +21,9 @@ using platform::IoEnd;
 // run then, and fork.
 constexpr std::chrono::milliseconds kQueueCheck{200};
 
+// Disks that answer many reads at the same time would be idle until the next ones are all put.
+constexpr std::uint32_t kStartAtOnce = 8;
+
 class QueuedReader {
  public:
   QueuedReader(const File& file, ReadList& list, std::unique_ptr<platform::ReadQueue> queue,
@@ -94,6 +97,10 @@ class QueuedReader {
       used.step = *step;
       queue_->put({slot, step->direct, step->parts.front(), step->offset});
       ++in_flight_;
+      if (++unstarted_ == kStartAtOnce) {
+        queue_->start();
+        unstarted_ = 0;
+      }
       return;
     }
     if (goes_on) list_.add(used.index, std::move(used.steps->outcome()));
@@ -102,6 +109,7 @@ class QueuedReader {
   }
 
   void wait_for_reads() {
+    unstarted_ = 0;
     const std::span<const platform::FinishedRead> finished = queue_->wait();
     interrupted_ = interrupted_ || finished.empty();
     in_flight_ -= static_cast<std::uint32_t>(finished.size());
@@ -146,6 +154,7 @@ class QueuedReader {
   std::vector<std::uint32_t> free_;
   std::vector<std::uint32_t> ready_;  // whose next step can begin
   std::uint32_t in_flight_ = 0;
+  std::uint32_t unstarted_ = 0;
   std::optional<DirectRead> gate_{std::in_place};  // held while anything is in flight
   std::chrono::steady_clock::time_point checked_ = std::chrono::steady_clock::now();
   bool interrupted_ = false;

@@ -1,5 +1,6 @@
 // Many reads of one file in flight, by a thread for each.
 #include <atomic>
+#include <cerrno>
 #include <chrono>
 #include <cstdint>
 #include <exception>
@@ -12,6 +13,7 @@
 #include "numapool/error.hpp"
 #include "platform/locks.hpp"
 #include "platform/thread.hpp"
+#include "stream/direct_gate.hpp"
 #include "stream/many_reads.hpp"
 
 namespace numapool {
@@ -43,17 +45,28 @@ class ReadThreads {
     return !threads_.empty();
   }
   void wait(const InterruptCheck& check) {
+    const std::uint32_t generation = DirectRead::generation();
     std::unique_lock<std::mutex> lock(mutex_);
     while (running_ != 0) {
       if (changed_.wait_for(lock, kThreadsCheck) != std::cv_status::timeout) continue;
       lock.unlock();
       check();
+      if (DirectRead::generation() != generation) give_up_in_child();
       lock.lock();
     }
     if (thrown_) std::rethrow_exception(thrown_);
   }
 
  private:
+  // A signal handler has forked, and this is the child.
+  [[noreturn]] void give_up_in_child() {
+    for (std::thread& one : threads_) one.detach();
+    threads_.clear();
+    throw Error(ErrorKind::kSystem,
+                "cannot go on reading in the child of a fork: the threads are the parent's",
+                ECHILD);
+  }
+
   void add_thread() {
     {
       const std::lock_guard guard(mutex_);

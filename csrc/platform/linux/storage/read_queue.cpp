@@ -103,6 +103,11 @@ class Uring final : public ReadQueue {
     store(submission_tail_, ++tail_);
   }
 
+  void start() noexcept override {
+    const std::uint32_t put = tail_ - loaded(submission_head_);
+    if (put != 0) static_cast<void>(uring::enter(ring_, put, 0, uring::kRegisteredRing));
+  }
+
   std::span<const FinishedRead> wait() noexcept override {
     finished_.clear();
     const std::uint32_t put = tail_ - loaded(submission_head_);
