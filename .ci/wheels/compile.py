@@ -44,7 +44,15 @@ def module(cell: Cell) -> Path:
         **own,
     )
     _build(folder, "_core")
-    return folder / "csrc" / "bindings" / cell.module
+    built = folder / "csrc" / "bindings" / cell.module
+    if not cell.target.tag.startswith("musllinux"):
+        return built
+    # zig links libc.so; in systems of musl it has this name, which auditwheel expects.
+    named = folder / cell.module
+    shutil.copy(built, named)
+    ours = f"libc.musl-{cell.target.processor}.so.1"
+    run("patchelf", "--replace-needed", "libc.so", ours, named)
+    return named
 
 
 def zig() -> Path:

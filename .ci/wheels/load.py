@@ -42,7 +42,7 @@ def loaded(cell: Cell, wheel: Path) -> dict[str, str]:
         _MAIN + "".join(f"long {name}[64];\n" for name in _names_of_python(module))
     )
     assert cell.target.zig is not None
-    flags = ["-target", cell.target.zig, "-rdynamic", "-O1"]
+    flags = ["-target", cell.target.zig, "-dynamic", "-rdynamic", "-O1"]
     compile.run(str(compile.zig()), "cc", *flags, "-o", folder / "load", folder / "main.c")
     what = "loads; of CPython only the names"
     if "musl" in cell.target.zig:
