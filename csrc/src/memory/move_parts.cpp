@@ -26,7 +26,7 @@ namespace {
 // One call for base pages (linux/memory/move_own.cpp). A part takes tens of milliseconds.
 constexpr std::size_t kPart = std::size_t{64} << 20;
 // The kernel copies on the CPU of the caller, under few locks. More threads wait for the memory.
-constexpr std::size_t kMostThreads = 4;
+constexpr std::size_t kMoveThreads = 4;
 constexpr std::chrono::milliseconds kLookAtCheck{50};
 
 // The next part to move, and the first failure. Shared by the threads.
@@ -139,7 +139,7 @@ std::optional<platform::Failure> move_in_parts(const Region& region, const platf
   check();
   if (parts.count() > 1) {
     const std::vector<int> cpus = target_cpus(node);
-    const std::size_t threads = std::min({parts.count(), cpus.size(), kMostThreads});
+    const std::size_t threads = std::min({parts.count(), cpus.size(), kMoveThreads});
     if (threads > 1 && move_by_threads(parts, threads, cpus, check)) return parts.take_failure();
   }
   while (parts.move_one()) check();
