@@ -43,6 +43,7 @@ bool wait_for_end(Reservation& reservation, std::optional<std::uint64_t> most_ms
 void bind_reservation(py::module_& module) {
   py::class_<Reservation, std::shared_ptr<Reservation>>(module, "Reservation")
       .def_property_readonly("added", &Reservation::added)
+      .def_property_readonly("done_bytes", &Reservation::done_bytes)
       .def_property_readonly("over", &Reservation::over)
       .def_property_readonly("cancelled", &Reservation::cancelled)
       .def("cancel", &Reservation::cancel)

@@ -70,6 +70,31 @@ TEST_CASE_FIXTURE(Reservations, "blocks are added by a thread on the CPUs of the
   CHECK(of(1).hits == 1);
 }
 
+TEST_CASE_FIXTURE(Reservations, "progress tells of parts of large blocks, and never goes back") {
+  open();
+  const Handle one = prepare(24 * kMiB, 2);
+  std::vector<std::uint64_t> told{0};
+  memory().turn = [&] {
+    const std::uint64_t now = one->done_bytes() / kMiB;
+    CHECK(now >= told.back());
+    if (now != told.back()) told.push_back(now);
+  };
+  one->run();
+  memory().turn = nullptr;
+  CHECK(told == std::vector<std::uint64_t>{0, 8, 16, 24, 32, 40});
+  CHECK(one->done_bytes() == 48 * kMiB);
+
+  // Of a block that is not added in the end, nothing counts.
+  for (auto& [node, room] : memory().rooms) room = {0, 0};
+  memory().rooms[0] = {24 * kMiB, 0};
+  memory().failures_at["populate"][memory().calls["populate"] + 2] = {
+      platform::Cause::kNoMemory, "populate", 12, {}};
+  const Handle other = prepare(24 * kMiB, 1);
+  other->run();
+  CHECK(other->error().has_value());
+  CHECK(other->done_bytes() == 0);
+}
+
 TEST_CASE_FIXTURE(Reservations, "several nodes are filled at once") {
   open();
   std::atomic<int> at_work{0};

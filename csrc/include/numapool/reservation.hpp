@@ -38,6 +38,9 @@ class Reservation final : private platform::ForkOwner {
 
   // Blocks that were added so far. Those that others took or trimmed since are counted, too.
   [[nodiscard]] std::uint64_t added() const noexcept;
+  // The same in bytes, with what is populated of the next block, at most what was asked for. It
+  // never shrinks before the end.
+  [[nodiscard]] std::uint64_t done_bytes() const noexcept;
   [[nodiscard]] bool over() const noexcept;
   // It ended without an error before all blocks were there: by cancel(), or in the child of a fork.
   [[nodiscard]] bool cancelled() const noexcept;
@@ -64,6 +67,7 @@ class Reservation final : private platform::ForkOwner {
   const std::uint64_t pressed_at_start_;
 
   std::atomic<std::uint64_t> added_{0};
+  std::atomic<std::uint64_t> populated_{0};  // of the next block; back to 0 with mutex_ held
   std::atomic<bool> cancel_{false};
   mutable platform::Mutex mutex_{platform::LockRank::kReservation};
   platform::Condition end_{platform::LockRank::kReservation};

@@ -10,6 +10,7 @@
 #include <string>
 #include <system_error>
 #include <thread>
+#include <utility>
 #include <vector>
 
 #include "memory/range_placement.hpp"
@@ -33,6 +34,8 @@ constexpr std::size_t kLeastPiece = std::size_t{64} << 10;
 constexpr std::uint64_t kLongPiece = 50;   // ms
 constexpr std::uint64_t kShortPiece = 10;  // ms
 constexpr std::uint64_t kCheckEvery = 50;  // ms
+
+thread_local std::atomic<std::uint64_t>* meter = nullptr;
 
 // Shared by the threads of one chunk: the next piece to take, and the first failure.
 class Work {
@@ -102,6 +105,8 @@ class Work {
       const platform::Status done =
           platform::populate(begin_ + at, std::min(piece, length_ - at), pages_);
       if (done) {
+        if (meter_ != nullptr)
+          meter_->fetch_add(std::min(piece, length_ - at), std::memory_order_relaxed);
         adapt(piece, platform::coarse_ms() - started);
         return true;
       }
@@ -129,6 +134,7 @@ class Work {
   std::size_t most_piece_;
   std::atomic<std::size_t> piece_;
   platform::Pages pages_;
+  std::atomic<std::uint64_t>* const meter_ = meter;  // of the thread that waits
   std::atomic<std::size_t> next_{0};
   platform::Mutex mutex_{platform::LockRank::kPopulate};
   platform::Condition idle_{platform::LockRank::kPopulate};
@@ -175,6 +181,11 @@ void run_chunk(Work& work, std::size_t threads, std::span<const int> cpus,
 }
 
 }  // namespace
+
+PopulateMeter::PopulateMeter(std::atomic<std::uint64_t>& bytes) noexcept
+    : outer_(std::exchange(meter, &bytes)) {}
+
+PopulateMeter::~PopulateMeter() { meter = outer_; }
 
 void populate(const Region& region, const PopulatePlan& plan, const InterruptCheck& check) {
   auto* const begin = static_cast<char*>(region.address);

@@ -1,6 +1,8 @@
 // Populates a new mapping in chunks, with as many threads as help, on CPUs of the target node.
 #pragma once
 
+#include <atomic>
+#include <cstdint>
 #include <span>
 
 #include "numapool/buffer.hpp"
@@ -16,6 +18,19 @@ struct PopulatePlan {
   bool only_on_cpus = false;
   // Nodes whose memory is not for the region; see require_available().
   std::span<const int> left_out = {};
+};
+
+// While it lives, whatever populate() does for the calling thread is added to `bytes`, piece by
+// piece.
+class PopulateMeter {
+ public:
+  explicit PopulateMeter(std::atomic<std::uint64_t>& bytes) noexcept;
+  ~PopulateMeter();
+  PopulateMeter(const PopulateMeter&) = delete;
+  PopulateMeter& operator=(const PopulateMeter&) = delete;
+
+ private:
+  std::atomic<std::uint64_t>* const outer_;
 };
 
 // Populates the whole region. After each chunk of 256 MiB, it checks that the machine and the

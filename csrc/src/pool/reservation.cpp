@@ -10,6 +10,7 @@
 #include <system_error>
 #include <utility>
 
+#include "memory/populate.hpp"
 #include "numapool/current_topology.hpp"
 #include "numapool/topology.hpp"
 #include "platform/thread.hpp"
@@ -92,8 +93,13 @@ std::optional<Error> Reservation::add_all() noexcept {
       degradations_.push_back(one);
     };
     try {
-      while (added_ < count_ && !must_end())
-        added_ += pool_.reserve(size_bytes_, nodes_, added_, check, degraded);
+      const PopulateMeter meter(populated_);
+      while (added_ < count_ && !must_end()) {
+        const std::uint64_t more = pool_.reserve(size_bytes_, nodes_, added_, check, degraded);
+        const std::lock_guard guard(mutex_);
+        added_ += more;
+        populated_ = 0;
+      }
     } catch (const Error& error) {
       if (error.kind() != ErrorKind::kInterrupted) return error;
     }
@@ -117,11 +123,20 @@ void Reservation::run() noexcept {
   pool_.unpin();
   const std::lock_guard guard(mutex_);
   error_ = std::move(failed);
+  populated_ = 0;
   over_ = true;
   end_.notify_all();
 }
 
 std::uint64_t Reservation::added() const noexcept { return added_; }
+
+std::uint64_t Reservation::done_bytes() const noexcept {
+  const std::lock_guard guard(mutex_);
+  const std::uint64_t blocks = std::min(added_.load(), count_);
+  // A slab is more than one block, and its blocks may be larger than was asked for.
+  const std::uint64_t part = std::min<std::uint64_t>(populated_, size_bytes_);
+  return blocks * size_bytes_ + (blocks < count_ ? part : 0);
+}
 
 bool Reservation::over() const noexcept {
   const std::lock_guard guard(mutex_);

@@ -90,11 +90,11 @@ class Reservation:
 
     @property
     def done_bytes(self) -> int:
-        """The part of `asked_bytes` that was added so far, in whole blocks.
+        """The part of `asked_bytes` that is populated by now.
 
-        Blocks that were lent or trimmed since count, too.
+        Blocks that were lent or trimmed since count, too. At the end, only whole blocks count.
         """
-        return min(self._handle.added, self._count) * self._size_bytes
+        return self._handle.done_bytes
 
     @property
     def progress(self) -> tuple[int, int]:
