@@ -27,6 +27,7 @@ void bind_host(pybind11::module_& module);
 void bind_pressure(pybind11::module_& module);
 void bind_device(pybind11::module_& module);
 void bind_storage(pybind11::module_& module);
+void bind_read_many(pybind11::module_& module);
 void bind_numpy(pybind11::module_& module);
 void bind_pin(pybind11::module_& module);
 void bind_exchange(pybind11::module_& module);

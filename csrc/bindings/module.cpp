@@ -31,6 +31,7 @@ PYBIND11_MODULE(_core_of_main, module, py::mod_gil_not_used()) {
   numapool::bindings::bind_pressure(module);
   numapool::bindings::bind_device(module);
   numapool::bindings::bind_storage(module);
+  numapool::bindings::bind_read_many(module);
   numapool::bindings::bind_numpy(module);
   numapool::bindings::bind_pin(module);
   numapool::bindings::bind_exchange(module);

@@ -64,6 +64,7 @@ if TYPE_CHECKING:
     from numapool.processes.launch import LaunchResult, launch
     from numapool.processes.migrate import ProcessMigration, migrate_process
     from numapool.processes.pool import NodeProcessPool
+    from numapool.storage.many import ReadManyResult, ShortRead, read_many, read_many_async
     from numapool.storage.stream import FileStream, StreamBlock, stream
     from numapool.storage.transfer import (
         TransferResult,
@@ -126,9 +127,11 @@ __all__ = [
     "ProcessBinding",
     "ProcessMigration",
     "ProcessPlacement",
+    "ReadManyResult",
     "ReleaseReport",
     "Reservation",
     "SharedNodeBuffer",
+    "ShortRead",
     "SizeLike",
     "StorageError",
     "StreamBlock",
@@ -161,6 +164,8 @@ __all__ = [
     "publish_pools",
     "read_into",
     "read_into_async",
+    "read_many",
+    "read_many_async",
     "readv",
     "run_on",
     "set_numpy_allocator",
@@ -209,6 +214,7 @@ _LATE = {
     "processes.launch": "LaunchResult launch",
     "processes.migrate": "ProcessMigration migrate_process",
     "processes.pool": "NodeProcessPool",
+    "storage.many": "ReadManyResult ShortRead read_many read_many_async",
     "storage.stream": "FileStream StreamBlock stream",
     "storage.transfer": "TransferResult read_into read_into_async readv write_from writev",
     "threads.affinity": "CpuPlacement",

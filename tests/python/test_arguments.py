@@ -157,6 +157,8 @@ def cases(file: Path) -> Iterator[Case]:
     yield "write_from", write, {**moved, **written, "buffer": "buffer"}
     del moved["size_bytes"]
     yield "readv", part(nump.readv, path=file, buffers=[]), {**moved, "buffers": "buffers"}
+    many = part(nump.read_many, path=file, offsets=[0], buffers=[bytearray(9)])
+    yield "read_many", many, {"path": "path", "depth": "integer", "direct": "flag"}
     several = {**moved, **written, "buffers": "buffers"}
     yield "writev", part(nump.writev, path=file, buffers=[]), several
     yield "stream", part(nump.stream, path=file), {"path": "path", **STREAM}

@@ -36,6 +36,7 @@ ALWAYS = [
         "balloon",
         "free page reporting",
         "device locality",
+        "read queue",
         "memory tiers",
     ),
     *("automatic balancing", "whole machine", "system calls"),

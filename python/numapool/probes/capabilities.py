@@ -13,6 +13,7 @@ from numapool.probes import (
     locked,
     placement,
     pressure,
+    storage,
     threads,
 )
 from numapool.probes.capability import Capabilities, Capability
@@ -41,6 +42,7 @@ PROBES: dict[str, Probe] = {
     "balloon": devices.balloon,
     "free page reporting": devices.free_page_reporting,
     "device locality": devices.locality,
+    "read queue": storage.read_queue,
     "memory tiers": kernel_moves.memory_tiers,
     "automatic balancing": kernel_moves.automatic_balancing,
     "whole machine": confinement.whole_machine,

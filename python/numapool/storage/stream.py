@@ -21,7 +21,7 @@ from numapool.machine.node_set import NodesLike, wanted_of
 from numapool.machine.topology import NumaTopology
 from numapool.pools.default_pool import default_pool
 from numapool.pools.pool import BufferPool
-from numapool.storage.transfer import _at_least_0, _path, open_error, transfer_error
+from numapool.storage.transfer import at_least_0, open_error, path_of, transfer_error
 
 NodeBuffer = _core.NodeBuffer
 
@@ -89,7 +89,7 @@ class FileStream:
         direct: bool,
         timeout_s: float | None,
     ) -> None:
-        self._path, asked = _path(path)
+        self._path, asked = path_of(path)
         length = arguments.size("block_bytes", block_bytes)
         threads = arguments.integer("depth", depth)
         if not 1 <= length <= _MOST_BYTES:
@@ -100,8 +100,8 @@ class FileStream:
             timeout_s = arguments.wait("timeout_s", timeout_s)
         arguments.optional_instance("pool", pool, BufferPool)
         way = arguments.flag("direct", direct)
-        start = _at_least_0("offset", offset)
-        most = None if size_bytes is None else _at_least_0("size_bytes", size_bytes)
+        start = at_least_0("offset", offset)
+        most = None if size_bytes is None else at_least_0("size_bytes", size_bytes)
         self._timeout_s = timeout_s
         self._told = False
         source = default_pool() if pool is None else pool

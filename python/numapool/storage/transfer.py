@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import functools
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, TypeVar
 
 from numapool import _core
 from numapool.base import arguments, renamed
@@ -22,9 +22,11 @@ if TYPE_CHECKING:
     # Before Python 3.12 the types of arrays do not say that they are buffers.
     Memory: TypeAlias = Buffer | npt.NDArray[Any]
 
+T = TypeVar("T")
+
 _MOST = 2**63 - 1
 _READABLE = "a contiguous buffer (bytes, an array, a NodeBuffer)"
-_WRITABLE = "a writable contiguous buffer (an array, a NodeBuffer)"
+WRITABLE = "a writable contiguous buffer (an array, a NodeBuffer)"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -127,11 +129,15 @@ async def read_into_async(
 
     Parameters, results and errors are those of :func:`read_into`.
     """
+    work = functools.partial(read_into, path, buffer, offset, size_bytes, direct=direct)
+    return await in_thread(work)
+
+
+async def in_thread(work: Callable[[], T]) -> T:
+    """Run `work` in the event loop's pool of threads; a cancelled task waits for its end."""
     import asyncio
 
-    loop = asyncio.get_running_loop()
-    work = functools.partial(read_into, path, buffer, offset, size_bytes, direct=direct)
-    reading = loop.run_in_executor(None, work)
+    reading = asyncio.get_running_loop().run_in_executor(None, work)
     cancelled: asyncio.CancelledError | None = None
     while not reading.done():
         try:
@@ -162,13 +168,13 @@ def readv(
 def _read(
     path: PathLike, name: str, buffers: list[Memory], offset: SizeLike, direct: bool
 ) -> TransferResult:
-    file, asked = _path(path)
-    start = _at_least_0("offset", offset)
+    file, asked = path_of(path)
+    start = at_least_0("offset", offset)
     way = arguments.flag("direct", direct)
     try:
         done = _core.read_file(asked, buffers, start, None, way)
     except (TypeError, BufferError) as error:
-        raise _name_the_buffer(error, name, buffers, _WRITABLE) from None
+        raise name_the_buffer(error, name, buffers, WRITABLE) from None
     return _result("read", file, start, done)
 
 
@@ -241,15 +247,15 @@ def _write(
     truncate: bool,
     sync: bool,
 ) -> TransferResult:
-    file, asked = _path(path)
-    start = _at_least_0("offset", offset)
+    file, asked = path_of(path)
+    start = at_least_0("offset", offset)
     arguments.flags(direct=direct, truncate=truncate, sync=sync)
     try:
         done = _core.write_file(
             asked, buffers, start, None, bool(direct), bool(truncate), bool(sync)
         )
     except (TypeError, BufferError) as error:
-        raise _name_the_buffer(error, name, buffers, _READABLE) from None
+        raise name_the_buffer(error, name, buffers, _READABLE) from None
     return _result("write", file, start, done)
 
 
@@ -281,19 +287,21 @@ def _result(
     return TransferResult(nbytes=done.nbytes, direct_bytes=done.direct_bytes, reason=done.reason)
 
 
-def _path(path: PathLike) -> tuple[str, bytes]:
+def path_of(path: PathLike) -> tuple[str, bytes]:
+    """Return a file's name, and as the system takes it."""
     name = arguments.path("path", path)
     return name, os.fsencode(name)
 
 
-def _at_least_0(name: str, value: SizeLike) -> int:
+def at_least_0(name: str, value: SizeLike) -> int:
+    """Return an offset or a size."""
     number = arguments.size(name, value)
     if not 0 <= number <= _MOST:
         raise ValueError(arguments.must_be(name, "from 0 to 2**63 - 1", number))
     return number
 
 
-def _name_the_buffer(error: Exception, name: str, buffers: list[Memory], takes: str) -> Exception:
+def name_the_buffer(error: Exception, name: str, buffers: list[Memory], takes: str) -> Exception:
     """Return what to raise where the core could not use a buffer: the core does not know names."""
     for one in buffers:
         try:
@@ -309,7 +317,7 @@ def _name_the_buffer(error: Exception, name: str, buffers: list[Memory], takes: 
 def _part(buffer: Memory, size_bytes: SizeLike | None) -> Memory:
     if size_bytes is None:
         return buffer
-    wanted = _at_least_0("size_bytes", size_bytes)
+    wanted = at_least_0("size_bytes", size_bytes)
     try:
         view = memoryview(buffer)  # type: ignore[arg-type]
     except TypeError:

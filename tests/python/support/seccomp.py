@@ -29,6 +29,9 @@ NUMBERS = {
         "mlock2": 325,
         "sched_setaffinity": 203,
         "statx": 332,
+        "io_uring_setup": 425,
+        "io_uring_enter": 426,
+        "io_uring_register": 427,
     },
     "aarch64": {
         "mbind": 235,
@@ -42,6 +45,9 @@ NUMBERS = {
         "mlock2": 284,
         "sched_setaffinity": 122,
         "statx": 291,
+        "io_uring_setup": 425,
+        "io_uring_enter": 426,
+        "io_uring_register": 427,
     },
 }
 

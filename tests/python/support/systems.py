@@ -72,6 +72,7 @@ MODULES = {
     "test_process_placement": _PROC,
     "test_project": "reads the project's own files, which are the same everywhere",
     "test_rehearsal": _TREES,
+    "test_read_many": _SECCOMP,
     "test_recipes": "needs torch and pyarrow, which the Windows test bed does not have",
     "test_refused": _SECCOMP,
     "test_running": _CPUS,

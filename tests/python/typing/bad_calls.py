@@ -59,6 +59,8 @@ nump.Capability("bind", True, "")  # E: call-arg
 
 nump.read_into("file", "text")  # E: arg-type
 nump.read_into("file", bytearray(1), 0, 1, False)  # E: call-arg
+nump.read_many("file", 0, bytearray(1))  # E: arg-type
+nump.read_many("file", [0], bytearray(1), 8)  # E: call-arg
 nump.readv("file", bytearray(1))  # E: arg-type
 nump.write_from("file", b"x", flush=True)  # E: call-arg
 nump.stream("file", node=0.5)  # E: arg-type

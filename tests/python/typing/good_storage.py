@@ -21,6 +21,11 @@ with tempfile.TemporaryDirectory() as folder:
         assert_type(done.reason, str | None)
         nump.read_into(str(path), memoryview(buffer)[:10])
     nump.readv(path, [np.zeros(10, np.uint8), bytearray(10)], 100)
+    many = nump.read_many(path, [0, "4KiB"], [bytearray(10), np.zeros(10, np.uint8)], depth=8)
+    assert_type(many, nump.ReadManyResult)
+    assert_type(many.engine, Literal["io_uring", "threads", "caller"])
+    assert_type(many.short_reads, tuple[nump.ShortRead, ...])
+    nump.read_many(path, np.arange(4), np.zeros((4, 512), np.uint8), direct=False)
     nump.writev(path, [b"a", np.ones(10)], truncate=True, direct=False)
 
     with nump.BufferPool() as pool, nump.stream(path, 4096, 2, node=None, pool=pool) as stream:
@@ -38,6 +43,8 @@ with tempfile.TemporaryDirectory() as folder:
     async def in_tasks() -> None:
         with nump.NumaAllocator().allocate(4096) as own:
             assert_type(await nump.read_into_async(path, own, 0, 1), nump.TransferResult)
+            many = await nump.read_many_async(path, range(4), own)
+            assert_type(many, nump.ReadManyResult)
         with nump.stream(path, 4096) as tasks_own:
             async for one in tasks_own:
                 assert_type(one, nump.StreamBlock)
