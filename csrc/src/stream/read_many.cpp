@@ -12,7 +12,7 @@
 namespace numapool {
 namespace {
 
-constexpr std::uint32_t kMostThreads = 32;  // more cost more than they gain
+constexpr std::uint32_t kMostReadThreads = 32;  // more cost more than they gain
 
 std::string reason_of(const platform::Failure& failure) {
   if (platform::is_no_job(failure)) return "this system has no queue of reads";
@@ -37,7 +37,7 @@ ManyReads read_many(const File& file, std::span<const ReadRequest> requests, std
     read_by_queue(file, list, std::move(queue).value(), most, check);
     return list.take(ReadEngine::kQueue);
   }
-  read_by_threads(file, list, std::min(most, kMostThreads), check);
+  read_by_threads(file, list, std::min(most, kMostReadThreads), check);
   ManyReads done = list.take(ReadEngine::kThreads);
   done.why_no_queue = reason_of(queue.failure());
   return done;
