@@ -10,7 +10,7 @@ import sys
 from abc import ABC, abstractmethod
 from pathlib import Path
 
-from . import interpreters, load, roots, sources, windows
+from . import interpreters, roots, sources, windows
 from .matrix import HERE, Cell
 from .places import BUILD, ROOT
 
@@ -88,8 +88,7 @@ class FromSource(Environment):
         super().__init__(cell)
         self._executable = executable
         self.python = self.execute("-c", _RELEASE).stdout.strip()
-        libc = f"musl {load.release_of_musl()}, " if "musl" in cell.target.tag else ""
-        self.where = f"built from source, {libc}{platform.machine()}"
+        self.where = f"built from source, {platform.machine()}"
 
     def execute(self, *arguments: str) -> Done:
         """Run its Python, apart from the user's packages."""

@@ -1,4 +1,4 @@
-"""CPythons that no package has, built from source (sources.txt): without a GIL, for musl."""
+"""What no package has: CPythons built from source (sources.txt), and musl's loader, unpacked."""
 
 from __future__ import annotations
 
@@ -50,8 +50,6 @@ def _build(cell: Cell, archive: Path, folder: Path) -> None:
     options = [*_OPTIONS, f"--prefix={folder}"]
     if cell.python.free_threaded:
         options.append("--disable-gil")
-    if "musl" in (cell.target.zig or ""):
-        options += _for_musl(cell)
     compile.run("./configure", "-q", *options, cwd=source)
     compile.run("make", "-s", f"-j{os.cpu_count() or 1}", cwd=source)
     compile.run("make", "-s", "install", cwd=source)
@@ -74,18 +72,6 @@ def lock() -> None:
         digest, file = found[-1]
         lines.append(f"{cell.name} pool/main/p/{name}/{file} {digest}")
     PINS.write_text("\n".join(lines) + "\n")
-
-
-def _for_musl(cell: Cell) -> list[str]:
-    """Return what configure is told: zig as compiler, and musl's loader where it is unpacked."""
-    zig = compile.zig()
-    return [
-        f"CC={zig} cc -target {cell.target.zig} -dynamic",
-        f"AR={zig} ar",
-        f"LDFLAGS=-Wl,--dynamic-linker={loader_of_musl()}",
-        "OPT=-O1 -DNDEBUG",
-        "PKG_CONFIG=false",  # it would find libraries for glibc
-    ]
 
 
 def loader_of_musl() -> Path:
