@@ -63,6 +63,9 @@ function(numapool_add_core target platform)
     target_link_libraries(numapool_neutral PUBLIC Threads::Threads)
     numapool_set_warnings(numapool_neutral)
     numapool_unite(numapool_neutral)
+    # The fast path of pools: in a source as large as all of them, compilers stop putting functions in line.
+    set_source_files_properties("${PROJECT_SOURCE_DIR}/csrc/src/pool/pool.cpp"
+      TARGET_DIRECTORY numapool_neutral PROPERTIES SKIP_UNITY_BUILD_INCLUSION ON)
     # Loops that are timed: vectors in every build, and no call of memset or memcpy in their place.
     if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
       set(flags -O3 -fno-tree-loop-distribute-patterns)

@@ -192,17 +192,19 @@ class SpinLock final : private ForkLock {
   ~SpinLock() { leave(); }
 
   void lock() noexcept {
-    while (flag_.test_and_set(std::memory_order_acquire)) {
-      for (int spins = 0; flag_.test(std::memory_order_relaxed); ++spins) {
-        if (spins > 100) std::this_thread::yield();
-      }
-    }
+    while (flag_.test_and_set(std::memory_order_acquire)) wait_until_free();
   }
   void unlock() noexcept { flag_.clear(std::memory_order_release); }
 
  private:
   void lock_for_fork() noexcept override { lock(); }
   void unlock_after_fork() noexcept override { unlock(); }
+
+  void wait_until_free() const noexcept {
+    for (int spins = 0; flag_.test(std::memory_order_relaxed); ++spins) {
+      if (spins > 100) std::this_thread::yield();
+    }
+  }
 
   std::atomic_flag flag_;
 };

@@ -44,6 +44,7 @@ PoolImpl::PoolImpl(Allocator allocator, const Topology& machine, const PoolOptio
       classes_(unit_for(options.page), options.page.kind == PageRequest::Kind::kHugetlb),
       has_slabs_(options.page.kind != PageRequest::Kind::kHugetlb &&
                  options.max_bytes.value_or(kSmallPool) >= kSmallPool),
+      pages_of_parts_{platform::PageKind::kBase, platform::base_page_bytes()},
       shard_of_cpu_(cpu_count_of(machine)) {
   nodes_ = machine.possible();
   slot_of_node_.assign(static_cast<std::size_t>(nodes_.back()) + 1, -1);
@@ -112,13 +113,18 @@ int PoolImpl::node_here(const Topology& machine) const {
 // A part of a slab is asked about by base pages, whatever page it lies in.
 Region PoolImpl::region_of(const PoolBlock& block) const noexcept {
   if (block.slab == nullptr) return static_cast<const OwnBlock&>(block).mapping.region();
-  return {
-      block.address, block_bytes(block), {platform::PageKind::kBase, platform::base_page_bytes()}};
+  return {block.address, block_bytes(block), pages_of_parts_};
 }
 
 void PoolImpl::fill(Lease& lease, PoolBlock& block, int node) noexcept {
-  lease.region = region_of(block);
-  lease.place = block.place.as_asked(node);
+  if (block.slab == nullptr) {
+    lease.region = static_cast<const OwnBlock&>(block).mapping.region();
+  } else {
+    lease.region.address = block.address;
+    lease.region.length = block_bytes(block);
+    lease.region.pages = pages_of_parts_;
+  }
+  block.place.tell(node, lease.place);
   lease.keeper = this;
   lease.cookie = &block;
   lease.dirty = block.dirty;

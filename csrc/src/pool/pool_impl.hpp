@@ -17,6 +17,7 @@
 #include "numapool/error.hpp"
 #include "numapool/pool.hpp"
 #include "platform/process.hpp"
+#include "platform/thread.hpp"
 #include "pool/pool_holders.hpp"
 #include "pool/pool_parts.hpp"
 #include "pool/size_class.hpp"
@@ -188,7 +189,16 @@ class PoolImpl final : public Pool, private platform::ForkOwner {
   void make_common_shard(const Topology& machine);
   void drop_shards() noexcept;
   // This CPU's shelf of the node, or the common one, which open_slot() made; mutex_ is not held.
-  [[nodiscard]] Spot spot_here(std::uint16_t slot) noexcept;
+  [[nodiscard]] Spot spot_here(std::uint16_t slot) noexcept {
+    const int cpu = platform::current_cpu();
+    const auto index = cpu < 0 ? shard_of_cpu_.size() : static_cast<std::size_t>(cpu);
+    Shard* const shard = shard_of(index);
+    if (shard == nullptr) return make_spot(index, slot);
+    Shelf* const shelf = shard->shelves[slot].load(std::memory_order_acquire);
+    if (shelf == nullptr) return make_spot(index, slot);
+    return {*shard, *shelf};
+  }
+  [[nodiscard]] Spot make_spot(std::size_t cpu, std::uint16_t slot) noexcept;
   // nullptr: not made yet.
   [[nodiscard]] Shard* shard_of(std::size_t cpu) noexcept {
     if (cpu >= shard_of_cpu_.size()) return &common_;
@@ -309,6 +319,7 @@ class PoolImpl final : public Pool, private platform::ForkOwner {
   const Allocator allocator_;
   const SizeClasses classes_;
   const bool has_slabs_;
+  const platform::Pages pages_of_parts_;    // of blocks of slabs
   std::vector<int> nodes_;                  // by slot: those online, and those that may come
   std::vector<std::int32_t> slot_of_node_;  // -1: no such node
   std::vector<std::int32_t> slot_of_cpu_;   // -1: no node's

@@ -46,12 +46,17 @@ struct FiledPlace {
     if (step == AllocationStep::kNearest) step = AllocationStep::kPreferred;
   }
 
-  [[nodiscard]] BlockPlace as_asked(int node) const noexcept {
-    BlockPlace place{node, std::nullopt, step, bound};
-    if (node_id >= 0) place.node_id = node_id;
-    if (step == AllocationStep::kPreferred && node_id != node)
-      place.step = AllocationStep::kNearest;
-    return place;
+  // Member by member: a copy of a whole place would wait until its parts were stored.
+  void tell(int asked, BlockPlace& place) const noexcept {
+    place.requested_node.emplace(asked);
+    if (node_id >= 0) {
+      place.node_id.emplace(node_id);
+    } else {
+      place.node_id.reset();
+    }
+    const bool elsewhere = step == AllocationStep::kPreferred && node_id != asked;
+    place.step = elsewhere ? AllocationStep::kNearest : step;
+    place.bound = bound;
   }
 };
 

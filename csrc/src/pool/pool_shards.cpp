@@ -3,7 +3,6 @@
 #include <new>
 #include <utility>
 
-#include "platform/thread.hpp"
 #include "pool/pool_impl.hpp"
 
 namespace numapool {
@@ -69,11 +68,9 @@ Shelf* PoolImpl::add_shelf(Shard& shard, std::unique_ptr<Shelf> made, std::uint1
   return made.release();
 }
 
-PoolImpl::Spot PoolImpl::spot_here(std::uint16_t slot) noexcept {
-  const int cpu = platform::current_cpu();
-  const auto index = cpu < 0 ? shard_of_cpu_.size() : static_cast<std::size_t>(cpu);
-  Shard* shard = shard_of(index);
-  if (shard == nullptr) shard = make_shard(index);
+PoolImpl::Spot PoolImpl::make_spot(std::size_t cpu, std::uint16_t slot) noexcept {
+  Shard* shard = shard_of(cpu);
+  if (shard == nullptr) shard = make_shard(cpu);
   if (shard != nullptr) {
     Shelf* shelf = shard->shelves[slot].load(std::memory_order_acquire);
     if (shelf == nullptr) shelf = make_shelf(*shard, slot);
