@@ -76,6 +76,14 @@ int refuse_type(const char* name, const char* takes, PyObject* object) noexcept 
 
 // -1 with an error set: what NumaAllocator.allocate() says of such sizes.
 int read_size(PyObject* object, std::size_t& size) noexcept {
+  if (PyLong_CheckExact(object) != 0) {  // most often
+    int overflow = 0;
+    const long long plain = PyLong_AsLongLongAndOverflow(object, &overflow);
+    if (overflow == 0 && plain > 0 && plain < PY_SSIZE_T_MAX) {
+      size = static_cast<std::size_t>(plain);
+      return 0;
+    }
+  }
   if (PyUnicode_Check(object)) {
     PyObject* const bytes = read_by_python("size", "size_bytes", object);
     if (bytes == nullptr) return -1;
@@ -294,19 +302,33 @@ void tell_if_exhausted(PyObject* pool) noexcept {
   });
 }
 
+void zero(const Lease& lease, std::size_t size_bytes) noexcept {
+  if (!lease.dirty) return;
+  if (size_bytes <= kZeroUnderGil) {
+    std::memset(lease.region.address, 0, size_bytes);
+  } else {
+    const WithoutGil released;
+    std::memset(lease.region.address, 0, size_bytes);
+  }
+}
+
 PyObject* lend(PyObject* object, const Arguments& arguments, bool zeroed) noexcept {
   PoolBase* const self = as_pool(object);
-  Lease lease;
+  PyObject* const buffer = unlent_node_buffer(arguments.size_bytes);
+  if (buffer == nullptr) return nullptr;
+  Lease& lease = lease_of(buffer);
   const std::span<const int> several = arguments.several();
   const bool quick =
       self->pool != nullptr && !arguments.strict &&
       (several.empty() ? self->pool->try_acquire(arguments.size_bytes, arguments.node, lease)
                        : self->pool->try_acquire_near(arguments.size_bytes, several, lease));
   if (!quick && acquire_slowly(self, arguments, lease) != 0) {
+    drop_unlent(buffer);
     tell_if_exhausted(object);
     return nullptr;
   }
-  return buffer_of_lease(lease, arguments.size_bytes, zeroed);
+  if (zeroed) zero(lease, arguments.size_bytes);
+  return buffer;
 }
 
 PyObject* acquire_with(PyObject* object, PyObject* const* values, Py_ssize_t count, PyObject* names,
@@ -401,14 +423,7 @@ void set_pool(PyObject* object, Pool* pool, bool zero_on_reuse) {
 }
 
 PyObject* buffer_of_lease(const Lease& lease, std::size_t size_bytes, bool zeroed) noexcept {
-  if (lease.dirty && zeroed) {
-    if (size_bytes <= kZeroUnderGil) {
-      std::memset(lease.region.address, 0, size_bytes);
-    } else {
-      const WithoutGil released;
-      std::memset(lease.region.address, 0, size_bytes);
-    }
-  }
+  if (zeroed) zero(lease, size_bytes);
   return make_node_buffer(lease, size_bytes);
 }
 

@@ -37,6 +37,15 @@ class Exports {
     return (expected & (kClosed | kClosing)) != 0 ? Close::kAlready : Close::kBusy;
   }
 
+  // The same where nobody else can give out a view meanwhile: of the views that there are, each may
+  // still go at any time.
+  [[nodiscard]] Close close_alone() noexcept {
+    const std::uint64_t seen = word_.load(std::memory_order_acquire);
+    if (seen != 0) return (seen & (kClosed | kClosing)) != 0 ? Close::kAlready : Close::kBusy;
+    word_.store(kClosed, std::memory_order_release);
+    return Close::kFree;
+  }
+
   // Closes now or, with views alive, when the last of them goes. True: the caller frees the memory.
   [[nodiscard]] bool close_when_unused() noexcept {
     std::uint64_t seen = word_.load(std::memory_order_relaxed);

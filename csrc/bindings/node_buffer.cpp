@@ -6,6 +6,7 @@
 
 #include <structmember.h>
 
+#include <array>
 #include <atomic>
 #include <climits>
 #include <cstdint>
@@ -80,6 +81,47 @@ void free_memory(NodeBuffer* self) noexcept {
   }
 }
 
+#ifdef Py_GIL_DISABLED
+NodeBuffer* take_spare() noexcept { return nullptr; }
+bool keep_spare(NodeBuffer*) noexcept { return false; }
+Exports::Close close_now(NodeBuffer* self) noexcept { return self->exports.close(); }
+#else
+// The memory of a few objects that are gone, for the next ones. The GIL guards it.
+struct Spares {
+  static constexpr std::size_t kMost = 16;
+  std::size_t count = 0;
+  std::array<NodeBuffer*, kMost> objects{};
+};
+Spares spares;
+
+NodeBuffer* take_spare() noexcept {
+  return spares.count == 0 ? nullptr : spares.objects[--spares.count];
+}
+
+bool keep_spare(NodeBuffer* object) noexcept {
+  if (spares.count == Spares::kMost) return false;
+  spares.objects[spares.count++] = object;
+  return true;
+}
+
+// Views are given out under the GIL, which the caller holds.
+Exports::Close close_now(NodeBuffer* self) noexcept { return self->exports.close_alone(); }
+#endif
+
+NodeBuffer* new_object() noexcept {
+  if (NodeBuffer* const spare = take_spare()) {
+    static_cast<void>(PyObject_Init(reinterpret_cast<PyObject*>(spare), node_buffer_type));
+    return spare;
+  }
+  return PyObject_New(NodeBuffer, node_buffer_type);
+}
+
+void drop_object(NodeBuffer* object) noexcept {
+  PyTypeObject* const type = Py_TYPE(object);
+  if (!keep_spare(object)) PyObject_Free(object);
+  Py_DECREF(type);
+}
+
 PyObject* closed_error() noexcept {
   PyErr_SetString(PyExc_ValueError, "the buffer is closed");
   return nullptr;
@@ -115,10 +157,9 @@ struct Moved {
 void dealloc(PyObject* object) {
   NodeBuffer* const self = as_buffer(object);
   if (self->weak_references != nullptr) PyObject_ClearWeakRefs(object);
-  PyTypeObject* const type = Py_TYPE(object);
-  if (self->exports.close() == Exports::Close::kFree) free_memory(self);
-  PyObject_Free(object);
-  Py_DECREF(type);
+  // Nobody else has a reference, and so no view is left.
+  if (self->exports.close_alone() == Exports::Close::kFree) free_memory(self);
+  drop_object(self);
 }
 
 int get_view(PyObject* object, Py_buffer* view, int flags) {
@@ -148,7 +189,7 @@ PyObject* close(PyObject* object, PyObject*) {
         "and the views of it");
     return nullptr;
   }
-  switch (self->exports.close()) {
+  switch (close_now(self)) {
     case Exports::Close::kFree:
       free_memory(self);
       break;
@@ -179,7 +220,8 @@ PyObject* enter(PyObject* object, PyObject*) {
 PyObject* leave(PyObject* object, PyObject* const*, Py_ssize_t) {
   NodeBuffer* const self = as_buffer(object);
   if (self->of_array.load(std::memory_order_relaxed)) Py_RETURN_NONE;
-  if (self->exports.close_when_unused()) free_memory(self);
+  const bool unused = close_now(self) == Exports::Close::kFree;
+  if (unused || self->exports.close_when_unused()) free_memory(self);
   Py_RETURN_NONE;
 }
 
@@ -392,20 +434,31 @@ int add_node_buffer_type(PyObject* module) noexcept {
 }
 
 PyObject* make_node_buffer(const Lease& lease, std::size_t size_bytes) noexcept {
-  NodeBuffer* const self = PyObject_New(NodeBuffer, node_buffer_type);
-  if (self == nullptr) {
+  PyObject* const made = unlent_node_buffer(size_bytes);
+  if (made == nullptr) {
     give_back(lease);
     return nullptr;
   }
+  lease_of(made) = lease;
+  return made;
+}
+
+PyObject* unlent_node_buffer(std::size_t size_bytes) noexcept {
+  NodeBuffer* const self = new_object();
+  if (self == nullptr) return nullptr;
   self->weak_references = nullptr;
   new (&self->exports) Exports();
-  new (&self->lease) Lease(lease);
+  new (&self->lease) Lease();
   self->size_bytes = size_bytes;
   self->locked = false;
   new (&self->moved) std::atomic<bool>(false);
   new (&self->of_array) std::atomic<bool>(false);
   return reinterpret_cast<PyObject*>(self);
 }
+
+Lease& lease_of(PyObject* buffer) noexcept { return as_buffer(buffer)->lease; }
+
+void drop_unlent(PyObject* buffer) noexcept { drop_object(as_buffer(buffer)); }
 
 PyObject* make_node_buffer(Block&& block) noexcept {
   auto* const mapping = new (std::nothrow) Mapping(std::move(block.mapping));

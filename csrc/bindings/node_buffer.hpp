@@ -18,6 +18,13 @@ int add_node_buffer_type(PyObject* module) noexcept;
 // it; nullptr with a Python error set on failure (the lease is given back).
 [[nodiscard]] PyObject* make_node_buffer(const Lease& lease, std::size_t size_bytes) noexcept;
 
+// For who lends memory to a new NodeBuffer: the lease is filled in where it stays, before anybody
+// else sees the buffer. nullptr with a Python error set on failure.
+[[nodiscard]] PyObject* unlent_node_buffer(std::size_t size_bytes) noexcept;
+[[nodiscard]] Lease& lease_of(PyObject* buffer) noexcept;
+// Drops a buffer that was lent nothing. A Python error that is set stays.
+void drop_unlent(PyObject* buffer) noexcept;
+
 // For what exports a buffer's memory without the buffer protocol. add_view() counts one view more:
 // the memory stays until drop_view(); false with ValueError set where the buffer is closed. The
 // caller owns a reference to the buffer meanwhile; the GIL is held.

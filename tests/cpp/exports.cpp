@@ -64,7 +64,9 @@ TEST_CASE("one thread: every sequence of calls answers as the rules say") {
           if (model.views != 0) agree = exports.drop() == model.drop() && agree;
           break;
         case 2:
-          agree = exports.close() == model.close() && agree;
+          // One thread is alone with it.
+          agree =
+              (step % 2 == 0 ? exports.close() : exports.close_alone()) == model.close() && agree;
           break;
         default:
           agree = exports.close_when_unused() == model.close_when_unused() && agree;
@@ -126,6 +128,29 @@ TEST_CASE("threads: views come and go, and of all who close one frees") {
     REQUIRE(memory.frees == 1);
     REQUIRE(exports.closed());
     REQUIRE(exports.count() == 0);
+  }
+}
+
+TEST_CASE("threads: the last views go while their only giver closes") {
+  for (int round = 0; round < 300; ++round) {
+    Exports exports;
+    Memory memory;
+    constexpr int kViews = 4;
+    for (int i = 0; i < kViews; ++i) REQUIRE(exports.add());
+    memory.users = kViews;
+    {
+      std::vector<std::jthread> threads;
+      for (int i = 0; i < kViews; ++i) {
+        threads.emplace_back([&] {
+          memory.users.fetch_sub(1);
+          if (exports.drop()) memory.free();
+        });
+      }
+      while (exports.close_alone() == Exports::Close::kBusy) std::this_thread::yield();
+      memory.free();
+    }
+    REQUIRE(memory.frees == 1);
+    REQUIRE(exports.closed());
   }
 }
 
