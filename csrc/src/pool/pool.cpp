@@ -153,7 +153,9 @@ bool PoolImpl::try_acquire(std::size_t size_bytes, int node, Lease& lease) noexc
   Shelf& shelf = *made;
   std::size_t size_class = asked;
   while (shelf.heads[size_class].load(std::memory_order_relaxed) == nullptr) {
-    if (size_class++ == classes_.last_for(asked)) return false;
+    if (size_class++ != classes_.last_for(asked)) continue;
+    if (!bring_over({shard, shelf}, asked)) return false;
+    size_class = asked;
   }
   std::atomic<PoolBlock*>& head = shelf.heads[size_class];
   PoolBlock* block = nullptr;

@@ -58,9 +58,9 @@ std::optional<std::uint64_t> PoolImpl::reserve_budget(std::uint64_t bytes, bool 
 // on its way from one to the other does not count, and is told of when it is there.
 bool PoolImpl::may_fit(std::uint64_t bytes) noexcept {
   if (!options_.max_bytes) return true;
+  const std::lock_guard guard(mutex_);  // also for the sum: see bring_over()
   const auto retained =
       static_cast<std::uint64_t>(std::max<std::int64_t>(0, sum(&Shelf::retained_bytes)));
-  const std::lock_guard guard(mutex_);
   return leavings_ != nullptr ||
          held_bytes_ + pending_bytes_ + bytes <= *options_.max_bytes + retained;
 }
@@ -135,7 +135,10 @@ void PoolImpl::wait_for_room(const InterruptCheck& check) {
 }
 
 void PoolImpl::settle_retained() noexcept {
-  const std::int64_t retained = sum(&Shelf::retained_bytes);
+  const std::int64_t retained = [this] {
+    const std::lock_guard guard(mutex_);  // see bring_over()
+    return sum(&Shelf::retained_bytes);
+  }();
   const auto limit = static_cast<std::int64_t>(*options_.retain_bytes);
   if (retained > limit) trim(static_cast<std::uint64_t>(retained - limit), std::nullopt);
 }

@@ -229,6 +229,12 @@ class PoolImpl final : public Pool, private platform::ForkOwner {
   [[nodiscard]] PoolBlock* pop(std::uint16_t slot, std::size_t size_class) noexcept;
   [[nodiscard]] PoolBlock* pop_from(Shard& shard, std::uint16_t slot,
                                     std::size_t size_class) noexcept;
+  // Brings free blocks that may serve the class from another CPU's lists to this CPU's, which are
+  // empty. False if there are none, or the slow path has to see to it.
+  [[nodiscard]] bool bring_over(const Spot& to, std::size_t asked) noexcept;
+  [[nodiscard]] bool bring_class_over(const Spot& to, std::size_t size_class) noexcept;
+  [[nodiscard]] PoolBlock* take_some(const Spot& from, std::size_t size_class,
+                                     std::int64_t& bytes) noexcept;
   [[nodiscard]] bool still_there(PoolBlock& block, bool strict);
   void place_anew(PoolBlock& block, const Placement& seen) noexcept;
   // Back to the lists of this CPU, or to the system where the pool has closed meanwhile: the block

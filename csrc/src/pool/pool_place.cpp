@@ -1,5 +1,6 @@
 // Retained blocks off the fast path: other CPUs' lists, and blocks that may have moved.
 #include <algorithm>
+#include <mutex>
 #include <utility>
 
 #include "memory/range_placement.hpp"
@@ -9,6 +10,67 @@
 #include "pool/pool_impl.hpp"
 
 namespace numapool {
+namespace {
+
+constexpr int kMostOver = 16;  // blocks at once: their former CPU waits for so long at most
+
+}  // namespace
+
+// Blocks that one thread takes and another gives back gather on the other's CPU. To look for each
+// of them by itself costs ten times as much as a hit, so they come over several at a time.
+//
+// They are on no list meanwhile. The mutex keeps away whoever has to see all of them: trims, forks,
+// and sums that are compared with a limit.
+bool PoolImpl::bring_over(const Spot& to, std::size_t asked) noexcept {
+  for (std::size_t c = asked; c <= classes_.last_for(asked); ++c) {
+    if (!bring_class_over(to, c)) continue;
+    // A request in line may be waiting for one of them: the slow path serves the line.
+    return waiters_.load() == 0;
+  }
+  return false;
+}
+
+bool PoolImpl::bring_class_over(const Spot& to, std::size_t size_class) noexcept {
+  const std::uint16_t slot = to.shelf.slot;
+  for (std::size_t i = holders_.next(slot, 0); i != Holders::kNone;
+       i = holders_.next(slot, i + 1)) {
+    Shard& shard = *shard_of(i);
+    Shelf& shelf = *shard.shelves[slot].load(std::memory_order_acquire);
+    if (shelf.heads[size_class].load(std::memory_order_relaxed) == nullptr) continue;
+    const std::unique_lock<std::mutex> lock(mutex_, std::try_to_lock);
+    if (!lock.owns_lock() || closing_.load(std::memory_order_relaxed)) return false;
+    std::int64_t bytes = 0;
+    PoolBlock* const first = take_some({shard, shelf}, size_class, bytes);
+    if (first == nullptr) continue;
+    PoolBlock* last = first;
+    while (last->next != nullptr) last = last->next;
+    const std::lock_guard guard(to.shard.lock);
+    if (!to.shelf.may_hold.test(size_class)) note_holder(to.shard, to.shelf, size_class);
+    std::atomic<PoolBlock*>& head = to.shelf.heads[size_class];
+    last->next = head.load(std::memory_order_relaxed);
+    head.store(first, std::memory_order_relaxed);
+    to.shelf.retained_bytes.add(bytes);
+    return true;
+  }
+  return false;
+}
+
+// The first blocks of a list, as a list of their own, with their bytes. What shards have told and
+// have still to tell adds up to the same as before, so neither shard's drift changes.
+PoolBlock* PoolImpl::take_some(const Spot& from, std::size_t size_class,
+                               std::int64_t& bytes) noexcept {
+  const auto each = static_cast<std::int64_t>(classes_.bytes(size_class));
+  std::atomic<PoolBlock*>& head = from.shelf.heads[size_class];
+  const std::lock_guard guard(from.shard.lock);
+  PoolBlock* const first = head.load(std::memory_order_relaxed);
+  if (first == nullptr) return nullptr;
+  PoolBlock* last = first;
+  for (bytes = each; last->next != nullptr && bytes < kMostOver * each; bytes += each)
+    last = last->next;
+  head.store(std::exchange(last->next, nullptr), std::memory_order_relaxed);
+  from.shelf.retained_bytes.add(-bytes);
+  return first;
+}
 
 // Of the class that was asked for before a larger one that will do.
 PoolBlock* PoolImpl::pop_for(const Want& want, std::uint16_t slot) noexcept {
