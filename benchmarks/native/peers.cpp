@@ -17,6 +17,7 @@ struct Library {
 constexpr Library kLibraries[] = {
     {"mimalloc", "libmimalloc.so.2", "mi_malloc", "mi_free"},
     {"jemalloc", "libjemalloc.so.2", "malloc", "free"},
+    {"tcmalloc", "libtcmalloc_minimal.so.4", "malloc", "free"},
 };
 
 }  // namespace

@@ -11,5 +11,5 @@ struct Peer {
   void (*release)(void*) = nullptr;
 };
 
-// The C library's and those of mimalloc and jemalloc that are installed.
+// The C library's and those of mimalloc, jemalloc and tcmalloc that are installed.
 [[nodiscard]] std::vector<Peer> load_peers();
