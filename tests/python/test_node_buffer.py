@@ -155,6 +155,23 @@ def test_views_dropped_by_other_threads_while_the_owner_closes(
         assert buffer.closed
 
 
+def test_buffers_made_after_many_were_dropped_are_new(allocator: nump.NumaAllocator) -> None:
+    for _ in range(2):  # more at once than numapool keeps the objects of
+        buffers = [allocator.allocate(4096) for _ in range(40)]
+        assert len({id(buffer) for buffer in buffers}) == 40
+        assert len({buffer.address for buffer in buffers}) == 40
+        gone: list[weakref.ref[nump.NodeBuffer]] = []
+        for number, buffer in enumerate(buffers):
+            assert not buffer.closed
+            assert weakref.getweakrefcount(buffer) == 0
+            gone.append(weakref.ref(buffer))
+            if number % 2:
+                buffer.close()
+        del buffer
+        buffers.clear()
+        assert all(reference() is None for reference in gone)
+
+
 def test_many_cycles_leak_neither_memory_nor_descriptors() -> None:
     out = child.check(
         """
