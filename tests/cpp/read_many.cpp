@@ -127,7 +127,8 @@ TEST_CASE_FIXTURE(Many, "the first of several failures is told, and all before i
       REQUIRE(done.failure->call == "preadv");
       for (std::size_t i = 0; i < 8; ++i)
         REQUIRE(memories[i].text(1024) == made.bytes.substr(i * 1024, 1024));
-      REQUIRE(memories[30].text(1024) == std::string(1024, '.'));
+      // Other threads go on for as long as the one that fails is not there yet.
+      if (way == Way::kQueue) REQUIRE(memories[30].text(1024) == std::string(1024, '.'));
     }
   }
 }
