@@ -89,12 +89,18 @@ def test_its_command_loads_nothing_before_the_package(python: Path) -> None:
 
 
 def test_its_command_is_an_extra(python: Path, tmp_path: Path) -> None:
-    done = subprocess.run(
-        [python, "-m", "numapool", "info"], cwd=tmp_path, capture_output=True, text=True, timeout=60
-    )
-    assert (done.returncode, done.stdout) == (2, "")
-    assert done.stderr.endswith("which is not installed: pip install 'numapool[cli]'\n")
-    assert done.stderr.count("\n") == 1
+    def run(*arguments: str) -> subprocess.CompletedProcess[str]:
+        command = [python, "-m", "numapool", *arguments]
+        return subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=60)
+
+    for arguments in (["topo"], ["info", "--help"]):
+        done = run(*arguments)
+        assert (done.returncode, done.stdout) == (2, "")
+        assert done.stderr.endswith("which is not installed: pip install 'numapool[cli]'\n")
+        assert done.stderr.count("\n") == 1
+    done = run("info")  # needs neither, as long as it draws nothing on a terminal
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "This process, now" in done.stdout
 
 
 def test_it_needs_numpy_alone(contents: dict[str, bytes]) -> None:

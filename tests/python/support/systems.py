@@ -120,6 +120,7 @@ TESTS: dict[str, str] = {
     "test_logging.py::test_pressure_is_logged_by_level": "makes pressure by a FIFO",
     "test_metrics.py::test_locality": _PROC,
     "test_metrics.py::test_nodes_that_come_are_told": _CPUS,
+    "test_metrics.py::test_opentelemetry": "needs packages that the Windows test bed does not have",
     "test_metrics.py::test_this_process_is_told_as_the_kernel": _PROC,
     "test_node_buffer.py::test_a_child_has_its_own_copy": _PROC,
     "test_numpy_allocator.py::test_both_sides_of_a_fork_go_on": _PROC,
