@@ -13,14 +13,17 @@ from support.optional import needed
 
 import numapool as nump
 
-#: Begins each program: no fixed port, workers that are told when nobody waits for them.
+#: Begins each program: no fixed port, workers that are told when nobody waits for them. A cluster
+#: closes the worker of a name whose worker ended 15 s before, which may be the next one that starts.
 START = """
 import os, signal, sys, time
+import dask
 import numpy as np
 from distributed import Client
 import numapool as nump
 from numapool.engines.dask import NodeCluster, NodePlugin, placement
 
+dask.config.set({"distributed.deploy.lost-worker-timeout": "600s"})
 PORTS = {"dashboard_address": "127.0.0.1:0"}
 NODE = nump.nodes("cpu").ids[0]
 

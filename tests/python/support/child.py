@@ -24,16 +24,20 @@ def run(
     `env` is added to the environment.
     """
     path = os.pathsep.join(filter(None, [str(TESTS), os.environ.get("PYTHONPATH", "")]))
-    return subprocess.run(
-        [sys.executable, "-c", textwrap.dedent(code)],
-        capture_output=True,
-        text=True,
-        timeout=timeout_s,
-        check=False,
-        cwd="/",
-        env={**os.environ, "PYTHONPATH": path, **env},
-        **options,
-    )
+    try:
+        return subprocess.run(
+            [sys.executable, "-c", textwrap.dedent(code)],
+            capture_output=True,
+            text=True,
+            timeout=timeout_s,
+            check=False,
+            cwd="/",
+            env={**os.environ, "PYTHONPATH": path, **env},
+            **options,
+        )
+    except subprocess.TimeoutExpired as error:
+        said = [(text or b"").decode(errors="replace") for text in (error.stdout, error.stderr)]
+        raise AssertionError(f"not over after {timeout_s} s\n{said[0]}\n{said[1]}") from None
 
 
 @contextlib.contextmanager
