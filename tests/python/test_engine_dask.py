@@ -13,8 +13,9 @@ from support.optional import needed
 
 import numapool as nump
 
-#: Begins each program: no fixed port, workers that are told when nobody waits for them. A cluster
-#: closes the worker of a name whose worker ended 15 s before, which may be the next one that starts.
+#: Begins each program: no fixed port, workers that are told when nobody waits for them. 15 s after
+#: a worker has ended, a cluster closes whatever has its name and is not there yet: another that
+#: starts.
 START = """
 import os, signal, sys, time
 import dask
@@ -71,7 +72,7 @@ def test_a_worker_starts_on_its_node_and_does_so_again() -> None:
     assert output_of("""
 with started(memory_share=0.25) as cluster, Client(cluster) as client:
     client.wait_for_workers(1, timeout=60)
-    (told,) = client.scheduler_info()["workers"].values()
+    (told,) = cluster.scheduler_info["workers"].values()
     node = nump.current_topology().node(NODE)
     cpus = sorted(os.sched_getaffinity(0) & set(node.cpu_cores))
     assert told["name"] == f"node{NODE}"
@@ -128,7 +129,7 @@ with started(nanny=False) as cluster, Client(cluster) as client:
     assert (seen.name, seen.node_id, seen.pid) == (f"node{NODE}", NODE, worker()["pid"])
     assert seen.share == seen.bytes_by_node[NODE] / sum(seen.bytes_by_node.values()) > 0.9
 
-    (told,) = client.scheduler_info()["workers"].values()
+    (told,) = cluster.scheduler_info["workers"].values()
     text = urlopen(f"http://127.0.0.1:{told['services']['dashboard']}/metrics").read().decode()
     hits = float(worker()["hits"])
     assert f'numapool_pool_hits_total{{node="{NODE}",pool="dask"}} {hits}' in text, text
