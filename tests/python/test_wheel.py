@@ -90,7 +90,7 @@ def test_its_command_loads_nothing_before_the_package(python: Path) -> None:
 
 def test_its_command_is_an_extra(python: Path, tmp_path: Path) -> None:
     def run(*arguments: str) -> subprocess.CompletedProcess[str]:
-        command = [python, "-m", "numapool", *arguments]
+        command = [str(python), "-m", "numapool", *arguments]
         return subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=60)
 
     for arguments in (["topo"], ["info", "--help"]):
