@@ -3,22 +3,18 @@
 
 #include <algorithm>
 #include <atomic>
-#include <chrono>
 #include <cstddef>
 #include <mutex>
 #include <new>
-#include <span>
-#include <system_error>
-#include <thread>
 #include <utility>
 #include <vector>
 
+#include "memory/worker_team.hpp"
 #include "numapool/allocator.hpp"
 #include "numapool/current_topology.hpp"
 #include "numapool/error.hpp"
 #include "numapool/topology.hpp"
 #include "platform/locks.hpp"
-#include "platform/thread.hpp"
 
 namespace numapool {
 namespace {
@@ -27,18 +23,16 @@ namespace {
 constexpr std::size_t kPart = std::size_t{64} << 20;
 // The kernel copies on the CPU of the caller, under few locks. More threads wait for the memory.
 constexpr std::size_t kMoveThreads = 4;
-constexpr std::chrono::milliseconds kLookAtCheck{50};
 
 // The next part to move, and the first failure. Shared by the threads.
-class MovedParts {
+class MovedParts final : public SharedJob {
  public:
   MovedParts(const Region& region, const platform::Pages& pages, int node)
       : region_(region), pages_(pages), node_(node), part_(std::max(kPart, region.pages.bytes)) {}
 
   [[nodiscard]] std::size_t count() const { return (region_.length + part_ - 1) / part_; }
 
-  // False if nothing is left to do.
-  bool move_one() noexcept {
+  bool do_piece() noexcept override {
     try {
       const std::size_t at = next_.fetch_add(part_, std::memory_order_relaxed);
       if (at >= region_.length) return false;
@@ -54,24 +48,7 @@ class MovedParts {
     stop();
     return false;
   }
-  void stop() noexcept { next_.store(region_.length, std::memory_order_relaxed); }
-
-  void add_thread() {
-    const std::lock_guard guard(mutex_);
-    ++running_;
-  }
-  void thread_ends() noexcept {
-    const std::lock_guard guard(mutex_);
-    if (--running_ == 0) idle_.notify_all();
-  }
-  void wait(const InterruptCheck& check) {
-    std::unique_lock<std::mutex> lock(mutex_);
-    while (!idle_.wait_for(lock, kLookAtCheck, [this] { return running_ == 0; })) {
-      lock.unlock();
-      check();
-      lock.lock();
-    }
-  }
+  void stop() noexcept override { next_.store(region_.length, std::memory_order_relaxed); }
 
   // Called when every thread has ended.
   [[nodiscard]] std::optional<platform::Failure> take_failure() {
@@ -87,8 +64,6 @@ class MovedParts {
   std::atomic<std::size_t> next_{0};
   std::atomic<bool> no_memory_{false};
   platform::Mutex mutex_{platform::LockRank::kPopulate};
-  platform::Condition idle_{platform::LockRank::kPopulate};
-  int running_ = 0;
   std::optional<platform::Failure> failure_;
 };
 
@@ -103,34 +78,6 @@ std::vector<int> target_cpus(int node) {
   }
 }
 
-// False if no thread could be started (RLIMIT_NPROC, pids cgroup).
-bool move_by_threads(MovedParts& parts, std::size_t count, std::span<const int> cpus,
-                     const InterruptCheck& check) {
-  std::vector<std::jthread> threads;  // joined however this ends
-  threads.reserve(count);
-  try {
-    try {
-      const platform::NoSignals none;
-      for (std::size_t i = 0; i < count; ++i) {
-        parts.add_thread();
-        threads.emplace_back([&parts, cpus] {
-          platform::prepare_worker(cpus);
-          while (parts.move_one()) continue;
-          parts.thread_ends();
-        });
-      }
-    } catch (const std::system_error&) {
-      parts.thread_ends();
-    }
-    if (threads.empty()) return false;
-    parts.wait(check);
-  } catch (...) {
-    parts.stop();
-    throw;
-  }
-  return true;
-}
-
 }  // namespace
 
 std::optional<platform::Failure> move_in_parts(const Region& region, const platform::Pages& pages,
@@ -140,9 +87,9 @@ std::optional<platform::Failure> move_in_parts(const Region& region, const platf
   if (parts.count() > 1) {
     const std::vector<int> cpus = target_cpus(node);
     const std::size_t threads = std::min({parts.count(), cpus.size(), kMoveThreads});
-    if (threads > 1 && move_by_threads(parts, threads, cpus, check)) return parts.take_failure();
+    if (threads > 1 && run_by_threads(parts, threads, cpus, check)) return parts.take_failure();
   }
-  while (parts.move_one()) check();
+  while (parts.do_piece()) check();
   return parts.take_failure();
 }
 

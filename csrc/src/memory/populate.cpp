@@ -3,22 +3,18 @@
 
 #include <algorithm>
 #include <atomic>
-#include <chrono>
 #include <mutex>
 #include <new>
 #include <optional>
 #include <string>
-#include <system_error>
-#include <thread>
 #include <utility>
-#include <vector>
 
 #include "memory/range_placement.hpp"
+#include "memory/worker_team.hpp"
 #include "numapool/allocator.hpp"
 #include "numapool/error.hpp"
 #include "platform/locks.hpp"
 #include "platform/process.hpp"
-#include "platform/thread.hpp"
 
 namespace numapool {
 namespace {
@@ -38,7 +34,7 @@ constexpr std::uint64_t kCheckEvery = 50;  // ms
 thread_local std::atomic<std::uint64_t>* meter = nullptr;
 
 // Shared by the threads of one chunk: the next piece to take, and the first failure.
-class Work {
+class Work final : public SharedJob {
  public:
   Work(char* begin, std::size_t length, const platform::Pages& pages)
       : begin_(begin),
@@ -48,55 +44,18 @@ class Work {
         piece_(most_piece_),
         pages_(pages) {}
 
-  // Runs on its own thread, so it must not throw.
-  void run() noexcept {
-    while (populate_piece()) continue;
-    const std::lock_guard guard(mutex_);
-    if (--running_ == 0) idle_.notify_all();
-  }
   // The calling thread populates by itself.
   void run_here(const InterruptCheck& check) {
     std::uint64_t checked = platform::coarse_ms();
-    while (populate_piece()) {
+    while (do_piece()) {
       if (platform::coarse_ms() - checked < kCheckEvery) continue;
       check();
       checked = platform::coarse_ms();
     }
   }
-  void add_workers(int count) {
-    const std::lock_guard guard(mutex_);
-    running_ += count;
-  }
-  // The calling thread checks for interrupts while others populate.
-  void wait(const InterruptCheck& check) {
-    std::unique_lock<std::mutex> lock(mutex_);
-    while (!idle_.wait_for(lock, std::chrono::milliseconds(kCheckEvery),
-                           [this] { return running_ == 0; })) {
-      lock.unlock();
-      check();
-      lock.lock();
-    }
-  }
-  // Stops handing out pieces.
-  void stop() noexcept { next_.store(length_, std::memory_order_relaxed); }
+  void stop() noexcept override { next_.store(length_, std::memory_order_relaxed); }
 
-  // Called when every thread is done: throws the first failure.
-  void require_done(std::uint64_t whole) const {
-    if (failure_) {
-      throw Error(ErrorKind::kNoMemory,
-                  "cannot populate " + size_text(whole) + ": " + describe(*failure_),
-                  failure_->code);
-    }
-    if (no_memory_.load(std::memory_order_relaxed)) throw std::bad_alloc();
-  }
-
- private:
-  static std::size_t unit_of(const platform::Pages& pages) noexcept {
-    return pages.kind == platform::PageKind::kHugetlb ? pages.bytes : platform::base_page_bytes();
-  }
-
-  // False if nothing is left to do.
-  bool populate_piece() noexcept {
+  bool do_piece() noexcept override {
     try {
       const std::size_t piece = piece_.load(std::memory_order_relaxed);
       const std::size_t at = next_.fetch_add(piece, std::memory_order_relaxed);
@@ -119,6 +78,21 @@ class Work {
     return false;
   }
 
+  // Called when every thread is done: throws the first failure.
+  void require_done(std::uint64_t whole) const {
+    if (failure_) {
+      throw Error(ErrorKind::kNoMemory,
+                  "cannot populate " + size_text(whole) + ": " + describe(*failure_),
+                  failure_->code);
+    }
+    if (no_memory_.load(std::memory_order_relaxed)) throw std::bad_alloc();
+  }
+
+ private:
+  static std::size_t unit_of(const platform::Pages& pages) noexcept {
+    return pages.kind == platform::PageKind::kHugetlb ? pages.bytes : platform::base_page_bytes();
+  }
+
   void adapt(std::size_t piece, std::uint64_t took_ms) noexcept {
     if (took_ms > kLongPiece && piece > least_piece_) {
       const std::size_t fitting = piece / took_ms * kShortPiece / least_piece_ * least_piece_;
@@ -137,8 +111,6 @@ class Work {
   std::atomic<std::uint64_t>* const meter_ = meter;  // of the thread that waits
   std::atomic<std::size_t> next_{0};
   platform::Mutex mutex_{platform::LockRank::kPopulate};
-  platform::Condition idle_{platform::LockRank::kPopulate};
-  int running_ = 0;
   std::optional<platform::Failure> failure_;
   std::atomic<bool> no_memory_{false};
 };
@@ -148,36 +120,6 @@ std::size_t threads_for(std::size_t length, const PopulatePlan& plan) {
   const std::size_t useful = std::min({length / kPerThread, cpus, kMaxThreads});
   if (useful >= 2) return useful;
   return plan.only_on_cpus && !plan.cpus.empty() ? 1 : 0;
-}
-
-void run_chunk(Work& work, std::size_t threads, std::span<const int> cpus,
-               const InterruptCheck& check) {
-  std::vector<std::jthread> workers;  // joined however this ends
-  workers.reserve(threads);
-  try {
-    try {
-      const platform::NoSignals none;
-      for (std::size_t i = 0; i < threads; ++i) {
-        work.add_workers(1);
-        workers.emplace_back([&work, cpus] {
-          platform::prepare_worker(cpus);
-          work.run();
-        });
-      }
-    } catch (const std::system_error&) {
-      work.add_workers(-1);
-      // No more threads can be started (RLIMIT_NPROC, pids cgroup): the running ones, or this one,
-      // do the work.
-    }
-    if (workers.empty()) {
-      work.run_here(check);
-    } else {
-      work.wait(check);
-    }
-  } catch (...) {
-    work.stop();
-    throw;
-  }
 }
 
 }  // namespace
@@ -204,7 +146,8 @@ void populate(const Region& region, const PopulatePlan& plan, const InterruptChe
                           plan.left_out);
     }
     Work work(begin + at, length, region.pages);
-    run_chunk(work, threads_for(length, plan), plan.cpus, check);
+    const std::size_t threads = threads_for(length, plan);
+    if (threads == 0 || !run_by_threads(work, threads, plan.cpus, check)) work.run_here(check);
     work.require_done(region.length);
   }
 }
