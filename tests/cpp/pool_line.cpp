@@ -55,18 +55,6 @@ struct Lines : Pools {
 
 using Keys = std::vector<std::uint64_t>;
 
-// All words of 3 letters.
-template <class Visit>
-void each_word(std::size_t length, const Visit& visit) {
-  std::vector<unsigned> word(length, 0);
-  while (true) {
-    visit(word);
-    std::size_t at = 0;
-    while (at < length && ++word[at] == 3) word[at++] = 0;
-    if (at == length) return;
-  }
-}
-
 }  // namespace
 
 TEST_CASE_FIXTURE(Lines, "where there is room nobody stands in line") {
@@ -198,7 +186,7 @@ TEST_CASE_FIXTURE(Lines, "an error of the system ends the request that met it, a
 }
 
 TEST_CASE_FIXTURE(Lines, "one waits, one gives back, one trims: nobody is forgotten") {
-  each_word(5, [&](const std::vector<unsigned>& choices) {
+  each_word(5, 3, [&](const std::vector<unsigned>& choices) {
     open_with(2 * kMiB);
     Lease held = take(2 * kMiB, 0);
     std::shared_ptr<Turn> turn;
@@ -233,7 +221,7 @@ TEST_CASE_FIXTURE(Lines, "one waits, one gives back, one trims: nobody is forgot
 }
 
 TEST_CASE_FIXTURE(Lines, "one waits and leaves, one gives back, one closes: every schedule") {
-  each_word(6, [&](const std::vector<unsigned>& choices) {
+  each_word(6, 3, [&](const std::vector<unsigned>& choices) {
     open_with(2 * kMiB);
     const Lease held = take(2 * kMiB, 0);
     bool left = false;

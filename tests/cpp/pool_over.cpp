@@ -24,15 +24,6 @@ constexpr int kProducer = 0;
 constexpr int kConsumer = 1;  // of the same node
 
 struct Over : Pools {
-  // On a CPU, as a thread there would.
-  template <class Use>
-  static void on(int cpu, const Use& use) {
-    std::thread([&] {
-      const int cpus[] = {cpu};
-      platform::prepare_worker(cpus);
-      use();
-    }).join();
-  }
   // The fast path alone.
   [[nodiscard]] bool quick(std::uint64_t bytes, Lease& lease) const {
     return pool->try_acquire(bytes, 0, lease);

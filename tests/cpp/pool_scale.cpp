@@ -4,11 +4,9 @@
 
 #include <algorithm>
 #include <numeric>
-#include <thread>
 #include <vector>
 
 #include "platform/fake/process_script.hpp"
-#include "platform/thread.hpp"
 #include "pool/pool_holders.hpp"
 #include "pool/pool_impl.hpp"
 #include "pools.hpp"
@@ -34,15 +32,6 @@ struct LargeMachine : Pools {
     platform::fake::topology_script() = record;
   }
   [[nodiscard]] std::size_t shelves() const { return static_cast<PoolImpl*>(pool)->shelves(); }
-  // On a CPU, as a thread there would.
-  template <class Use>
-  static void on(int cpu, const Use& use) {
-    std::thread([&] {
-      const int cpus[] = {cpu};
-      platform::prepare_worker(cpus);
-      use();
-    }).join();
-  }
 };
 
 }  // namespace

@@ -3,9 +3,11 @@
 
 #include <doctest/doctest.h>
 
+#include <thread>
 #include <utility>
 
 #include "numapool/pool.hpp"
+#include "platform/thread.hpp"
 #include "scripted.hpp"
 
 namespace numapool {
@@ -38,6 +40,15 @@ struct Pools : Scripted {
   }
   static void give(const Lease& lease) {
     if (lease.keeper->give_back(lease.cookie, false)) lease.keeper->tidy();
+  }
+  // On a CPU, as a thread there would.
+  template <class Use>
+  static void on(int cpu, const Use& use) {
+    std::thread([&] {
+      const int cpus[] = {cpu};
+      platform::prepare_worker(cpus);
+      use();
+    }).join();
   }
   PoolCounts total() { return pool->statistics().total; }
   PoolCounts of(int node) { return pool->statistics().by_node.at(node); }

@@ -42,18 +42,6 @@ struct Reservations : Pools {
 
 constexpr auto kBlock = static_cast<std::int64_t>(kMiB);
 
-// All words of `length` letters.
-template <class Visit>
-void each_word(std::size_t length, unsigned letters, const Visit& visit) {
-  std::vector<unsigned> word(length, 0);
-  while (true) {
-    visit(word);
-    std::size_t at = 0;
-    while (at < length && ++word[at] == letters) word[at++] = 0;
-    if (at == length) return;
-  }
-}
-
 }  // namespace
 
 TEST_CASE_FIXTURE(Reservations, "blocks are added by a thread on the CPUs of the node") {

@@ -11,6 +11,18 @@
 
 namespace numapool {
 
+// Every word of `length` letters out of `letters`.
+template <class Visit>
+void each_word(std::size_t length, unsigned letters, const Visit& visit) {
+  std::vector<unsigned> word(length, 0);
+  while (true) {
+    visit(word);
+    std::size_t at = 0;
+    while (at < length && ++word[at] == letters) word[at++] = 0;
+    if (at == length) return;
+  }
+}
+
 // Runs a few actors as threads of which one is awake. Whenever it comes to a turning point, the
 // schedule says who goes on. The same choices make the same run.
 class Schedule {

@@ -19,18 +19,6 @@ namespace {
 
 using bindings::Exports;
 
-// Every word of `length` letters out of `letters`.
-template <class Visit>
-void for_each_choice(std::size_t length, unsigned letters, const Visit& visit) {
-  std::vector<unsigned> word(length, 0);
-  while (true) {
-    visit(word);
-    std::size_t at = 0;
-    while (at < length && ++word[at] == letters) word[at++] = 0;
-    if (at == length) return;
-  }
-}
-
 // How many turns are chosen in every way: 3 to the power of it are the schedules of a test.
 std::size_t turns() {
   const char* const text = std::getenv("NUMAPOOL_SCHEDULE_TURNS");
@@ -70,7 +58,7 @@ class View {
 
 TEST_CASE_FIXTURE(Pools, "one closes, one drops a view, one trims: every schedule") {
   std::size_t schedules = 0;
-  for_each_choice(turns(), 3, [&](const std::vector<unsigned>& choices) {
+  each_word(turns(), 3, [&](const std::vector<unsigned>& choices) {
     ++schedules;
     open();
     View view(take(4096, 0));
@@ -118,7 +106,7 @@ TEST_CASE_FIXTURE(Pools, "one closes, one drops a view, one trims: every schedul
 
 TEST_CASE_FIXTURE(Pools, "one acquires, one trims as the monitor does, one ends the pool") {
   std::size_t schedules = 0;
-  for_each_choice(turns(), 3, [&](const std::vector<unsigned>& choices) {
+  each_word(turns(), 3, [&](const std::vector<unsigned>& choices) {
     ++schedules;
     open();
     give(take(600'000, 1));
@@ -166,7 +154,7 @@ TEST_CASE_FIXTURE(Pools, "one acquires, one trims as the monitor does, one ends 
 
 TEST_CASE_FIXTURE(Pools, "a ring is dropped while its blocks come back and its pool ends") {
   std::size_t schedules = 0;
-  for_each_choice(turns(), 3, [&](const std::vector<unsigned>& choices) {
+  each_word(turns(), 3, [&](const std::vector<unsigned>& choices) {
     ++schedules;
     open();
     RingOptions options;
