@@ -15,6 +15,9 @@ if TYPE_CHECKING:
     from rich.text import Text
 
 GAP = 2  # between columns
+#: Layouts are made for this width at least; a terminal that is narrower breaks their lines itself.
+NARROWEST = 40
+WIDEST = 1000
 
 
 class Plain:
@@ -179,6 +182,11 @@ class Listing:
                 if _width(cell):
                     grid.add_row(f"  {heading}" if index else heading, cell, style=style)
         yield grid
+
+
+def is_a_size(text: str) -> bool:
+    """Return whether the environment's COLUMNS or LINES says a size; 0 is an unknown one."""
+    return text.isascii() and text.isdigit() and len(text) < 10 and int(text) > 0
 
 
 def _width(cell: str | Text) -> int:

@@ -11,7 +11,16 @@ import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from numapool.cli.listing import GAP, Listing, Pairs, Plain, StyledLine
+from numapool.cli.listing import (
+    GAP,
+    NARROWEST,
+    WIDEST,
+    Listing,
+    Pairs,
+    Plain,
+    StyledLine,
+    is_a_size,
+)
 
 if TYPE_CHECKING:
     from typing import TypeAlias
@@ -21,7 +30,7 @@ if TYPE_CHECKING:
     Screen: TypeAlias = "Console | PlainScreen"
     Shown: TypeAlias = str | Plain | StyledLine | Pairs | Listing
 
-_NARROWEST, _WIDEST, _USUAL = 40, 1000, 80  # as in screen.py
+_USUAL = 80  # characters, where nothing tells
 _STYLES = frozenset(
     f"{slash}{weight}{colour}".strip()
     for slash in ("", "/")
@@ -126,9 +135,9 @@ def _width() -> int:
                 continue
             break
         wanted = os.environ.get("COLUMNS", "")
-        if wanted.isascii() and wanted.isdigit() and len(wanted) < 10 and int(wanted) > 0:
+        if is_a_size(wanted):
             width = int(wanted)
-    return min(max(width, _NARROWEST), _WIDEST)
+    return min(max(width, NARROWEST), WIDEST)
 
 
 def _plain(cell: object) -> str:

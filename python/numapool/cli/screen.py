@@ -6,13 +6,10 @@ import os
 
 from rich.console import Console
 
-from numapool.cli.listing import Listing
+from numapool.cli.listing import NARROWEST, WIDEST, Listing, is_a_size
 
 __all__ = ["NARROWEST", "WIDEST", "Listing", "can_draw_over", "make_console"]
 
-#: Layouts are made for this width at least; a terminal that is narrower breaks their lines itself.
-NARROWEST = 40
-WIDEST = 1000
 _SIZES = ("COLUMNS", "LINES")
 
 
@@ -23,7 +20,7 @@ def make_console(*, stderr: bool = False) -> Console:
     nothing then.
     """
     environment = {
-        name: value for name, value in os.environ.items() if name not in _SIZES or _is_a_size(value)
+        name: value for name, value in os.environ.items() if name not in _SIZES or is_a_size(value)
     }
     console = Console(stderr=stderr, _environ=environment)
     if not NARROWEST <= console.width <= WIDEST:
@@ -34,7 +31,3 @@ def make_console(*, stderr: bool = False) -> Console:
 def can_draw_over(console: Console) -> bool:
     """Whether printed text can be drawn over, as it can on a terminal that moves its cursor."""
     return console.is_terminal and not console.is_dumb_terminal
-
-
-def _is_a_size(text: str) -> bool:
-    return text.isascii() and text.isdigit() and len(text) < 10 and int(text) > 0
