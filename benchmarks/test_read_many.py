@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import json
-import os
 import resource
 import shutil
 import subprocess
-import tempfile
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -18,6 +16,7 @@ import pytest
 from pytest_benchmark.fixture import BenchmarkFixture
 
 import numapool
+from benchmarks.support.disk import file_on_disk
 from benchmarks.support.figures import record
 
 KIB, MIB = 1 << 10, 1 << 20
@@ -43,19 +42,7 @@ class Cost:
 @pytest.fixture(scope="module")
 def path(allocator: numapool.NumaAllocator) -> Iterator[Path]:
     """A file of 1 GiB on a disk, gone again at the end."""
-    place = Path(os.environ.get("NUMAPOOL_BENCH_FOLDER", "/var/tmp"))
-    if shutil.disk_usage(place).free < 2 * FILE_BYTES:
-        pytest.skip(f"{place} has no room for {FILE_BYTES >> 30} GiB")
-    with tempfile.TemporaryDirectory(dir=place) as folder:
-        made = Path(folder) / "file"
-        with allocator.allocate(64 * MIB) as buffer:
-            for offset in range(0, FILE_BYTES, buffer.nbytes):
-                block = np.frombuffer(memoryview(buffer), np.uint64)
-                block[:] = np.random.default_rng(offset).integers(0, 2**63, len(block))
-                del block
-                way = numapool.write_from(made, buffer, offset, sync=True)
-        if way.direct_bytes == 0:
-            pytest.skip(f"no direct I/O in {place}: {way.reason}")
+    with file_on_disk(allocator, FILE_BYTES) as made:
         yield made
 
 

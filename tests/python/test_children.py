@@ -20,7 +20,6 @@ from support.policy import kernel_policy
 
 import numapool as nump
 from numapool import _core
-from numapool.base import warn_once
 from numapool.processes import children
 
 SHOW = ["cat", "/proc/self/numa_maps"]
@@ -78,7 +77,6 @@ def test_cpus_are_the_nodes_inside_and_the_former_ones_after(
     monkeypatch.setattr(children, "known_topology", lambda: machine)
     first, *others = sorted(affinity.own_cpus())
     show = [sys.executable, "-c", "import os; print(sorted(os.sched_getaffinity(0)))"]
-    warn_once._warned_causes.clear()
     with warnings.catch_warnings(record=True) as said:
         warnings.simplefilter("always")
         for node, cpus in ((0, [first]), (1, others)):

@@ -21,7 +21,6 @@ from support.optional import needed
 from typer.testing import CliRunner
 
 import numapool as nump
-from numapool.base import warn_once
 from numapool.cli.app import app
 from numapool.cli.run import start
 from numapool.cli.run_options import OPTIONS
@@ -323,9 +322,8 @@ _WARN = {
 
 @pytest.mark.parametrize("name", _ALL)
 def test_each_takes_none_for_a_device_of_unknown_node(
-    name: str, monkeypatch: pytest.MonkeyPatch, two_sockets: nump.NumaTopology
+    name: str, two_sockets: nump.NumaTopology
 ) -> None:
-    monkeypatch.setattr(warn_once, "_warned_causes", set())
     with warnings.catch_warnings(record=True) as told:
         warnings.simplefilter("always")
         for _ in range(1 if _ALL[name] is bound else 2):
@@ -341,7 +339,6 @@ def test_each_takes_near_a_device_of_unknown_node(
 ) -> None:
     if _ALL[name] is bound or len(known_topology().nodes) > 1:
         pytest.skip("this machine is to have one of the two nodes")
-    monkeypatch.setattr(warn_once, "_warned_causes", set())
     monkeypatch.setattr(node_set, "device_node", lambda _: None)
     with warnings.catch_warnings(record=True) as told:
         warnings.simplefilter("always")

@@ -12,7 +12,6 @@ import numpy as np
 import pytest
 
 import numapool as nump
-from numapool.base import warn_once
 from numapool.memory import movable_only
 
 MIB = 1 << 20
@@ -173,7 +172,6 @@ def test_a_node_of_movable_memory_is_warned_of_once(
     (tmp_path / "has_memory").write_text(f"{node},{node + 2}-{node + 3}\n")
     (tmp_path / "has_normal_memory").write_text(f"{node + 2}\n")
     monkeypatch.setattr(movable_only, "_NODES", tmp_path)
-    monkeypatch.setattr(warn_once, "_warned_causes", set())
     assert movable_only.movable_only_nodes(tmp_path) == {node, node + 3}
     assert movable_only.movable_only_nodes(tmp_path / "missing") == frozenset()
     with allocator.allocate(MIB, node) as buffer:

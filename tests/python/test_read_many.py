@@ -25,14 +25,7 @@ def path(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Path]:
     """A file on this machine's disk, which mostly has direct I/O, and one in memory without."""
-    if request.param == "disk":
-        made = tmp_path_factory.mktemp("many") / "held"
-        made.write_bytes(HELD)
-        yield made
-        return
-    if not files.SHARED_MEMORY.is_dir():
-        pytest.skip("there is no /dev/shm here")
-    with files.memory_folder() as folder:
+    with files.folder_of(request.param, tmp_path_factory) as folder:
         (folder / "held").write_bytes(HELD)
         yield folder / "held"
 

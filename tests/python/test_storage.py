@@ -31,12 +31,7 @@ def folder(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Path]:
     """A folder on this machine's disk, which mostly has direct I/O, and one in memory without."""
-    if request.param == "disk":
-        yield tmp_path_factory.mktemp("files")
-        return
-    if not files.SHARED_MEMORY.is_dir():
-        pytest.skip("there is no /dev/shm here")
-    with files.memory_folder() as made:
+    with files.folder_of(request.param, tmp_path_factory) as made:
         yield made
 
 

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
+import pytest
 
 SHARED_MEMORY = Path("/dev/shm")
 
@@ -53,3 +54,15 @@ def memory_folder() -> Iterator[Path]:
     """Make a folder on a file system in memory."""
     with tempfile.TemporaryDirectory(dir=SHARED_MEMORY) as name:
         yield Path(name)
+
+
+@contextmanager
+def folder_of(kind: str, factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """Make a folder on this machine's "disk", which mostly has direct I/O, or in "memory"."""
+    if kind == "disk":
+        yield factory.mktemp("files")
+        return
+    if not SHARED_MEMORY.is_dir():
+        pytest.skip("there is no /dev/shm here")
+    with memory_folder() as folder:
+        yield folder
