@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import ctypes
 import hashlib
 import mmap
 import os
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import pytest
 
@@ -17,6 +21,9 @@ from .support.children import in_child
 from .support.nodes import MIB, on_cpus, unused_bytes, wait_unused
 
 pytestmark = pytest.mark.machine("two_equal", "small_beside_big", "two_equal_612")
+
+
+_SYS_MOVE_PAGES = 279
 
 
 @pytest.fixture(scope="module")
@@ -157,3 +164,46 @@ def test_pages_that_automatic_balancing_marks_are_seen_and_moved(
         looked, moved = in_child(look), in_child(move)
     assert (looked.error, looked.result) == (None, [{"0": 8 * MIB}] * 2)
     assert (moved.error, moved.result) == (None, [{"1": 8 * MIB}] * 2)
+
+
+@contextmanager
+def _moving(buffer: nump.NodeBuffer) -> Iterator[list[int]]:
+    """Have a thread move the buffer's pages from node to node; counts how often it did."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    count = buffer.nbytes // pages.PAGE_BYTES
+    addresses = (ctypes.c_void_p * count)(
+        *range(buffer.address, buffer.address + buffer.nbytes, pages.PAGE_BYTES)
+    )
+    targets = [(ctypes.c_int * count)(*[node] * count) for node in (1, 0)]
+    status = (ctypes.c_int * count)()
+    turns: list[int] = []
+    end = threading.Event()
+
+    def move() -> None:
+        while not end.is_set():
+            for nodes in targets:
+                libc.syscall(_SYS_MOVE_PAGES, 0, ctypes.c_ulong(count), addresses, nodes, status, 2)
+            turns.append(1)
+
+    thread = threading.Thread(target=move)
+    thread.start()
+    try:
+        yield turns
+    finally:
+        end.set()
+        thread.join()
+
+
+@pytest.mark.machine("two_equal", "two_equal_612")
+def test_pages_that_the_kernel_is_moving_are_seen(
+    machine: Machine, allocator: nump.NumaAllocator
+) -> None:
+    """Their entries in the page table are of the kind that pages in swap have."""
+    with allocator.allocate(8 * MIB, 0, page_size="base") as buffer:
+        looks = []
+        with _moving(buffer) as turns:
+            while len(turns) < 2 or len(looks) < 8:
+                looks.append(buffer.placement())
+        for seen in looks:
+            assert seen.not_resident_bytes == seen.unknown_bytes == 0
+            assert sum(seen.bytes_by_node.values()) == 8 * MIB

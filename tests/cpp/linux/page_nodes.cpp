@@ -1,5 +1,5 @@
-// Where pages are, by a kernel that hides some (automatic balancing), answers nothing, or breaks a
-// scan off.
+// Where pages are, by a kernel that hides some (automatic balancing, compaction), answers nothing,
+// or breaks a scan off.
 #include "platform/linux/memory/page_nodes.hpp"
 
 #include <sys/mman.h>
@@ -26,6 +26,8 @@ enum class State {
   kBusy,
   kHidden,
   kHiddenHuge,
+  kMovingTwice,  // a read finds it in its place, and the next look on its way again
+  kMoving,
   kUnreadable,
   kZeros,
   kDevice,
@@ -103,8 +105,10 @@ bool scripted_read(void* address, std::size_t length) {
     ++kernel.reads;
     CHECK(page.state != State::kAbsent);  // a look makes nothing resident
     if (page.state == State::kUnreadable) return false;
-    if (page.state == State::kHidden || page.state == State::kHiddenHuge)
+    if (page.state == State::kHidden || page.state == State::kHiddenHuge ||
+        page.state == State::kMoving)
       page.state = State::kPlain;
+    if (page.state == State::kMovingTwice) page.state = State::kMoving;
   }
   return true;
 }
@@ -132,6 +136,13 @@ TEST_CASE("pages that automatic balancing hides are read, and then told of") {
   REQUIRE(ask_nodes(pages, nodes, kScripted));
   CHECK(nodes == std::array{2, 2, kNotResident, 1, 3, 3});
   CHECK(kernel.reads == 4);
+}
+
+TEST_CASE("a page on its way to another place is waited for") {
+  auto pages = scripted({{State::kMoving, 2}, {State::kMovingTwice, 1}, {State::kZeros, 0}});
+  std::array<int, 3> nodes{};
+  REQUIRE(ask_nodes(pages, nodes, kScripted));
+  CHECK(nodes == std::array{2, 1, kNotResident});
 }
 
 TEST_CASE("of a page that is there and cannot be asked about nothing is known") {
@@ -257,11 +268,12 @@ struct Found {
   std::vector<ResidentRun> runs;
 };
 
-Found scan(std::uintptr_t begin, std::size_t length, const ScanCall& call) {
+Found scan(std::uintptr_t begin, std::size_t length, const ScanCall& call,
+           const CoreCall& core = {}) {
   Found found;
   found.known = scan_resident(
       reinterpret_cast<void*>(begin), length,
-      [&](const ResidentRun& run) { found.runs.push_back(run); }, call);
+      [&](const ResidentRun& run) { found.runs.push_back(run); }, call, core);
   return found;
 }
 
@@ -280,6 +292,31 @@ TEST_CASE("a scan that fails on its way tells how far it came") {
   CHECK(found.known == 0x14000);
   REQUIRE(found.runs.size() == 1);
   CHECK(found.runs[0].end == 0x12000);
+}
+
+TEST_CASE("a scan finds pages on their way to another place, and none that were swapped out") {
+  const std::uintptr_t begin = 16 * base_page_bytes();
+  const std::uintptr_t end = begin + 8 * base_page_bytes();
+  const auto call = [&](void* argument) {
+    auto* const asked = static_cast<Scan*>(argument);
+    *reinterpret_cast<Region*>(asked->regions) = {begin, end, 1U << 4};
+    asked->walk_end = end;
+    return 1;
+  };
+  const Found found = scan(begin, end - begin, call, [&](void* at, std::size_t length, auto* out) {
+    CHECK(reinterpret_cast<std::uintptr_t>(at) == begin);
+    CHECK(length == end - begin);
+    const std::array<unsigned char, 8> core{0, 1, 1, 0, 0, 1, 0, 1};
+    std::copy(core.begin(), core.end(), out);
+    return 0;
+  });
+  REQUIRE(found.runs.size() == 3);
+  const auto page_of = [&](std::uintptr_t at) { return (at - begin) / base_page_bytes(); };
+  CHECK(page_of(found.runs[0].start) == 1);
+  CHECK(page_of(found.runs[0].end) == 3);
+  CHECK(page_of(found.runs[1].start) == 5);
+  CHECK(page_of(found.runs[2].end) == 8);
+  CHECK(scan(begin, end - begin, call, [](auto...) { return -1; }).runs.empty());
 }
 
 TEST_CASE("a scan that does nothing tells nothing") {

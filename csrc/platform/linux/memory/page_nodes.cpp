@@ -1,5 +1,8 @@
-// Finds the nodes of single pages with move_pages(2). Pages that automatic balancing hides are read
-// first, and then asked about again.
+// Finds the nodes of single pages with move_pages(2). Pages that the kernel hides are read first,
+// and then asked about again.
+//
+// For a page that the kernel is just moving (compaction), the answer is ENOENT. A read waits until
+// the page has arrived.
 //
 // Automatic balancing (kernel.numa_balancing, on by default with several nodes) temporarily removes
 // the access rights of resident pages to see which threads use them. For such a page, Linux 6.1 to
@@ -29,6 +32,7 @@ namespace numapool::platform {
 namespace {
 
 constexpr std::size_t kGroup = 512;  // pages that are read together
+constexpr int kMostReads = 3;        // of a page that is on its way to another place each time
 
 bool says_absent(int answer) noexcept { return answer == -ENOENT || answer == -EFAULT; }
 
@@ -76,6 +80,15 @@ int conclude(int answer, Presence presence, bool was_read) noexcept {
 struct Group {
   std::array<Presence, kGroup> presence{};
   std::array<bool, kGroup> read{};
+
+  // Whether a page that was read is missing again. Of the shared page of zeros the answer stays
+  // EFAULT.
+  [[nodiscard]] bool moves_on(std::span<const int> answers) const noexcept {
+    for (std::size_t i = 0; i < answers.size(); ++i) {
+      if (answers[i] == -ENOENT && read[i]) return true;
+    }
+    return false;
+  }
 };
 
 // By the memory policy of the page's address where that call is older than MADV_POPULATE_READ, or
@@ -108,15 +121,17 @@ Status ask_nodes(std::span<void*> pages, std::span<int> nodes, const PageCalls& 
     const auto answers = nodes.subspan(at, count);
     group.presence.fill(Presence::kUnknown);
     group.read.fill(false);
-    if (read_hidden(some, answers, group.presence, group.read, calls) != 0) {
+    for (int reads = 0; reads < kMostReads; ++reads) {
+      if (read_hidden(some, answers, group.presence, group.read, calls) == 0) break;
       again.fill(kUnanswered);
-      if (calls.move_pages(count, some.data(), nullptr, again.data()) == 0) {
-        for (std::size_t i = 0; i < count; ++i) {
-          if (group.read[i]) answers[i] = again[i];
-        }
-      } else {
+      if (calls.move_pages(count, some.data(), nullptr, again.data()) != 0) {
         group.read.fill(false);
+        break;
       }
+      for (std::size_t i = 0; i < count; ++i) {
+        if (group.read[i]) answers[i] = again[i];
+      }
+      if (!group.moves_on(answers)) break;
     }
     for (std::size_t i = 0; i < count; ++i)
       answers[i] = conclude(answers[i], group.presence[i], group.read[i]);

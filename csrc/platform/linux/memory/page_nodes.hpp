@@ -24,7 +24,7 @@ enum class Presence : std::uint8_t { kAbsent, kPresent, kUnknown };
 struct PageCalls {
   // move_pages(2) of this process; `nodes` null only asks.
   long (*move_pages)(std::size_t count, void** pages, const int* nodes, int* status);
-  // Whether each page is in this process's page table.
+  // Whether each page is in memory for this process: in its page table, or on its way there.
   void (*presence)(std::span<void* const> pages, std::span<Presence> out);
   // Reads `length` bytes of pages that are present, and moves none of them. False if some could not
   // be read.

@@ -1,5 +1,5 @@
-// /proc/self/pagemap: which pages are in the page table; and of a range which parts are resident,
-// and in huge pages: the PAGEMAP_SCAN ioctl (Linux 6.7).
+// /proc/self/pagemap: which pages are in memory; and of a range which parts are, and in huge pages:
+// the PAGEMAP_SCAN ioctl (Linux 6.7). Pages that the kernel is moving are in memory.
 #pragma once
 
 #include <cstddef>
@@ -20,6 +20,8 @@ struct ResidentRun {
 
 // ioctl(2) as a scan makes it: the number of regions found, or -1 and errno. Tests script it.
 using ScanCall = std::function<int(void* argument)>;
+// mincore(2). Tests script it.
+using CoreCall = std::function<int(void* address, std::size_t length, unsigned char* out)>;
 using Visit = std::function<void(const ResidentRun&)>;
 
 // Calls `visit` for each run of [address, address + length) in ascending order. Returns the address
@@ -28,9 +30,9 @@ using Visit = std::function<void(const ResidentRun&)>;
 // /proc does not allow it.
 std::uintptr_t scan_resident(const void* address, std::size_t length, const Visit& visit);
 std::uintptr_t scan_resident(const void* address, std::size_t length, const Visit& visit,
-                             const ScanCall& scan);
+                             const ScanCall& scan, const CoreCall& core);
 
-// Whether each page, ascending or not, is in this process's page table; by mincore(2) where
+// Whether each page, ascending or not, is in memory for this process; by mincore(2) alone where
 // /proc does not tell.
 void read_presence(std::span<void* const> pages, std::span<Presence> out);
 
