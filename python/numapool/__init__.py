@@ -223,8 +223,8 @@ _LATE = {
 }
 _MODULES = {name: module for module, names in _LATE.items() for name in names.split()}
 
-# Modules that load more of the standard library than an import should cost: they are loaded when
-# one of their names is first used.
+# Modules that load more of the standard library than the others together: each is loaded when one
+# of its own names is first used.
 _COSTLY = frozenset(
     (
         "arrays.numpy_allocator",
@@ -255,23 +255,32 @@ if not TYPE_CHECKING:  # to a type checker, only what is listed is there
 
             renamed.warn_of(f"numapool.{name}", f"numapool.{_RENAMED[name]}")
             name = _RENAMED[name]
-            if name in globals():
-                return globals()[name]
         if name not in _MODULES:
             raise AttributeError(f"module 'numapool' has no attribute {name!r}")
-        from importlib import import_module
-
-        value: object = getattr(import_module(f"numapool.{_MODULES[name]}"), name)
-        globals()[name] = value
-        return value
+        if name not in globals():
+            _load(_MODULES[name])
+        return globals()[name]
 
 
 def __dir__() -> list[str]:
     return sorted(__all__)
 
 
+def _load(wanted: str) -> None:
+    """Load a module, and all that are not costly.
+
+    All at once: a process may later run out of descriptors, or give up the right to read files.
+    """
+    from importlib import import_module
+
+    for module, names in _LATE.items():
+        if module == wanted or module not in _COSTLY:
+            loaded = import_module(f"numapool.{module}")
+            globals().update((one, getattr(loaded, one)) for one in names.split())
+
+
 def _is_quick_command() -> bool:
-    """Whether this is a command that loads what it needs by itself, and no more.
+    """Whether this is a command that loads what it needs of the core by itself, and no more.
 
     `numapool run` becomes another program; `numapool info` reads files and ends.
     """
@@ -279,17 +288,8 @@ def _is_quick_command() -> bool:
     return started[1:2] in (["run"], ["info"]) and started[0].endswith(("numapool", "-m"))
 
 
-def _load() -> None:
-    """Load the modules now: a process may lose its descriptors, or the right to read files."""
-    from importlib import import_module
-
-    for module, names in _LATE.items():
-        if module not in _COSTLY:
-            loaded = import_module(f"numapool.{module}")
-            globals().update((name, getattr(loaded, name)) for name in names.split())
-
-
 if not _is_quick_command():
-    _load()
+    # A core that cannot be loaded is an error of the import, for programs that go on without it.
+    import numapool._core  # noqa: F401
 
 del TYPE_CHECKING

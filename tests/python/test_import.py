@@ -153,8 +153,16 @@ def loaded_by(statement: str) -> set[str]:
     return set(done.stdout.split())
 
 
-def test_import_loads_nothing_that_is_not_needed() -> None:
+def test_the_import_loads_the_errors_and_the_core() -> None:
+    """A core that cannot be loaded fails the import; everything else waits until it is used."""
     more = loaded_by("import numapool") - loaded_by("pass")
+    own = {name for name in more if name.partition(".")[0] == "numapool"}
+    assert own == {"numapool", "numapool.base", "numapool.base.errors", "numapool._core"}
+    assert not more & {"typing", "dataclasses", "contextlib", "inspect", "threading"}
+
+
+def test_the_first_use_loads_nothing_that_is_not_needed() -> None:
+    more = loaded_by("import numapool; numapool.BufferPool") - loaded_by("pass")
     tops = {name.partition(".")[0] for name in more if not name.startswith("_")}
     assert "numapool" in tops
     assert tops - {"numapool"} <= set(LIGHT.split())
@@ -165,15 +173,20 @@ def test_a_program_that_starts_another_loads_the_errors_alone() -> None:
     more = loaded_by("sys.argv = ['numapool', 'run']; import numapool") - loaded_by("pass")
     own = {name for name in more if name.partition(".")[0] == "numapool"}
     assert own == {"numapool", "numapool.base", "numapool.base.errors"}
-    assert not more & {"typing", "dataclasses", "contextlib", "inspect", "threading"}
 
 
-def test_after_the_import_no_file_is_needed() -> None:
+def test_after_the_first_use_no_file_is_needed() -> None:
     """A process may run out of descriptors, or become one that may not read the package."""
-    loaded = loaded_by("import numapool")
+    loaded = loaded_by("import numapool; numapool.PlacementError; numapool.bound_node")
     used = "numapool.zeros; numapool.BufferPool().acquire(1).placement(); numapool.PressureMonitor"
     late = loaded_by(f"import numapool; {used}") - loaded
     assert not {name for name in late if name.startswith("numapool")}
+
+
+def test_a_name_that_is_not_there_loads_nothing() -> None:
+    """Tools ask every module for names of their own."""
+    asked = "hasattr(numapool, '__wrapped__'), hasattr(numapool, 'nothing')"
+    assert loaded_by(f"import numapool; {asked}") == loaded_by("import numapool")
 
 
 def test_names_are_loaded_from_where_type_checkers_find_them() -> None:

@@ -61,10 +61,12 @@ SLOW = (
 #: loads: an editable install has a loader, which loads modules of its own.
 INSTALLED = (
     "test_cli_run.py::test_little_is_loaded_before_the_program",
-    "test_import.py::test_after_the_import_no_file_is_needed",
-    "test_import.py::test_import_loads_nothing_that_is_not_needed",
+    "test_import.py::test_a_name_that_is_not_there_loads_nothing",
+    "test_import.py::test_after_the_first_use_no_file_is_needed",
     "test_import.py::test_looking_at_the_machine_loads_nothing_more",
     "test_import.py::test_numpy_is_loaded_with_the_first_array",
+    "test_import.py::test_the_first_use_loads_nothing_that_is_not_needed",
+    "test_import.py::test_the_import_loads_the_errors_and_the_core",
     "test_unsupported.py",
     "test_wheel.py",
 )
