@@ -4,8 +4,9 @@ Run as ``python -m benchmarks.migration`` on a machine with two nodes, each with
 buffer. In turns, a buffer is moved to the other node and back by ``NodeBuffer.migrate``, by
 ``numapool.migrate`` as memory of another owner, by move_pages(2) for every base page in one call,
 and in calls of 512 pages. Then a process of the same size is moved by ``migrate_process`` and by
-migratepages. Prints one JSON document with seconds; `ratio` is numapool's fastest round by the
-fastest round of the peer, `cpu_ratio` the same of the processor time that the moves took.
+migratepages. Prints one JSON document with seconds, for each way there and back, as the nodes may
+have different numbers of CPUs: `median_ratio` is numapool's median round by the median round of the
+peer, `ratio` the same of the fastest rounds, `cpu_ratio` of the least processor time.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ import json
 import mmap
 import os
 import shutil
+import statistics
 import subprocess
 import sys
 import time
@@ -37,7 +39,8 @@ print(flush=True)
 input()
 """
 _ADVICE: dict[PageSize, int] = {"base": 15, "transparent": 14}  # MADV_NOHUGEPAGE, MADV_HUGEPAGE
-_Times = dict[str, list[tuple[float, float]]]
+#: Seconds and processor seconds of each round, by the target node and the way.
+_Times = dict[int, dict[str, list[tuple[float, float]]]]
 
 
 def main() -> None:
@@ -61,10 +64,18 @@ def main() -> None:
 
 
 def beside(times: _Times, ours: str, peers: tuple[str, ...]) -> dict[str, object]:
-    """Return the fastest rounds, and their ratios."""
-    best = {way: tuple(map(min, zip(*all_of, strict=True))) for way, all_of in times.items()}
+    """Return the rounds to each node, and their ratios."""
+    return {f"to node {node}": _beside(ways, ours, peers) for node, ways in times.items()}
+
+
+def _beside(
+    ways: dict[str, list[tuple[float, float]]], ours: str, peers: tuple[str, ...]
+) -> dict[str, object]:
+    median = {way: statistics.median(wall for wall, _ in ways[way]) for way in ways}
+    best = {way: tuple(map(min, zip(*all_of, strict=True))) for way, all_of in ways.items()}
     return {
-        "rounds": {way: [round(s, 4) for s, _ in times[way]] for way in (ours, *peers)},
+        "rounds": {way: [round(s, 4) for s, _ in ways[way]] for way in (ours, *peers)},
+        "median_ratio": {peer: round(median[ours] / median[peer], 3) for peer in peers},
         "ratio": {peer: round(best[ours][0] / best[peer][0], 3) for peer in peers},
         "cpu_ratio": {peer: round(best[ours][1] / best[peer][1], 3) for peer in peers},
     }
@@ -126,13 +137,13 @@ def buffers_moved(size: int, page_size: PageSize, rounds: int, one: int, other: 
             "migrate": by_buffer,
             "array": by_array,
         }
-        times: _Times = {way: [] for way in ways}
+        times: _Times = {node: {way: [] for way in ways} for node in (one, other)}
         for _ in range(rounds):
             for way, move in ways.items():
                 for node in (other, one):
                     move(node)
                     assert buffer.placement().bytes_by_node == {node: size}
-                    times[way].append(_timed.pop())
+                    times[node][way].append(_timed.pop())
         return times
 
 
@@ -140,7 +151,7 @@ def processes_moved(size: int, page_size: PageSize, rounds: int, one: int, other
     """Move a process there and back by each way in turns."""
     command = [sys.executable, "-m", "numapool", "run", "--memory", str(one), "--"]
     child = [sys.executable, "-c", _CHILD, str(size), str(_ADVICE[page_size])]
-    times: _Times = {"migratepages": [], "migrate_process": []}
+    times: _Times = {node: {"migratepages": [], "migrate_process": []} for node in (one, other)}
     with subprocess.Popen(
         [*command, *child], stdin=subprocess.PIPE, stdout=subprocess.PIPE
     ) as process:
@@ -148,7 +159,7 @@ def processes_moved(size: int, page_size: PageSize, rounds: int, one: int, other
         assert process.stdout is not None
         process.stdout.readline()
         for _ in range(rounds):
-            for way in times:
+            for way in times[one]:
                 for source, target in ((one, other), (other, one)):
                     wall, cpu = time.perf_counter(), sum(os.times()[:4])
                     if way == "migratepages":
@@ -160,7 +171,7 @@ def processes_moved(size: int, page_size: PageSize, rounds: int, one: int, other
                     took = time.perf_counter() - wall, sum(os.times()[:4]) - cpu
                     there = nump.process_placement(process.pid).bytes_by_node.get(target, 0)
                     assert there >= size, f"{way} left {size - there} bytes"
-                    times[way].append(took)
+                    times[target][way].append(took)
         process.stdin.write(b"\n")
     return times
 

@@ -121,14 +121,15 @@ SHARED_CPUS = Machine(
     kernel_options=("numa=fake=2",),
 )
 
-#: With room for a gigabyte to move. No node has more CPUs than a small host can emulate at once.
+#: With room for a gigabyte to move. What goes to node 0 can be moved by one CPU near it, what goes to
+#: node 1 by two, and no node has more CPUs than a small host can emulate at once.
 TWO_LARGE_612 = Machine(
     name="two_large_612",
     kernel="6.12",
-    cpu_count=2,
+    cpu_count=3,
     nodes=(
         Node(node_id=0, memory_mib=2048, cpus=(0,)),
-        Node(node_id=1, memory_mib=2048, cpus=(1,)),
+        Node(node_id=1, memory_mib=2048, cpus=(1, 2)),
     ),
 )
 

@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Sequence
 from types import SimpleNamespace
 
 import pytest
@@ -49,6 +50,7 @@ class Machine:
         self.calls: list[tuple[list[int], list[int]]] = []
         self.areas: list[tuple[int, int]] = []
         self.parts: list[tuple[int, int]] = []
+        self.cpus: dict[int, tuple[int, ...]] = {0: (0, 1), 1: (2,), 2: ()}
         self.refuses_parts = False
         self.failure: OSError | None = None
 
@@ -80,7 +82,10 @@ class Machine:
         return end - begin
 
     def current_topology(self) -> SimpleNamespace:
-        return SimpleNamespace(nearest=lambda node: tuple(sorted(self.room)))
+        nodes = [SimpleNamespace(node_id=node, cpus=cpus) for node, cpus in self.cpus.items()]
+        return SimpleNamespace(
+            nearest=lambda node: tuple(sorted(self.room)), nodes=lambda: tuple(nodes)
+        )
 
 
 @pytest.fixture
@@ -163,6 +168,42 @@ def test_few_cpus_are_left_to_the_process(
     machine.room = {1: migrate._PART_BYTES}
     assert nump.migrate_process(7, [0], [1]).complete
     assert machine.parts == [] and machine.calls == [([0], [1])]
+
+
+@pytest.mark.parametrize(
+    ("usable", "target", "expected"),
+    [
+        (range(3), (1, 2), (2, {1, 2})),
+        (range(2), (1, 2), (1, {0, 1})),
+        (range(16), range(8, 16), (4, set(range(8, 16)))),
+        (range(6), (), (3, set(range(6)))),  # a node of memory alone
+        (range(16), (15,), (4, set(range(16)))),
+    ],
+)
+def test_threads_run_on_the_cpus_of_the_target(
+    machine: Machine,
+    monkeypatch: pytest.MonkeyPatch,
+    usable: range,
+    target: Sequence[int],
+    expected: tuple[int, set[int]],
+) -> None:
+    monkeypatch.setattr(migrate, "usable_cpus", lambda: frozenset(usable))
+    machine.cpus[1] = tuple(target)
+    count, cpus = expected
+    assert migrate.movers(1) == (count, frozenset(cpus))
+
+
+def test_the_caller_stays_on_its_cpus(machine: Machine) -> None:
+    before = os.sched_getaffinity(0)
+    seen: list[set[int]] = []
+    machine.cpus[1] = tuple(before)
+    machine.areas = [(0, 3 * migrate._PART_BYTES)]
+    machine.room = {1: migrate._PART_BYTES}
+    machine.move_process_pages = (  # type: ignore[method-assign]
+        lambda *_: seen.append(os.sched_getaffinity(0)) or 0  # type: ignore[func-returns-value]
+    )
+    nump.migrate_process(7, [0], [1])
+    assert len(seen) == 3 and os.sched_getaffinity(0) == before
 
 
 def test_room_is_asked_for_before_anything_moves(machine: Machine) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
+import sys
 import threading
 import time
 from collections import deque
@@ -25,9 +26,9 @@ _LOOK_S = 0.25
 #: One thread moves such a part at a time. For each call the kernel has every CPU put its own lists
 #: of pages right and waits for that, which is little beside so many pages.
 _PART_BYTES = 64 << 20
-#: The kernel copies on the CPU that asks. More threads wait for its locks and the memory, and half
-#: of the CPUs are left to the process, which runs on.
+#: The kernel copies on the CPU that asks. More threads wait for its locks and the memory.
 _MOST_THREADS = 4
+#: Of CPUs that are not the target's: the others are left to the process, which runs on.
 _THREADS_PER_CPU = 0.5
 #: Between two looks, at least so many times as long as a look takes.
 _RARELY = 10
@@ -95,9 +96,10 @@ def migrate_process(
 ) -> ProcessMigration:
     """Move the pages that a process has on some nodes to others.
 
-    Large mappings of its own move in parts, by several threads and huge page by huge page
-    (move_pages(2)), everything else in one call (migrate_pages(2)). With fewer than four CPUs there
-    is only that call, which migratepages(8) makes, too.
+    Large mappings of its own move in parts, by up to four threads on the target's CPUs and huge
+    page by huge page (move_pages(2)), everything else in one call (migrate_pages(2)). Where the
+    target has fewer than two CPUs for this thread, and the machine fewer than four, there is only
+    that call, which migratepages(8) makes, too.
 
     Its CPUs and its memory policy stay as they are: pages that it touches for the first time later
     go where that policy says. The process runs on meanwhile, and waits for single pages only.
@@ -220,11 +222,12 @@ class _Watched:
         First large mappings that are the process's alone, in parts and by several threads, where
         there are CPUs for them; then the rest, in one call.
         """
-        if (threads := _threads()) > 1:
+        threads, cpus = movers(target)
+        if threads > 1:
             parts = parts_of(_areas(self._pid, source, target))
             try:
                 if parts:
-                    self._run(*[partial(self._move_parts, parts, target)] * threads)
+                    self._run(*[partial(self._move_parts, parts, target, cpus)] * threads)
             finally:
                 parts.clear()  # an interrupt ends the threads
 
@@ -240,8 +243,15 @@ class _Watched:
         if failures:
             raise self._explained(failures[0])
 
-    def _move_parts(self, parts: deque[tuple[int, int]], target: int) -> None:
-        """Move parts until there are no more, the node is full, or the system refuses it."""
+    def _move_parts(self, parts: deque[tuple[int, int]], target: int, cpus: frozenset[int]) -> None:
+        """Move parts until there are no more, the node is full, or the system refuses it.
+
+        It is the whole of a thread, which runs on these CPUs. It holds no lock while it moves: a
+        child that another thread forks lacks it, and has nothing to wait for.
+        """
+        with contextlib.suppress(OSError):  # it is faster there, and right anywhere
+            if sys.platform != "win32":
+                os.sched_setaffinity(0, cpus)
         with contextlib.suppress(IndexError, OSError):
             while True:
                 begin, end = parts.popleft()
@@ -323,9 +333,17 @@ def parts_of(areas: Iterable[tuple[int, int]]) -> deque[tuple[int, int]]:
     return parts
 
 
-def _threads() -> int:
-    """Return how many threads move parts; one would gain nothing over the one call."""
-    return min(_MOST_THREADS, int(_THREADS_PER_CPU * len(usable_cpus())))
+def movers(target: int) -> tuple[int, frozenset[int]]:
+    """Return how many threads move parts, and on which CPUs.
+
+    Those of the target write to memory of their own node. One thread would gain nothing over the
+    one call.
+    """
+    usable = usable_cpus()
+    nodes = {node.node_id: node.cpus for node in _core.current_topology().nodes()}
+    if len(near := usable.intersection(nodes.get(target, ()))) > 1:
+        return min(_MOST_THREADS, len(near)), near
+    return min(_MOST_THREADS, int(_THREADS_PER_CPU * len(usable))), usable
 
 
 def _kept(memory: _core.ProcessMemory, sources: list[int], targets: list[int]) -> dict[str, int]:
