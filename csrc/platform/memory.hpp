@@ -114,11 +114,13 @@ Status set_policy(void* address, std::size_t length, Policy policy, std::span<co
 // Makes every page of the range resident and writable, in the calling thread. New pages are zero.
 Status populate(void* address, std::size_t length, const Pages& pages);
 // Moves resident pages to `node` as far as they fit, without changing the policy and without risk
-// to the contents. Succeeds if the system did what it could.
-Status move_to_node(void* address, std::size_t length, const Pages& pages, int node);
+// to the contents. Succeeds if the system did what it could. Returns the bytes that are known to be
+// on the node then, because the system said so as it moved them; of the others nothing is known.
+Result<std::uint64_t> move_to_node(void* address, std::size_t length, const Pages& pages, int node);
 // What happened to pages that were to be moved, in bytes. Pages that were on the node already are
-// not counted.
+// not counted as kept.
 struct MoveTally {
+  std::uint64_t there_bytes = 0;   // known to be on the node now
   std::uint64_t shared_bytes = 0;  // other processes have mapped these pages, too
   std::uint64_t busy_bytes = 0;    // in use by the kernel or a device now
   std::uint64_t full_bytes = 0;    // the node had no room

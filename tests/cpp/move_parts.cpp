@@ -7,7 +7,9 @@
 #include <thread>
 #include <vector>
 
+#include "memory/move_parts.hpp"
 #include "numapool/current_topology.hpp"
+#include "numapool/object_memory.hpp"
 #include "scripted.hpp"
 
 namespace numapool {
@@ -50,6 +52,17 @@ TEST_CASE_FIXTURE(InParts, "one CPU needs no threads") {
   CHECK(memory().worker_cpus.empty());
 }
 
+TEST_CASE_FIXTURE(InParts, "one thread makes few calls, and several have parts of their own") {
+  const Movers one(2);  // with one CPU
+  CHECK(one.part_bytes(kMiB) == 256 * kMiB);
+  CHECK(one.part_bytes(4096 * kMiB) == 256 * kMiB);
+  const Movers two(1);
+  CHECK(two.part_bytes(kMiB) == 64 * kMiB);
+  CHECK(two.part_bytes(512 * kMiB) == 128 * kMiB);
+  CHECK(two.part_bytes(516 * kMiB) == 192 * kMiB);
+  CHECK(two.part_bytes(std::uint64_t{1} << 40) == 256 * kMiB);
+}
+
 TEST_CASE_FIXTURE(InParts, "a part that is refused ends the move, and the policy stays") {
   memory().failures_at["move_to_node"][2] = Failure{Cause::kRefused, "move_pages", 1, {}};
   CHECK(kind_of([&] { return migrate(region, 1, kNoInterrupts); }) == ErrorKind::kUnsupported);
@@ -80,7 +93,58 @@ TEST_CASE_FIXTURE(InParts, "a huge page that is one in part only is moved by its
   const Migration moved = migrate(region, 2, kNoInterrupts);
   CHECK(moved.placement.bytes_by_node == std::map<int, std::uint64_t>{{0, kMiB}, {2, 3 * kMiB}});
   // Once as it is mapped, and once page by page.
-  CHECK(memory().calls["move_to_node"] == 6);
+  CHECK(memory().calls["move_to_node"] == 2);
+}
+
+TEST_CASE_FIXTURE(InParts, "what a move was told to be there is not looked at again") {
+  REQUIRE(platform::populate(region.address, region.length, region.pages).ok());
+  memory().calls.clear();
+  const Migration moved = migrate(region, 1, kNoInterrupts);
+  CHECK(memory().calls["residency"] == 1);
+  CHECK(moved.before.bytes_by_node == std::map<int, std::uint64_t>{{0, 130 * kMiB}});
+  const Placement seen = placement_of(region);
+  CHECK(moved.placement.bytes_by_node == seen.bytes_by_node);
+  CHECK(moved.placement.page_size_bytes == seen.page_size_bytes);
+  CHECK(moved.placement.method == seen.method);
+  CHECK(moved.place.step == AllocationStep::kPreferred);
+}
+
+struct OfOthers : InParts {
+  MoveOutcome go(int node, const InterruptCheck& check = kNoInterrupts) {
+    const auto begin = reinterpret_cast<std::uintptr_t>(region.address);
+    memory().calls.clear();
+    return move_to({{begin, begin + region.length}}, node, check);
+  }
+};
+
+TEST_CASE_FIXTURE(OfOthers, "memory of other owners is moved by threads on the CPUs of the node") {
+  REQUIRE(platform::populate(region.address, region.length, region.pages).ok());
+  const MoveOutcome moved = go(1);
+  const auto parts = static_cast<std::size_t>(memory().calls["move_resident"]);
+  CHECK(parts >= 3);
+  CHECK(memory().worker_cpus == std::vector<std::vector<int>>(2, {2, 3}));
+  CHECK(memory().calls["residency"] == static_cast<int>(parts));  // before alone
+  CHECK(moved.after.bytes_by_node == std::map<int, std::uint64_t>{{1, 130 * kMiB}});
+  memory().worker_cpus.clear();
+  CHECK(go(2).after.bytes_by_node == std::map<int, std::uint64_t>{{2, 130 * kMiB}});
+  CHECK(memory().worker_cpus.empty());
+  CHECK(memory().misuses == 0);
+}
+
+TEST_CASE_FIXTURE(OfOthers, "what stays of other owners' memory is told of, and looked at") {
+  memory().rooms[1].free_bytes = 3 * kMiB;
+  const MoveOutcome moved = go(1);
+  CHECK(moved.kept.full_bytes == kMiB);
+  CHECK(moved.after.bytes_by_node == std::map<int, std::uint64_t>{{0, kMiB}, {1, 3 * kMiB}});
+  CHECK(moved.after.not_resident_bytes == 126 * kMiB);
+}
+
+TEST_CASE_FIXTURE(OfOthers, "a refusal in one thread ends the move of other owners' memory") {
+  memory().failures_at["move_resident"][2] = Failure{Cause::kRefused, "move_pages", 1, {}};
+  CHECK(kind_of([&] { static_cast<void>(go(1)); }) == ErrorKind::kUnsupported);
+  const Placement seen = placement_of(region);
+  CHECK(seen.bytes_on(0) >= kMiB);
+  CHECK(seen.bytes_on(0) + seen.bytes_on(1) == 4 * kMiB);
 }
 
 }  // namespace numapool

@@ -188,12 +188,18 @@ Status populate(void* address, std::size_t length, const Pages&) {
   });
 }
 
-Status move_to_node(void* address, std::size_t length, const Pages&, int node) {
-  return on_part("move_to_node", address, length, [&](Machine& m, const Part& part) -> Status {
-    for (std::size_t page = part.first; page < part.last; ++page)
-      fake::move_page(m, *part.range, page, node);
-    return Done{};
-  });
+Result<std::uint64_t> move_to_node(void* address, std::size_t length, const Pages&, int node) {
+  std::uint64_t there = 0;
+  const Status done =
+      on_part("move_to_node", address, length, [&](Machine& m, const Part& part) -> Status {
+        for (std::size_t page = part.first; page < part.last; ++page) {
+          fake::move_page(m, *part.range, page, node);
+          if (part.range->node_of_page[page] == node) there += kBasePage;
+        }
+        return Done{};
+      });
+  if (!done) return done.failure();
+  return there;
 }
 
 Result<MoveTally> move_resident(void* address, std::size_t length, const Pages&, int node) {
@@ -203,6 +209,7 @@ Result<MoveTally> move_resident(void* address, std::size_t length, const Pages&,
         for (std::size_t page = part.first; page < part.last; ++page) {
           fake::move_page(m, *part.range, page, node);
           const int now = part.range->node_of_page[page];
+          if (now == node) tally.there_bytes += kBasePage;
           if (now != kNowhere && now != node) tally.full_bytes += kBasePage;
         }
         return Done{};

@@ -78,7 +78,9 @@ Status populate(void* address, std::size_t length, const Pages&) {
   return Done{};
 }
 
-Status move_to_node(void*, std::size_t, const Pages&, int) { return no_such("move_to_node"); }
+Result<std::uint64_t> move_to_node(void*, std::size_t, const Pages&, int) {
+  return no_such("move_to_node");
+}
 
 Result<MoveTally> move_resident(void*, std::size_t, const Pages&, int) {
   return no_such("move_resident");

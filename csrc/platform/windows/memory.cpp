@@ -107,7 +107,7 @@ Status populate(void* address, std::size_t length, const Pages& pages) {
   return Done{};
 }
 
-Status move_to_node(void*, std::size_t, const Pages&, int) {
+Result<std::uint64_t> move_to_node(void*, std::size_t, const Pages&, int) {
   return no_such("move_to_node",
                  "Windows moves no pages between nodes; allocate on the other node "
                  "and copy");

@@ -1,4 +1,4 @@
-// Moves a region part by part, by as many threads as help.
+// Moves memory part by part, by as many threads as help.
 #include "memory/move_parts.hpp"
 
 #include <algorithm>
@@ -19,26 +19,22 @@
 namespace numapool {
 namespace {
 
-// One call for base pages (linux/memory/move_own.cpp). A part takes tens of milliseconds.
-constexpr std::size_t kPart = std::size_t{64} << 20;
 // The kernel copies on the CPU of the caller, under few locks. More threads wait for the memory.
 constexpr std::size_t kMoveThreads = 4;
+// A part takes from tens of milliseconds to two tenths of a second.
+constexpr std::size_t kSmallestPart = std::size_t{64} << 20;
+constexpr std::size_t kLargestPart = std::size_t{256} << 20;
 
 // The next part to move, and the first failure. Shared by the threads.
-class MovedParts final : public SharedJob {
+class Parts final : public SharedJob {
  public:
-  MovedParts(const Region& region, const platform::Pages& pages, int node)
-      : region_(region), pages_(pages), node_(node), part_(std::max(kPart, region.pages.bytes)) {}
-
-  [[nodiscard]] std::size_t count() const { return (region_.length + part_ - 1) / part_; }
+  Parts(std::size_t count, const MovePart& part) : count_(count), part_(part) {}
 
   bool do_piece() noexcept override {
     try {
-      const std::size_t at = next_.fetch_add(part_, std::memory_order_relaxed);
-      if (at >= region_.length) return false;
-      const platform::Status moved =
-          platform::move_to_node(static_cast<char*>(region_.address) + at,
-                                 std::min(part_, region_.length - at), pages_, node_);
+      const std::size_t at = next_.fetch_add(1, std::memory_order_relaxed);
+      if (at >= count_) return false;
+      const platform::Status moved = part_(at);
       if (moved) return true;
       const std::lock_guard guard(mutex_);
       if (!failure_) failure_ = moved.failure();
@@ -48,7 +44,7 @@ class MovedParts final : public SharedJob {
     stop();
     return false;
   }
-  void stop() noexcept override { next_.store(region_.length, std::memory_order_relaxed); }
+  void stop() noexcept override { next_.store(count_, std::memory_order_relaxed); }
 
   // Called when every thread has ended.
   [[nodiscard]] std::optional<platform::Failure> take_failure() {
@@ -57,18 +53,16 @@ class MovedParts final : public SharedJob {
   }
 
  private:
-  const Region& region_;
-  const platform::Pages pages_;
-  const int node_;
-  const std::size_t part_;
+  const std::size_t count_;
+  const MovePart& part_;
   std::atomic<std::size_t> next_{0};
   std::atomic<bool> no_memory_{false};
   platform::Mutex mutex_{platform::LockRank::kPopulate};
   std::optional<platform::Failure> failure_;
 };
 
-// Of the node, whose memory is written. None if it has no CPUs, or the machine cannot be read.
-std::vector<int> target_cpus(int node) {
+// None if the node has no CPUs, or the machine cannot be read.
+std::vector<int> cpus_of(int node) {
   try {
     const SharedTopology topology = topology_for(node);
     const Node* const found = topology->find(node);
@@ -80,17 +74,48 @@ std::vector<int> target_cpus(int node) {
 
 }  // namespace
 
-std::optional<platform::Failure> move_in_parts(const Region& region, const platform::Pages& pages,
-                                               int node, const InterruptCheck& check) {
-  MovedParts parts(region, pages, node);
+Movers::Movers(int node) : cpus_(cpus_of(node)) {}
+
+std::size_t Movers::threads() const noexcept {
+  return std::clamp(cpus_.size(), std::size_t{1}, kMoveThreads);
+}
+
+// Two parts for each thread, so that none waits long for another.
+std::size_t Movers::part_bytes(std::uint64_t length) const noexcept {
+  if (threads() == 1) return kLargestPart;
+  const std::uint64_t share = length / (2 * threads());
+  const std::uint64_t rounded = (share + kSmallestPart - 1) / kSmallestPart * kSmallestPart;
+  return static_cast<std::size_t>(std::clamp<std::uint64_t>(rounded, kSmallestPart, kLargestPart));
+}
+
+std::optional<platform::Failure> Movers::move(std::size_t count, const MovePart& part,
+                                              const InterruptCheck& check) const {
+  Parts parts(count, part);
   check();
-  if (parts.count() > 1) {
-    const std::vector<int> cpus = target_cpus(node);
-    const std::size_t threads = std::min({parts.count(), cpus.size(), kMoveThreads});
-    if (threads > 1 && run_by_threads(parts, threads, cpus, check)) return parts.take_failure();
-  }
+  const std::size_t some = std::min(count, threads());
+  if (some > 1 && run_by_threads(parts, some, cpus_, check)) return parts.take_failure();
   while (parts.do_piece()) check();
   return parts.take_failure();
+}
+
+MovedRegion move_in_parts(const Region& region, const platform::Pages& pages, int node,
+                          const InterruptCheck& check) {
+  const Movers movers(node);
+  const std::size_t part = std::max(movers.part_bytes(region.length), region.pages.bytes);
+  std::atomic<std::uint64_t> there{0};
+  MovedRegion out;
+  out.failure = movers.move((region.length + part - 1) / part,
+                            [&](std::size_t at) -> platform::Status {
+                              const auto moved = platform::move_to_node(
+                                  static_cast<char*>(region.address) + at * part,
+                                  std::min(part, region.length - at * part), pages, node);
+                              if (!moved) return moved.failure();
+                              there.fetch_add(moved.value(), std::memory_order_relaxed);
+                              return platform::Done{};
+                            },
+                            check);
+  out.there_bytes = there.load(std::memory_order_relaxed);
+  return out;
 }
 
 }  // namespace numapool

@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "memory/known_place.hpp"
+#include "memory/move_parts.hpp"
 #include "memory/range_placement.hpp"
 #include "numapool/error.hpp"
 
@@ -13,7 +14,7 @@ namespace {
 
 using platform::Span;
 
-constexpr std::size_t kMovedAtOnce = std::size_t{64} << 20;  // between checks for an interrupt
+constexpr std::size_t kLookedAtOnce = std::size_t{64} << 20;  // between checks for an interrupt
 
 // Takes one dimension after another, the widest first, until the rest touches pages without a gap.
 class Walk {
@@ -79,23 +80,64 @@ std::vector<Tract> tracts_of(const std::vector<Span>& spans) {
   return out;
 }
 
-// In chunks that end at boundaries of huge pages, so that a look at one page never counts for
-// another.
-template <class Action>
-void in_chunks(const std::vector<Span>& spans, const InterruptCheck& check, const Action& action) {
+// The parts that are looked at and moved. They are of whole huge pages, so that a look at one page
+// never counts for another, or smaller than one.
+std::vector<Tract> parts_of(const std::vector<Span>& spans, std::size_t part_bytes) {
+  std::vector<Tract> out;
   for (const Tract& tract : tracts_of(spans)) {
     const bool one_kind = tract.pages.kind == platform::PageKind::kBase;
     const std::size_t huge = one_kind ? 1 : tract.pages.bytes;
-    const std::size_t chunk = std::max(kMovedAtOnce, huge);
+    const std::size_t most = std::max(part_bytes, huge);
     for (std::uintptr_t at = tract.span.begin; at < tract.span.end;) {
-      check();
-      std::uintptr_t end = at - at % chunk + chunk;
+      std::uintptr_t end = at - at % most + most;
       if (at % huge != 0) end = at - at % huge + huge;
       end = std::min(end, tract.span.end);
-      action(reinterpret_cast<void*>(at), end - at, tract.pages);
+      if (end % huge != 0 && end - at > huge) end -= end % huge;
+      out.push_back({{at, end}, tract.pages});
       at = end;
     }
   }
+  return out;
+}
+
+// Moves pages that were looked at before, and sums up what the moves of the parts came to.
+MoveOutcome move_own(const std::vector<Span>& own, Placement before, int node,
+                     const InterruptCheck& check) {
+  MoveOutcome out;
+  out.before = std::move(before);
+  const bool was_there = out.before.sole_node() == node && out.before.unknown_bytes == 0;
+  std::uint64_t bytes = 0;
+  for (const Span& span : own) bytes += span.end - span.begin;
+  const Movers movers(node);
+  const std::vector<Tract> parts = parts_of(own, movers.part_bytes(bytes));
+  std::vector<platform::MoveTally> tallies(parts.size());
+  const auto failure = movers.move(
+      parts.size(),
+      [&](std::size_t at) -> platform::Status {
+        const auto& [span, pages] = parts[at];
+        const auto moved = platform::move_resident(reinterpret_cast<void*>(span.begin),
+                                                   span.end - span.begin, pages, node);
+        if (moved) {
+          tallies[at] = moved.value();
+        } else if (!platform::is_no_job(moved.failure()) || !was_there) {
+          return moved.failure();
+        }
+        return platform::Done{};
+      },
+      check);
+  if (failure)
+    throw Error(platform::is_denied(*failure) ? ErrorKind::kUnsupported : ErrorKind::kSystem,
+                "cannot move pages to node " + std::to_string(node) + ": " + describe(*failure) +
+                    "; everything keeps its contents where it is",
+                failure->code);
+  for (const platform::MoveTally& one : tallies) {
+    out.kept.there_bytes += one.there_bytes;
+    out.kept.shared_bytes += one.shared_bytes;
+    out.kept.busy_bytes += one.busy_bytes;
+    out.kept.full_bytes += one.full_bytes;
+    out.kept.other_bytes += one.other_bytes;
+  }
+  return out;
 }
 
 }  // namespace
@@ -150,9 +192,11 @@ std::vector<Span> merged(std::vector<Span> spans) {
 Placement placement_of(const std::vector<Span>& spans, const InterruptCheck& check) {
   Placement sum;
   sum.page_size_bytes = platform::base_page_bytes();
-  in_chunks(spans, check, [&](void* address, std::size_t length, const platform::Pages& pages) {
-    add(sum, look(address, length, pages, platform::Precision::kExact));
-  });
+  for (const Tract& part : parts_of(spans, kLookedAtOnce)) {
+    check();
+    add(sum, look(reinterpret_cast<void*>(part.span.begin), part.span.end - part.span.begin,
+                  part.pages, platform::Precision::kExact));
+  }
   if (sum.method.empty()) sum.method = "unknown";
   return sum;
 }
@@ -160,36 +204,24 @@ Placement placement_of(const std::vector<Span>& spans, const InterruptCheck& che
 MoveOutcome move_to(const std::vector<Span>& spans, int node, const InterruptCheck& check) {
   const CountedMove counted;
   std::vector<Span> own;
-  MoveOutcome out;
+  std::uint64_t file_bytes = 0;
+  std::uint64_t all_bytes = 0;
   const std::vector<Span> files = platform::file_mappings();
   for (Span span : spans) {
+    all_bytes += span.end - span.begin;
     for (const Span& file : files) {
       if (file.end <= span.begin || file.begin >= span.end) continue;
       if (file.begin > span.begin) own.push_back({span.begin, file.begin});
-      out.file_bytes += std::min(file.end, span.end) - std::max(file.begin, span.begin);
+      file_bytes += std::min(file.end, span.end) - std::max(file.begin, span.begin);
       span.begin = std::min(file.end, span.end);
     }
     if (span.begin < span.end) own.push_back(span);
   }
-  out.before = placement_of(spans, check);
-  in_chunks(own, check, [&](void* address, std::size_t length, const platform::Pages& pages) {
-    const platform::Result<platform::MoveTally> moved =
-        platform::move_resident(address, length, pages, node);
-    if (!moved) {
-      const platform::Failure& why = moved.failure();
-      const bool there = out.before.sole_node() == node && out.before.unknown_bytes == 0;
-      if (platform::is_no_job(why) && there) return;
-      throw Error(platform::is_denied(why) ? ErrorKind::kUnsupported : ErrorKind::kSystem,
-                  "cannot move pages to node " + std::to_string(node) + ": " + describe(why) +
-                      "; everything keeps its contents where it is",
-                  why.code);
-    }
-    out.kept.shared_bytes += moved.value().shared_bytes;
-    out.kept.busy_bytes += moved.value().busy_bytes;
-    out.kept.full_bytes += moved.value().full_bytes;
-    out.kept.other_bytes += moved.value().other_bytes;
-  });
-  out.after = placement_of(spans, check);
+  MoveOutcome out = move_own(own, placement_of(spans, check), node, check);
+  out.file_bytes = file_bytes;
+  const bool had_all = out.before.not_resident_bytes == 0 && out.before.unknown_bytes == 0;
+  out.after = had_all && out.kept.there_bytes == all_bytes ? all_on(node, all_bytes, out.before)
+                                                           : placement_of(spans, check);
   return out;
 }
 

@@ -37,6 +37,11 @@ bool has_elsewhere(const Placement& placement, int node) {
                              [node](const auto& one) { return one.first != node; });
 }
 
+// Whether the size of its pages is that of all pages.
+bool has_all(const Placement& placement) {
+  return placement.not_resident_bytes == 0 && placement.unknown_bytes == 0;
+}
+
 }  // namespace
 
 std::optional<int> Placement::sole_node() const {
@@ -73,15 +78,24 @@ Placement placement_of(const Region& region) {
   return look(region.address, region.length, region.pages, platform::Precision::kExact);
 }
 
+Placement all_on(int node, std::uint64_t bytes, const Placement& before) {
+  Placement out;
+  out.bytes_by_node[node] = bytes;
+  out.page_size_bytes = before.page_size_bytes;
+  out.method = method_name(platform::Method::kMovePages);
+  return out;
+}
+
 Migration migrate(const Region& region, int node, const InterruptCheck& check) {
   Migration out;
   out.before = placement_of(region);
   const CountedMove counted;
-  const auto move = [&](const platform::Pages& pages) {
-    const auto refused = move_in_parts(region, pages, node, check);
+  // Returns the bytes that are known to be on the node then.
+  const auto move = [&](const platform::Pages& pages) -> std::uint64_t {
+    const auto [refused, there] = move_in_parts(region, pages, node, check);
+    if (!refused) return there;
     // If pages are never moved, those that are there already do not have to be.
-    if (!refused || (platform::is_no_job(*refused) && out.before.wholly_on(node, region.length)))
-      return;
+    if (platform::is_no_job(*refused) && out.before.wholly_on(node, region.length)) return 0;
     const ErrorKind kind =
         platform::is_denied(*refused) ? ErrorKind::kUnsupported : ErrorKind::kSystem;
     throw Error(kind,
@@ -89,11 +103,14 @@ Migration migrate(const Region& region, int node, const InterruptCheck& check) {
                     ": " + describe(*refused) + "; the buffer keeps its contents where they are",
                 refused->code);
   };
-  move(region.pages);
-  out.placement = placement_of(region);
+  if (move(region.pages) == region.length && has_all(out.before)) {
+    out.placement = all_on(node, region.length, out.before);
+  } else {
+    out.placement = placement_of(region);
+  }
   if (region.pages.kind == platform::PageKind::kTransparent && has_elsewhere(out.placement, node)) {
     // Blocks that are huge pages in part only.
-    move({platform::PageKind::kBase, platform::base_page_bytes()});
+    static_cast<void>(move({platform::PageKind::kBase, platform::base_page_bytes()}));
     out.placement = placement_of(region);
   }
   // The policy is set last, so that a refused or interrupted move leaves it unchanged, and new

@@ -59,7 +59,9 @@ std::optional<int> try_move(int node) {
   Scratch scratch;
   scratch.populate();
   const Mapping& mapping = scratch.mapping();
-  require(platform::move_to_node(mapping.address(), mapping.length(), mapping.pages(), node));
+  const auto moved =
+      platform::move_to_node(mapping.address(), mapping.length(), mapping.pages(), node);
+  if (!moved) require(moved.failure());
   return scratch.node();
 }
 

@@ -49,6 +49,8 @@ struct Kernel {
   std::size_t pages_listed = 0;  // to be moved
   bool no_pagemap = false;       // nobody tells which pages are there
   int reads = 0;
+  std::size_t pages_asked = 0;  // where they are
+  bool tells_huge = false;      // that pages are huge, where they are
 };
 Kernel kernel;
 
@@ -64,7 +66,7 @@ void move_all_of(const void* page, int node) {
 long scripted_move_pages(std::size_t count, void** pages, const int* nodes, int* status) {
   if (kernel.inert) return 0;
   kernel.moves += nodes != nullptr ? 1 : 0;
-  kernel.pages_listed += nodes != nullptr ? count : 0;
+  (nodes != nullptr ? kernel.pages_listed : kernel.pages_asked) += count;
   for (std::size_t i = 0; i < count; ++i) {
     ScriptedPage& page = kernel.pages[pages[i]];
     if (kernel.ends_early && nodes != nullptr && page.state == State::kBusy)
@@ -113,7 +115,10 @@ bool scripted_read(void* address, std::size_t length) {
   return true;
 }
 
-constexpr PageCalls kScripted{scripted_move_pages, scripted_presence, scripted_read};
+bool scripted_are_huge(const void*, std::size_t) { return kernel.tells_huge; }
+
+constexpr PageCalls kScripted{scripted_move_pages, scripted_presence, scripted_read,
+                              scripted_are_huge};
 
 std::vector<void*> scripted(const std::vector<ScriptedPage>& pages) {
   kernel = {};
@@ -220,11 +225,53 @@ TEST_CASE("a huge page is moved by one of its addresses") {
   CHECK(nodes_of(pages) == std::vector<int>(10, 1));
   CHECK(kernel.pages_listed == 2 + 2);  // two blocks, and two pages after them
 
-  kernel.pages_listed = 0;
-  const auto moved = move_resident_by(kScripted, pages.front(), 2 * kBlock, kHugePages, 0);
-  REQUIRE(moved);
-  CHECK(nodes_of(pages) == std::vector<int>{0, 0, 0, 0, 0, 0, 0, 0, 1, 1});
-  CHECK(kernel.pages_listed == 2);
+  for (const bool tells : {false, true}) {
+    const int node = tells ? 2 : 0;
+    kernel.pages_listed = kernel.pages_asked = 0;
+    kernel.tells_huge = tells;
+    const auto moved = move_resident_by(kScripted, pages.front(), 2 * kBlock, kHugePages, node);
+    REQUIRE(moved);
+    CHECK(moved.value().there_bytes == 2 * kBlock);
+    CHECK(nodes_of(pages) ==
+          std::vector<int>{node, node, node, node, node, node, node, node, 1, 1});
+    CHECK(kernel.pages_listed == 2);
+    CHECK(kernel.pages_asked == (tells ? 2U : 2U + 8U));
+  }
+}
+
+TEST_CASE("what a move was told is not asked for again") {
+  const platform::Pages base{PageKind::kBase, base_page_bytes()};
+  const auto pages = scripted(std::vector<ScriptedPage>(10, {State::kPlain, 0}));
+  const std::size_t length = pages.size() * base_page_bytes();
+  const auto own = move_to_node_by(kScripted, pages.front(), length, base, 1);
+  REQUIRE(own);
+  CHECK(own.value() == length);
+  const auto others = move_resident_by(kScripted, pages.front(), length, base, 2);
+  REQUIRE(others);
+  CHECK(others.value().there_bytes == length);
+  CHECK(kernel.pages_asked == 0);
+  // A part of the first and of the last page.
+  const auto part =
+      move_resident_by(kScripted, static_cast<char*>(pages.front()) + 16, length - 32, base, 0);
+  REQUIRE(part);
+  CHECK(part.value().there_bytes == length - 32);
+}
+
+TEST_CASE(
+    "of a page that stays, and of a block whose last page was there, nobody is told it moved") {
+  std::vector<ScriptedPage> script(8, {State::kPlain, 0});
+  script[1].state = State::kBusy;
+  script[3].node = script[7].node = 1;  // the last pages of two blocks of base pages
+  const auto pages = scripted(script);
+  const std::size_t length = pages.size() * base_page_bytes();
+  const auto own = move_to_node_by(kScripted, pages.front(), length, kHugePages, 1);
+  REQUIRE(own);
+  CHECK(own.value() < length);
+  const auto others = move_resident_by(kScripted, pages.front(), length, kHugePages, 1);
+  REQUIRE(others);
+  CHECK(others.value().there_bytes == length - base_page_bytes());
+  CHECK(others.value().busy_bytes == base_page_bytes());
+  CHECK(nodes_of(pages) == std::vector<int>{1, 0, 1, 1, 1, 1, 1, 1});
 }
 
 TEST_CASE("what was no huge page after all is moved page by page, and no call is made in vain") {

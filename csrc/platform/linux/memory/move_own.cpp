@@ -23,14 +23,19 @@ class Moves {
  public:
   Moves(const PageCalls& calls, int node) noexcept : calls_(calls), node_(node) {}
 
-  // Moves one page in each `step` bytes of [begin, end).
+  // Moves the pages of `step` bytes in [begin, end).
   Status by_step(std::uintptr_t begin, std::uintptr_t end, std::size_t step) {
     for (std::uintptr_t at = begin; at < end;) {
       list(at, end, step);
       if (const Status moved = move(); !moved) return moved;
+      there_ += step * static_cast<std::size_t>(std::ranges::count(status_, node_));
     }
     return Done{};
   }
+
+  // Bytes of pages that move_pages said are on the node. That one of its pages is there proves
+  // nothing of a whole block.
+  [[nodiscard]] std::uint64_t there() const noexcept { return there_; }
 
   // A page that is asked to move takes the huge page that it belongs to along. So the first page of
   // each block is moved, and a look at the last one tells whether the block was one. The blocks
@@ -76,39 +81,46 @@ class Moves {
   int node_;
   std::vector<void*> pages_;
   std::vector<int> status_;
+  std::uint64_t there_ = 0;
 };
 
 }  // namespace
 
-Status move_to_node_by(const PageCalls& calls, void* address, std::size_t length,
-                       const Pages& pages, int node) {
+Result<std::uint64_t> move_to_node_by(const PageCalls& calls, void* address, std::size_t length,
+                                      const Pages& pages, int node) {
   const auto begin = reinterpret_cast<std::uintptr_t>(address);
   const std::uintptr_t end = begin + length;
   Moves moves(calls, node);
-  // A hugetlb page moves by its first base page.
-  if (pages.kind == PageKind::kHugetlb) return moves.by_step(begin, end, pages.bytes);
   const std::size_t page = base_page_bytes();
-  const std::size_t block = pages.bytes;
-  const std::uintptr_t blocks = (begin + block - 1) / block * block;
-  const std::uintptr_t blocks_end = end / block * block;
-  if (pages.kind == PageKind::kBase || blocks >= blocks_end) return moves.by_step(begin, end, page);
-  if (const Status moved = moves.by_step(begin, blocks, page); !moved) return moved;
-  if (const Status moved = moves.by_blocks(blocks, blocks_end, block); !moved) return moved;
-  return moves.by_step(blocks_end, end, page);
+  const auto all = [&]() -> Status {
+    // A hugetlb page moves by its first base page.
+    if (pages.kind == PageKind::kHugetlb) return moves.by_step(begin, end, pages.bytes);
+    const std::size_t block = pages.bytes;
+    const std::uintptr_t blocks = (begin + block - 1) / block * block;
+    const std::uintptr_t blocks_end = end / block * block;
+    if (pages.kind == PageKind::kBase || blocks >= blocks_end)
+      return moves.by_step(begin, end, page);
+    if (const Status moved = moves.by_step(begin, blocks, page); !moved) return moved;
+    if (const Status moved = moves.by_blocks(blocks, blocks_end, block); !moved) return moved;
+    return moves.by_step(blocks_end, end, page);
+  };
+  if (const Status moved = all(); !moved) return moved.failure();
+  return moves.there();
 }
 
 // move_pages leaves the policy alone: while pages move, a fault in another thread must never meet a
 // strict bind.
-Status move_to_node(void* address, std::size_t length, const Pages& pages, int node) {
-  const Status moved = move_to_node_by(kSystemPageCalls, address, length, pages, node);
+Result<std::uint64_t> move_to_node(void* address, std::size_t length, const Pages& pages,
+                                   int node) {
+  auto moved = move_to_node_by(kSystemPageCalls, address, length, pages, node);
   if (moved || moved.failure().cause == Cause::kOther || moved.failure().cause == Cause::kInvalid)
     return moved;
   // The call was refused, or accepted and not done (containers). A preferred policy with
   // MPOL_MF_MOVE moves what fits, and cannot invoke the OOM killer.
   const std::array<int, 1> target{node};
-  Status bound = set_policy(address, length, Policy::kPreferred, target, true);
-  if (!bound && bound.failure().cause == Cause::kPartial) return Done{};
-  return bound;
+  const Status bound = set_policy(address, length, Policy::kPreferred, target, true);
+  if (!bound && bound.failure().cause != Cause::kPartial) return bound.failure();
+  return std::uint64_t{0};
 }
 
 }  // namespace numapool::platform

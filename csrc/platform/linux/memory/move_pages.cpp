@@ -2,13 +2,11 @@
 #include "platform/linux/memory/move_pages.hpp"
 
 #include <algorithm>
-#include <array>
 #include <cerrno>
 #include <cinttypes>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
-#include <memory>
 #include <span>
 #include <string>
 #include <vector>
@@ -18,12 +16,6 @@
 
 namespace numapool::platform {
 namespace {
-
-struct Batch {
-  std::array<void*, kPagesPerMove> pages{};
-  std::array<int, kPagesPerMove> status{};
-  std::array<int, kPagesPerMove> now{};
-};
 
 // `now` is where the page is after all, and outranks `answer`, what the move said of it: a page
 // that was in use, and was tried again or moved by its neighbour, has arrived.
@@ -57,28 +49,25 @@ void count(MoveTally& tally, int answer, int now, int node, std::uint64_t bytes,
   }
 }
 
-// Moves the huge pages of a batch by one address each. Whether that moved everything: then no page
-// is left to be tallied.
-bool move_blocks(const PageCalls& calls, Batch& batch, std::size_t size, std::size_t block,
-                 int node) {
-  const std::size_t page = base_page_bytes();
-  const auto begin = reinterpret_cast<std::uintptr_t>(batch.pages[0]);
-  const std::uintptr_t end = begin + size * page;
+bool all_on(std::span<const int> answers, int node) noexcept {
+  return std::ranges::all_of(answers, [node](int one) { return one == node; });
+}
+
+// Moves the huge pages of [begin, end) by one address each. Whether the first and the last page of
+// each are there then.
+bool move_blocks(const PageCalls& calls, std::uintptr_t begin, std::uintptr_t end,
+                 std::size_t block, int node) {
+  if (begin % block != 0 || end % block != 0) return false;
   std::vector<void*> blocks;
-  for (std::uintptr_t at = (begin + block - 1) / block * block; at + block <= end; at += block)
+  for (std::uintptr_t at = begin; at < end; at += block)
     blocks.push_back(reinterpret_cast<void*>(at));
-  if (blocks.empty()) return false;
   std::vector<int> nodes(blocks.size());
-  if (move_pages_to(blocks, node, nodes, calls) < 0) return false;
-  // The last page of each tells whether the block was a huge page. If it was none, most pages are
-  // still to be moved.
+  if (move_pages_to(blocks, node, nodes, calls) < 0 || !all_on(nodes, node)) return false;
+  // The last page tells whether the block was a huge page. If it was none, most pages are still to
+  // be moved.
+  const std::size_t page = base_page_bytes();
   for (void*& one : blocks) one = static_cast<char*>(one) + (block - page);
-  const auto are_there = [&](std::span<void*> pages, std::span<int> now) {
-    return ask_nodes(pages, now, calls).ok() &&
-           std::ranges::all_of(now, [node](int one) { return one == node || one == kNotResident; });
-  };
-  return are_there(blocks, nodes) &&
-         are_there({batch.pages.data(), size}, {batch.now.data(), size});
+  return ask_nodes(blocks, nodes, calls).ok() && all_on(nodes, node);
 }
 
 }  // namespace
@@ -90,24 +79,34 @@ Result<MoveTally> move_resident_by(const PageCalls& calls, void* address, std::s
   const auto begin = reinterpret_cast<std::uintptr_t>(address);
   const std::uintptr_t end = begin + length;
   MoveTally tally;
-  const auto batch = std::make_unique<Batch>();
+  std::vector<void*> pages;
+  std::vector<int> status;
+  std::vector<int> now;
   for (std::uintptr_t at = begin / page * page; at < end;) {
-    std::size_t size = 0;
-    for (; size < kPagesPerMove && at < end; at += page)
-      batch->pages[size++] = reinterpret_cast<void*>(at);
-    const std::span<void*> pages(batch->pages.data(), size);
-    const std::span<int> status(batch->status.data(), size);
-    const std::span<int> now(batch->now.data(), size);
-    if (kind.kind == PageKind::kTransparent && move_blocks(calls, *batch, size, kind.bytes, node))
+    const std::uintptr_t first = at;
+    pages.clear();
+    for (; pages.size() < kPagesPerMove && at < end; at += page)
+      pages.push_back(reinterpret_cast<void*>(at));
+    status.resize(pages.size());
+    now.resize(pages.size());
+    // A last page may have been there before. Then only the page table tells, or every page does.
+    if (kind.kind == PageKind::kTransparent && move_blocks(calls, first, at, kind.bytes, node) &&
+        (calls.are_huge(pages.front(), at - first) ||
+         (ask_nodes(pages, now, calls).ok() && all_on(now, node)))) {
+      tally.there_bytes += at - first;
       continue;
+    }
     const long done = move_pages_to(pages, node, status, calls);
     if (done < 0 && !leaves_pages(errno))
       return failed("move_pages", errno, "node " + std::to_string(node));
     const bool did_nothing = done == 0 && all_unanswered(status);
-    if (!ask_nodes(pages, now, calls)) std::fill(now.begin(), now.end(), kUnknownNode);
-    for (std::size_t i = 0; i < size; ++i) {
-      const auto first = reinterpret_cast<std::uintptr_t>(pages[i]);
-      const std::uint64_t bytes = std::min(first + page, end) - std::max(first, begin);
+    now = status;
+    if (!all_on(status, node) && !ask_nodes(pages, now, calls))
+      std::ranges::fill(now, kUnknownNode);
+    for (std::size_t i = 0; i < pages.size(); ++i) {
+      const std::uintptr_t one = first + i * page;
+      const std::uint64_t bytes = std::min(one + page, end) - std::max(one, begin);
+      if (now[i] == node) tally.there_bytes += bytes;
       count(tally, status[i], now[i], node, bytes, did_nothing);
     }
   }

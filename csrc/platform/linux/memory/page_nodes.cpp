@@ -106,7 +106,7 @@ bool system_read(void* address, std::size_t length) {
 
 }  // namespace
 
-const PageCalls kSystemPageCalls{kernel::move_pages, read_presence, system_read};
+const PageCalls kSystemPageCalls{kernel::move_pages, read_presence, system_read, are_huge};
 
 Status ask_nodes(std::span<void*> pages, std::span<int> nodes, const PageCalls& calls) {
   std::fill(nodes.begin(), nodes.end(), kUnanswered);

@@ -16,7 +16,7 @@ constexpr int kUnknownNode = -2;
 
 // To be moved by one call. Each call makes every CPU put back the pages that it has set aside
 // (lru_cache_disable() in mm/swap.c), and ends at a page that cannot be moved now.
-constexpr std::size_t kPagesPerMove = 16384;
+constexpr std::size_t kPagesPerMove = 65536;
 
 enum class Presence : std::uint8_t { kAbsent, kPresent, kUnknown };
 
@@ -29,6 +29,8 @@ struct PageCalls {
   // Reads `length` bytes of pages that are present, and moves none of them. False if some could not
   // be read.
   bool (*read)(void* address, std::size_t length);
+  // Whether the range is in huge pages throughout. False also if that cannot be told.
+  bool (*are_huge)(const void* address, std::size_t length);
 };
 extern const PageCalls kSystemPageCalls;
 

@@ -174,6 +174,14 @@ std::uintptr_t scan_resident(const void* address, std::size_t length, const Visi
   return std::min(static_cast<std::uintptr_t>(scan.start), begin + length);
 }
 
+bool are_huge(const void* address, std::size_t length) {
+  std::size_t bytes = 0;
+  scan_resident(address, length, [&](const ResidentRun& run) {
+    if (run.huge) bytes += run.end - run.start;
+  });
+  return bytes == length;
+}
+
 void read_presence(std::span<void* const> pages, std::span<Presence> out) {
   PresenceTable table;
   for (std::size_t i = 0; i < pages.size(); ++i) {

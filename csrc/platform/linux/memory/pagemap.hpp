@@ -32,6 +32,9 @@ std::uintptr_t scan_resident(const void* address, std::size_t length, const Visi
 std::uintptr_t scan_resident(const void* address, std::size_t length, const Visit& visit,
                              const ScanCall& scan, const CoreCall& core);
 
+// Whether a scan finds the range in huge pages throughout.
+[[nodiscard]] bool are_huge(const void* address, std::size_t length);
+
 // Whether each page, ascending or not, is in memory for this process; by mincore(2) alone where
 // /proc does not tell.
 void read_presence(std::span<void* const> pages, std::span<Presence> out);
