@@ -129,11 +129,16 @@ def test_several_nodes_take_what_one_cannot(machine: Machine) -> None:
 
 def test_areas_are_cut_into_parts_at_their_multiples() -> None:
     part = migrate._PART_BYTES
-    assert list(migrate.parts_of([(4096, part), (part - 4096, 2 * part + 4096)])) == [
+    assert list(migrate.parts_of([(4096, part), (part - 4096, 2 * part + 4096)], 4)) == [
         (part - 4096, part),
         (part, 2 * part),
         (2 * part, 2 * part + 4096),
     ]
+    assert list(migrate.parts_of([(0, 8 * part)], 2)) == [
+        (at * part, (at + 2) * part) for at in (0, 2, 4, 6)
+    ]
+    assert len(migrate.parts_of([(0, 64 * part)], 2)) == 16
+    assert not migrate.parts_of([], 2)
 
 
 def test_large_areas_move_in_parts_and_the_rest_at_once(machine: Machine) -> None:

@@ -23,9 +23,11 @@ from numapool.processes.binding import existing, nodes_text, usable_cpus
 from numapool.processes.inspect import ProcessPlacement, placement_in, process_placement
 
 _LOOK_S = 0.25
-#: One thread moves such a part at a time. For each call the kernel has every CPU put its own lists
-#: of pages right and waits for that, which is little beside so many pages.
+#: One thread moves a part of this size at a time, or of up to four times that. For each call the
+#: kernel has every CPU put its own lists of pages right and waits for that, which is little beside
+#: so many pages.
 _PART_BYTES = 64 << 20
+_LARGEST_PARTS = 4
 #: The kernel copies on the CPU that asks. More threads wait for its locks and the memory.
 _MOST_THREADS = 4
 #: Of CPUs that are not the target's: the others are left to the process, which runs on.
@@ -224,7 +226,7 @@ class _Watched:
         """
         threads, cpus = movers(target)
         if threads > 1:
-            parts = parts_of(_areas(self._pid, source, target))
+            parts = parts_of(_areas(self._pid, source, target), threads)
             try:
                 if parts:
                     self._run(*[partial(self._move_parts, parts, target, cpus)] * threads)
@@ -320,14 +322,18 @@ def _areas(pid: int, source: int, target: int) -> list[tuple[int, int]]:
     return [(one.begin, one.end) for one in found]
 
 
-def parts_of(areas: Iterable[tuple[int, int]]) -> deque[tuple[int, int]]:
-    """Cut areas of addresses that are large enough into parts, at multiples of their size."""
+def parts_of(areas: Iterable[tuple[int, int]], threads: int) -> deque[tuple[int, int]]:
+    """Cut areas of addresses that are large enough into parts, at multiples of their size.
+
+    Two or more for each thread, so that none waits long for another.
+    """
+    large = [(begin, end) for begin, end in areas if end - begin >= _PART_BYTES]
+    share = sum(end - begin for begin, end in large) // (2 * threads)
+    size = _PART_BYTES * min(max(1, -(-share // _PART_BYTES)), _LARGEST_PARTS)
     parts: deque[tuple[int, int]] = deque()
-    for begin, end in areas:
-        if end - begin < _PART_BYTES:
-            continue
+    for begin, end in large:
         while begin < end:
-            next_part = min(end, (begin // _PART_BYTES + 1) * _PART_BYTES)
+            next_part = min(end, (begin // size + 1) * size)
             parts.append((begin, next_part))
             begin = next_part
     return parts
