@@ -64,12 +64,13 @@ wheels: $(WHEEL_TOOLS) | apt-wheels
 test-wheels: $(WHEEL_TOOLS) | apt-wheels
 	@$(IN_VENV) PYTHONPATH=.ci python -m wheels test $(ONLY)
 
-## make test-aarch64   the wheel for aarch64 on emulated machines: 2 nodes with pages of 4 KiB, 4 nodes, 2 with pages of 16 KiB
+## make test-aarch64   the wheel for aarch64 on emulated machines: 2 nodes with pages of 4 KiB, 4 nodes, 2 with pages of 16 KiB and of 64 KiB
 test-aarch64: $(WHEEL_TOOLS) | apt-wheels apt-aarch64
 	@$(IN_VENV) PYTHONPATH=.ci python -m wheels build cp313-manylinux_aarch64
 	@$(IN_VENV) PYTHONPATH=.ci python -m aarch64 --pages 4k --nodes 2
 	@$(IN_VENV) PYTHONPATH=.ci python -m aarch64 --pages 4k --nodes 4 --mib 512 --command "cd /mnt && python3.13 check.py 4"
 	@$(IN_VENV) PYTHONPATH=.ci python -m aarch64 --pages 16k --nodes 2
+	@$(IN_VENV) PYTHONPATH=.ci python -m aarch64 --pages 64k --nodes 2 --command "cd /mnt && python3.13 check.py 2"
 
 ## make wheel-windows, test-windows   a wheel for 64-bit Windows in build/wheel-windows; the tests with it, under Wine
 wheel-windows: $(WINDOWS)

@@ -1,6 +1,6 @@
 """Boots an arm64 kernel with the wheel for aarch64, and runs checks and test modules in it.
 
-python -m aarch64 [--pages 4k|16k] [--nodes N] [--mib MIB-OF-A-NODE] [--append KERNEL-ARGUMENTS]
+python -m aarch64 [--pages 4k|16k|64k] [--nodes N] [--mib MIB-OF-A-NODE] [--append KERNEL-ARGUMENTS]
   [--command COMMAND | MODULE...]: a module is NAME of tests/python/test_NAME.py.
 """
 
@@ -42,7 +42,7 @@ def record(cell: Cell, where: str, lines: list[str]) -> None:
 def main() -> None:
     """Read the command line, prepare what runs, run it."""
     read = argparse.ArgumentParser(prog="aarch64", description=__doc__)
-    read.add_argument("--pages", choices=["4k", "16k"], default="4k")
+    read.add_argument("--pages", choices=["4k", "16k", "64k"], default="4k")
     read.add_argument("--nodes", type=int, default=2)
     read.add_argument("--mib", type=int, default=768)
     read.add_argument("--append", default="")
@@ -69,7 +69,7 @@ def main() -> None:
     began = time.monotonic()
     booted = kernel.prepared(asked.pages)
     status, lines = guest.run(booted, root.prepared(wheels[0]), shared, machine, command)
-    where = f"Linux {booted.version.split('+')[0]}, {asked.pages[:-1]} KiB pages, "
+    where = f"Linux {re.split(r'[+-]', booted.version)[0]}, {asked.pages[:-1]} KiB pages, "
     where += f"{asked.nodes} nodes, emulated"
     record(cell, where, lines)
     print(f"aarch64: {where}: {time.monotonic() - began:.0f} s in all")

@@ -13,7 +13,7 @@ from pathlib import Path
 from .kernel import Kernel
 
 #: Processors with the page sizes of the kernels: cortex-a72 has no base pages of 16 KiB.
-_PROCESSORS = {"4k": "cortex-a72", "16k": "cortex-a76"}
+_PROCESSORS = {"4k": "cortex-a72", "16k": "cortex-a76", "64k": "cortex-a72"}
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -12,6 +12,8 @@ from pathlib import Path
 from wheels.apt import Suite
 from wheels.places import DOWNLOADS
 
+from . import kernel_source
+
 SUITE = "trixie"
 #: What reaches the root's disk and the shared folder, and the balloon.
 _MODULES = ["virtio_pci", "virtio_blk", "ext4", "9pnet_virtio", "9p", "virtio_balloon"]
@@ -20,7 +22,7 @@ _MODULES = ["virtio_pci", "virtio_blk", "ext4", "9pnet_virtio", "9p", "virtio_ba
 _INIT = """#!/bin/busybox sh
 b=/bin/busybox
 $b mount -t proc p /proc; $b mount -t sysfs s /sys; $b mount -t devtmpfs d /dev
-for f in /m/*.ko; do $b insmod $f || echo "init: $f"; done
+for f in /m/*.ko; do [ ! -e $f ] || $b insmod $f || echo "init: $f"; done
 i=0; while [ ! -b /dev/vda ] && [ $i -lt 600 ]; do i=$((i + 1)); $b sleep 0.1; done
 $b mount -t ext4 /dev/vda /root
 for d in proc sys dev; do $b mount --move /$d /root/$d; done
@@ -46,22 +48,30 @@ class Kernel:
 
 
 def prepared(pages: str) -> Kernel:
-    """Return the kernel with base pages of "4k" or "16k", downloaded unless it is here."""
+    """Return the kernel with base pages of "4k", "16k" or "64k".
+
+    It is downloaded unless it is here; that of 64 KiB is built, since no package has it.
+    """
     folder = DOWNLOADS / f"kernel-arm64-{pages}"
     suite = Suite(SUITE, "arm64")
-    if not (folder / ".complete").exists():
+    source = kernel_source.digest() if pages == "64k" else ""
+    complete = folder / ".complete"
+    if not (complete.exists() and complete.read_text() == source):
         shutil.rmtree(folder, ignore_errors=True)
-        meta = "linux-image-arm64" + ("" if pages == "4k" else f"-{pages}")
-        depends = suite.run("apt-cache", "depends", meta)
-        name = next(line.split()[1] for line in depends.splitlines() if "Depends: " in line)
-        _unpack(suite, name, folder)
+        if pages == "64k":
+            kernel_source.build(folder)
+        else:
+            meta = "linux-image-arm64" + ("" if pages == "4k" else f"-{pages}")
+            depends = suite.run("apt-cache", "depends", meta)
+            name = next(line.split()[1] for line in depends.splitlines() if "Depends: " in line)
+            _unpack(suite, name, folder)
         _unpack(suite, "busybox-static", folder / "busybox")
-        (folder / ".complete").touch()
+        complete.write_text(source)
     (image,) = folder.glob("boot/vmlinuz-*")
     version = image.name.removeprefix("vmlinuz-")
     initramfs = folder / "initramfs"
     if not initramfs.exists():
-        _pack(folder, version, initramfs)
+        _pack(folder, [] if source else _module_files(folder, version), initramfs)
     return Kernel(version, image, initramfs)
 
 
@@ -73,15 +83,13 @@ def _unpack(suite: Suite, package: str, folder: Path) -> None:
     archive.unlink()
 
 
-def _pack(folder: Path, version: str, initramfs: Path) -> None:
-    base = folder / "usr" if (folder / "usr" / "lib" / "modules").is_dir() else folder
-    subprocess.run(["/sbin/depmod", "-b", base, version], check=True)
+def _pack(folder: Path, modules: list[Path], initramfs: Path) -> None:
     root = folder / "first"
     shutil.rmtree(root, ignore_errors=True)
     for one in ("bin", "m", "proc", "sys", "dev", "root"):
         (root / one).mkdir(parents=True)
     shutil.copy(folder / "busybox" / "usr" / "bin" / "busybox", root / "bin" / "busybox")
-    for number, file in enumerate(_module_files(base, version)):
+    for number, file in enumerate(modules):
         text = file.read_bytes()
         text = lzma.decompress(text) if file.suffix == ".xz" else text
         (root / "m" / f"{number:03}-{file.name.removesuffix('.xz')}").write_bytes(text)
@@ -98,8 +106,10 @@ def _pack(folder: Path, version: str, initramfs: Path) -> None:
     initramfs.write_bytes(gzip.compress(packed, 1))
 
 
-def _module_files(base: Path, version: str) -> list[Path]:
+def _module_files(folder: Path, version: str) -> list[Path]:
     """Return the modules and what they depend on, in the order of loading; not what is built in."""
+    base = folder / "usr" if (folder / "usr" / "lib" / "modules").is_dir() else folder
+    subprocess.run(["/sbin/depmod", "-b", base, version], check=True)
     files: dict[Path, None] = {}
     for name in _MODULES:
         asked = ["/sbin/modprobe", "-d", str(base), "-S", version, "--show-depends", name]

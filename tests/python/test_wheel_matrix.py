@@ -187,6 +187,17 @@ def test_numpy_is_installed_where_a_wheel_of_it_runs() -> None:
     assert beside("cp313-windows_x86_64") is None
 
 
+def test_the_kernel_that_is_built_is_pinned_and_has_no_modules() -> None:
+    folder = ROOT / ".ci" / "aarch64"
+    path, digest = (folder / "64k.txt").read_text().splitlines()[-1].split()
+    assert path.startswith("pool/main/l/linux/linux-source-")
+    assert len(digest) == 64
+    lines = (folder / "64k.config").read_text().splitlines()
+    settings = [line for line in lines if line.startswith("CONFIG_")]
+    assert "CONFIG_ARM64_64K_PAGES=y" in settings
+    assert not [line for line in settings if line.endswith("=m")]
+
+
 def test_a_download_is_what_was_pinned(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from wheels import apt
 
