@@ -200,7 +200,7 @@ def test_pages_that_the_kernel_is_moving_are_seen(
 ) -> None:
     """Their entries in the page table are of the kind that pages in swap have."""
     with allocator.allocate(8 * MIB, 0, page_size="base") as buffer:
-        looks = []
+        looks: list[nump.Placement] = []
         with _moving(buffer) as turns:
             while len(turns) < 2 or len(looks) < 8:
                 looks.append(buffer.placement())

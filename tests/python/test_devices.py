@@ -105,9 +105,10 @@ def test_folders_that_may_not_be_searched(tmp_path: Path) -> None:
     (folder / "file").touch()
     folder.chmod(0)
     code = (
-        "import os, sys, numapool\n"
+        "import os, sys\n"
+        "from numapool import device_node\n"
         "os.setgid(65534); os.setuid(65534)\n"
-        "try: numapool.device_node(sys.argv[1])\n"
+        "try: device_node(sys.argv[1])\n"
         "except PermissionError as error: print(error)\n"
     )
     if os.geteuid() == 0:
