@@ -121,8 +121,8 @@ SHARED_CPUS = Machine(
     kernel_options=("numa=fake=2",),
 )
 
-#: With room for a gigabyte to move. What goes to node 0 can be moved by one CPU near it, what goes to
-#: node 1 by two, and no node has more CPUs than a small host can emulate at once.
+#: With room for a gigabyte to move. What goes to node 0 can be moved by one CPU near it, what goes
+#: to node 1 by two, and no node has more CPUs than a small host can emulate at once.
 TWO_LARGE_612 = Machine(
     name="two_large_612",
     kernel="6.12",
@@ -131,6 +131,12 @@ TWO_LARGE_612 = Machine(
         Node(node_id=0, memory_mib=2048, cpus=(0,)),
         Node(node_id=1, memory_mib=2048, cpus=(1, 2)),
     ),
+)
+
+#: The same with a clock that counts the instructions of all CPUs, which take turns. What it shows
+#: is work, and the same on a busy host.
+TWO_COUNTED_612 = replace(
+    TWO_LARGE_612, name="two_counted_612", qemu_options=("-icount", "shift=0,sleep=off")
 )
 
 TWO_EQUAL_612 = replace(TWO_EQUAL, name="two_equal_612", kernel="6.12")
@@ -144,6 +150,7 @@ BY_NAME: dict[str, Machine] = {
         LOPSIDED,
         SPARSE,
         SMALL_BESIDE_BIG,
+        TWO_COUNTED_612,
         TWO_EQUAL_612,
         SMALL_BESIDE_BIG_612,
         HMAT_612,
