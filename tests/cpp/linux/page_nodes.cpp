@@ -184,6 +184,17 @@ TEST_CASE("pages that automatic balancing hides are moved") {
   for (void* page : pages) CHECK(kernel.pages[page].node == 1);
 }
 
+TEST_CASE("a page that is hidden again before it is moved is read again") {
+  auto pages = scripted({{State::kMovingTwice, 0}, {State::kPlain, 0}, {State::kZeros, 0}});
+  std::array<int, 3> status{};
+  CHECK(move_pages_to(pages, 1, status, kScripted) == 0);
+  CHECK(status == std::array{1, 1, -EFAULT});
+  CHECK(kernel.moves == 3);
+  pages = scripted({{State::kZeros, 0}});
+  CHECK(move_pages_to(pages, 1, std::span(status).first(1), kScripted) == 0);
+  CHECK(kernel.moves == 2);  // the shared page of zeros never moves
+}
+
 TEST_CASE("what a move is said to have kept is what is elsewhere after it") {
   const platform::Pages base{PageKind::kBase, base_page_bytes()};
   const auto pages = scripted({{State::kBusyAtFirst, 0},

@@ -162,10 +162,14 @@ long move_pages_to(std::span<void*> pages, int node, std::span<int> status,
     const auto answers = status.subspan(at, count);
     if (ended_early && std::find(answers.begin(), answers.end(), kUnanswered) != answers.end())
       allowed = move(at, count);
-    group.read.fill(false);
-    if (allowed &&
-        read_hidden(pages.subspan(at, count), answers, group.presence, group.read, calls) != 0)
+    // Balancing may hide a page again before it is moved.
+    for (int reads = 0; allowed && reads < kMostReads; ++reads) {
+      group.read.fill(false);
+      if (read_hidden(pages.subspan(at, count), answers, group.presence, group.read, calls) == 0)
+        break;
       allowed = move(at, count);
+      if (!group.moves_on(answers)) break;
+    }
   }
   errno = code;
   return result;
