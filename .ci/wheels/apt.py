@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import hashlib
 import subprocess
+import urllib.error
+import urllib.request
 from pathlib import Path
 
 from .places import DOWNLOADS
@@ -83,6 +85,16 @@ def fetch(path: str, sha256: str) -> Path:
     if hashlib.sha256(file.read_bytes()).hexdigest() != sha256:
         raise SystemExit(f"wheels: {file} is not what was pinned. Remove it.")
     return file
+
+
+def serves(path: str) -> bool:
+    """Return whether Debian's archive has a file at `path`."""
+    asked = urllib.request.Request(f"{mirror()}/{path}", method="HEAD")
+    try:
+        with urllib.request.urlopen(asked, timeout=60):
+            return True
+    except urllib.error.HTTPError:
+        return False
 
 
 class Suite:

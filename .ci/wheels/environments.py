@@ -88,7 +88,9 @@ class FromSource(Environment):
         super().__init__(cell)
         self._executable = executable
         self.python = self.execute("-c", _RELEASE).stdout.strip()
-        self.where = f"built from source, {platform.machine()}"
+        musl = cell.target.tag.startswith("musl")
+        library = f", musl {sources.release_of_musl()}" if musl else ""
+        self.where = f"built from source{library}, {platform.machine()}"
 
     def execute(self, *arguments: str) -> Done:
         """Run its Python, apart from the user's packages."""

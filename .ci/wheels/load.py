@@ -49,7 +49,7 @@ def loaded(cell: Cell, wheel: Path) -> dict[str, str]:
         done = subprocess.run(
             [sources.loader_of_musl(), folder / "load", module], capture_output=True, text=True
         )
-        where = f"the loader of musl {release_of_musl()}"
+        where = f"the loader of musl {sources.release_of_musl()}"
     else:
         done = roots.program(cell, folder, "/opt/load", f"/opt/numapool/{cell.module}")
         where = roots.described(cell)
@@ -63,9 +63,3 @@ def _names_of_python(module: Path) -> list[str]:
         ["readelf", "--dyn-syms", "--wide", module], capture_output=True, text=True, check=True
     ).stdout
     return sorted(set(re.findall(r" UND (_?Py\w+)$", shown, re.MULTILINE)))
-
-
-def release_of_musl() -> str:
-    """Return the version of musl's C library that is at hand."""
-    said = subprocess.run([sources.loader_of_musl()], capture_output=True, text=True).stderr
-    return said.split("Version ")[1].split()[0]

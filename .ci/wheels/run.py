@@ -58,14 +58,24 @@ def steps(environment: Environment, wheel: Path) -> list[Run]:
         "-c",
         "import numapool; a = numapool.zeros((512, 512)); a += 1; assert a.sum() == 512 * 512",
     )
-    if environment.places and not environment.cell.python.free_threaded:
+    if environment.places and numpy.stem != "free-threaded":
         step("`numapool demo`", "-m", "numapool", "demo")
     if MODULES:
-        files = [environment.inside(f"tests/python/test_{one}.py") for one in MODULES]
-        pytest = ["-m", "pytest", "-q", "-p", "no:cacheprovider"]
-        done = environment.execute(*pytest, "--rootdir", environment.inside(""), *files)
-        runs += tests_told(environment.python, environment.where, done.stdout.splitlines())
+        runs += tests_run(environment)
     return runs
+
+
+def tests_run(environment: Environment) -> list[Run]:
+    """Run the modules of the package's tests that were asked for."""
+    files = [environment.inside(f"tests/python/test_{one}.py") for one in MODULES]
+    pytest = ["-m", "pytest", "-q", "-p", "no:cacheprovider"]
+    done = environment.execute(*pytest, "--rootdir", environment.inside(""), *files)
+    python, where = environment.python, environment.where
+    if told := tests_told(python, where, done.stdout.splitlines()):
+        return told
+    last = " ".join((done.stdout + done.stderr).strip().splitlines()[-1:])
+    result = f"failed: status {done.returncode}: {last}"
+    return [{"python": python, "where": where, "what": "tests of the package", "result": result}]
 
 
 def requirements(cell: Cell) -> Path | None:
@@ -76,7 +86,7 @@ def requirements(cell: Cell) -> Path | None:
         if cell.python.tag not in ("cp311", "cp312"):
             return None
         name = "windows"
-    elif cell.python.free_threaded:
+    elif cell.python.free_threaded or cell.target.tag.startswith("musl"):
         name = "free-threaded"  # the command's packages have no wheels for it
     return ROOT / ".ci" / "requirements" / f"{name}.txt"
 

@@ -50,6 +50,15 @@ def _build(cell: Cell, archive: Path, folder: Path) -> None:
     options = [*_OPTIONS, f"--prefix={folder}"]
     if cell.python.free_threaded:
         options.append("--disable-gil")
+    if cell.target.tag.startswith("musl"):
+        assert cell.target.zig is not None
+        flags = "-dynamic -Wno-date-time"  # CPython tells when it was built, which zig refuses
+        compiler = f"{compile.zig()} cc -target {cell.target.zig} {flags}"
+        # By this name in its headers configure knows musl; zig has a header of its own there.
+        options += [f"CC={compiler}", f"CPP={compiler} -E -D__DEFINED_va_list"]
+        # What it makes, it also runs, and there is no loader of musl where programs name it.
+        options.append(f"LDFLAGS=-Wl,--dynamic-linker={loader_of_musl()}")
+        options.append("PKG_CONFIG=false")  # it would tell of this system's libraries
     compile.run("./configure", "-q", *options, cwd=source)
     compile.run("make", "-s", f"-j{os.cpu_count() or 1}", cwd=source)
     compile.run("make", "-s", "install", cwd=source)
@@ -57,7 +66,10 @@ def _build(cell: Cell, archive: Path, folder: Path) -> None:
 
 
 def lock() -> None:
-    """Pin the newest source of each suite in the place of those that are pinned."""
+    """Pin the newest source of each suite in the place of those that are pinned.
+
+    A suite may list what the archive does not serve yet, or no longer: then the pin stays.
+    """
     comment, *_ = PINS.read_text().splitlines()
     lines = [comment]
     for cell in cells():
@@ -70,7 +82,11 @@ def lock() -> None:
         # Where a suite has several versions for a while, the last is the newest.
         found = re.findall(r"^ (\w{64}) \d+ (\S+\.orig\.tar\.\w+)$", shown, re.MULTILINE)
         digest, file = found[-1]
-        lines.append(f"{cell.name} pool/main/p/{name}/{file} {digest}")
+        path = f"pool/main/p/{name}/{file}"
+        if not apt.serves(path):
+            print(f"{cell.name}: {suite.name} lists {file}, which its archive does not serve")
+            path, digest = pins()[cell.name]
+        lines.append(f"{cell.name} {path} {digest}")
     PINS.write_text("\n".join(lines) + "\n")
 
 
@@ -82,3 +98,9 @@ def loader_of_musl() -> Path:
         for package in roots.packages(Suite("trixie", "amd64"), "musl"):
             subprocess.run(["dpkg-deb", "-x", package, root], check=True)
     return root / "usr" / "lib" / "x86_64-linux-musl" / "libc.so"
+
+
+def release_of_musl() -> str:
+    """Return the version of musl's C library that is at hand."""
+    said = subprocess.run([loader_of_musl()], capture_output=True, text=True).stderr
+    return said.split("Version ")[1].split()[0]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import io
 import json
+import subprocess
 import sys
 import zipfile
 from pathlib import Path
@@ -174,6 +175,21 @@ def test_the_closing_lines_of_pytest_become_runs() -> None:
     assert (told["what"], told["result"]) == ("42 tests of the package", "failed: 2")
 
 
+def test_a_pytest_that_breaks_off_is_a_failure(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Broken:
+        python, where = "3.13.5", "here"
+
+        def inside(self, name: str) -> str:
+            return name
+
+        def execute(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+            return subprocess.CompletedProcess(arguments, 4, "", "E  No module named 'zlib'\n")
+
+    monkeypatch.setattr(run, "MODULES", ["pool"])
+    (told,) = run.tests_run(Broken())  # type: ignore[arg-type]
+    assert told["result"] == "failed: status 4: E  No module named 'zlib'"
+
+
 def test_numpy_is_installed_where_a_wheel_of_it_runs() -> None:
     def beside(name: str) -> str | None:
         (cell,) = matrix.chosen(name, CELLS)
@@ -181,7 +197,8 @@ def test_numpy_is_installed_where_a_wheel_of_it_runs() -> None:
         assert file is None or file.exists()
         return file.name if file else None
 
-    assert beside("cp313-musllinux_x86_64") == "wheel-run.txt"
+    assert beside("cp313-manylinux_x86_64") == "wheel-run.txt"
+    assert beside("cp313-musllinux_x86_64") == "free-threaded.txt"
     assert beside("cp313t-manylinux_x86_64") == "free-threaded.txt"
     assert beside("cp312-windows_x86_64") == "windows.txt"
     assert beside("cp313-windows_x86_64") is None
@@ -196,6 +213,26 @@ def test_the_kernel_that_is_built_is_pinned_and_has_no_modules() -> None:
     settings = [line for line in lines if line.startswith("CONFIG_")]
     assert "CONFIG_ARM64_64K_PAGES=y" in settings
     assert not [line for line in settings if line.endswith("=m")]
+
+
+def test_a_pin_stays_if_the_archive_lacks_what_its_suite_lists(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from wheels import apt
+
+    (cell,) = matrix.chosen("cp314t-manylinux_x86_64", CELLS)
+    pinned = f"{cell.name} pool/main/p/python3.14/python3.14_3.14.7.orig.tar.xz {'a' * 64}"
+    listed = f" {'b' * 64} 24 python3.14_3.14.9.orig.tar.xz\n"
+    pins = tmp_path / "sources.txt"
+    pins.write_text(f"# about\n{pinned}\n")
+    monkeypatch.setattr(sources, "PINS", pins)
+    monkeypatch.setattr(apt.Suite, "run", lambda *_arguments: listed)
+    monkeypatch.setattr(apt, "serves", lambda _path: False)
+    sources.lock()
+    assert pins.read_text() == f"# about\n{pinned}\n"
+    monkeypatch.setattr(apt, "serves", lambda _path: True)
+    sources.lock()
+    assert pins.read_text().split()[-1] == "b" * 64
 
 
 def test_a_download_is_what_was_pinned(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
