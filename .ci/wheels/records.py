@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -39,11 +40,16 @@ def write_runs(cell: Cell, runs: list[dict[str, str]]) -> None:
 
 
 def write_own_runs(cell: Cell, runs: list[dict[str, str]]) -> None:
-    """Record them in the place of those that were made where they were; others stay."""
+    """Record them in the place of those of their kind where they were made; others stay."""
     record = read(cell)
     assert record is not None
-    places = {one["where"] for one in runs}
-    write_runs(cell, [*runs, *(one for one in record["runs"] if one["where"] not in places)])
+    known = {_kind(one) for one in runs}
+    write_runs(cell, [*runs, *(one for one in record["runs"] if _kind(one) not in known)])
+
+
+def _kind(run: dict[str, str]) -> tuple[str, str]:
+    """Return where a run was and what it did, whatever the count in that."""
+    return run["where"], re.sub(r"\d+", "", run["what"])
 
 
 def write_left_out(cell: Cell, reason: str) -> None:

@@ -17,7 +17,7 @@ if not (ROOT / ".ci" / "wheels").is_dir():
     pytest.skip("the scripts are not beside the tests", allow_module_level=True)
 sys.path.insert(0, str(ROOT / ".ci"))
 
-from wheels import audit, headers, matrix, pack, run, sources, table, windows  # noqa: E402
+from wheels import audit, headers, matrix, pack, records, run, sources, table, windows  # noqa: E402
 
 CELLS = matrix.cells()
 
@@ -173,6 +173,23 @@ def test_the_closing_lines_of_pytest_become_runs() -> None:
     lines = ["..x", "2 failed, 40 passed, 1 skipped in 3.21s", "passed"]
     (told,) = run.tests_told("3.13.5", "here", lines)
     assert (told["what"], told["result"]) == ("42 tests of the package", "failed: 2")
+
+
+def test_a_run_takes_the_place_of_its_kind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(records, "RECORDS", tmp_path)
+    (cell,) = matrix.chosen("cp313-manylinux_x86_64", CELLS)
+    wheel = tmp_path / "one.whl"
+    wheel.write_bytes(b"")
+    records.write_built(cell, wheel, "manylinux_2_17")
+    here = {"python": "3.13.5", "where": "here", "result": "passed"}
+    tests, checks = {**here, "what": "86 tests"}, {**here, "what": "13 checks"}
+    records.write_own_runs(cell, [checks, tests])
+    records.write_own_runs(cell, [{**tests, "where": "there"}])
+    again = {**tests, "what": "87 tests"}
+    records.write_own_runs(cell, [again])
+    known = records.read(cell)
+    assert known is not None
+    assert known["runs"] == [again, {**tests, "where": "there"}, checks]
 
 
 def test_a_pytest_that_breaks_off_is_a_failure(monkeypatch: pytest.MonkeyPatch) -> None:
