@@ -43,5 +43,8 @@ def test_moves(machine: Machine) -> None:
 
 @pytest.mark.machine("two_counted_612")
 def test_counted(machine: Machine) -> None:
-    """A second is a billion instructions here, of all CPUs together: hardly two runs differ."""
-    _measure(512, 1)
+    """A second is a billion instructions here, of all CPUs together: hardly two runs differ.
+
+    Except in the first round of migratepages, which waits for its file to be read.
+    """
+    _measure(512, 2)
