@@ -192,8 +192,9 @@ class SpinLock final : private ForkLock {
   ~SpinLock() { leave(); }
 
   void lock() noexcept {
-    while (flag_.test_and_set(std::memory_order_acquire)) wait_until_free();
+    while (!try_lock()) wait_until_free();
   }
+  [[nodiscard]] bool try_lock() noexcept { return !flag_.test_and_set(std::memory_order_acquire); }
   void unlock() noexcept { flag_.clear(std::memory_order_release); }
 
  private:

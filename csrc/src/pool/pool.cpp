@@ -116,21 +116,14 @@ Region PoolImpl::region_of(const PoolBlock& block) const noexcept {
   return {block.address, block_bytes(block), pages_of_parts_};
 }
 
-void PoolImpl::fill(Lease& lease, PoolBlock& block, int node) noexcept {
-  if (block.slab == nullptr) {
-    lease.region = static_cast<const OwnBlock&>(block).mapping.region();
-  } else {
-    lease.region.address = block.address;
-    lease.region.length = block_bytes(block);
-    lease.region.pages = pages_of_parts_;
-  }
-  block.place.tell(node, lease.place);
-  lease.keeper = this;
-  lease.cookie = &block;
-  lease.dirty = block.dirty;
+bool PoolImpl::try_acquire(std::size_t size_bytes, int node, Lease& lease) noexcept {
+  return lend<false>(size_bytes, node, lease);
 }
 
-bool PoolImpl::try_acquire(std::size_t size_bytes, int node, Lease& lease) noexcept {
+// Where the lock is taken it starts again, waiting: then nothing has to be kept over the wait.
+template <bool waits>
+bool PoolImpl::lend(std::size_t size_bytes, int node, Lease& lease) noexcept {
+  const int asked_node = node;
   const int cpu = platform::current_cpu();
   if (cpu < 0 || size_bytes == 0) return false;
   const auto here = static_cast<std::size_t>(cpu);
@@ -152,20 +145,24 @@ bool PoolImpl::try_acquire(std::size_t size_bytes, int node, Lease& lease) noexc
   if (made == nullptr) return false;
   Shelf& shelf = *made;
   std::size_t size_class = asked;
-  while (shelf.heads[size_class].load(std::memory_order_relaxed) == nullptr) {
+  while (shelf.lists[size_class].empty()) {
     if (size_class++ != classes_.last_for(asked)) continue;
     if (!bring_over({shard, shelf}, asked)) return false;
     size_class = asked;
   }
-  std::atomic<PoolBlock*>& head = shelf.heads[size_class];
+  FreeList& list = shelf.lists[size_class];
+  const auto bytes = static_cast<std::int64_t>(classes_.bytes(size_class));
   PoolBlock* block = nullptr;
+  if constexpr (waits) {
+    shard.lock.lock();
+  } else if (!shard.lock.try_lock()) {
+    return lend<true>(size_bytes, asked_node, lease);
+  }
   {
-    const std::lock_guard guard(shard.lock);
-    block = head.load(std::memory_order_relaxed);
+    const std::lock_guard guard(shard.lock, std::adopt_lock);
     // A block that may have been moved since it was looked at is for the slow path.
-    if (block == nullptr || block->epoch != epoch_.load(std::memory_order_relaxed)) return false;
-    head.store(block->next, std::memory_order_relaxed);
-    const auto bytes = static_cast<std::int64_t>(classes_.bytes(size_class));
+    block = list.take(epoch_.load(std::memory_order_relaxed));
+    if (block == nullptr) return false;
     shelf.retained_bytes.add(-bytes);
     shelf.in_use_bytes.add(bytes);
     shelf.hits.add(1);
@@ -177,40 +174,40 @@ bool PoolImpl::try_acquire(std::size_t size_bytes, int node, Lease& lease) noexc
   return true;
 }
 
-void PoolImpl::file(const Spot& spot, PoolBlock& block) noexcept {
-  const auto& [shard, shelf] = spot;
-  if (!shelf.may_hold.test(block.size_class)) note_holder(shard, shelf, block.size_class);
-  std::atomic<PoolBlock*>& head = shelf.heads[block.size_class];
-  const auto bytes = static_cast<std::int64_t>(block_bytes(block));
-  block.next = head.load(std::memory_order_relaxed);
-  head.store(&block, std::memory_order_relaxed);
-  shelf.retained_bytes.add(bytes);
-  shard.drift_bytes += bytes;
-}
-
 // Once the lease is counted back, the pool may end under us, unless we have pinned it before.
+//
+// Nothing is written to the block unless it changes: its line may be in the cache of the CPU that
+// lent it and will lend it again.
 bool PoolImpl::give_back(void* cookie, bool moved) noexcept {
   PoolBlock& block = *static_cast<PoolBlock*>(cookie);
-  const auto bytes = static_cast<std::int64_t>(block_bytes(block));
-  const std::uint16_t lent_as = block.slot;
-  block.filed_ms = platform::coarse_ms();
-  block.dirty = true;
   if (moved) {
+    const std::uint16_t lent_as = block.slot;
     look_again(block);
     if (block.slot != lent_as) count_moved(lent_as, block);
   }
-  bool work =
-      platform::age_ms(block.filed_ms, looked_ms_.load(std::memory_order_relaxed)) >= kLookEvery ||
-      (options_.idle_ms && !idle_runs_.load(std::memory_order_relaxed));
+  return take_back<false>(block);
+}
+
+template <bool waits>
+bool PoolImpl::take_back(PoolBlock& block) noexcept {
+  const std::uint64_t now = platform::coarse_ms();
+  if (!block.dirty) block.dirty = true;
+  bool work = platform::age_ms(now, looked_ms_.load(std::memory_order_relaxed)) >= kLookEvery ||
+              (options_.idle_ms && !idle_runs_.load(std::memory_order_relaxed));
   const Spot spot = spot_here(block.slot);
+  Shard& shard = spot.shard;
+  if constexpr (waits) {
+    shard.lock.lock();
+  } else if (!shard.lock.try_lock()) {
+    return take_back<true>(block);
+  }
   {
-    Shard& shard = spot.shard;
-    const std::lock_guard guard(shard.lock);
+    const std::lock_guard guard(shard.lock, std::adopt_lock);
     // Looked at under the lock that close() takes of each shard after it has set it.
     if (!closing_.load(std::memory_order_relaxed) &&
         block.generation == generation_.load(std::memory_order_relaxed)) {
-      spot.shelf.in_use_bytes.add(-bytes);
-      file(spot, block);
+      spot.shelf.in_use_bytes.add(-static_cast<std::int64_t>(block_bytes(block)));
+      file(spot, block, now);
       if (options_.retain_bytes) work = near_retention(shard) || work;
       work = work || waiters_.load(std::memory_order_relaxed) != 0;  // see join_line()
       if (work) pins_.fetch_add(1, std::memory_order_relaxed);
@@ -220,6 +217,7 @@ bool PoolImpl::give_back(void* cookie, bool moved) noexcept {
     work = waiters_.load(std::memory_order_relaxed) != 0;
     if (work) pins_.fetch_add(1, std::memory_order_relaxed);
   }
+  block.filed_ms = now;
   retire(block);
   return work;
 }

@@ -16,10 +16,9 @@ namespace numapool {
 void PoolImpl::after_fork_in_child() noexcept {
   generation_.fetch_add(1);
   for (Shelf* shelf = shelves_; shelf != nullptr; shelf = shelf->next) {
-    for (std::atomic<PoolBlock*>& head : shelf->heads) {
-      PoolBlock* const first = head.load(std::memory_order_relaxed);
+    for (FreeList& list : shelf->lists) {
+      PoolBlock* const first = list.take_all();
       if (first == nullptr) continue;
-      head.store(nullptr, std::memory_order_relaxed);
       first->next_list = leavings_;
       leavings_ = first;
     }

@@ -366,6 +366,7 @@ void PoolImpl::count_lent(PoolBlock& block, const Want& want, bool hit) noexcept
     if (block.slot != want.slot) asked.shelf.spills.add(1);
   }
   const Spot lends = spot_here(block.slot);
+  if (!hit) give_top(lends, block.size_class);
   const std::lock_guard guard(lends.shard.lock);
   lends.shelf.in_use_bytes.add(static_cast<std::int64_t>(block_bytes(block)));
   lends.shard.live.add(1);

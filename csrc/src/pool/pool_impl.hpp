@@ -175,13 +175,37 @@ class PoolImpl final : public Pool, private platform::ForkOwner {
   // The same, to file blocks under; mutex_ is not held. Also empty if memory runs out.
   [[nodiscard]] std::optional<std::uint16_t> open_slot(int node) noexcept;
   [[nodiscard]] int node_here(const Topology& machine) const;
+  template <bool waits>
+  [[nodiscard]] bool lend(std::size_t size_bytes, int node, Lease& lease) noexcept;
+  template <bool waits>
+  [[nodiscard]] bool take_back(PoolBlock& block) noexcept;
   [[nodiscard]] std::size_t block_bytes(const PoolBlock& block) const noexcept {
     return classes_.bytes(block.size_class);
   }
   [[nodiscard]] Region region_of(const PoolBlock& block) const noexcept;
-  void fill(Lease& lease, PoolBlock& block, int node) noexcept;
+  void fill(Lease& lease, PoolBlock& block, int node) noexcept {
+    if (block.slab == nullptr) {
+      lease.region = static_cast<const OwnBlock&>(block).mapping.region();
+    } else {
+      lease.region.address = block.address;
+      lease.region.length = block_bytes(block);
+      lease.region.pages = pages_of_parts_;
+    }
+    block.place.tell(node, lease.place);
+    lease.keeper = this;
+    lease.cookie = &block;
+    lease.dirty = block.dirty;
+  }
   // With the shard's lock held:
-  void file(const Spot& spot, PoolBlock& block) noexcept;
+  void file(const Spot& spot, PoolBlock& block, std::uint64_t filed_ms) noexcept {
+    const std::size_t size_class = block.size_class;
+    Shelf& shelf = spot.shelf;
+    if (!shelf.may_hold.test(size_class)) note_holder(spot.shard, shelf, size_class);
+    shelf.lists[size_class].push(block, filed_ms);
+    const auto bytes = static_cast<std::int64_t>(classes_.bytes(size_class));
+    shelf.retained_bytes.add(bytes);
+    spot.shard.drift_bytes += bytes;
+  }
   [[nodiscard]] bool near_retention(Shard& shard) noexcept;
   void count_moved(std::uint16_t from, const PoolBlock& block) noexcept;
 
@@ -233,8 +257,7 @@ class PoolImpl final : public Pool, private platform::ForkOwner {
   // empty. False if there are none, or the slow path has to see to it.
   [[nodiscard]] bool bring_over(const Spot& to, std::size_t asked) noexcept;
   [[nodiscard]] bool bring_class_over(const Spot& to, std::size_t size_class) noexcept;
-  [[nodiscard]] PoolBlock* take_some(const Spot& from, std::size_t size_class,
-                                     std::int64_t& bytes) noexcept;
+  void give_top(const Spot& to, std::size_t size_class) noexcept;
   [[nodiscard]] bool still_there(PoolBlock& block, bool strict);
   void place_anew(PoolBlock& block, const Placement& seen) noexcept;
   // Back to the lists of this CPU, or to the system where the pool has closed meanwhile: the block

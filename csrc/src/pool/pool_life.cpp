@@ -89,7 +89,7 @@ void PoolImpl::retire(PoolBlock& block) noexcept {
   {
     const std::lock_guard guard(spot.shard.lock);
     spot.shelf.in_use_bytes.add(-static_cast<std::int64_t>(bytes));
-    if (stays) file(spot, block);
+    if (stays) file(spot, block, block.filed_ms);
     spot.shard.live.add(-1);
   }
   end_if_unused(lock);

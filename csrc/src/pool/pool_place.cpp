@@ -10,12 +10,6 @@
 #include "pool/pool_impl.hpp"
 
 namespace numapool {
-namespace {
-
-constexpr int kMostOver = 16;  // blocks at once: their former CPU waits for so long at most
-
-}  // namespace
-
 // Blocks that one thread takes and another gives back gather on the other's CPU. To look for each
 // of them by itself costs ten times as much as a hit, so they come over several at a time.
 //
@@ -32,44 +26,34 @@ bool PoolImpl::bring_over(const Spot& to, std::size_t asked) noexcept {
 
 bool PoolImpl::bring_class_over(const Spot& to, std::size_t size_class) noexcept {
   const std::uint16_t slot = to.shelf.slot;
+  FreeList& here = to.shelf.lists[size_class];
   for (std::size_t i = holders_.next(slot, 0); i != Holders::kNone;
        i = holders_.next(slot, i + 1)) {
     Shard& shard = *shard_of(i);
     Shelf& shelf = *shard.shelves[slot].load(std::memory_order_acquire);
-    if (shelf.heads[size_class].load(std::memory_order_relaxed) == nullptr) continue;
+    FreeList& list = shelf.lists[size_class];
+    list.ask_for();
+    if (list.empty()) continue;
     const std::unique_lock<std::mutex> lock(mutex_, std::try_to_lock);
     if (!lock.owns_lock() || closing_.load(std::memory_order_relaxed)) return false;
-    std::int64_t bytes = 0;
-    PoolBlock* const first = take_some({shard, shelf}, size_class, bytes);
-    if (first == nullptr) continue;
-    PoolBlock* last = first;
-    while (last->next != nullptr) last = last->next;
+    give_top({shard, shelf}, size_class);
+    give_top(to, size_class);
+    Handful taken;
+    const auto each = static_cast<std::int64_t>(classes_.bytes(size_class));
+    {
+      const std::lock_guard guard(shard.lock);
+      list.take_some(taken);
+      shelf.retained_bytes.add(-each * static_cast<std::int64_t>(taken.count));
+    }
+    if (taken.count == 0) continue;
     const std::lock_guard guard(to.shard.lock);
     if (!to.shelf.may_hold.test(size_class)) note_holder(to.shard, to.shelf, size_class);
-    std::atomic<PoolBlock*>& head = to.shelf.heads[size_class];
-    last->next = head.load(std::memory_order_relaxed);
-    head.store(first, std::memory_order_relaxed);
-    to.shelf.retained_bytes.add(bytes);
+    // What shards have told and have still to tell adds up to the same as before.
+    to.shelf.retained_bytes.add(each * static_cast<std::int64_t>(taken.count));
+    here.push_some(taken);
     return true;
   }
   return false;
-}
-
-// The first blocks of a list, as a list of their own, with their bytes. What shards have told and
-// have still to tell adds up to the same as before, so neither shard's drift changes.
-PoolBlock* PoolImpl::take_some(const Spot& from, std::size_t size_class,
-                               std::int64_t& bytes) noexcept {
-  const auto each = static_cast<std::int64_t>(classes_.bytes(size_class));
-  std::atomic<PoolBlock*>& head = from.shelf.heads[size_class];
-  const std::lock_guard guard(from.shard.lock);
-  PoolBlock* const first = head.load(std::memory_order_relaxed);
-  if (first == nullptr) return nullptr;
-  PoolBlock* last = first;
-  for (bytes = each; last->next != nullptr && bytes < kMostOver * each; bytes += each)
-    last = last->next;
-  head.store(std::exchange(last->next, nullptr), std::memory_order_relaxed);
-  from.shelf.retained_bytes.add(-bytes);
-  return first;
 }
 
 // Of the class that was asked for before a larger one that will do.
@@ -95,13 +79,12 @@ PoolBlock* PoolImpl::pop(std::uint16_t slot, std::size_t size_class) noexcept {
 
 PoolBlock* PoolImpl::pop_from(Shard& shard, std::uint16_t slot, std::size_t size_class) noexcept {
   Shelf& shelf = *shard.shelves[slot].load(std::memory_order_acquire);
-  std::atomic<PoolBlock*>& head = shelf.heads[size_class];
-  if (head.load(std::memory_order_relaxed) == nullptr) return nullptr;
+  FreeList& list = shelf.lists[size_class];
+  if (list.empty()) return nullptr;
   const auto bytes = static_cast<std::int64_t>(classes_.bytes(size_class));
   const std::lock_guard guard(shard.lock);
-  PoolBlock* const block = head.load(std::memory_order_relaxed);
+  PoolBlock* const block = list.pop();
   if (block == nullptr) return nullptr;
-  head.store(block->next, std::memory_order_relaxed);
   shelf.retained_bytes.add(-bytes);
   shard.drift_bytes -= bytes;
   return block;
@@ -110,12 +93,13 @@ PoolBlock* PoolImpl::pop_from(Shard& shard, std::uint16_t slot, std::size_t size
 void PoolImpl::put(PoolBlock*& taken) noexcept {
   PoolBlock& block = *std::exchange(taken, nullptr);
   const Spot spot = spot_here(block.slot);
+  give_top(spot, block.size_class);
   bool retained = false;
   {
     const std::lock_guard guard(spot.shard.lock);
     retained = !closing_.load(std::memory_order_relaxed) &&
                block.generation == generation_.load(std::memory_order_relaxed);
-    if (retained) file(spot, block);
+    if (retained) file(spot, block, block.filed_ms);
     // retire() takes it for a lease that comes back.
     if (!retained) {
       spot.shard.live.add(1);

@@ -19,7 +19,7 @@ bool PoolImpl::retains(std::size_t size_class) noexcept {
   for (std::uint16_t slot = 0; slot < nodes_.size() && !found; ++slot) {
     each_holder(slot, [&](Shard&, Shelf& shelf) {
       for (std::size_t c = size_class; c <= classes_.last_for(size_class); ++c)
-        found = found || shelf.heads[c].load(std::memory_order_relaxed) != nullptr;
+        found = found || !shelf.lists[c].empty();
     });
   }
   return found;

@@ -85,9 +85,22 @@ void PoolImpl::note_holder(const Shard& shard, Shelf& shelf, std::size_t size_cl
   holders_.set(shelf.slot, shard.index);
 }
 
+// Without memory for it, the list stays as it is.
+void PoolImpl::give_top(const Spot& to, std::size_t size_class) noexcept {
+  FreeList& list = to.shelf.lists[size_class];
+  if (list.top() != nullptr) return;
+  try {
+    auto made = std::make_unique<ListTop>();
+    const std::lock_guard guard(to.shard.lock);
+    list.give_top(made);
+  } catch (const std::bad_alloc&) {
+    return;
+  }
+}
+
 void PoolImpl::forget_holder(Shard& shard, Shelf& shelf, std::size_t size_class) noexcept {
   const std::lock_guard guard(shard.lock);
-  if (shelf.heads[size_class].load(std::memory_order_relaxed) != nullptr) return;
+  if (!shelf.lists[size_class].empty()) return;
   shelf.may_hold.reset(size_class);
   if (shelf.may_hold.none()) holders_.reset(shelf.slot, shard.index);
 }

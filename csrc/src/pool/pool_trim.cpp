@@ -100,15 +100,15 @@ std::vector<PoolImpl::Found> PoolImpl::detach(std::size_t size_class, const Trim
 // caller's.
 bool PoolImpl::take_list(Shard& shard, Shelf& shelf, std::size_t size_class,
                          std::vector<Found>& found) noexcept {
-  std::atomic<PoolBlock*>& head = shelf.heads[size_class];
-  if (head.load(std::memory_order_relaxed) == nullptr) {
+  FreeList& list = shelf.lists[size_class];
+  if (list.empty()) {
     forget_holder(shard, shelf, size_class);
     return true;
   }
   PoolBlock* first = nullptr;
   {
     const std::lock_guard guard(shard.lock);
-    first = head.exchange(nullptr, std::memory_order_relaxed);
+    first = list.take_all();
   }
   const std::size_t earlier = found.size();
   try {
@@ -118,10 +118,7 @@ bool PoolImpl::take_list(Shard& shard, Shelf& shelf, std::size_t size_class,
   } catch (const std::bad_alloc&) {
     found.erase(found.begin() + static_cast<std::ptrdiff_t>(earlier), found.end());
     const std::lock_guard guard(shard.lock);
-    PoolBlock* last = first;
-    while (last->next != nullptr) last = last->next;
-    last->next = head.load(std::memory_order_relaxed);
-    head.store(first, std::memory_order_relaxed);
+    if (first != nullptr) list.push_all_below(*first);
     return false;
   }
 }
@@ -141,9 +138,7 @@ void PoolImpl::put_back(const std::vector<Found>& found) noexcept {
         shard.drift_bytes -= bytes;
         continue;
       }
-      std::atomic<PoolBlock*>& head = shelf.heads[block.size_class];
-      block.next = head.load(std::memory_order_relaxed);
-      head.store(&block, std::memory_order_relaxed);
+      shelf.lists[block.size_class].push_below(block);
     }
   }
 }
