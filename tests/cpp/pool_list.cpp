@@ -95,6 +95,18 @@ TEST_CASE_FIXTURE(Lists, "last in, first out, as far as the top goes") {
   CHECK(all() == expected);
 }
 
+TEST_CASE_FIXTURE(Lists, "what was given back last is lent next, also where the top is full") {
+  give_top();
+  for (std::size_t i = 0; i < blocks.size(); ++i) {
+    list.push(blocks[i], i);
+    CHECK(list.take(0) == &blocks[i]);
+    list.push(blocks[i], i);
+  }
+  at(1000);
+  for (const PoolBlock* block : all())
+    CHECK(block->filed_ms == static_cast<std::uint64_t>(block - blocks.data()));
+}
+
 TEST_CASE_FIXTURE(Lists, "blocks say when they came back, also where half of the time wraps") {
   give_top();
   const std::uint64_t turn = std::uint64_t{1} << 32;

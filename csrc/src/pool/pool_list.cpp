@@ -54,9 +54,16 @@ PoolBlock* FreeList::take_linked(std::uint32_t epoch) noexcept {
   return block;
 }
 
+// In a full top it takes the newest's place: what was given back last is lent next.
 void FreeList::push_linked(PoolBlock& block, std::uint64_t filed_ms) noexcept {
-  block.filed_ms = filed_ms;
-  push_below(block);
+  PoolBlock* lower = &block;
+  std::uint64_t lower_ms = filed_ms;
+  if (ListTop* const over = top()) {
+    lower = &over->pop(filed_ms, lower_ms);
+    over->push(block, filed_ms);
+  }
+  lower->filed_ms = lower_ms;
+  push_below(*lower);
 }
 
 PoolBlock* FreeList::pop() noexcept {
