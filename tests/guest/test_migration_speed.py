@@ -38,7 +38,7 @@ def _measure(mib: int, rounds: int) -> None:
 @pytest.mark.machine("two_large_612")
 def test_moves(machine: Machine) -> None:
     """To node 0, which has one CPU, and to node 1, which has two."""
-    _measure(512, 3)
+    _measure(1024, 3)
 
 
 @pytest.mark.machine("two_counted_612")
