@@ -231,7 +231,6 @@ _COSTLY = frozenset(
         "memory.shared",
         "metrics.collector",
         "probes.capabilities",
-        "processes.inspect",
         "processes.launch",
         "processes.pool",
         "threads.executor",
@@ -276,7 +275,8 @@ def _load(wanted: str) -> None:
     for module, names in _LATE.items():
         if module == wanted or module not in _COSTLY:
             loaded = import_module(f"numapool.{module}")
-            globals().update((one, getattr(loaded, one)) for one in names.split())
+            for one in names.split():  # what somebody has put in the place of a name stays
+                globals().setdefault(one, getattr(loaded, one))
 
 
 def _is_quick_command() -> bool:

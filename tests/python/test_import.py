@@ -9,6 +9,7 @@ import subprocess
 import sys
 
 import pytest
+from support import docs
 
 import numapool as nump
 
@@ -181,6 +182,22 @@ def test_after_the_first_use_no_file_is_needed() -> None:
     used = "numapool.zeros; numapool.BufferPool().acquire(1).placement(); numapool.PressureMonitor"
     late = loaded_by(f"import numapool; {used}") - loaded
     assert not {name for name in late if name.startswith("numapool")}
+
+
+def test_what_is_loaded_by_itself_is_what_the_security_page_says() -> None:
+    """A program that gives up the right to read files uses a name of each before."""
+    told = re.search(r"and each of these, [^:]*: (.+)\.\n", (docs.DOCS / "SECURITY.md").read_text())
+    assert told is not None
+    modules = {nump._MODULES[name] for name in re.findall(r"`(\w+)`", told[1])}
+    assert modules == nump._COSTLY
+    # None is loaded by the rest anyway.
+    loaded = loaded_by("import numapool; numapool.current_topology")
+    assert not loaded & {f"numapool.{module}" for module in nump._COSTLY}
+
+
+def test_what_a_program_puts_in_the_place_of_a_name_stays() -> None:
+    done = "import numapool; numapool.stream = 'mine'; numapool.pi = numapool.launch"
+    assert "numapool.storage.stream" in loaded_by(f"{done}; assert numapool.stream == 'mine'")
 
 
 def test_a_name_that_is_not_there_loads_nothing() -> None:

@@ -67,6 +67,8 @@ INSTALLED = (
     "test_import.py::test_numpy_is_loaded_with_the_first_array",
     "test_import.py::test_the_first_use_loads_nothing_that_is_not_needed",
     "test_import.py::test_the_import_loads_the_errors_and_the_core",
+    "test_import.py::test_what_a_program_puts_in_the_place_of_a_name_stays",
+    "test_import.py::test_what_is_loaded_by_itself_is_what_the_security_page_says",
     "test_unsupported.py",
     "test_wheel.py",
 )
