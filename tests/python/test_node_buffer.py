@@ -178,10 +178,12 @@ def test_many_cycles_leak_neither_memory_nor_descriptors() -> None:
         import numapool as nump
         from support import own
         allocator = nump.NumaAllocator()
+        # Of one node: the first look at another, where the thread may go, opens a file that stays.
+        node = allocator.topology.nearest(allocator.topology.nodes[0].node_id)[0]
 
         def cycle(n):
             for k in range(n):
-                with allocator.allocate(1 << (12 + k % 10)) as buffer:
+                with allocator.allocate(1 << (12 + k % 10), node) as buffer:
                     memoryview(buffer)[0] = 1
                     buffer.placement()
             return own.held()

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import pytest
 
-from . import systems
+from . import own, systems
 
 _COUNTS = "counts what a pool holds, and the other threads hold some of it"
 _CLOSES = "closes or counts the views of a buffer that the other threads view"
 _WRITES = "writes a buffer or a file that the other threads read"
 _PROCESS = "counts what the whole process has"
+_MAPPED = "asks whether memory that it gave back is still mapped: others may have mapped some there"
 _DRAWS = "draws examples: Hypothesis parses sources, which CPython 3.11 fails at on several threads"
 
 #: Reasons by the beginning of what pytest calls a test.
@@ -45,5 +46,8 @@ def why_test_runs_alone(item: pytest.Item) -> str | None:
     """Return why a test is not for several threads at once."""
     if getattr(getattr(item, "obj", None), "is_hypothesis_test", False):
         return _DRAWS
+    code = getattr(getattr(item, "obj", None), "__code__", None)
+    if code is not None and own.is_mapped.__name__ in code.co_names:
+        return _MAPPED
     name = systems.short_name(item.nodeid)
     return next((why for start, why in ALONE.items() if name.startswith(start)), None)
