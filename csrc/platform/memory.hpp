@@ -125,6 +125,15 @@ struct MoveTally {
   std::uint64_t busy_bytes = 0;    // in use by the kernel or a device now
   std::uint64_t full_bytes = 0;    // the node had no room
   std::uint64_t other_bytes = 0;   // the system cannot move such pages
+
+  MoveTally& operator+=(const MoveTally& more) noexcept {
+    there_bytes += more.there_bytes;
+    shared_bytes += more.shared_bytes;
+    busy_bytes += more.busy_bytes;
+    full_bytes += more.full_bytes;
+    other_bytes += more.other_bytes;
+    return *this;
+  }
 };
 // Moves the resident pages of a range, whoever mapped it; policies stay. `pages` tells how they are
 // mapped (hugetlb or not). A hugetlb page that extends beyond the range is moved whole.

@@ -130,13 +130,7 @@ MoveOutcome move_own(const std::vector<Span>& own, Placement before, int node,
                 "cannot move pages to node " + std::to_string(node) + ": " + describe(*failure) +
                     "; everything keeps its contents where it is",
                 failure->code);
-  for (const platform::MoveTally& one : tallies) {
-    out.kept.there_bytes += one.there_bytes;
-    out.kept.shared_bytes += one.shared_bytes;
-    out.kept.busy_bytes += one.busy_bytes;
-    out.kept.full_bytes += one.full_bytes;
-    out.kept.other_bytes += one.other_bytes;
-  }
+  for (const platform::MoveTally& one : tallies) out.kept += one;
   return out;
 }
 
@@ -219,9 +213,8 @@ MoveOutcome move_to(const std::vector<Span>& spans, int node, const InterruptChe
   }
   MoveOutcome out = move_own(own, placement_of(spans, check), node, check);
   out.file_bytes = file_bytes;
-  const bool had_all = out.before.not_resident_bytes == 0 && out.before.unknown_bytes == 0;
-  out.after = had_all && out.kept.there_bytes == all_bytes ? all_on(node, all_bytes, out.before)
-                                                           : placement_of(spans, check);
+  const auto known = after_move(out.before, node, all_bytes, out.kept.there_bytes);
+  out.after = known ? *known : placement_of(spans, check);
   return out;
 }
 

@@ -37,11 +37,6 @@ bool has_elsewhere(const Placement& placement, int node) {
                              [node](const auto& one) { return one.first != node; });
 }
 
-// Whether the size of its pages is that of all pages.
-bool has_all(const Placement& placement) {
-  return placement.not_resident_bytes == 0 && placement.unknown_bytes == 0;
-}
-
 }  // namespace
 
 std::optional<int> Placement::sole_node() const {
@@ -78,7 +73,10 @@ Placement placement_of(const Region& region) {
   return look(region.address, region.length, region.pages, platform::Precision::kExact);
 }
 
-Placement all_on(int node, std::uint64_t bytes, const Placement& before) {
+std::optional<Placement> after_move(const Placement& before, int node, std::uint64_t bytes,
+                                    std::uint64_t there_bytes) {
+  if (there_bytes != bytes || before.not_resident_bytes != 0 || before.unknown_bytes != 0)
+    return std::nullopt;
   Placement out;
   out.bytes_by_node[node] = bytes;
   out.page_size_bytes = before.page_size_bytes;
@@ -103,11 +101,9 @@ Migration migrate(const Region& region, int node, const InterruptCheck& check) {
                     ": " + describe(*refused) + "; the buffer keeps its contents where they are",
                 refused->code);
   };
-  if (move(region.pages) == region.length && has_all(out.before)) {
-    out.placement = all_on(node, region.length, out.before);
-  } else {
-    out.placement = placement_of(region);
-  }
+  const std::uint64_t there = move(region.pages);
+  const auto known = after_move(out.before, node, region.length, there);
+  out.placement = known ? *known : placement_of(region);
   if (region.pages.kind == platform::PageKind::kTransparent && has_elsewhere(out.placement, node)) {
     // Blocks that are huge pages in part only.
     static_cast<void>(move({platform::PageKind::kBase, platform::base_page_bytes()}));

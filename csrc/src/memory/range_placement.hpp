@@ -3,6 +3,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 
 #include "numapool/placement.hpp"
 #include "numapool/size_text.hpp"
@@ -14,8 +15,10 @@ namespace numapool {
 [[nodiscard]] Placement look(const void* address, std::size_t length, const platform::Pages& pages,
                              platform::Precision precision);
 
-// What a look would see after a move that left all of these bytes, which had been looked at before,
-// on the node.
-[[nodiscard]] Placement all_on(int node, std::uint64_t bytes, const Placement& before);
+// The placement of `bytes` after a move that knows of `there_bytes` that they are on the node.
+// Nothing unless that is all of them: then another look must tell. Nor if the look before the move
+// missed a page: the size of the pages that it told is not that of all.
+[[nodiscard]] std::optional<Placement> after_move(const Placement& before, int node,
+                                                  std::uint64_t bytes, std::uint64_t there_bytes);
 
 }  // namespace numapool
