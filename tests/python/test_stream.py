@@ -326,20 +326,21 @@ def test_a_failure_comes_in_its_turn(pool: nump.BufferPool) -> None:
 def test_bytes_before_a_failure_are_delivered(tmp_path: Path, pool: nump.BufferPool) -> None:
     """Memory whose file was cut short cannot be read from there on."""
     path = tmp_path / "cut"
-    path.write_bytes(HELD[: 8 * 4096])
+    page = mmap.PAGESIZE
+    path.write_bytes(HELD[: 8 * page])
     with path.open("r+b") as file:
-        pages = mmap.mmap(file.fileno(), 8 * 4096)
+        pages = mmap.mmap(file.fileno(), 8 * page)
     start = np.frombuffer(pages, np.uint8).ctypes.data
-    os.truncate(path, 5 * 4096)
+    os.truncate(path, 5 * page)
     got = b""
     source = Path("/proc/self/mem")
-    with nump.stream(source, 8192, 1, pool=pool, offset=start, size_bytes=8 * 4096) as stream:
+    with nump.stream(source, 2 * page, 1, pool=pool, offset=start, size_bytes=8 * page) as stream:
         with pytest.raises(nump.StorageError) as error:
             for block in stream:
                 got += bytes(block.buffer)
         del block
-    assert got == HELD[: 5 * 4096]
-    assert error.value.offset == start + 5 * 4096
+    assert got == HELD[: 5 * page]
+    assert error.value.offset == start + 5 * page
 
 
 def test_missing_folder_pipe(folder: Path, tmp_path: Path) -> None:
