@@ -15,10 +15,12 @@ get_filename_component(source "${CMAKE_CURRENT_LIST_DIR}" DIRECTORY)
 set(CMAKE_CXX_FLAGS_INIT
   "-D_WIN32_WINNT=0x0A00 -DWINVER=0x0A00 -ffile-prefix-map=${source}=. -ffile-prefix-map=${CMAKE_BINARY_DIR}=.")
 
-# No DLL of the compiler travels with the module, and not the time when it was linked.
+# No DLL of the compiler travels with the module, and not the time when it was linked. The linker strips: what strip
+# writes bears the time again.
 set(CMAKE_EXE_LINKER_FLAGS_INIT "-static")
 set(CMAKE_SHARED_LINKER_FLAGS_INIT "-static")
-set(CMAKE_MODULE_LINKER_FLAGS_INIT "-static -Wl,--no-insert-timestamp")
+set(CMAKE_MODULE_LINKER_FLAGS_INIT "-static -s -Wl,--no-insert-timestamp")
+set(CMAKE_STRIP "" CACHE FILEPATH "Not used")
 
 # What pybind11 would otherwise ask the building Python for.
 set(PYTHON_MODULE_EXTENSION ".cp311-win_amd64.pyd" CACHE STRING "How the module's file name ends")
