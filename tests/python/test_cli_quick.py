@@ -73,7 +73,11 @@ def test_what_is_shown_looks_the_same(capsys: pytest.CaptureFixture[str]) -> Non
     shown = (listing, pairs, three, right, line, Plain("a [bold]b"), "[bold]x[/bold] y", "")
     for one in shown:
         assert plainly(one, 80, capsys) == by_rich(one, 80)
-    for one in (listing, three, Plain("a [bold]b"), "twelve chars"):
+    lines = ("twelve chars", "just six [bold]letters[/bold] by seven in a line", "a " * 40 + "b")
+    for one in lines:
+        for width in (8, 9, 10):
+            assert plainly(one, width, capsys) == by_rich(one, width)
+    for one in (listing, three, Plain("a [bold]b"), "twelvechars", "far       apart"):
         assert plainly(one, 8, capsys) is None
     for other in ("[link=x]y", "a [ b", "größer", 5):
         assert plainly(other, 80, capsys) is None
@@ -140,3 +144,16 @@ def test_both_ways_print_the_same_and_one_is_light(tmp_path: Path) -> None:
     words = [one.stderr.partition("loaded: ")[0] for one in missing]
     assert words[0] == words[1] != ""
     assert [one.returncode for one in missing] == [1, 1]
+
+
+def test_what_is_too_wide_is_shown_where_rich_is_not_installed(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whether the command needs its extra must not depend on the machine."""
+    root = str(sysfs_tree.write(tmp_path, sysfs_tree.machine("eight_sockets")))
+    monkeypatch.setenv("COLUMNS", "40")
+    assert not quick.answered(["info", "--sysfs", root])
+    assert capsys.readouterr().out == ""
+    monkeypatch.setattr(quick, "_has_rich", lambda: False)
+    assert quick.answered(["info", "--sysfs", root])
+    assert capsys.readouterr().out == by_rich(nump.NumaTopology.from_sysfs(root), 1000)

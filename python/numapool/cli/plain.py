@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from numapool.cli.listing import (
@@ -73,7 +73,8 @@ class PlainScreen:
             It is wider than the screen, or something that only rich can show.
         """
         if isinstance(shown, str):
-            self._add(without_styles(shown))
+            for line in _wrapped(without_styles(shown), self.width):
+                self._add(line)
         elif isinstance(shown, Plain):
             self._add(shown.text)
         elif isinstance(shown, StyledLine):
@@ -138,6 +139,22 @@ def _width() -> int:
         if is_a_size(wanted):
             width = int(wanted)
     return min(max(width, NARROWEST), WIDEST)
+
+
+def _wrapped(text: str, width: int) -> Iterator[str]:
+    """Break a text between its words, as rich does: the blank before the next word stays."""
+    if len(text) <= width:
+        yield text
+        return
+    line = ""
+    for word in text.split(" "):
+        if not word or len(word) > width:
+            raise DoesNotFit
+        if len(line) + len(word) > width:
+            yield line[:width]
+            line = ""
+        line += f"{word} "
+    yield line[:-1]
 
 
 def _plain(cell: object) -> str:

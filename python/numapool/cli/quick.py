@@ -1,5 +1,6 @@
 """``numapool info`` without typer and rich, where neither is needed: they take longer than it does.
 
+Where they are not installed, what is too wide for the screen is written as it is.
 Whatever is not plain to read goes the usual way, so that there is one place that says what options
 there are, and what is wrong with them: help, mistakes, repeated or shortened options.
 """
@@ -8,7 +9,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from numapool.cli.plain import DoesNotFit, plain_screen
+from numapool.cli.listing import WIDEST
+from numapool.cli.plain import DoesNotFit, PlainScreen, plain_screen
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -38,9 +40,22 @@ def answered(arguments: list[str]) -> bool:
     try:
         show(screen, topology, live=place is None)
     except DoesNotFit:
-        return False
+        if _has_rich():
+            return False
+        # A line too wide is better than none: what a machine has must not decide what to install.
+        screen = PlainScreen(WIDEST)
+        try:
+            show(screen, topology, live=place is None)
+        except DoesNotFit:
+            return False
     screen.write()
     return True
+
+
+def _has_rich() -> bool:
+    from importlib.util import find_spec
+
+    return find_spec("rich") is not None and find_spec("typer") is not None
 
 
 def _path(place: str) -> Path:
