@@ -184,8 +184,8 @@ TEST_CASE_FIXTURE(Workload, "in a random life every call fails once, at every po
 TEST_CASE_FIXTURE(Workload, "in a random life the monitor finds nothing to watch, or no memory") {
   const Answer refusals[] = {{Cause::kUnsupported, "open", ENOENT},
                              {Cause::kRefused, "open", EACCES},
-                             {Cause::kOther, "eventfd", EMFILE},
-                             {Cause::kNoMemory, "eventfd", ENOMEM}};
+                             {Cause::kOther, "pipe", EMFILE},
+                             {Cause::kNoMemory, "pipe", ENOMEM}};
   for (const Answer& answer : refusals) {
     prepare();
     platform::fake::pressure_script().refusal = failure_of(answer);

@@ -72,6 +72,8 @@ class CgroupNotices {
   [[nodiscard]] std::string open(const std::string& folder);
   void close() noexcept;
   [[nodiscard]] int descriptor() noexcept { return event_fd_.get(); }
+  // The same without the check, which is a slow one for an eventfd: to be waited for only.
+  [[nodiscard]] int number() const noexcept { return event_fd_.number(); }
   [[nodiscard]] bool lost() const noexcept { return event_fd_.lost(); }
   // True if the kernel signalled since the last call. It signals as well when the cgroup is
   // removed: then this closes, and is false.

@@ -2,7 +2,6 @@
 #include "platform/linux/pressure/pressure_watch.hpp"
 
 #include <poll.h>
-#include <sys/eventfd.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -11,6 +10,7 @@
 #include <cstring>
 
 #include "platform/linux/files/file_values.hpp"
+#include "platform/linux/files/wake_pipe.hpp"
 #include "platform/linux/memory/cgroup_place.hpp"
 #include "platform/memory.hpp"
 
@@ -42,7 +42,7 @@ std::string trigger_words(const WatchRequest& request) {
 }  // namespace
 
 LinuxPressureWatch::LinuxPressureWatch(const WatchRequest& request)
-    : request_(request), bell_(eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC)) {
+    : request_(request), bell_(open_wake_pipe()) {
   open_all();
   retried_ns_ = monotonic_ns();
 }
@@ -197,10 +197,8 @@ void LinuxPressureWatch::note(PressureSource source) noexcept {
 }
 
 void LinuxPressureWatch::ring() noexcept {
-  const std::uint64_t one = 1;
   const std::lock_guard guard(mutex_);
-  const int fd = bell_.get();
-  if (fd >= 0) static_cast<void>(!::write(fd, &one, sizeof(one)));
+  if (const int fd = bell_.get(); fd >= 0) fill_wake_pipe(fd);
 }
 
 bool LinuxPressureWatch::wait(std::uint32_t timeout_ms) noexcept {
@@ -215,12 +213,13 @@ bool LinuxPressureWatch::wait(std::uint32_t timeout_ms) noexcept {
   {
     const std::lock_guard guard(mutex_);
     bell_fd = bell_.get();
-    if (bell_fd < 0) bell_ = KeptDescriptor(bell_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC));
+    if (bell_fd < 0) bell_ = KeptDescriptor(bell_fd = open_wake_pipe());
   }
   const int bell = add(bell_fd, POLLIN);
   const int psi = psi_.armed() ? add(psi_.descriptor(), POLLPRI) : -1;
   const int counters = add(counters_.descriptor(), POLLPRI);
-  const int notices = add(notices_.descriptor(), POLLIN);
+  // Waiting for another file does it no harm, and nothing is read before a check.
+  const int notices = add(notices_.number(), POLLIN);
   const int systemd = add(systemd_.descriptor(), systemd_.poll_events());
   const int timeout = static_cast<int>(std::min<std::uint32_t>(timeout_ms, 1U << 30));
   if (::poll(set.data(), count, timeout) <= 0) return false;
@@ -228,10 +227,9 @@ bool LinuxPressureWatch::wait(std::uint32_t timeout_ms) noexcept {
     return index < 0 ? short{0} : set[static_cast<std::size_t>(index)].revents;
   };
   if (got(bell) != 0) {
-    std::uint64_t rung = 0;
     const std::lock_guard guard(mutex_);
     bell_fd = bell_.get();
-    if (bell_fd >= 0) static_cast<void>(!::read(bell_fd, &rung, sizeof(rung)));
+    if (bell_fd >= 0) empty_wake_pipe(bell_fd);
   }
   // The cgroup was removed: poll would answer so forever.
   if ((got(psi) & POLLERR) != 0) {
@@ -242,7 +240,7 @@ bool LinuxPressureWatch::wait(std::uint32_t timeout_ms) noexcept {
   if (got(notices) != 0) {
     if (notices_.take()) {
       note(PressureSource::kCgroupNotice);
-    } else if (notices_.descriptor() < 0) {
+    } else if (notices_.number() < 0 && !notices_.lost()) {
       cgroup_lost_ = true;
       state(PressureSource::kCgroupNotice, false, false, "", "the cgroup was removed");
     }
@@ -269,7 +267,8 @@ void LinuxPressureWatch::take_notices() noexcept {
 }
 
 // A program that closes descriptors that it does not know took what we watched.
-bool LinuxPressureWatch::lost_any() const noexcept {
+bool LinuxPressureWatch::lost_any() noexcept {
+  static_cast<void>(notices_.descriptor());  // the only one that is not checked whenever we wait
   return psi_.lost() || counters_.lost() || notices_.lost() || systemd_.lost();
 }
 
@@ -341,7 +340,7 @@ PressureLook LinuxPressureWatch::look() {
 
 Result<std::unique_ptr<PressureWatch>> open_pressure_watch(const WatchRequest& request) {
   auto watch = std::make_unique<LinuxPressureWatch>(request);
-  if (!watch->can_wait()) return Failure{Cause::kOther, "eventfd", errno, "to wake the monitor"};
+  if (!watch->can_wait()) return Failure{Cause::kOther, "pipe", errno, "to wake the monitor"};
   return std::unique_ptr<PressureWatch>(std::move(watch));
 }
 

@@ -46,7 +46,7 @@ class LinuxPressureWatch final : public PressureWatch {
   void take_notices() noexcept;
   void note(PressureSource source) noexcept;
 
-  [[nodiscard]] bool lost_any() const noexcept;
+  [[nodiscard]] bool lost_any() noexcept;
 
   // Touched by the one thread that waits and looks, but for what the mutex guards.
   WatchRequest request_;
@@ -72,7 +72,7 @@ class LinuxPressureWatch final : public PressureWatch {
   bool near_the_killer_ = false;
 
   mutable Mutex mutex_{LockRank::kPressureWatch};
-  KeptDescriptor bell_;  // an eventfd
+  KeptDescriptor bell_;  // a wake pipe
   std::vector<SourceState> states_;
 };
 

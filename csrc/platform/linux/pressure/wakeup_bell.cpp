@@ -1,9 +1,9 @@
-// The monotonic clock, and an eventfd that rings.
-#include <sys/eventfd.h>
+// The monotonic clock, and a pipe that rings.
 #include <time.h>
 #include <unistd.h>
 
 #include "platform/linux/files/kept_descriptor.hpp"
+#include "platform/linux/files/wake_pipe.hpp"
 #include "platform/pressure.hpp"
 
 namespace numapool::platform {
@@ -23,7 +23,7 @@ bool is_ours(int descriptor, const std::array<std::uint64_t, 3>& identity) noexc
 
 }  // namespace
 
-Bell::Bell() : descriptor_(eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC)) {
+Bell::Bell() : descriptor_(open_wake_pipe()) {
   const Identity identity = identity_of(descriptor_);
   identity_ = {identity.device, identity.inode, identity.event};
 }
@@ -33,15 +33,11 @@ Bell::~Bell() {
 }
 
 void Bell::ring() const noexcept {
-  if (!is_ours(descriptor_, identity_)) return;
-  const std::uint64_t one = 1;
-  static_cast<void>(!::write(descriptor_, &one, sizeof(one)));
+  if (is_ours(descriptor_, identity_)) fill_wake_pipe(descriptor_);
 }
 
 void Bell::quiet() const noexcept {
-  if (!is_ours(descriptor_, identity_)) return;
-  std::uint64_t rung = 0;
-  static_cast<void>(!::read(descriptor_, &rung, sizeof(rung)));
+  if (is_ours(descriptor_, identity_)) empty_wake_pipe(descriptor_);
 }
 
 }  // namespace numapool::platform
