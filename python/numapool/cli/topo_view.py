@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING
 
 from numapool.cli.distances import ways
 from numapool.machine.topology import NumaTopology
+from numapool.picture.alike import AlikeFacts, alike
 from numapool.picture.machine import NodeFacts, facts_of, headline, homeless, usable_line
-from numapool.picture.many import STRIDES, AlikeFacts, alike, listed, without_empty
+from numapool.picture.many import STRIDES, listed, without_empty
 
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType

@@ -1,13 +1,11 @@
-"""Machines of many nodes: empty nodes in a line, and nodes that are alike told together."""
+"""Machines of many nodes: empty nodes in a line, long lists, sizes and distances told together."""
 
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable
-from dataclasses import dataclass
 
 from numapool.base.units import cpus_text, ids_text, size_text
 from numapool.machine.topology import NumaTopology
-from numapool.picture.machine import NodeFacts
 
 #: Fewer empty nodes than this are shown like any other.
 _LEAST_EMPTY = 4
@@ -15,7 +13,8 @@ _LEAST_EMPTY = 4
 MOST_SINGLE = 64
 #: Of a machine of fewer nodes all distances are shown.
 _MOST_DISTANCES = 16
-_UNKNOWN = "unknown"
+#: What is said of sizes that nobody tells.
+UNKNOWN = "unknown"
 _LONG_LIST = 24  # characters
 #: For whom a screen has such a stride.
 STRIDES = "Nodes 0-6:2 are 0, 2, 4 and 6."
@@ -78,50 +77,6 @@ def classes_of(topology: NumaTopology) -> list[list[int]] | None:
     return classes if 2 * len(classes) <= count else None
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class AlikeFacts(NodeFacts):
-    """Several nodes that are alike, as they are shown: `node` is the first."""
-
-    members: tuple[NodeFacts, ...]
-
-    @property
-    def ids(self) -> tuple[int, ...]:
-        """Return the ids of all."""
-        return tuple(one.node.node_id for one in self.members)
-
-    @property
-    def title(self) -> str:
-        """Return their names."""
-        return f"nodes {listed(self.ids)}"
-
-    @property
-    def held_share(self) -> float | None:
-        """Return the part of their memory that is in use; None where that is unknown."""
-        shares = [one for one in (member.held_share for member in self.members) if one is not None]
-        return sum(shares) / len(shares) if len(shares) == len(self.members) else None
-
-    @property
-    def memory(self) -> str:
-        """Return the memory of each in words."""
-        total = self.node.total_memory_bytes
-        if not total:
-            return self.members[0].memory
-        free = range_text(one.free_bytes for one in self.members)
-        words = f"{size_text(total)} of memory each"
-        return words if free == _UNKNOWN else f"{words}, {free} free"
-
-    @property
-    def cpus(self) -> str:
-        """Return how many CPUs each has."""
-        words = self.members[0].cpus
-        return f"{words} each" if self.node.cpu_cores else words
-
-    @property
-    def cpu_ranges(self) -> tuple[str, ...]:
-        """Return nothing: each has others."""
-        return ()
-
-
 def listed(ids: Iterable[int]) -> str:
     """Write ids of nodes, with strides (``0-254:2``) where the list would be long without."""
     some = list(ids)
@@ -133,36 +88,6 @@ def range_text(sizes: Iterable[int | None]) -> str:
     """Write the smallest and the largest of some sizes."""
     known = [size for size in sizes if size is not None]
     if not known:
-        return _UNKNOWN
+        return UNKNOWN
     least, most = size_text(min(known)), size_text(max(known))
     return least if least == most else f"{least} to {most}"
-
-
-def alike(topology: NumaTopology, facts: tuple[NodeFacts, ...]) -> tuple[NodeFacts, ...]:
-    """Return the cards to show if nodes are too many for a card each: equal nodes share one.
-
-    Nodes with devices stand alone.
-    """
-    if len(facts) <= MOST_SINGLE:
-        return facts
-    classes = classes_of(topology) or [[i] for i in range(len(facts))]
-    number = {i: k for k, some in enumerate(classes) for i in some}
-    groups: dict[object, list[NodeFacts]] = {}
-    for place, one in enumerate(facts):
-        node = one.node
-        look = (node.total_memory_bytes, len(node.cpu_cores), one.speed, one.remark, one.allowed)
-        key = (number[place], look, node.node_id if one.devices else None)
-        groups.setdefault(key, []).append(one)
-    return tuple(some[0] if len(some) == 1 else _together(some) for some in groups.values())
-
-
-def _together(some: list[NodeFacts]) -> AlikeFacts:
-    first = some[0]
-    return AlikeFacts(
-        node=first.node,
-        free_bytes=first.free_bytes,
-        allowed=first.allowed,
-        by_default=first.by_default,
-        devices={},
-        members=tuple(some),
-    )

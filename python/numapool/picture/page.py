@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from numapool.machine.topology import NumaTopology
+from numapool.picture.alike import AlikeFacts, alike
 from numapool.picture.arrange import MOST_WITH_EDGES, grid_of, pairs_of, rows_of
 from numapool.picture.card import PAD, chips, draw_card
 from numapool.picture.class_table import class_table_of
 from numapool.picture.distance import classes_of, is_symmetric
 from numapool.picture.edges import EdgeDrawer
 from numapool.picture.machine import NodeFacts, facts_of, headline, homeless, usable_line
-from numapool.picture.many import STRIDES, AlikeFacts, alike, without_empty
+from numapool.picture.many import STRIDES, without_empty
 from numapool.picture.matrix import MOST_WITH_VALUES, draw_matrix, matrix_width
 from numapool.picture.shapes import FAINT, LINE, Area, Box, Measure, Picture, line_height
 
