@@ -1,8 +1,12 @@
-// The signals of threads that the core starts, asked of the kernel's own mask.
+// Threads: the signals of those that the core starts, and the CPU that one runs on, both asked of
+// the kernel.
 #include "platform/thread.hpp"
 
 #include <pthread.h>
+#include <sched.h>
 #include <signal.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include <thread>
 
@@ -49,4 +53,30 @@ TEST_CASE("what the caller had blocked is as it was before") {
 }
 
 }  // namespace
+TEST_CASE("a thread knows the CPU that it runs on, a new one too, and in the child of a fork") {
+  const auto goes_along = [] {
+    cpu_set_t before;
+    bool right = sched_getaffinity(0, sizeof before, &before) == 0;
+    for (int cpu = 0; right && cpu < CPU_SETSIZE; ++cpu) {
+      if (CPU_ISSET(cpu, &before) == 0) continue;
+      cpu_set_t one;
+      CPU_ZERO(&one);
+      CPU_SET(cpu, &one);
+      right = sched_setaffinity(0, sizeof one, &one) == 0 && current_cpu() == cpu &&
+              sched_getcpu() == cpu;
+    }
+    return right && sched_setaffinity(0, sizeof before, &before) == 0;
+  };
+  CHECK(goes_along());
+  bool in_thread = false;
+  std::thread([&] { in_thread = goes_along(); }).join();
+  CHECK(in_thread);
+  const pid_t child = fork();
+  REQUIRE(child >= 0);
+  if (child == 0) _exit(goes_along() ? 0 : 1);
+  int status = -1;
+  REQUIRE(waitpid(child, &status, 0) == child);
+  CHECK(status == 0);
+}
+
 }  // namespace numapool::platform
