@@ -12,12 +12,13 @@ namespace numapool::bindings {
 // -1 with an exception set if one of them raised. Holds the GIL.
 [[nodiscard]] int run_pending();
 
-// An InterruptCheck for work that runs without the GIL (or, free-threaded, detached).
+// An InterruptCheck for work of a thread of Python's that runs without the GIL (or, free-threaded,
+// detached).
 inline void check_signals() {
-  PyGILState_STATE state{};
-  take_gil_or_sleep([&state] { state = PyGILState_Ensure(); });
-  const int raised = sleep_if_ending(run_pending);
-  PyGILState_Release(state);
+  const int raised = [] {
+    const GilAgain taken;
+    return sleep_if_ending(run_pending);
+  }();
   if (raised != 0) throw Error(ErrorKind::kInterrupted, "interrupted");
 }
 

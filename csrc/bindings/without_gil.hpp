@@ -4,6 +4,9 @@
 
 #include <Python.h>
 
+#include <chrono>
+#include <thread>
+
 #include "ending.hpp"
 
 namespace numapool::bindings {
@@ -24,6 +27,23 @@ class WithoutGil {
 
  private:
   PyThreadState* state_;
+};
+
+// Takes the GIL back for a scope, in a thread of Python's that gave it away (WithoutGil).
+//
+// Not by PyGILState_Ensure(): once the interpreter is gone, and exit handlers of the process still
+// run, it makes a thread state of nothing and crashes. PyEval_RestoreThread() ends a thread that
+// comes then (CPython bpo-39877), as it does while the interpreter goes.
+class GilAgain {
+ public:
+  GilAgain() noexcept {
+    PyThreadState* const own = PyGILState_GetThisThreadState();
+    while (own == nullptr) std::this_thread::sleep_for(std::chrono::hours(1));  // it is gone
+    take_gil_or_sleep([own] { PyEval_RestoreThread(own); });
+  }
+  ~GilAgain() { static_cast<void>(PyEval_SaveThread()); }
+  GilAgain(const GilAgain&) = delete;
+  GilAgain& operator=(const GilAgain&) = delete;
 };
 
 // Returns the result of `call`, called without the GIL.

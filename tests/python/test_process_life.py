@@ -5,6 +5,7 @@ from __future__ import annotations
 import multiprocessing
 import os
 import pickle
+import platform
 import signal
 import subprocess
 import sys
@@ -155,6 +156,28 @@ def test_daemon_threads_inside_calls_end_with_the_interpreter() -> None:
     for pause_s in (0, 0.01, 0.05):
         done = child.run(OWNER + DAEMONS + f"time.sleep({pause_s})")
         assert (done.returncode, done.stderr) == (0, "")
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="on_exit(3) is glibc's")
+def test_threads_inside_calls_sleep_past_the_end_of_the_interpreter() -> None:
+    """Exit handlers of other libraries may run for long once it is gone."""
+    done = child.run(
+        """
+        import ctypes, sys, threading, time
+        import numapool as nump
+        pool = nump.BufferPool(max_bytes=1 << 20)
+        held = pool.acquire(1 << 20)
+        for _ in range(25):  # each looks for signals every 50 ms: one will come just then
+            threading.Thread(
+                target=lambda: pool.acquire(1 << 20, block=True), daemon=True
+            ).start()
+            time.sleep(0.002)
+        libc = ctypes.CDLL(None)
+        libc.on_exit(ctypes.cast(libc.sleep, ctypes.c_void_p), None)  # sleep(status)
+        sys.exit(1)
+        """
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (1, "", "")
 
 
 def test_a_daemon_thread_ends_in_python_code_that_a_call_runs() -> None:
