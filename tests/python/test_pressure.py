@@ -89,11 +89,19 @@ def test_relief_is_told(pool: nump.BufferPool, fifo: Path) -> None:
     policy = nump.PressurePolicy(relief_s=0.1, poll_s=0.02)
     events: list[nump.PressureEvent] = []
     with nump.PressureMonitor(policy, sources=["systemd"]) as monitor:
+        found: list[tuple[nump.PressureLevel, int]] = []
+
+        def told(event: nump.PressureEvent) -> None:
+            found.append((monitor.level, monitor.statistics().trimmed_bytes))
+            events.append(event)
+
         monitor.attach(pool)
-        monitor.subscribe(events.append)
+        monitor.subscribe(told)
         fifo.write_bytes(b"!")
         assert within_seconds(lambda: len(events) == 2)
-        assert monitor.level is nump.PressureLevel.NONE
+        # Who is told finds it so already.
+        assert found[-1] == (nump.PressureLevel.NONE, 32 * MIB)
+        assert found[0][1] == 32 * MIB
     assert [event.level.name for event in events] == ["MODERATE", "NONE"]
     assert [event.source for event in events] == ["systemd", "systemd"]
     assert events[0].demand_bytes == policy.step_bytes

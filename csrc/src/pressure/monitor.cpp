@@ -188,32 +188,35 @@ void MonitorImpl::look_and_act(PressureJudge& judge) {
     keep_default_supply(look, nodes.by_name, [this](int node) { return retains_on(node); });
   }
   std::vector<PressureEvent> events = judge.judge(look, platform::monotonic_ns());
+  // Who is told of an event finds its level, the look that it came of, and what was trimmed.
+  level_ = judge.level();
+  {
+    const std::lock_guard guard(state_mutex_);
+    ++statistics_.looks;
+    if (!all_nodes.empty()) look.nodes = std::move(all_nodes);
+    last_look_ = std::move(look);
+  }
   std::uint64_t done = 0;
   std::uint64_t for_nodes = 0;  // already part of the machine's demand
   for (PressureEvent& event : events) {
+    std::uint64_t now = 0;
     if (event.level != PressureLevel::kNone) {
       if (event.node_id) {
-        event.trimmed_bytes = trim(event.demand_bytes, event.node_id);
-        done += event.trimmed_bytes;
+        event.trimmed_bytes = now = trim(event.demand_bytes, event.node_id);
         const auto& others = nodes.by_name;
         if (std::find(others.begin(), others.end(), *event.node_id) == others.end())
-          for_nodes += event.trimmed_bytes;
+          for_nodes += now;
       } else {
         const std::uint64_t credit = std::min(for_nodes, event.demand_bytes);
-        event.trimmed_bytes = credit + trim_for(event, event.demand_bytes - credit, nodes);
-        done += event.trimmed_bytes - credit;
+        now = trim_for(event, event.demand_bytes - credit, nodes);
+        event.trimmed_bytes = credit + now;
       }
     }
-    count(event);
+    done += now;
+    count(event, now);
     post(event);
   }
   judge.released(done);
-  level_ = judge.level();
-  const std::lock_guard guard(state_mutex_);
-  ++statistics_.looks;
-  if (!all_nodes.empty()) look.nodes = std::move(all_nodes);
-  last_look_ = std::move(look);
-  statistics_.trimmed_bytes += done;
 }
 
 // The judge does not see them: a rehearsal's demand is not a real shortage.
@@ -227,11 +230,7 @@ void MonitorImpl::play_rehearsals() {
     event.trimmed_bytes = event.node_id ? trim(event.demand_bytes, event.node_id)
                                         : trim_for(event, event.demand_bytes, nodes_by_use());
     rehearsed_ = event.level;
-    {
-      const std::lock_guard guard(state_mutex_);
-      statistics_.trimmed_bytes += event.trimmed_bytes;
-    }
-    count(event);
+    count(event, event.trimmed_bytes);
     post(event);
   }
 }
@@ -308,8 +307,9 @@ void MonitorImpl::drop_closed_pools() noexcept {
   }
 }
 
-void MonitorImpl::count(const PressureEvent& event) noexcept {
+void MonitorImpl::count(const PressureEvent& event, std::uint64_t trimmed_bytes) noexcept {
   const std::lock_guard guard(state_mutex_);
+  statistics_.trimmed_bytes += trimmed_bytes;
   ++statistics_.events[static_cast<std::size_t>(event.source)];
   if (event.trimmed_bytes == 0) return;
   const std::uint64_t now = platform::monotonic_ns();

@@ -58,7 +58,8 @@ class MonitorImpl final : public Monitor, private platform::ForkOwner {
                          const NodesByUse& nodes) noexcept;
   std::uint64_t trim(std::uint64_t wanted, std::optional<int> node) noexcept;
   void drop_closed_pools() noexcept;
-  void count(const PressureEvent& event) noexcept;
+  // `trimmed_bytes`: of the event's, those that count for no other one.
+  void count(const PressureEvent& event, std::uint64_t trimmed_bytes) noexcept;
   void post(const PressureEvent& event) noexcept;
 
   const PressurePolicy policy_;

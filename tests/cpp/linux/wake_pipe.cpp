@@ -6,6 +6,8 @@
 #include <poll.h>
 #include <unistd.h>
 
+#include <initializer_list>
+
 #include "platform/linux/files/kept_descriptor.hpp"
 
 namespace numapool::platform {
