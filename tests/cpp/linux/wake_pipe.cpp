@@ -4,6 +4,7 @@
 #include <doctest/doctest.h>
 #include <fcntl.h>
 #include <poll.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include <initializer_list>
@@ -47,6 +48,28 @@ TEST_CASE("a wake pipe is told from another one") {
   CHECK(mine.lost());
   CHECK(fcntl(number, F_GETFD) >= 0);
   close(number);
+}
+
+TEST_CASE("a wake pipe can be had while one descriptor is left") {
+  rlimit before{};
+  REQUIRE(getrlimit(RLIMIT_NOFILE, &before) == 0);
+  const int next = dup(0);
+  REQUIRE(next >= 0);
+  close(next);
+  for (const rlim_t left : {1, 2, 3}) {
+    const rlimit few{static_cast<rlim_t>(next) + left, before.rlim_max};
+    REQUIRE(setrlimit(RLIMIT_NOFILE, &few) == 0);
+    const int fd = open_wake_pipe();
+    REQUIRE(setrlimit(RLIMIT_NOFILE, &before) == 0);
+    CAPTURE(left);
+    REQUIRE(fd >= 0);
+    fill_wake_pipe(fd);
+    fill_wake_pipe(fd);
+    CHECK(is_filled(fd));
+    empty_wake_pipe(fd);
+    CHECK_FALSE(is_filled(fd));
+    close(fd);
+  }
 }
 
 }  // namespace numapool::platform

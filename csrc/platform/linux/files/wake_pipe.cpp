@@ -11,15 +11,18 @@
 
 namespace numapool::platform {
 
-// Linux lets a pipe be opened by its name for both directions at once (fifo(7)).
+// Linux lets a pipe be opened by its name for both directions at once (fifo(7)). That takes three
+// descriptors for a moment, and /proc: where they cannot be had, an eventfd does the same.
 int open_wake_pipe() noexcept {
   std::array<int, 2> ends{-1, -1};
-  if (pipe2(ends.data(), O_NONBLOCK | O_CLOEXEC) != 0) return -1;
-  std::array<char, 64> path{};
-  std::snprintf(path.data(), path.size(), "/proc/self/fd/%d", ends[0]);
-  const int both = open(path.data(), O_RDWR | O_NONBLOCK | O_CLOEXEC);
-  for (const int end : ends) close(end);
-  return both >= 0 ? both : eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);  // /proc is not mounted
+  int both = -1;
+  if (pipe2(ends.data(), O_NONBLOCK | O_CLOEXEC) == 0) {
+    std::array<char, 64> path{};
+    std::snprintf(path.data(), path.size(), "/proc/self/fd/%d", ends[0]);
+    both = open(path.data(), O_RDWR | O_NONBLOCK | O_CLOEXEC);
+    for (const int end : ends) close(end);
+  }
+  return both >= 0 ? both : eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
 }
 
 // Eight bytes, as an eventfd takes.
