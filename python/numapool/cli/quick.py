@@ -13,6 +13,7 @@ from numapool.cli.listing import WIDEST
 from numapool.cli.plain import DoesNotFit, PlainScreen, plain_screen
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
 
@@ -37,19 +38,21 @@ def answered(arguments: list[str]) -> bool:
 
         print(json.dumps(document_of(topology, live=place is None), indent=2))
         return True
-    try:
-        show(screen, topology, live=place is None)
-    except DoesNotFit:
-        if _has_rich():
-            return False
-        # A line too wide is better than none: what a machine has must not decide what to install.
-        screen = PlainScreen(WIDEST)
+    for one in _screens(screen):
         try:
-            show(screen, topology, live=place is None)
+            show(one, topology, live=place is None)
         except DoesNotFit:
-            return False
-    screen.write()
-    return True
+            continue
+        one.write()
+        return True
+    return False
+
+
+def _screens(plain: PlainScreen) -> Iterator[PlainScreen]:
+    yield plain
+    # A line too wide is better than none: what a machine has must not decide what to install.
+    if not _has_rich():
+        yield PlainScreen(WIDEST)
 
 
 def _has_rich() -> bool:
