@@ -59,11 +59,9 @@ def _array_node() -> int:
     """The one node that a fresh array of this thread is on, by pagemap and by numa_maps."""
     array = _Array()
     (node,) = pages.bytes_by_node(array)
-    # Advice on huge pages splits the mapping, and its ends may have grown together with a
-    # neighbour's, whose pages are counted in.
-    end = array.address + array.nbytes
-    listed = [one for one in pages.mappings() if one.start < end and one.end > array.address]
-    assert sum(one.bytes_by_node.get(node, 0) for one in listed) >= array.nbytes
+    listed = pages.numa_maps(array).bytes_by_node
+    assert set(listed) == {node}
+    assert listed[node] >= array.nbytes
     return node
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import mmap
 import signal
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -13,6 +15,17 @@ from .support.children import Cgroup, beside_child, in_child
 from .support.nodes import MIB, drop_caches, meminfo, settled_unused, wait_unused
 
 pytestmark = pytest.mark.machine("small_beside_big")
+
+
+_HUGE = 2 * MIB
+
+
+@dataclass(frozen=True)
+class _Part:
+    """A part of some memory."""
+
+    address: int
+    nbytes: int
 
 
 def _bound_memory(node: int, nbytes: int) -> policy.Memory:
@@ -29,6 +42,28 @@ def test_both_views_see_memory_where_it_was_bound(machine: Machine, node: int) -
     line = pages.numa_maps(memory)
     assert line.policy == f"bind:{node}"
     assert line.bytes_by_node == {node: memory.nbytes}
+
+
+def test_a_neighbour_is_not_counted_in(machine: Machine) -> None:
+    """The kernel makes one mapping of both parts; each is told alone, and so is the whole."""
+    whole = _bound_memory(1, 8 * MIB)
+    first, second = (_Part(whole.address + at, nbytes) for at, nbytes in ((0, MIB), (MIB, 7 * MIB)))
+    for memory in (first, whole, second):
+        assert pages.numa_maps(memory).bytes_by_node == {1: memory.nbytes}
+    assert [one for one in pages.mappings() if one.start == second.address] == []
+
+
+def test_huge_pages_are_counted_page_by_page(machine: Machine) -> None:
+    memory = policy.Memory(8 * MIB)
+    begin = -memory.address % _HUGE
+    memory.advise(mmap.MADV_NOHUGEPAGE)
+    memory.advise(mmap.MADV_HUGEPAGE, begin, 2 * _HUGE)
+    memory.touch()
+    start = memory.address + begin
+    assert pages.huge_bytes(_Part(start, _HUGE)) == _HUGE
+    assert pages.huge_bytes(_Part(start + _HUGE // 2, _HUGE // 4)) == _HUGE // 4
+    assert pages.huge_bytes(_Part(start + 2 * _HUGE, MIB)) == 0
+    assert pages.huge_bytes(memory) == 2 * _HUGE
 
 
 def test_untouched_memory_is_nowhere(machine: Machine) -> None:

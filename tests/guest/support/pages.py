@@ -1,18 +1,22 @@
 """Where pages really are: numa_maps, and page by page pagemap and physical memory.
 
-numa_maps(5) counts per mapping. pagemap (Documentation/admin-guide/mm/pagemap.rst, root sees frame
-numbers) tells the physical frame of each page, and sysfs tells which node owns that frame's memory
-block (Documentation/admin-guide/mm/memory-hotplug.rst): two sources that no memory policy call
-feeds.
+numa_maps(5) counts per mapping, and the kernel makes one mapping of neighbours that are alike, so
+what is asked about is kept apart first. pagemap (Documentation/admin-guide/mm/pagemap.rst, root
+sees frame numbers) tells the physical frame of each page, kpageflags what kind of page it is, and
+sysfs tells which node owns that frame's memory block
+(Documentation/admin-guide/mm/memory-hotplug.rst): sources that no memory policy call feeds.
 """
 
 from __future__ import annotations
 
+import ctypes
 import mmap
 import re
 import time
 from array import array
 from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -21,7 +25,10 @@ PAGE_BYTES = mmap.PAGESIZE
 _PRESENT = 1 << 63
 _SWAPPED = 1 << 62
 _FRAME_MASK = (1 << 55) - 1
+_TRANSPARENT_HUGE = 1 << 22  # KPF_THP, include/uapi/linux/kernel-page-flags.h
+_DONT_DUMP, _DO_DUMP = 16, 17  # madvise(2)
 _NODES = Path("/sys/devices/system/node")
+_libc = ctypes.CDLL(None, use_errno=True)
 
 
 class Located(Protocol):
@@ -75,12 +82,44 @@ def mappings() -> list[Mapping]:
     return found
 
 
+@contextmanager
+def _apart(memory: Located) -> Iterator[tuple[int, int]]:
+    """Keep the mapping of ``memory`` apart from neighbours; yield the start and the end of it.
+
+    Mappings are one only if their flags are equal, and whether memory is in core dumps is a flag
+    that changes nothing else. Mappings of hugetlb are never joined, and may be longer than asked.
+    """
+    start = memory.address // PAGE_BYTES * PAGE_BYTES
+    length = rounded_up(memory.address + memory.nbytes - start)
+    place = ctypes.c_void_p(start), ctypes.c_size_t(length)
+    divided = _libc.madvise(*place, _DONT_DUMP) == 0
+    try:
+        yield start, start + length
+    finally:
+        if divided:
+            _libc.madvise(*place, _DO_DUMP)
+
+
 def numa_maps(memory: Located) -> Mapping:
-    """The line of numa_maps that covers ``memory``, and perhaps neighbours of the same policy."""
-    for mapping in mappings():
-        if mapping.start <= memory.address < mapping.end:
-            return mapping
-    raise AssertionError(f"no mapping covers {memory.address:#x}")
+    """What numa_maps says of ``memory`` alone, in whole pages; it has one policy.
+
+    Advice on huge pages divides memory into several mappings, which are added up.
+    """
+    with _apart(memory) as (start, end):
+        found = [one for one in mappings() if one.start < end and one.end > start]
+    assert found, f"no mapping covers {memory.address:#x}"
+    policies = {one.policy for one in found}
+    assert len(policies) == 1, f"{memory.address:#x} has several policies: {found}"
+    counted: Counter[int] = Counter()
+    for one in found:
+        counted.update(one.bytes_by_node)
+    return Mapping(
+        start=found[0].start,
+        end=found[-1].end,
+        policy=policies.pop(),
+        bytes_by_node=dict(counted),
+        page_bytes=max(one.page_bytes for one in found),
+    )
 
 
 def frames(address: int, nbytes: int) -> list[int]:
@@ -98,6 +137,18 @@ def frames(address: int, nbytes: int) -> list[int]:
             break
         time.sleep(0.01)
     return [entry & _FRAME_MASK if entry & _PRESENT else 0 for entry in entries]
+
+
+def huge_bytes(memory: Located) -> int:
+    """Bytes of ``memory`` that are in transparent huge pages, counted page by page."""
+    huge = 0
+    with Path("/proc/kpageflags").open("rb", buffering=0) as flags:
+        for frame in frames(memory.address, memory.nbytes):
+            if frame:
+                flags.seek(frame * 8)
+                (of_frame,) = array("Q", flags.read(8))
+                huge += bool(of_frame & _TRANSPARENT_HUGE)
+    return huge * PAGE_BYTES
 
 
 def node_of_frame() -> dict[int, int]:
