@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import ctypes
-import gc
 import json
 import math
 import os
@@ -16,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from support import child
 from support.child import running
 from support.waiting import within_seconds
 
@@ -24,10 +24,6 @@ import numapool as nump
 MIB = 1 << 20
 #: More than any machine has: the deficit is there from the first look on.
 SHORT = nump.PressurePolicy(margin_bytes=1 << 60, cooldown_s=0.02, relief_s=0.1, poll_s=0.01)
-
-
-def entries(folder: str) -> int:
-    return sum(1 for _ in Path(folder).iterdir())
 
 
 @pytest.fixture
@@ -242,35 +238,56 @@ def test_detached_pools_are_left_alone(pool: nump.BufferPool) -> None:
 
 
 def test_a_pool_or_a_monitor_may_be_dropped_without_a_word() -> None:
-    monitor = nump.PressureMonitor(SHORT, sources=["meminfo"]).start()
-    dropped = nump.BufferPool()
-    dropped.reserve(MIB, 4)
-    monitor.attach(dropped)
-    del dropped
-    gc.collect()
-    time.sleep(0.1)
-    threads = entries("/proc/self/task")
-    del monitor
-    gc.collect()
-    assert entries("/proc/self/task") == threads - 1
+    # In a process of its own, where no other thread ends.
+    code = """
+        import gc, os, time
+        import numapool as nump
 
-
-def test_start_and_stop_leave_nothing_behind(pool: nump.BufferPool) -> None:
-    def left() -> tuple[int, int]:
-        return entries("/proc/self/fd"), entries("/proc/self/task")
-
-    with nump.PressureMonitor() as monitor:
-        monitor.attach(pool)
-    del monitor
-    gc.collect()
-    before = left()
-    for _ in range(50):
-        monitor = nump.PressureMonitor(SHORT)
-        monitor.attach(pool)
-        with monitor, monitor.subscribe(lambda event: None):
-            pass
+        short = nump.PressurePolicy(margin_bytes=1 << 60, cooldown_s=0.02, poll_s=0.01)
+        monitor = nump.PressureMonitor(short, sources=["meminfo"]).start()
+        dropped = nump.BufferPool()
+        dropped.reserve(1 << 20, 4)
+        monitor.attach(dropped)
+        del dropped
+        gc.collect()
+        time.sleep(0.1)
+        threads = len(os.listdir("/proc/self/task"))
         del monitor
-    assert within_seconds(lambda: left() == before, 5), (left(), before)
+        gc.collect()
+        assert len(os.listdir("/proc/self/task")) == threads - 1
+        print("fine")
+        """
+    assert child.check(code) == "fine\n"
+
+
+def test_start_and_stop_leave_nothing_behind() -> None:
+    # In a process of its own: threads that other tests left behind open files and end.
+    code = """
+        import gc, os
+        from support.waiting import within_seconds
+        import numapool as nump
+
+        def left():
+            return len(os.listdir("/proc/self/fd")), len(os.listdir("/proc/self/task"))
+
+        short = nump.PressurePolicy(margin_bytes=1 << 60, cooldown_s=0.02, poll_s=0.01)
+        with nump.BufferPool() as pool:
+            pool.reserve(4 << 20, 8)
+            with nump.PressureMonitor() as monitor:
+                monitor.attach(pool)
+            del monitor
+            gc.collect()
+            before = left()
+            for _ in range(50):
+                monitor = nump.PressureMonitor(short)
+                monitor.attach(pool)
+                with monitor, monitor.subscribe(lambda event: None):
+                    pass
+                del monitor
+            assert within_seconds(lambda: left() == before, 5), (left(), before)
+        print("fine")
+        """
+    assert child.check(code) == "fine\n"
 
 
 @pytest.mark.parametrize(

@@ -14,11 +14,11 @@ _HIERARCHY = Path("/sys/fs/cgroup/memory")
 
 @pytest.fixture
 def cgroup() -> Iterator[Path]:
-    """A cgroup of 96 MiB."""
+    """A cgroup of 1 GiB."""
     path = _HIERARCHY / f"numapool-test-{os.getpid()}"
     try:
         path.mkdir()
-        (path / "memory.limit_in_bytes").write_text(str(96 << 20))
+        (path / "memory.limit_in_bytes").write_text(str(1 << 30))
     except OSError as error:
         pytest.skip(f"no memory controller of version 1 to make a cgroup in: {error}")
     yield path
@@ -56,6 +56,7 @@ with open({root!r} + "/cgroup.procs", "w") as procs:
 
 
 def test_a_notice_trims_the_pool(cgroup: Path) -> None:
+    (cgroup / "memory.limit_in_bytes").write_text(str(96 << 20))
     said = child.check(CODE.format(cgroup=str(cgroup), root=str(_HIERARCHY)))
     assert said.split() == ["cgroup-v1", "MODERATE", "0"]
 
