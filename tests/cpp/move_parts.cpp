@@ -100,7 +100,7 @@ TEST_CASE_FIXTURE(InParts, "what a move was told to be there is not looked at ag
   REQUIRE(platform::populate(region.address, region.length, region.pages).ok());
   memory().calls.clear();
   const Migration moved = migrate(region, 1, kNoInterrupts);
-  CHECK(memory().calls["residency"] == 1);
+  CHECK(memory().calls["residency"] == 3);  // each of the three parts once
   CHECK(moved.before.bytes_by_node == std::map<int, std::uint64_t>{{0, 130 * kMiB}});
   const Placement seen = placement_of(region);
   CHECK(moved.placement.bytes_by_node == seen.bytes_by_node);
@@ -145,6 +145,32 @@ TEST_CASE_FIXTURE(OfOthers, "a refusal in one thread ends the move of other owne
   const Placement seen = placement_of(region);
   CHECK(seen.bytes_on(0) >= kMiB);
   CHECK(seen.bytes_on(0) + seen.bytes_on(1) == 4 * kMiB);
+}
+
+TEST_CASE_FIXTURE(OfOthers, "where nothing is ever moved, what is there already may stay") {
+  const Failure never{Cause::kUnsupported, "move_pages", 0, "not on this system"};
+  memory().failures["move_resident"] = memory().failures["move_to_node"] = never;
+  const MoveOutcome stayed = go(0);
+  CHECK(stayed.before.bytes_by_node == std::map<int, std::uint64_t>{{0, 4 * kMiB}});
+  CHECK(stayed.after.bytes_by_node == stayed.before.bytes_by_node);
+  CHECK(kind_of([&] { static_cast<void>(go(1)); }) == ErrorKind::kUnsupported);
+  CHECK(kind_of([&] { static_cast<void>(migrate(region, 1, kNoInterrupts)); }) ==
+        ErrorKind::kUnsupported);
+  // Of a buffer every page has to be there.
+  CHECK(kind_of([&] { static_cast<void>(migrate(region, 0, kNoInterrupts)); }) ==
+        ErrorKind::kUnsupported);
+  REQUIRE(platform::populate(region.address, region.length, region.pages).ok());
+  CHECK(migrate(region, 0, kNoInterrupts).placement.wholly_on(0, region.length));
+}
+
+TEST_CASE_FIXTURE(OfOthers, "where nothing is ever moved, moving nothing is an error") {
+  const Failure never{Cause::kUnsupported, "move_pages", 0, "not on this system"};
+  memory().failures["move_resident"] = never;
+  AllocationRequest wish = request(130 * kMiB, 0);
+  wish.populate = false;
+  const Allocation empty = allocate(wish);
+  region = empty.block.mapping.region();
+  CHECK(kind_of([&] { static_cast<void>(go(0)); }) == ErrorKind::kUnsupported);
 }
 
 }  // namespace numapool

@@ -98,23 +98,54 @@ std::optional<platform::Failure> Movers::move(std::size_t count, const MovePart&
   return parts.take_failure();
 }
 
-MovedRegion move_in_parts(const Region& region, const platform::Pages& pages, int node,
-                          const InterruptCheck& check) {
+void MovedParts::add(const Placement& before, const Placement& after) {
+  const std::lock_guard guard(mutex_);
+  before_.add(before);
+  after_.add(after);
+}
+
+namespace {
+
+bool has_elsewhere(const Placement& placement, int node) {
+  return std::ranges::any_of(placement.bytes_by_node,
+                             [node](const auto& one) { return one.first != node; });
+}
+
+platform::Status move_part(void* address, std::size_t length, const platform::Pages& pages,
+                           int node, MovedParts& sum) {
+  const auto seen = [&] { return look(address, length, pages, platform::Precision::kExact); };
+  const Placement before = seen();
+  const auto moved = platform::move_to_node(address, length, pages, node);
+  if (!moved) return moved.failure();
+  const auto known = after_move(before, node, length, moved.value());
+  Placement after = known ? *known : seen();
+  if (pages.kind == platform::PageKind::kTransparent && has_elsewhere(after, node)) {
+    // Blocks that are huge pages in part only.
+    const platform::Pages single{platform::PageKind::kBase, platform::base_page_bytes()};
+    const auto rest = platform::move_to_node(address, length, single, node);
+    if (!rest) return rest.failure();
+    after = seen();
+  }
+  sum.add(before, after);
+  return platform::Done{};
+}
+
+}  // namespace
+
+MovedRegion move_in_parts(const Region& region, int node, const InterruptCheck& check) {
   const Movers movers(node);
   const std::size_t part = std::max(movers.part_bytes(region.length), region.pages.bytes);
-  std::atomic<std::uint64_t> there{0};
+  MovedParts sum;
   MovedRegion out;
   out.failure = movers.move((region.length + part - 1) / part,
-                            [&](std::size_t at) -> platform::Status {
-                              const auto moved = platform::move_to_node(
-                                  static_cast<char*>(region.address) + at * part,
-                                  std::min(part, region.length - at * part), pages, node);
-                              if (!moved) return moved.failure();
-                              there.fetch_add(moved.value(), std::memory_order_relaxed);
-                              return platform::Done{};
+                            [&](std::size_t at) {
+                              return move_part(static_cast<char*>(region.address) + at * part,
+                                               std::min(part, region.length - at * part),
+                                               region.pages, node, sum);
                             },
                             check);
-  out.there_bytes = there.load(std::memory_order_relaxed);
+  out.before = sum.before();
+  out.after = sum.after();
   return out;
 }
 

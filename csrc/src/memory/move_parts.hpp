@@ -7,7 +7,10 @@
 #include <optional>
 #include <vector>
 
+#include "memory/range_placement.hpp"
 #include "numapool/buffer.hpp"
+#include "numapool/placement.hpp"
+#include "platform/locks.hpp"
 #include "platform/memory.hpp"
 
 namespace numapool {
@@ -27,9 +30,9 @@ class Movers {
 
   // Moves the parts 0 to count - 1. Calls `check` before each part, or about every 50 ms while
   // threads move them, and throws what it throws. Returns the failure that ended it; parts that
-  // were being moved then are moved to their end. The threads take a lock only to tell of a failure
-  // (LockRank::kPopulate), and have ended when this returns. A child that is forked meanwhile has
-  // its copy of the pages wherever they are, and no part in the move.
+  // were being moved then are moved to their end. The threads take a lock only to tell what came of
+  // a part (LockRank::kPopulate), and have ended when this returns. A child that is forked
+  // meanwhile has its copy of the pages wherever they are, and no part in the move.
   [[nodiscard]] std::optional<platform::Failure> move(std::size_t count, const MovePart& part,
                                                       const InterruptCheck& check) const;
 
@@ -39,15 +42,31 @@ class Movers {
   std::vector<int> cpus_;  // of the node, whose memory is written
 };
 
-// A region whose pages were moved.
-struct MovedRegion {
-  std::optional<platform::Failure> failure;
-  std::uint64_t there_bytes = 0;  // known to be on the node then; of the others nothing is known
+// Where the pages were before and are after the move, part by part. Each part is looked at by the
+// thread that moves it.
+class MovedParts {
+ public:
+  void add(const Placement& before, const Placement& after);
+  // When every thread has ended.
+  [[nodiscard]] Placement before() { return before_.take(); }
+  [[nodiscard]] Placement after() { return after_.take(); }
+
+ private:
+  platform::Mutex mutex_{platform::LockRank::kPopulate};  // held while a part is added
+  PlacementSum before_;
+  PlacementSum after_;
 };
 
-// Moves the region's pages to `node` as far as they fit. `pages` tells how they are asked for: as
-// the region's, or one by one.
-[[nodiscard]] MovedRegion move_in_parts(const Region& region, const platform::Pages& pages,
-                                        int node, const InterruptCheck& check);
+// A region whose pages were moved. Where that failed, nothing is said of where they are.
+struct MovedRegion {
+  std::optional<platform::Failure> failure;
+  Placement before;
+  Placement after;
+};
+
+// Moves the region's pages to `node` as far as they fit: as they are mapped, and one by one those
+// of huge pages that are such in part only.
+[[nodiscard]] MovedRegion move_in_parts(const Region& region, int node,
+                                        const InterruptCheck& check);
 
 }  // namespace numapool

@@ -2,12 +2,15 @@
 #include "numapool/object_memory.hpp"
 
 #include <algorithm>
+#include <mutex>
+#include <optional>
 #include <utility>
 
 #include "memory/known_place.hpp"
 #include "memory/move_parts.hpp"
 #include "memory/range_placement.hpp"
 #include "numapool/error.hpp"
+#include "platform/locks.hpp"
 
 namespace numapool {
 namespace {
@@ -44,14 +47,6 @@ class Walk {
   const std::vector<Dimension>& outer_;
   std::uintptr_t page_;
 };
-
-void add(Placement& sum, const Placement& part) {
-  for (const auto& [node, bytes] : part.bytes_by_node) sum.bytes_by_node[node] += bytes;
-  sum.not_resident_bytes += part.not_resident_bytes;
-  sum.unknown_bytes += part.unknown_bytes;
-  sum.page_size_bytes = std::max(sum.page_size_bytes, part.page_size_bytes);
-  if (sum.method.empty() || part.method == "unknown") sum.method = part.method;
-}
 
 // A part of a span, and the page size to query it by.
 struct Tract {
@@ -100,37 +95,64 @@ std::vector<Tract> parts_of(const std::vector<Span>& spans, std::size_t part_byt
   return out;
 }
 
-// Moves pages that were looked at before, and sums up what the moves of the parts came to.
-MoveOutcome move_own(const std::vector<Span>& own, Placement before, int node,
-                     const InterruptCheck& check) {
-  MoveOutcome out;
-  out.before = std::move(before);
-  const bool was_there = out.before.sole_node() == node && out.before.unknown_bytes == 0;
+// Moves parts of memory to a node, several threads at once, and adds up what came of them.
+class OwnMoves {
+ public:
+  OwnMoves(const std::vector<Tract>& parts, int node) : parts_(parts), node_(node) {}
+
+  platform::Status move(std::size_t at) {
+    const auto& [span, pages] = parts_[at];
+    auto* const address = reinterpret_cast<void*>(span.begin);
+    const std::size_t bytes = span.end - span.begin;
+    const Placement before = look(address, bytes, pages, platform::Precision::kExact);
+    const auto moved = platform::move_resident(address, bytes, pages, node_);
+    if (!moved) return not_moved(before, moved.failure());
+    const platform::MoveTally& kept = moved.value();
+    const auto known = after_move(before, node_, bytes, kept.there_bytes);
+    moved_.add(before, known ? *known : look(address, bytes, pages, platform::Precision::kExact));
+    const std::lock_guard guard(mutex_);
+    kept_ += kept;
+    return platform::Done{};
+  }
+
+  // When every thread has ended.
+  MoveOutcome outcome() { return {moved_.before(), moved_.after(), kept_, 0}; }
+  [[nodiscard]] const std::optional<platform::Failure>& no_job() const noexcept { return no_job_; }
+
+ private:
+  // If pages are never moved, those that are there already do not have to be.
+  platform::Status not_moved(const Placement& before, const platform::Failure& failure) {
+    const bool there = before.bytes_by_node.empty() || before.sole_node() == node_;
+    if (!platform::is_no_job(failure) || !there || before.unknown_bytes != 0) return failure;
+    moved_.add(before, before);
+    const std::lock_guard guard(mutex_);
+    no_job_ = failure;
+    return platform::Done{};
+  }
+
+  const std::vector<Tract>& parts_;
+  const int node_;
+  MovedParts moved_;
+  platform::Mutex mutex_{platform::LockRank::kPopulate};  // held while what follows is changed
+  platform::MoveTally kept_;
+  std::optional<platform::Failure> no_job_;
+};
+
+MoveOutcome move_own(const std::vector<Span>& own, int node, const InterruptCheck& check) {
   std::uint64_t bytes = 0;
   for (const Span& span : own) bytes += span.end - span.begin;
   const Movers movers(node);
   const std::vector<Tract> parts = parts_of(own, movers.part_bytes(bytes));
-  std::vector<platform::MoveTally> tallies(parts.size());
-  const auto failure = movers.move(
-      parts.size(),
-      [&](std::size_t at) -> platform::Status {
-        const auto& [span, pages] = parts[at];
-        const auto moved = platform::move_resident(reinterpret_cast<void*>(span.begin),
-                                                   span.end - span.begin, pages, node);
-        if (moved) {
-          tallies[at] = moved.value();
-        } else if (!platform::is_no_job(moved.failure()) || !was_there) {
-          return moved.failure();
-        }
-        return platform::Done{};
-      },
-      check);
+  OwnMoves moves(parts, node);
+  auto failure =
+      movers.move(parts.size(), [&moves](std::size_t at) { return moves.move(at); }, check);
+  MoveOutcome out = moves.outcome();
+  if (!failure && out.before.bytes_by_node.empty()) failure = moves.no_job();
   if (failure)
     throw Error(platform::is_denied(*failure) ? ErrorKind::kUnsupported : ErrorKind::kSystem,
                 "cannot move pages to node " + std::to_string(node) + ": " + describe(*failure) +
                     "; everything keeps its contents where it is",
                 failure->code);
-  for (const platform::MoveTally& one : tallies) out.kept += one;
   return out;
 }
 
@@ -184,37 +206,39 @@ std::vector<Span> merged(std::vector<Span> spans) {
 }
 
 Placement placement_of(const std::vector<Span>& spans, const InterruptCheck& check) {
-  Placement sum;
-  sum.page_size_bytes = platform::base_page_bytes();
+  PlacementSum sum;
   for (const Tract& part : parts_of(spans, kLookedAtOnce)) {
     check();
-    add(sum, look(reinterpret_cast<void*>(part.span.begin), part.span.end - part.span.begin,
-                  part.pages, platform::Precision::kExact));
+    sum.add(look(reinterpret_cast<void*>(part.span.begin), part.span.end - part.span.begin,
+                 part.pages, platform::Precision::kExact));
   }
-  if (sum.method.empty()) sum.method = "unknown";
-  return sum;
+  return sum.take();
 }
 
 MoveOutcome move_to(const std::vector<Span>& spans, int node, const InterruptCheck& check) {
   const CountedMove counted;
   std::vector<Span> own;
-  std::uint64_t file_bytes = 0;
-  std::uint64_t all_bytes = 0;
+  std::vector<Span> of_files;
   const std::vector<Span> files = platform::file_mappings();
   for (Span span : spans) {
-    all_bytes += span.end - span.begin;
     for (const Span& file : files) {
       if (file.end <= span.begin || file.begin >= span.end) continue;
       if (file.begin > span.begin) own.push_back({span.begin, file.begin});
-      file_bytes += std::min(file.end, span.end) - std::max(file.begin, span.begin);
-      span.begin = std::min(file.end, span.end);
+      of_files.push_back({std::max(file.begin, span.begin), std::min(file.end, span.end)});
+      span.begin = of_files.back().end;
     }
     if (span.begin < span.end) own.push_back(span);
   }
-  MoveOutcome out = move_own(own, placement_of(spans, check), node, check);
-  out.file_bytes = file_bytes;
-  const auto known = after_move(out.before, node, all_bytes, out.kept.there_bytes);
-  out.after = known ? *known : placement_of(spans, check);
+  MoveOutcome out = move_own(own, node, check);
+  if (of_files.empty()) return out;
+  const Placement left = placement_of(of_files, check);
+  for (Placement* const one : {&out.before, &out.after}) {
+    PlacementSum sum;
+    sum.add(*one);
+    sum.add(left);
+    *one = sum.take();
+  }
+  for (const Span& file : of_files) out.file_bytes += file.end - file.begin;
   return out;
 }
 

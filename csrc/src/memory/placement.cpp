@@ -32,11 +32,6 @@ std::string method_name(platform::Method method) {
   return "unknown";
 }
 
-bool has_elsewhere(const Placement& placement, int node) {
-  return std::ranges::any_of(placement.bytes_by_node,
-                             [node](const auto& one) { return one.first != node; });
-}
-
 }  // namespace
 
 std::optional<int> Placement::sole_node() const {
@@ -69,6 +64,20 @@ Placement look(const void* address, std::size_t length, const platform::Pages& p
   return out;
 }
 
+void PlacementSum::add(const Placement& part) {
+  for (const auto& [node, bytes] : part.bytes_by_node) sum_.bytes_by_node[node] += bytes;
+  sum_.not_resident_bytes += part.not_resident_bytes;
+  sum_.unknown_bytes += part.unknown_bytes;
+  sum_.page_size_bytes = std::max(sum_.page_size_bytes, part.page_size_bytes);
+  if (sum_.method.empty() || part.method == "unknown") sum_.method = part.method;
+}
+
+Placement PlacementSum::take() {
+  sum_.page_size_bytes = std::max(sum_.page_size_bytes, platform::base_page_bytes());
+  if (sum_.method.empty()) sum_.method = method_name(platform::Method::kUnknown);
+  return std::exchange(sum_, {});
+}
+
 Placement placement_of(const Region& region) {
   return look(region.address, region.length, region.pages, platform::Precision::kExact);
 }
@@ -86,29 +95,20 @@ std::optional<Placement> after_move(const Placement& before, int node, std::uint
 
 Migration migrate(const Region& region, int node, const InterruptCheck& check) {
   Migration out;
-  out.before = placement_of(region);
   const CountedMove counted;
-  // Returns the bytes that are known to be on the node then.
-  const auto move = [&](const platform::Pages& pages) -> std::uint64_t {
-    const auto [refused, there] = move_in_parts(region, pages, node, check);
-    if (!refused) return there;
+  MovedRegion moved = move_in_parts(region, node, check);
+  if (const auto& refused = moved.failure) {
     // If pages are never moved, those that are there already do not have to be.
-    if (platform::is_no_job(*refused) && out.before.wholly_on(node, region.length)) return 0;
-    const ErrorKind kind =
-        platform::is_denied(*refused) ? ErrorKind::kUnsupported : ErrorKind::kSystem;
-    throw Error(kind,
-                "cannot migrate " + size_text(region.length) + " to node " + std::to_string(node) +
-                    ": " + describe(*refused) + "; the buffer keeps its contents where they are",
-                refused->code);
-  };
-  const std::uint64_t there = move(region.pages);
-  const auto known = after_move(out.before, node, region.length, there);
-  out.placement = known ? *known : placement_of(region);
-  if (region.pages.kind == platform::PageKind::kTransparent && has_elsewhere(out.placement, node)) {
-    // Blocks that are huge pages in part only.
-    static_cast<void>(move({platform::PageKind::kBase, platform::base_page_bytes()}));
-    out.placement = placement_of(region);
+    moved.before = moved.after = placement_of(region);
+    if (!platform::is_no_job(*refused) || !moved.before.wholly_on(node, region.length))
+      throw Error(platform::is_denied(*refused) ? ErrorKind::kUnsupported : ErrorKind::kSystem,
+                  "cannot migrate " + size_text(region.length) + " to node " +
+                      std::to_string(node) + ": " + describe(*refused) +
+                      "; the buffer keeps its contents where they are",
+                  refused->code);
   }
+  out.before = std::move(moved.before);
+  out.placement = std::move(moved.after);
   // The policy is set last, so that a refused or interrupted move leaves it unchanged, and new
   // pages go where the others are.
   const std::array<int, 1> target{node};

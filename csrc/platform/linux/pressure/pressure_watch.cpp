@@ -2,7 +2,6 @@
 #include "platform/linux/pressure/pressure_watch.hpp"
 
 #include <poll.h>
-#include <unistd.h>
 
 #include <algorithm>
 #include <array>
