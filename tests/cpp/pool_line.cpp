@@ -79,6 +79,10 @@ TEST_CASE_FIXTURE(Lines, "a block that comes back is the first one's, and so on"
   CHECK(total().hits == 1);
   // What it drops goes to the next, and so to the last.
   CHECK(served() == Keys{1});
+  CHECK(served() == Keys{2});
+  CHECK(served() == Keys{3});
+  give(held[1]);
+  CHECK(total().in_use_bytes == 0);
 }
 
 TEST_CASE_FIXTURE(Lines, "those that came up are told in the order of the line") {

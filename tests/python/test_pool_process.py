@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import mmap
 import random
 import threading
 from pathlib import Path
@@ -22,7 +23,7 @@ def resident_bytes() -> int:
     raise AssertionError("no VmRSS")
 
 
-@pytest.mark.parametrize("size", [64 * MIB, MIB, 16 * KIB])
+@pytest.mark.parametrize("size", [64 * MIB, MIB, 4 * mmap.PAGESIZE])
 def test_what_is_trimmed_has_left_the_process(size: int) -> None:
     pool = nump.BufferPool()
     count = 128 * MIB // size
