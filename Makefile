@@ -68,7 +68,7 @@ test-wheels: $(WHEEL_TOOLS) | apt-wheels
 test-aarch64: $(WHEEL_TOOLS) | apt-wheels apt-aarch64
 	@$(IN_VENV) PYTHONPATH=.ci python -m wheels build cp313-manylinux_aarch64
 	@$(IN_VENV) PYTHONPATH=.ci python -m aarch64 --pages 4k --nodes 2
-	@$(IN_VENV) PYTHONPATH=.ci python -m aarch64 --pages 4k --nodes 4 --mib 512 --command "cd /mnt && python3.13 check.py 4"
+	@$(IN_VENV) PYTHONPATH=.ci python -m aarch64 --pages 4k --nodes 4 --mib 512 --checks
 	@$(IN_VENV) PYTHONPATH=.ci python -m aarch64 --pages 16k --nodes 2
 	@$(IN_VENV) PYTHONPATH=.ci python -m aarch64 --pages 64k --nodes 2
 
