@@ -34,7 +34,7 @@ enum class LockRank : std::uint8_t {
   kShard,           // src/pool/pool_parts.hpp: lists and counters of one CPU; spins
   kIdleThread,      // src/pool/pool_idle.hpp: whether the thread must end
   kTurnBox,         // include/numapool/turn.hpp: outcomes that an event loop has not fetched
-  kPopulate,    // src/memory/{populate,move_parts,worker_team}.cpp: several threads' first failure
+  kPopulate,  // src/memory/{populate,move_parts,object_memory,worker_team}.cpp: what threads found
   kLentBlocks,  // src/pool/blocks_by_address.hpp: blocks lent as plain pointers, by address; spins
   kClaims,      // bindings/claims.cpp: pages that are pinned or being moved
   kTopology,    // src/machine/current_topology.cpp: the topology as last read

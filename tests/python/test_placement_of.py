@@ -168,4 +168,7 @@ def test_pages_of_a_file_are_told(tmp_path: Path, node: int) -> None:
     with path.open("rb") as file, mmap.mmap(file.fileno(), 0, prot=mmap.PROT_READ) as memory:
         assert sum(memory[::PAGE]) >= 0  # touch them
         assert nump.placement_of(memory).resident_bytes == 4 * PAGE
-        assert nump.migrate(memory, node).placement.resident_bytes == 4 * PAGE
+        before = nump.placement_of(memory)
+        report = nump.migrate(memory, node)
+        assert report.placement.resident_bytes == 4 * PAGE
+        assert (report.placement, report.moved_bytes) == (before, 0)

@@ -239,12 +239,11 @@ def test_detached_pools_are_left_alone(pool: nump.BufferPool) -> None:
 
 def test_a_pool_or_a_monitor_may_be_dropped_without_a_word() -> None:
     # In a process of its own, where no other thread ends.
-    code = """
+    code = f"""
         import gc, os, time
         import numapool as nump
 
-        short = nump.PressurePolicy(margin_bytes=1 << 60, cooldown_s=0.02, poll_s=0.01)
-        monitor = nump.PressureMonitor(short, sources=["meminfo"]).start()
+        monitor = nump.PressureMonitor(nump.{SHORT!r}, sources=["meminfo"]).start()
         dropped = nump.BufferPool()
         dropped.reserve(1 << 20, 4)
         monitor.attach(dropped)
@@ -262,7 +261,7 @@ def test_a_pool_or_a_monitor_may_be_dropped_without_a_word() -> None:
 
 def test_start_and_stop_leave_nothing_behind() -> None:
     # In a process of its own: threads that other tests left behind open files and end.
-    code = """
+    code = f"""
         import gc, os
         from support.waiting import within_seconds
         import numapool as nump
@@ -270,7 +269,6 @@ def test_start_and_stop_leave_nothing_behind() -> None:
         def left():
             return len(os.listdir("/proc/self/fd")), len(os.listdir("/proc/self/task"))
 
-        short = nump.PressurePolicy(margin_bytes=1 << 60, cooldown_s=0.02, poll_s=0.01)
         with nump.BufferPool() as pool:
             pool.reserve(4 << 20, 8)
             with nump.PressureMonitor() as monitor:
@@ -279,7 +277,7 @@ def test_start_and_stop_leave_nothing_behind() -> None:
             gc.collect()
             before = left()
             for _ in range(50):
-                monitor = nump.PressureMonitor(short)
+                monitor = nump.PressureMonitor(nump.{SHORT!r})
                 monitor.attach(pool)
                 with monitor, monitor.subscribe(lambda event: None):
                     pass

@@ -9,6 +9,7 @@
 #include <utility>
 #include <vector>
 
+#include "memory/range_placement.hpp"
 #include "memory/worker_team.hpp"
 #include "numapool/allocator.hpp"
 #include "numapool/current_topology.hpp"
@@ -98,13 +99,25 @@ std::optional<platform::Failure> Movers::move(std::size_t count, const MovePart&
   return parts.take_failure();
 }
 
-void MovedParts::add(const Placement& before, const Placement& after) {
-  const std::lock_guard guard(mutex_);
-  before_.add(before);
-  after_.add(after);
-}
-
 namespace {
+
+// Where the pages of parts were before and are after the move. Shared by the threads.
+class MovedParts {
+ public:
+  void add(const Placement& before, const Placement& after) {
+    const std::lock_guard guard(mutex_);
+    before_.add(before);
+    after_.add(after);
+  }
+  // When every thread has ended.
+  [[nodiscard]] Placement before() { return before_.take(); }
+  [[nodiscard]] Placement after() { return after_.take(); }
+
+ private:
+  platform::Mutex mutex_{platform::LockRank::kPopulate};  // held while a part is added
+  PlacementSum before_;
+  PlacementSum after_;
+};
 
 bool has_elsewhere(const Placement& placement, int node) {
   return std::ranges::any_of(placement.bytes_by_node,

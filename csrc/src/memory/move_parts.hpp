@@ -7,10 +7,8 @@
 #include <optional>
 #include <vector>
 
-#include "memory/range_placement.hpp"
 #include "numapool/buffer.hpp"
 #include "numapool/placement.hpp"
-#include "platform/locks.hpp"
 #include "platform/memory.hpp"
 
 namespace numapool {
@@ -42,21 +40,6 @@ class Movers {
   std::vector<int> cpus_;  // of the node, whose memory is written
 };
 
-// Where the pages were before and are after the move, part by part. Each part is looked at by the
-// thread that moves it.
-class MovedParts {
- public:
-  void add(const Placement& before, const Placement& after);
-  // When every thread has ended.
-  [[nodiscard]] Placement before() { return before_.take(); }
-  [[nodiscard]] Placement after() { return after_.take(); }
-
- private:
-  platform::Mutex mutex_{platform::LockRank::kPopulate};  // held while a part is added
-  PlacementSum before_;
-  PlacementSum after_;
-};
-
 // A region whose pages were moved. Where that failed, nothing is said of where they are.
 struct MovedRegion {
   std::optional<platform::Failure> failure;
@@ -65,7 +48,7 @@ struct MovedRegion {
 };
 
 // Moves the region's pages to `node` as far as they fit: as they are mapped, and one by one those
-// of huge pages that are such in part only.
+// of huge pages that are such in part only. Each part is looked at by the thread that moves it.
 [[nodiscard]] MovedRegion move_in_parts(const Region& region, int node,
                                         const InterruptCheck& check);
 

@@ -95,7 +95,8 @@ std::vector<Tract> parts_of(const std::vector<Span>& spans, std::size_t part_byt
   return out;
 }
 
-// Moves parts of memory to a node, several threads at once, and adds up what came of them.
+// Moves parts of memory to a node, several threads at once, and adds up what came of them. Each
+// part is looked at by the thread that moves it.
 class OwnMoves {
  public:
   OwnMoves(const std::vector<Tract>& parts, int node) : parts_(parts), node_(node) {}
@@ -109,14 +110,15 @@ class OwnMoves {
     if (!moved) return not_moved(before, moved.failure());
     const platform::MoveTally& kept = moved.value();
     const auto known = after_move(before, node_, bytes, kept.there_bytes);
-    moved_.add(before, known ? *known : look(address, bytes, pages, platform::Precision::kExact));
-    const std::lock_guard guard(mutex_);
-    kept_ += kept;
+    add(before, known ? *known : look(address, bytes, pages, platform::Precision::kExact), kept);
     return platform::Done{};
   }
 
+  // Memory that is not to be moved.
+  void stays(const Placement& placement) { add(placement, placement, {}); }
+
   // When every thread has ended.
-  MoveOutcome outcome() { return {moved_.before(), moved_.after(), kept_, 0}; }
+  MoveOutcome outcome() { return {before_.take(), after_.take(), kept_, 0}; }
   [[nodiscard]] const std::optional<platform::Failure>& no_job() const noexcept { return no_job_; }
 
  private:
@@ -124,26 +126,37 @@ class OwnMoves {
   platform::Status not_moved(const Placement& before, const platform::Failure& failure) {
     const bool there = before.bytes_by_node.empty() || before.sole_node() == node_;
     if (!platform::is_no_job(failure) || !there || before.unknown_bytes != 0) return failure;
-    moved_.add(before, before);
+    add(before, before, {});
     const std::lock_guard guard(mutex_);
     no_job_ = failure;
     return platform::Done{};
   }
 
+  void add(const Placement& before, const Placement& after, const platform::MoveTally& kept) {
+    const std::lock_guard guard(mutex_);
+    before_.add(before);
+    after_.add(after);
+    kept_ += kept;
+  }
+
   const std::vector<Tract>& parts_;
   const int node_;
-  MovedParts moved_;
   platform::Mutex mutex_{platform::LockRank::kPopulate};  // held while what follows is changed
+  PlacementSum before_;
+  PlacementSum after_;
   platform::MoveTally kept_;
   std::optional<platform::Failure> no_job_;
 };
 
-MoveOutcome move_own(const std::vector<Span>& own, int node, const InterruptCheck& check) {
+// `rest` is looked at alone.
+MoveOutcome move_own(const std::vector<Span>& own, const std::vector<Span>& rest, int node,
+                     const InterruptCheck& check) {
   std::uint64_t bytes = 0;
   for (const Span& span : own) bytes += span.end - span.begin;
   const Movers movers(node);
   const std::vector<Tract> parts = parts_of(own, movers.part_bytes(bytes));
   OwnMoves moves(parts, node);
+  if (!rest.empty()) moves.stays(placement_of(rest, check));
   auto failure =
       movers.move(parts.size(), [&moves](std::size_t at) { return moves.move(at); }, check);
   MoveOutcome out = moves.outcome();
@@ -229,15 +242,7 @@ MoveOutcome move_to(const std::vector<Span>& spans, int node, const InterruptChe
     }
     if (span.begin < span.end) own.push_back(span);
   }
-  MoveOutcome out = move_own(own, node, check);
-  if (of_files.empty()) return out;
-  const Placement left = placement_of(of_files, check);
-  for (Placement* const one : {&out.before, &out.after}) {
-    PlacementSum sum;
-    sum.add(*one);
-    sum.add(left);
-    *one = sum.take();
-  }
+  MoveOutcome out = move_own(own, of_files, node, check);
   for (const Span& file : of_files) out.file_bytes += file.end - file.begin;
   return out;
 }

@@ -99,7 +99,7 @@ Migration migrate(const Region& region, int node, const InterruptCheck& check) {
   MovedRegion moved = move_in_parts(region, node, check);
   if (const auto& refused = moved.failure) {
     // If pages are never moved, those that are there already do not have to be.
-    moved.before = moved.after = placement_of(region);
+    if (platform::is_no_job(*refused)) moved.before = moved.after = placement_of(region);
     if (!platform::is_no_job(*refused) || !moved.before.wholly_on(node, region.length))
       throw Error(platform::is_denied(*refused) ? ErrorKind::kUnsupported : ErrorKind::kSystem,
                   "cannot migrate " + size_text(region.length) + " to node " +
